@@ -1,0 +1,1 @@
+"""The server: channels, stores, the operator port, the simulator and the command line around `smpp` and `menus`."""

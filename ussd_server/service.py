@@ -1,0 +1,77 @@
+"""What this server offers to flows: the closed registry of operations and facts.
+
+The names, outcomes and shapes here are the contract between a product owner's `flows.yaml` and the server.
+"""
+
+from menus.registry import Date, Flag, Instant, List, Money, Number, Operation, Record, Registry, Text, Word
+
+OFFERING = Record(
+    "offering",
+    {
+        "id": Text(),
+        "kind": Text(),
+        "number": Text(),
+        "name": Text(localized=True),
+        "summary": Text(localized=True),
+        "price": Money(),
+        "monthly": Money(),
+    },
+)
+QUOTE = Record(
+    "quote",
+    {
+        "id": Text(),
+        "change": Text(),
+        "offering": OFFERING,
+        "price": Money(),
+        "monthly": Money(),
+        "starts": Date(),
+        "balance_after": Money(),
+    },
+)
+SHORTFALL = Record("shortfall", {"price": Money(), "balance": Money(), "missing": Money()})
+BALANCE = Record("balance", {"amount": Money()})
+UNTIL = Record("until", {"until": Instant(), "minutes": Number(), "hours": Number()})
+
+KIND = Word(frozenset({"tariff", "service"}))
+CHANGE = Word(frozenset({"change_tariff", "add_service", "remove_service"}))
+LANGUAGE = Word(frozenset({"ru", "en", "ru-Latn"}))
+
+OPERATIONS = (
+    Operation("offerings", "query", {"ok": List(OFFERING), "unavailable": None}, {"kind": KIND}),
+    Operation(
+        "find_offering",
+        "query",
+        {"ok": OFFERING, "unknown": None, "unavailable": None},
+        {"kind": KIND, "number": Text()},
+    ),
+    Operation("own_tariff", "query", {"ok": OFFERING, "unavailable": None}),
+    Operation("own_services", "query", {"ok": List(OFFERING), "unavailable": None}),
+    Operation("balance", "query", {"ok": BALANCE, "unavailable": None}),
+    Operation(
+        "quote",
+        "query",
+        {
+            "ok": QUOTE,
+            "insufficient_funds": SHORTFALL,
+            "already": None,
+            "not_possible": None,
+            "unavailable": None,
+        },
+        {"change": CHANGE, "offering": OFFERING},
+    ),
+    Operation(
+        "submit_order", "command", {"completed": BALANCE, "rejected": None, "failed": None}, {"quote": QUOTE}
+    ),
+    Operation("activate", "action", {"done": None, "already": None}),
+    Operation("deactivate", "action", {"done": None, "already": None}),
+    Operation("set_language", "action", {"done": None}, {"language": LANGUAGE}),
+    Operation(
+        "order_code", "action", {"ordered": None, "not_active": None, "locked": UNTIL, "too_many": UNTIL}
+    ),
+)
+
+REGISTRY = Registry(
+    operations={operation.name: operation for operation in OPERATIONS},
+    facts={"active": Flag(), "has_code": Flag(), "locked": Flag(), "language": Text(), "channel": Text()},
+)

@@ -1,0 +1,98 @@
+"""The store port: one subscriber's record is the unit of consistency, and one commit changes all that belongs together.
+
+A store knows nothing of the rules. It keeps a record under a version, refuses a commit made on an older version, and
+writes record, journal and outbox in the same transaction. Every implementation passes `tests/contracts/test_store.py`.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
+
+from menus.session import Values
+from ussd_server.subscriber import Subscriber
+
+OutboxKind: TypeAlias = Literal["sms", "command", "query", "code"]
+
+
+class StoreUnavailable(Exception):
+    """The store cannot be reached or cannot be written; nothing was changed. The text says why."""
+
+
+class JournalEntry(msgspec.Struct, frozen=True, gc=False):
+    """Something that happened to a subscriber and must be told later: who, when (ms), what. Never holds a secret."""
+
+    at: int
+    kind: str
+    data: Values = {}
+
+
+class OutboxEntry(msgspec.Struct, frozen=True, gc=False):
+    """Something that must happen after the commit, at least once. `id` is unique and fixed before the commit.
+
+    `due` is when it may be tried first (ms); after `expires` (ms, 0 = never) it is given up with a journal entry.
+    `data` is the performer's own; a text that holds an access code is sealed in it.
+    """
+
+    id: str
+    kind: OutboxKind
+    due: int
+    data: Values
+    expires: int = 0
+
+
+class Claimed(msgspec.Struct, frozen=True, gc=False):
+    """An outbox entry that is ours to perform until `lease` (ms); `attempt` counts from 1."""
+
+    msisdn: str
+    entry: OutboxEntry
+    attempt: int
+    lease: int
+
+
+class Change(msgspec.Struct, frozen=True, gc=False):
+    """One commit: the record that replaces version `version`, and all that goes with it.
+
+    `settled` are ids of outbox entries of the same subscriber that this commit completes; an entry that is no longer
+    there (another server settled it first) makes the commit fail like an old version does.
+    """
+
+    version: int
+    record: Subscriber
+    journal: Sequence[JournalEntry] = ()
+    outbox: Sequence[OutboxEntry] = ()
+    settled: Sequence[str] = ()
+
+
+class Store(Protocol):
+    """Where records live. All methods may raise `StoreUnavailable`; then nothing was changed."""
+
+    async def load(self, msisdn: str) -> tuple[Subscriber, int]:
+        """Return the record and its version; an unknown number has a fresh record of version 0."""
+
+    async def commit(self, change: Change) -> bool:
+        """Write the change durably and return True, or return False where `version` is not the stored one."""
+
+    async def claim(self, now: int, limit: int, lease_ms: int) -> list[Claimed]:
+        """Take up to `limit` due entries that nobody holds, the oldest of each subscriber only, and hold them."""
+
+    async def postpone(self, claimed: Claimed, due: int, reason: str) -> None:
+        """Let go of an entry that failed for now; it is due again at `due` (ms)."""
+
+    async def bury(self, claimed: Claimed, now: int, reason: str) -> None:
+        """Give an entry up: move it to the dead letters and say so in the journal."""
+
+    async def next_due(self) -> int | None:
+        """Return when the next entry that nobody holds is due (ms), or None where there is none."""
+
+    async def journal(self, msisdn: str, kind: str | None = None, limit: int = 100) -> list[JournalEntry]:
+        """Return the newest entries of a subscriber, newest first."""
+
+    async def forget(self, msisdn: str) -> bool:
+        """Delete all that is known of a subscriber; False where nothing was."""
+
+    async def ping(self) -> None:
+        """Return where the store can be read and written."""
+
+    async def close(self) -> None:
+        """Finish what is under way and let go of the store."""

@@ -1,0 +1,51 @@
+"""The subscriber's record: all that must change together, as one immutable value, and how it is stored.
+
+The stored form is MessagePack with fields by position. New fields are appended with a default; none is ever removed
+or moved, so a record of an older version reads as it is.
+"""
+
+import msgspec
+
+from menus.session import Pending, Session
+from ussd_server.codes import Access
+
+
+class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The last input of a channel and the answer it got, kept so that a redelivered input gets the same again.
+
+    `dialogue` is the network's id of the exchange; `mark` is what else tells two inputs apart (link and sequence
+    number, session sequence); `at` is in milliseconds. `text` is None where nothing was answered.
+    """
+
+    dialogue: str
+    mark: str
+    at: int
+    input: str
+    text: str | None
+    ends: bool
+
+
+class Subscriber(msgspec.Struct, frozen=True, array_like=True):
+    """One subscriber. `activated_at` and all other times are milliseconds since 1970 UTC; 0 is never.
+
+    `sessions`, `exchanges` are by channel (`ussd`, `sms`, `terminal`); `pending` by order id; `replies` are the times
+    of the latest automatic SMS answers, which `channels.sms` limits.
+    """
+
+    msisdn: str
+    language: str = ""
+    activated_at: int = 0
+    access: Access = Access()
+    sessions: dict[str, Session] = {}
+    exchanges: dict[str, Exchange] = {}
+    pending: dict[str, Pending] = {}
+    replies: tuple[int, ...] = ()
+
+    @property
+    def active(self) -> bool:
+        """Whether the service is activated for this number."""
+        return self.activated_at > 0
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Subscriber).decode
