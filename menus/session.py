@@ -5,12 +5,12 @@ Values are what YAML and JSON can hold. Money is an `int` of minor units in the 
 to text. The shapes declared in the `Registry` say which is which.
 """
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
-Scalar: TypeAlias = str | int | bool | None
-Value: TypeAlias = Scalar | list["Value"] | dict[str, "Value"]
+# str | int | bool | None, and lists and dicts of them: msgspec has no recursive aliases.
+Value: TypeAlias = Any
 Values: TypeAlias = dict[str, Value]
 
 

@@ -60,15 +60,11 @@ OPERATIONS = (
         },
         {"change": CHANGE, "offering": OFFERING},
     ),
-    Operation(
-        "submit_order", "command", {"completed": BALANCE, "rejected": None, "failed": None}, {"quote": QUOTE}
-    ),
+    Operation("submit_order", "command", {"completed": BALANCE, "rejected": None, "failed": None}, {"quote": QUOTE}),
     Operation("activate", "action", {"done": None, "already": None}),
     Operation("deactivate", "action", {"done": None, "already": None}),
     Operation("set_language", "action", {"done": None}, {"language": LANGUAGE}),
-    Operation(
-        "order_code", "action", {"ordered": None, "not_active": None, "locked": UNTIL, "too_many": UNTIL}
-    ),
+    Operation("order_code", "action", {"ordered": None, "not_active": None, "locked": UNTIL, "too_many": UNTIL}),
 )
 
 REGISTRY = Registry(
