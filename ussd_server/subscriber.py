@@ -13,12 +13,16 @@ from ussd_server.codes import Access
 class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The last input of a channel and the answer it got, kept so that a redelivered input gets the same again.
 
-    `dialogue` is the network's id of the exchange; `mark` is what else tells two inputs apart (link and sequence
-    number, session sequence); `at` is in milliseconds. `text` is None where nothing was answered.
+    `dialogue` is the network's id of the exchange. `link`, `sequence` and `step` tell two inputs of one text apart: the
+    link it came by, the PDU's sequence number, the network's own count within the dialogue (-1 where it has none);
+    `counts` says that this network was seen to count. `at` is in milliseconds; `text` None where nothing was answered.
     """
 
     dialogue: str
-    mark: str
+    link: str
+    sequence: int
+    step: int
+    counts: bool
     at: int
     input: str
     text: str | None
