@@ -1,0 +1,1 @@
+"""HTTP beside the service: whether it is alive and ready, and its numbers."""

@@ -1,0 +1,41 @@
+"""An HTTP server on one address, with what every process of ours answers: its health and its numbers."""
+
+from aiohttp import web
+
+from ussd_server.http.health import Checks, add_health
+from ussd_server.http.metrics import Metrics, add_metrics
+from ussd_server.settings import Address
+
+CLOSE_S = 2.0
+"""How long open requests may go on when the server stops."""
+
+
+def application(checks: Checks, metrics: Metrics, app: web.Application | None = None) -> web.Application:
+    """Return an application (the given one, where pages are served beside) with health and metrics on it."""
+    app = web.Application() if app is None else app
+    add_health(app, checks)
+    add_metrics(app, metrics)
+    return app
+
+
+class Listener:
+    """Serves an application until it is stopped."""
+
+    def __init__(self, app: web.Application, address: Address) -> None:
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_S)
+        self.address = address
+        """Where it listens; after `start` with the port that the system chose, where 0 was asked for."""
+
+    async def start(self) -> None:
+        """Listen; raises OSError where the address cannot be had."""
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self.address.host, self.address.port).start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
+        self.address = Address(self.address.host, self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Close the address, and the connections after what is under way."""
+        await self._runner.cleanup()

@@ -1,0 +1,414 @@
+"""The settings: one set of names for the command line, the environment and the settings file.
+
+This is the only module that reads the environment. The command line wins over the environment (`USSD_SERVER_HTTP`),
+the environment over the TOML file, the file over the defaults. A mistake is a `SettingsError`: one line that says what is wrong, where it was written, and the mend.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeAlias
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pydantic import Field, PlainValidator, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from ussd_server.secrets import Secret
+
+PREFIX = "USSD_SERVER_"
+PACKAGE = Path(__file__).parent
+SMPP_PORT = 2775  # IANA: smpp
+SMPPS_PORT = 3550  # IANA: ssmpp
+MAX_SYSTEM_ID = 15  # SMPP 3.4, 4.1.1: 16 octets with the closing NUL
+MAX_PASSWORD = 8  # SMPP 3.4, 4.1.1: 9 octets with the closing NUL
+MAX_WINDOW = 1000
+
+
+class SettingsError(Exception):
+    """A setting is wrong. The text is one line for the operator: what, where, and the mend; it never holds a secret."""
+
+
+# Values -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to listen or connect: a host name or IP address and a TCP port; port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `HOST:PORT`, `[IPV6]:PORT` or `:PORT` (every interface); ValueError says what is wrong."""
+        host, colon, port = text.rpartition(":")
+        if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+            raise ValueError(f"{text!r} is not HOST:PORT, as in 127.0.0.1:8080")
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        elif ":" in host:
+            raise ValueError(f"{text!r}: write an IPv6 address in brackets, as in [::1]:8080")
+        return cls(host or "0.0.0.0", int(port))
+
+
+Bind: TypeAlias = Literal["trx", "txrx"]
+
+
+@dataclass(frozen=True)
+class SmscUrl:
+    """One operator connection: `smpp://SYSTEM_ID:PASSWORD@HOST:PORT?bind=trx&dialect=standard&window=10&rate=20`.
+
+    `bind` is one transceiver or a transmitter and a receiver; `window` is how many of our PDUs may wait for their
+    response; `rate` is submits a second (None: as fast as the window allows). `tls` comes with `smpps://`.
+    """
+
+    system_id: str
+    password: Secret
+    host: str
+    port: int
+    tls: bool = False
+    bind: Bind = "trx"
+    dialect: str = "standard"
+    window: int = 10
+    rate: float | None = None
+
+    def __str__(self) -> str:
+        """Return what may be shown: the URL without the password."""
+        return f"smpp{'s' if self.tls else ''}://{self.system_id}@{Address(self.host, self.port)}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the URL; ValueError says what is wrong without repeating the password."""
+        scheme, separator, _ = text.partition("://")
+        if not separator or scheme not in ("smpp", "smpps"):
+            raise ValueError("an SMSC is written smpp://SYSTEM_ID:PASSWORD@HOST:PORT, or smpps:// for TLS")
+        url = urlsplit(text)
+        escapes = "in a name or password, write : @ / ? # % as %3A %40 %2F %3F %23 %25"
+        if url.path.strip("/") or url.fragment or not url.hostname or not url.username:
+            raise ValueError(f"not {scheme}://SYSTEM_ID:PASSWORD@HOST:PORT ({escapes})")
+        try:
+            port = url.port
+        except ValueError:
+            raise ValueError(f"the port is not a number from 1 to 65535 ({escapes})") from None
+        options = _query(url.query, {"bind", "dialect", "window", "rate", "password_file"})
+        return cls(
+            system_id=_octets("SYSTEM_ID", unquote(url.username), MAX_SYSTEM_ID),
+            password=_password(url.password, options.get("password_file")),
+            host=url.hostname,
+            port=port or (SMPPS_PORT if scheme == "smpps" else SMPP_PORT),
+            tls=scheme == "smpps",
+            bind=_bind(options.get("bind", "trx")),
+            dialect=_dialect(options.get("dialect", "standard")),
+            window=_window(options.get("window", "10")),
+            rate=_rate(options.get("rate")),
+        )
+
+
+def _query(query: str, known: set[str]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        if key not in known:
+            raise ValueError(f"unknown option {key!r} after the ?{_nearest(key, known)}")
+        if key in options:
+            raise ValueError(f"{key} is given twice")
+        options[key] = value
+    return options
+
+
+def _octets(what: str, text: str, limit: int) -> str:
+    if not text.isascii() or not text.isprintable():
+        raise ValueError(f"{what} has characters outside printable ASCII")
+    if len(text) > limit:
+        raise ValueError(f"{what} is longer than the {limit} octets that SMPP 3.4 carries")
+    return text
+
+
+def _password(quoted: str | None, file: str | None) -> Secret:
+    if quoted is not None and file is not None:
+        raise ValueError("give the password or password_file, not both")
+    if file is not None:
+        try:
+            text = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"password_file {file} cannot be read: {_cause(error)}") from None
+    elif quoted is not None:
+        text = unquote(quoted)
+    else:
+        raise ValueError("no password: write SYSTEM_ID:PASSWORD@HOST, or add ?password_file=FILE")
+    return Secret(_octets("the password", text, MAX_PASSWORD))
+
+
+def _bind(text: str) -> Bind:
+    if text == "trx":
+        return "trx"
+    if text == "txrx":
+        return "txrx"
+    raise ValueError(f"bind={text}: it is trx (one transceiver) or txrx (a transmitter and a receiver)")
+
+
+def _dialect(text: str) -> str:
+    return text
+
+
+def _window(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= MAX_WINDOW:
+        raise ValueError(f"window={text}: it is a whole number from 1 to {MAX_WINDOW}")
+    return int(text)
+
+
+def _rate(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < 1e6:
+        raise ValueError(f"rate={text}: it is submits a second, above 0")
+    return rate
+
+
+@dataclass(frozen=True)
+class StoreUrl:
+    """Where the records are kept. In this version a SQLite file: `sqlite:///var/ussd-server.db`."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"sqlite:///{self.path}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `sqlite:///PATH`, where a fourth slash makes PATH absolute; ValueError says what is wrong."""
+        scheme, separator, path = text.partition("://")
+        if separator and scheme in ("redis", "rediss", "redis+cluster", "redis+sentinel"):
+            raise ValueError(f"{scheme}:// stores are not in this version; use sqlite:///PATH")
+        if scheme != "sqlite" or not path.startswith("/") or not path.strip("/"):
+            raise ValueError(f"{text!r} is not a store; write sqlite:///PATH (sqlite:////PATH for an absolute path)")
+        return cls(Path(unquote(path[1:])))
+
+
+def _each_smsc(value: Any) -> tuple[SmscUrl, ...]:
+    """Take one URL, a list of them, or (from the environment) several with spaces between."""
+    texts = value.split() if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple):
+        raise ValueError("it is a list of URLs")
+    found = tuple(text if isinstance(text, SmscUrl) else SmscUrl.parse(_text(text)) for text in texts)
+    names = [str(smsc) for smsc in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name} is given twice")
+    return found
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a text")
+    return value
+
+
+def _reader(kind: type[Any], parse: Callable[[str], Any]) -> PlainValidator:
+    return PlainValidator(lambda value: value if isinstance(value, kind) else parse(_text(value)))
+
+
+AddressField = Annotated[Address, NoDecode, _reader(Address, Address.parse)]
+StoreField = Annotated[StoreUrl, NoDecode, _reader(StoreUrl, StoreUrl.parse)]
+SmscField = Annotated[tuple[SmscUrl, ...], NoDecode, PlainValidator(_each_smsc)]
+
+
+def _own_flows() -> Path:
+    here = Path("flows.yaml")
+    return here if here.is_file() else PACKAGE / "flows.yaml"
+
+
+# The settings -----------------------------------------------------------------------------------------------------
+
+
+class Settings(BaseSettings):
+    """Everything that an operator of the server can set. Made by `load`; immutable."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True
+    )
+
+    settings: Path | None = Field(None, description="The settings file (TOML)")
+    data: Path = Field(Path("var"), description="Directory for the database and the keys; made where it is missing")
+    smsc: SmscField = Field((), description="SMSCs to bind to, as smpp://SYSTEM_ID:PASSWORD@HOST:PORT")
+    store: StoreField = Field(
+        default_factory=lambda values: StoreUrl(values["data"] / "ussd-server.db"),
+        description="Where the records are kept, as sqlite:///PATH",
+    )
+    http: AddressField = Field(Address("127.0.0.1", 8080), description="Address of health, metrics and pages")
+    smpp: AddressField = Field(Address("127.0.0.1", SMPP_PORT), description="Address of the SMSC simulator")
+    flows: Path = Field(default_factory=_own_flows, description="The service: its entries, screens and texts")
+    catalogue: Path = Field(
+        PACKAGE / "operators" / "catalogue.yaml", description="Offerings and balances of the embedded operator"
+    )
+    country: str = Field("7", pattern=r"^[1-9][0-9]{0,2}$", description="Country code of numbers written without one")
+    gateway_timer_s: float = Field(
+        15, gt=0, le=600, description="Seconds after which the network ends a dialogue that has no answer"
+    )
+    dialogue_deadline_s: float = Field(
+        7, gt=0, le=600, description="Seconds to wait for the operator before promising an SMS; below the timer"
+    )
+    ussd_septets: int = Field(182, ge=40, le=182, description="Room on a USSD screen in the GSM alphabet, septets")
+    ussd_ucs2_units: int = Field(80, ge=30, le=80, description="Room on a USSD screen in UCS-2, units of 2 octets")
+    max_turns: int = Field(256, ge=1, le=100_000, description="Turns under way at once; more are told to try later")
+    sms_replies_per_hour: int = Field(
+        20, ge=1, le=1000, description="Automatic SMS answers to one number in an hour; more are left out"
+    )
+    code_digits: int = Field(8, ge=4, le=16, description="Digits of an access code")
+    code_max_age_days: int = Field(90, ge=1, le=3650, description="Days that an access code is good for")
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="How log lines look; auto is console on a terminal and json elsewhere"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged")
+
+    @model_validator(mode="after")
+    def _deadline_below_timer(self) -> Self:
+        if self.dialogue_deadline_s >= self.gateway_timer_s:
+            raise ValueError(
+                f"dialogue_deadline_s ({self.dialogue_deadline_s:g}) must be below "
+                f"gateway_timer_s ({self.gateway_timer_s:g}), or the network ends the dialogue first"
+            )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the command line before the environment, and the environment before the settings file."""
+        options = init_settings()
+        path = options.get("settings") or env_settings().get("settings")
+        content = _read_toml(Path(path)) if path else {}
+        return init_settings, env_settings, InitSettingsSource(settings_cls, content)
+
+
+def load(options: Mapping[str, Any] | None = None) -> Settings:
+    """Return the settings in force, `options` being what the command line gave (None values are not given).
+
+    Raises `SettingsError` with the first mistake; unknown keys are reported before wrong values.
+    """
+    given = {name: value for name, value in (options or {}).items() if value is not None and value != []}
+    environment = {name.upper(): name for name in os.environ if name.upper().startswith(PREFIX)}
+    for variable, spelt in environment.items():
+        key = variable.removeprefix(PREFIX).lower()
+        if key not in Settings.model_fields:
+            raise SettingsError(
+                f"environment: unknown variable {spelt}{_nearest(key, Settings.model_fields, _variable)}"
+            )
+    file = given.get("settings") or os.environ.get(environment.get(_variable("settings"), ""))
+    path = Path(file) if file else None
+    if path is not None:
+        for key in _read_toml(path):
+            if key not in Settings.model_fields or key == "settings":
+                known = Settings.model_fields.keys() - {"settings"}
+                raise SettingsError(f"{path}:{_line(path, key)}: unknown key {key!r}{_nearest(key, known)}")
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    key = str(first["loc"][0]) if first["loc"] else ""
+    what = str(first["msg"]).removeprefix("Value error, ")
+    if not key:
+        raise SettingsError(f"settings: {what}")
+    raise SettingsError(f"{_written(key, given, environment, path)}: {what[0].lower()}{what[1:]}")
+
+
+def _written(key: str, given: Mapping[str, Any], environment: Mapping[str, str], path: Path | None) -> str:
+    """Name the place that set `key`."""
+    if key in given:
+        return f"--{key.replace('_', '-')}"
+    if _variable(key) in environment:
+        return f"environment: {environment[_variable(key)]}"
+    return f"{path}:{_line(path, key)}: {key}" if path is not None else key
+
+
+def _variable(key: str) -> str:
+    return PREFIX + key.upper()
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"--settings {path}: the file cannot be read: {_cause(error)}") from None
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"^(.*) \(at line (\d+), column (\d+)\)$", str(error))
+        if place is None:
+            raise SettingsError(f"{path}: not TOML: {error}") from None
+        raise SettingsError(f"{path}:{place[2]}:{place[3]}: not TOML: {place[1]}") from None
+
+
+def _line(path: Path, key: str) -> int:
+    """Return the line that sets a top-level key: tomllib keeps no places, so it is looked for. 1 where it hides."""
+    pattern = re.compile(rf"""^\s*\[*\s*["']?{re.escape(key)}["']?\s*[\].=]""")
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if pattern.match(line):
+            return number
+    return 1
+
+
+def _nearest(word: str, known: Iterable[str], spell: Callable[[str], str] = str) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {spell(close[0])}?" if close else f"; known are {', '.join(map(spell, sorted(known)))}"
+
+
+def _cause(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8"
+
+
+# For the documentation and the command line's help ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting as a reader of the documentation sees it."""
+
+    key: str
+    variable: str
+    default: str
+    meaning: str
+
+
+def describe() -> list[Setting]:
+    """Return every setting in the order of the documentation."""
+    return [
+        Setting(key, _variable(key), _default(key, field), meaning(key)) for key, field in Settings.model_fields.items()
+    ]
+
+
+def meaning(key: str) -> str:
+    """Return the one line that says what a setting is."""
+    return Settings.model_fields[key].description or ""
+
+
+def _default(key: str, field: FieldInfo) -> str:
+    match key:
+        case "store":
+            return "sqlite:///<data>/ussd-server.db"
+        case "flows":
+            return "flows.yaml here, else the shipped one"
+        case "catalogue":
+            return "the shipped one"
+    return "" if field.default in (None, ()) else str(field.default)
