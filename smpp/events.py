@@ -1,0 +1,100 @@
+"""What a link tells its owner."""
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from smpp.pdu import Alert, Bind, BindResp, Malformed, Message, Outbind, Pdu
+
+
+class BindRequested(msgspec.Struct, frozen=True):
+    """SMSC side: an ESME wants to bind. Answer with `Link.accept` or `Link.refuse`."""
+
+    pdu: Bind
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """The link is bound. `pdu` is the response that came, or on the SMSC's side the one that was sent."""
+
+    pdu: BindResp
+
+
+class BindRefused(msgspec.Struct, frozen=True):
+    """ESME side: the SMSC refused the bind with this status; `Closed` follows."""
+
+    status: int
+
+
+class Delivered(msgspec.Struct, frozen=True, gc=False):
+    """A message came from the other side and waits for `Link.respond`: deliver_sm, data_sm, or on an SMSC submit_sm."""
+
+    pdu: Message
+
+
+class Responded(msgspec.Struct, frozen=True, gc=False):
+    """The other side answered the request that was sent with `tag`. A generic_nack counts: `pdu` is what came."""
+
+    tag: Any
+    status: int
+    pdu: Pdu
+
+
+class Expired(msgspec.Struct, frozen=True, gc=False):
+    """No response to the request of `tag` came in time; whether the other side took it is unknown."""
+
+    tag: Any
+
+
+class Lost(msgspec.Struct, frozen=True, gc=False):
+    """The link closed before the request of `tag` was answered. Where not `sent`, the other side never saw it."""
+
+    tag: Any
+    sent: bool
+
+
+class Alerted(msgspec.Struct, frozen=True):
+    """The SMSC says that a subscriber can be reached again."""
+
+    pdu: Alert
+
+
+class Outbound(msgspec.Struct, frozen=True):
+    """The SMSC asks to be bound to; answer with `Link.bind`."""
+
+    pdu: Outbind
+
+
+class Nacked(msgspec.Struct, frozen=True):
+    """The other side sent a PDU that was refused: its body made no sense, or it has no place in this state."""
+
+    pdu: Pdu | Malformed
+    status: int
+    reason: str
+
+
+class Ignored(msgspec.Struct, frozen=True):
+    """A response came that answers nothing under way: too late, or never asked for."""
+
+    pdu: Pdu
+
+
+class Closed(msgspec.Struct, frozen=True):
+    """The link is over; the last event. `reason` is one of `smpp.errors`."""
+
+    reason: str
+
+
+Event: TypeAlias = (
+    BindRequested
+    | Bound
+    | BindRefused
+    | Delivered
+    | Responded
+    | Expired
+    | Lost
+    | Alerted
+    | Outbound
+    | Nacked
+    | Ignored
+    | Closed
+)
