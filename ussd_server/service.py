@@ -27,6 +27,7 @@ QUOTE = Record(
         "monthly": Money(),
         "starts": Date(),
         "balance_after": Money(),
+        "currency": Text(),
     },
 )
 SHORTFALL = Record("shortfall", {"price": Money(), "balance": Money(), "missing": Money()})

@@ -33,7 +33,7 @@ class Subscriber(msgspec.Struct, frozen=True, array_like=True):
     """One subscriber. `activated_at` and all other times are milliseconds since 1970 UTC; 0 is never.
 
     `sessions`, `exchanges` are by channel (`ussd`, `sms`, `terminal`); `pending` by order id; `replies` are the times
-    of the latest automatic SMS answers, which `channels.sms` limits.
+    of the latest automatic SMS answers, `strays` of those to texts that lead nowhere; `patience.py` limits both.
     """
 
     msisdn: str
@@ -44,6 +44,7 @@ class Subscriber(msgspec.Struct, frozen=True, array_like=True):
     exchanges: dict[str, Exchange] = {}
     pending: dict[str, Pending] = {}
     replies: tuple[int, ...] = ()
+    strays: tuple[int, ...] = ()
 
     @property
     def active(self) -> bool:

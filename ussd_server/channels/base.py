@@ -1,0 +1,44 @@
+"""What every channel gives to the conversation and gets back from it, whatever its network looks like."""
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from menus.render import Channel
+
+
+class Input(msgspec.Struct, frozen=True, gc=False):
+    """One thing that a subscriber did, as any channel reports it.
+
+    `kind` is `dial` (`text` is the dialled string), `message` (an SMS to the service number `number`), `reply` (to the
+    screen) or `drop` (`text` is why). `number` is also where SMS that follow come from. `dialogue`, `link`, `sequence`
+    and `step` tell a repeated delivery from a repeated answer (`redelivery.py`), `accepted` that the gateway took the
+    last answer. `at` is in milliseconds.
+    """
+
+    msisdn: str
+    channel: Channel
+    kind: Literal["dial", "message", "reply", "drop"]
+    text: str
+    number: str
+    dialogue: str
+    link: str
+    sequence: int
+    at: int
+    step: int = -1
+    accepted: bool = True
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What the channel answers: `text` (None: nothing) and whether the dialogue ends with it.
+
+    `durable` is False where the input could not be kept, so that a network that can repeat it should.
+    """
+
+    text: str | None
+    ends: bool = True
+    durable: bool = True
+
+
+Answering: TypeAlias = Callable[[Answer], None]

@@ -1,0 +1,225 @@
+"""The turn, from an input to its answer: one at a time for each subscriber, durable before it is answered."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from msgspec.structs import replace
+
+from menus.compiler import Flow
+from menus.engine import accepts, say
+from menus.events import Begin, Dropped, Event, Reply
+from ussd_server.channels.base import Answer, Answering, Input
+from ussd_server.patience import Patience
+from ussd_server.eager import Eager
+from ussd_server.http.metrics import Metrics
+from ussd_server.log import mask
+from ussd_server.operations import Queries
+from ussd_server.redelivery import SMS_WINDOW_MS, USSD_WINDOW_MS, counts_steps, is_repetition
+from ussd_server.stores.base import Store, StoreUnavailable
+from ussd_server.subscriber import Exchange, Subscriber
+from ussd_server.turn import Turn
+
+log = structlog.get_logger()
+
+MAX_CONFLICTS = 8
+"""How often a turn is made again because another server was faster, before its input is refused."""
+
+MAX_WAITING = 8
+"""How many inputs of one subscriber may wait for the one under way; a person has one or two, a loop has more."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a turn may take: `deadline_ms` for queries while a USSD dialogue waits, `turns` under way at once."""
+
+    deadline_ms: int
+    turns: int
+    patience: Patience
+
+
+class Conversations:
+    """Takes every channel's inputs through the engine. `flow` may be exchanged at any time, between two turns."""
+
+    def __init__(
+        self,
+        flow: Flow,
+        store: Store,
+        queries: Queries,
+        limits: Limits,
+        metrics: Metrics,
+        new_id: Callable[[], str],
+        work_waits: Callable[[], None],
+    ) -> None:
+        self.flow = flow
+        self._store = store
+        self._queries = queries
+        self._limits = limits
+        self._metrics = metrics
+        self._new_id = new_id
+        self._work_waits = work_waits
+        self._lanes: dict[str, deque[tuple[Input, Answering]]] = {}
+        self._closing = False
+
+    @property
+    def under_way(self) -> int:
+        """How many subscribers have an input under way."""
+        return len(self._lanes)
+
+    def close(self) -> None:
+        """Take no further input; what is under way goes on."""
+        self._closing = True
+
+    def take(self, input: Input, answer: Answering) -> None:
+        """Handle an input to its end and call `answer` once, after whatever it changed is durable.
+
+        Inputs of one subscriber are handled in the order they came. Beyond the limits the answer is the polite text
+        `overload`, and nothing is changed.
+        """
+        lane = self._lanes.get(input.msisdn)
+        if lane is not None:
+            if len(lane) < MAX_WAITING:
+                lane.append((input, answer))
+            else:
+                self._refuse(input, answer)
+        elif self._closing or len(self._lanes) >= self._limits.turns:
+            self._refuse(input, answer)
+        else:
+            lane = self._lanes[input.msisdn] = deque()
+            Eager(self._work_off(lane, input, answer), self._broken)
+
+    async def _work_off(self, lane: deque[tuple[Input, Answering]], input: Input, answer: Answering) -> None:
+        try:
+            while True:
+                answer(await self._answer(input))
+                if not lane:
+                    return
+                input, answer = lane.popleft()
+        finally:
+            del self._lanes[input.msisdn]
+
+    async def _answer(self, input: Input) -> Answer:
+        try:
+            return await self._turn(input)
+        except StoreUnavailable as error:
+            self._metrics.turns[input.channel.name, "refused"] += 1
+            log.error("store unavailable, input refused", msisdn=mask(input.msisdn), cause=str(error))
+        except Exception:
+            self._metrics.turns[input.channel.name, "failed"] += 1
+            log.exception("turn failed, nothing changed", msisdn=mask(input.msisdn), channel=input.channel.name)
+        return Answer(self._say("broken"), durable=False)
+
+    async def _turn(self, input: Input) -> Answer:
+        for _ in range(MAX_CONFLICTS):
+            record, version = await self._store.load(input.msisdn)
+            last = record.exchanges.get(input.channel.name)
+            if last is not None and self._is_repetition(last, input):
+                self._metrics.turns[input.channel.name, "repeated"] += 1
+                return Answer(last.text, last.ends)
+            turn = Turn(
+                self.flow,
+                record,
+                version,
+                input.at,
+                queries=self._queries,
+                new_id=self._new_id,
+                number=input.number,
+                deadline=input.at + self._limits.deadline_ms,
+            )
+            answer = await self._play(turn, input)
+            if turn.record is record:
+                return answer
+            turn.record = replace(turn.record, exchanges=_exchanges(turn.record, last, input, answer))
+            if await self._store.commit(turn.change()):
+                if turn.outbox:
+                    self._work_waits()
+                self._metrics.turns[input.channel.name, "answered"] += 1
+                return answer
+            self._metrics.turns[input.channel.name, "conflict"] += 1
+        raise StoreUnavailable(f"another server changed this subscriber {MAX_CONFLICTS} times during one turn")
+
+    async def _play(self, turn: Turn, input: Input) -> Answer:
+        """Play one input; an SMS is answered by SMS, from the outbox, everything else at once."""
+        if input.kind == "message":
+            await self._play_message(turn, input)
+            return Answer(None)
+        event = self._event(turn, input)
+        if event is None:
+            return Answer(self._say("unknown_code", turn.record.language))
+        shown = await turn.play(event, input.channel)
+        if shown is None or input.kind == "drop":
+            return Answer(None)
+        return Answer(shown.text, shown.ends)
+
+    def _event(self, turn: Turn, input: Input) -> Event | None:
+        if input.kind == "reply":
+            return Reply(input.text)
+        if input.kind == "drop":
+            return Dropped("timeout" if input.text == "timeout" else "abort")
+        match = turn.flow.match_ussd(input.text)
+        return match and Begin(self._new_id(), match.node, tail=match.tail)
+
+    async def _play_message(self, turn: Turn, input: Input) -> None:
+        """Play an SMS: the answer to a waiting question, a keyword, or something that leads nowhere.
+
+        A sender that is a machine must not be answered for ever, so every answer needs the patience for one more.
+        """
+        flow, record = turn.flow, turn.record
+        session = record.sessions.get("sms")
+        match = None
+        if session is None or not accepts(flow, session, input.text, turn.facts(input.channel)):
+            match = flow.match_sms(input.number, input.text)
+            known = match is not None
+        else:
+            known = True
+        answerable = self._limits.patience.one_more(record, turn.now, known)
+        if answerable is None:
+            self._metrics.suppressed["patience"] += 1
+            return
+        turn.record = answerable
+        if not known:
+            turn.send(self._say("unknown_sms", record.language))
+            return
+        event = Reply(input.text) if match is None else Begin(self._new_id(), match.node, values=match.values)
+        shown = await turn.play(event, input.channel)
+        if shown is not None:
+            turn.send(shown.text)
+
+    def _is_repetition(self, last: Exchange, input: Input) -> bool:
+        return is_repetition(
+            last,
+            input.dialogue,
+            input.text,
+            input.link,
+            input.sequence,
+            input.step,
+            input.at,
+            SMS_WINDOW_MS if input.kind == "message" else USSD_WINDOW_MS,
+            input.accepted,
+        )
+
+    def _refuse(self, input: Input, answer: Answering) -> None:
+        self._metrics.turns[input.channel.name, "overload"] += 1
+        answer(Answer(self._say("overload"), durable=False))
+
+    def _say(self, name: str, language: str = "") -> str:
+        return say(self.flow, name, {}, language or self.flow.default_language)
+
+    def _broken(self, error: BaseException) -> None:
+        log.error("answering failed", exc_info=error)
+
+
+def _exchanges(record: Subscriber, last: Exchange | None, input: Input, answer: Answer) -> dict[str, Exchange]:
+    exchange = Exchange(
+        dialogue=input.dialogue,
+        link=input.link,
+        sequence=input.sequence,
+        step=input.step,
+        counts=counts_steps(last, input.dialogue, input.step),
+        at=input.at,
+        input=input.text,
+        text=answer.text,
+        ends=answer.ends,
+    )
+    return {**record.exchanges, input.channel.name: exchange}

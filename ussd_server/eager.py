@@ -1,0 +1,93 @@
+"""Run a coroutine at once, and only as far as it really has to wait.
+
+A turn nearly always waits exactly once, for its commit. An asyncio task would cost it two rounds of the event loop and
+about as much as the whole engine step; here a turn runs inside the callback that brought its input. (Python 3.12 has
+eager tasks; this project starts at 3.11.)
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Generic, TypeVar
+
+Result = TypeVar("Result")
+
+
+class Eager:
+    """Drives one coroutine: its first step now, each further one when what it awaits is done.
+
+    The coroutine may await futures and tasks, not things that ask for the current task (`asyncio.timeout`); `within`
+    is there for deadlines. `failed` gets the exception that the coroutine did not handle.
+    """
+
+    __slots__ = ("_failed", "_send", "_throw")
+
+    def __init__(self, coroutine: Coroutine[Any, None, None], failed: Callable[[BaseException], None]) -> None:
+        self._send = coroutine.send
+        self._throw = coroutine.throw
+        self._failed = failed
+        self._advance(None)
+
+    def _advance(self, _: object) -> None:
+        try:
+            awaited = self._send(None)
+        except StopIteration:
+            return
+        except BaseException as error:
+            self._failed(error)
+            return
+        if awaited is None:  # a bare yield, as `asyncio.sleep(0)` makes
+            asyncio.get_running_loop().call_soon(self._advance, None)
+        else:
+            awaited._asyncio_future_blocking = False  # the protocol between a future's __await__ and its driver
+            awaited.add_done_callback(self._advance)
+
+
+class _Started(Generic[Result]):
+    """A coroutine that has already yielded once, as an awaitable that goes on from there."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Result], first: Any) -> None:
+        self._coroutine = coroutine
+        self._awaited = first
+
+    def __await__(self) -> Generator[Any, Any, Result]:
+        awaited = self._awaited
+        while True:
+            try:
+                sent = yield awaited
+            except BaseException as error:
+                step = self._coroutine.throw
+                argument: Any = error
+            else:
+                step = self._coroutine.send
+                argument = sent
+            try:
+                awaited = step(argument)
+            except StopIteration as stop:
+                result: Result = stop.value
+                return result
+
+
+class Late:
+    """Says that the deadline passed first."""
+
+
+async def within(coroutine: Coroutine[Any, Any, Result], seconds: float) -> Result | Late:
+    """Return the coroutine's result, or `Late()` where it takes longer than `seconds`; then it is cancelled.
+
+    A coroutine that never waits costs no task and no timer.
+    """
+    try:
+        first = coroutine.send(None)
+    except StopIteration as stop:
+        result: Result = stop.value
+        return result
+
+    async def rest() -> Result:
+        return await _Started(coroutine, first)
+
+    task = asyncio.get_running_loop().create_task(rest())
+    done, _ = await asyncio.wait({task}, timeout=max(0.0, seconds))
+    if done:
+        return task.result()
+    task.cancel()
+    return Late()

@@ -1,0 +1,148 @@
+"""One input, or one outcome, on its way through the engine: what the record becomes and what is committed with it.
+
+A turn is not durable and has no effect outside until its `change` is committed; a turn that loses the race for the
+commit is thrown away and made again from the newer record.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from menus.compiler import Flow
+from menus.engine import Step, step
+from menus.events import Answered, Ask, Defer, Event, Late, Note, Order, Send, Show
+from menus.render import Channel
+from menus.session import Pending, Session, Values
+from ussd_server import eager
+from ussd_server.operations import ACTIONS, Queries, act
+from ussd_server.stores.base import Change, JournalEntry, OutboxEntry
+from ussd_server.subscriber import Subscriber, facts
+
+if TYPE_CHECKING:
+    from menus.events import Effect
+
+SMS_VALIDITY_MS = 24 * 3_600_000
+"""How long an SMS of ours is worth delivering; network operators keep undelivered ones one to three days."""
+
+
+class Turn:
+    """The work on one subscriber's record between its load and its commit.
+
+    `number` is the service number that SMS of this turn come from. `deadline` (ms) is until when queries may take.
+    """
+
+    __slots__ = ("deadline", "flow", "journal", "new_id", "now", "number", "outbox", "queries", "record", "version")
+
+    def __init__(
+        self,
+        flow: Flow,
+        record: Subscriber,
+        version: int,
+        now: int,
+        *,
+        queries: Queries,
+        new_id: Callable[[], str],
+        number: str,
+        deadline: int,
+    ) -> None:
+        self.flow = flow
+        self.record = record
+        self.version = version
+        self.now = now
+        self.queries = queries
+        self.new_id = new_id
+        self.number = number
+        self.deadline = deadline
+        self.journal: list[JournalEntry] = []
+        self.outbox: list[OutboxEntry] = []
+
+    async def play(self, event: Event, channel: Channel) -> Show | None:
+        """Step the channel's session until it shows something; None where there is nothing to show.
+
+        Every query is performed on the way. One that is not answered by the deadline ends the dialogue with the text
+        that an SMS will follow, and becomes durable work whose answer goes on with the session by SMS.
+        """
+        session = self.record.sessions.get(channel.name)
+        while True:
+            done = step(self.flow, session, event, self.now, self.facts(channel), channel)
+            session = done.session
+            asked, shown = self._collect(done.effects)
+            if asked is None:
+                self._keep(channel.name, session)
+                return shown
+            event = await self._answer(asked)
+
+    def facts(self, channel: Channel) -> Values:
+        """Return what conditions may ask about this subscriber."""
+        known = facts(self.record, self.now, self.flow.default_language)
+        known["channel"] = channel.name
+        return known
+
+    def send(self, text: str) -> None:
+        """Put an SMS to the subscriber into the outbox."""
+        self.outbox.append(sms(self.new_id(), self.number, text, self.now))
+
+    def apply(self, effects: Sequence["Effect"]) -> None:
+        """Take over effects that need no answer: the closing texts of an order."""
+        self._collect(effects)
+
+    def change(self, settled: Sequence[str] = ()) -> Change:
+        """Return all of this turn's work as one commit."""
+        return Change(self.version, self.record, self.journal, self.outbox, settled)
+
+    def _collect(self, effects: Sequence["Effect"]) -> tuple[Ask | None, Show | None]:
+        asked = shown = None
+        for effect in effects:
+            match effect:
+                case Show():
+                    shown = effect
+                case Ask():
+                    asked = effect
+                case Order():
+                    self._place(effect)
+                case Defer():
+                    data = {"ask": effect.id, "operation": effect.operation, "arguments": effect.arguments}
+                    self.outbox.append(self._work(effect.id, "query", data))
+                case Send():
+                    self.send(effect.text)
+                case Note():
+                    self.journal.append(JournalEntry(self.now, effect.kind, effect.data))
+        return asked, shown
+
+    async def _answer(self, asked: Ask) -> Event:
+        if asked.operation in ACTIONS:
+            acted = act(asked.operation, self.record, asked.arguments, asked.id, self.now)
+            self.record = acted.record
+            self.journal.extend(acted.journal)
+            self.outbox.extend(acted.outbox)
+            return Answered(asked.id, acted.outcome, acted.value)
+        query = self.queries.ask(asked.operation, self.record.msisdn, asked.arguments)
+        answer = await eager.within(query, (self.deadline - self.now) / 1000)
+        if isinstance(answer, eager.Late):
+            return Late(asked.id)
+        outcome, value = answer
+        return Answered(asked.id, outcome, value)
+
+    def _place(self, order: Order) -> None:
+        """Make an order durable, with the consent: what the subscriber had read when they agreed to it."""
+        pending: dict[str, Pending] = {**self.record.pending, order.id: order.pending}
+        self.record = replace(self.record, pending=pending)
+        data = {"operation": order.operation, "arguments": order.arguments}
+        self.outbox.append(self._work(order.id, "command", data))
+        self.journal.append(JournalEntry(self.now, "order placed", {"order": order.id, **data}))
+
+    def _work(self, id: str, kind: "str", data: Values) -> OutboxEntry:
+        return OutboxEntry(id=id, kind=kind, due=self.now, data={**data, "number": self.number})
+
+    def _keep(self, channel: str, session: Session | None) -> None:
+        sessions = dict(self.record.sessions)
+        sessions.pop(channel, None)
+        if session is not None:
+            sessions[session.channel] = session
+        self.record = replace(self.record, sessions=sessions)
+
+
+def sms(id: str, number: str, text: str, now: int) -> OutboxEntry:
+    """Return an SMS from a service number as an outbox entry."""
+    return OutboxEntry(id=id, kind="sms", due=now, data={"from": number, "text": text}, expires=now + SMS_VALIDITY_MS)
