@@ -1,7 +1,8 @@
 """The settings: one set of names for the command line, the environment and the settings file.
 
 This is the only module that reads the environment. The command line wins over the environment (`USSD_SERVER_HTTP`),
-the environment over the TOML file, the file over the defaults. A mistake is a `SettingsError`: one line that says what is wrong, where it was written, and the mend.
+the environment over the TOML file, the file over the defaults. A mistake is a `SettingsError`: one line that says what
+is wrong, where it was written, and the mend.
 """
 
 import difflib

@@ -1,0 +1,56 @@
+# Every target sets up what it needs and does nothing where that is there already.
+# A fresh machine needs Debian 12, Python 3.11, make, and the package registries.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INTEROP := tests/interop
+
+.DEFAULT_GOAL := help
+.PHONY: help run setup test lint bench clean
+
+help:            ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: setup       ## set up, then start everything in one process: simulator, server, pages
+	@$(BIN)/ussd-server demo
+
+setup: .venv/.run  ## make .venv with ussd-server in it
+	@:
+
+test: .venv/.dev $(INTEROP)/node_modules/.done  ## set up what the tests need, then run every test
+	@scripts/debian-packages chromium:chromium
+	@$(BIN)/pytest
+
+lint: .venv/.dev  ## style, types and layering
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: .venv/.dev  ## measure, and print the report
+	@$(BIN)/python -m benchmarks
+
+clean:           ## remove what the targets here made, but not ./var
+	rm -rf .venv $(INTEROP)/node_modules
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed; say which with PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || scripts/debian-packages python3-venv
+	@echo "Making .venv"
+	@$(PYTHON) -m venv .venv
+
+.venv/.run: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing ussd-server and its libraries into .venv"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/.dev: .venv/.run
+	@echo "Installing the tools for tests and checks into .venv"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(INTEROP)/node_modules/.done: $(INTEROP)/package.json
+	@scripts/debian-packages nodejs:node npm:npm
+	@echo "Installing the npm package smpp, a peer for the tests, into $(INTEROP)/node_modules"
+	@cd $(INTEROP) && npm install --no-package-lock --no-audit --no-fund --silent
+	@touch $@
