@@ -1,0 +1,246 @@
+"""A handset: its display, its one USSD dialogue, its messages. Pure: the time is an argument, nothing is sent from here.
+
+The subscriber's acts (`dial`, `answer`, `cancel`, `write`) and the network's (`show`, `drop`, `expire`, `receive`) change
+the phone; what must go to the service in consequence is returned as `Utterance`s.
+
+| dialogue | the phone shows | leaves by |
+|---|---|---|
+| none | the dialling field | `dial` |
+| service's turn | "waiting", the gateway's timer | `show`, `cancel`, `drop`, `expire` |
+| subscriber's turn | the screen, a field for the answer, the gateway's timer | `answer`, `cancel`, `drop`, `expire` |
+| over | the last screen, or why there is none | `dial`, `dismiss` |
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+SERVICE_MS = 15_000
+"""How long a gateway waits for the service's answer. Operators set 10 to 30 s."""
+
+SUBSCRIBER_MS = 120_000
+"""How long a gateway waits for the subscriber's answer. Operators set one to three minutes."""
+
+INBOX = 200
+"""Messages that a phone keeps; the oldest go first."""
+
+UNFINISHED = 16
+"""Long messages of which parts are still missing; the oldest is given up first."""
+
+STEPS = 0x80
+"""The count of messages in a dialogue has 7 bits (SMPP 3.4, 5.3.2.43)."""
+
+Reason = Literal["ended", "cancelled", "timeout", "dropped", "unreachable", "refused", "lost"]
+"""Why a dialogue is over: the service ended it; the subscriber did; the gateway's timer; the network dropped it; no service
+is bound; the service refused the message; the service's link went away."""
+
+Delivery = Literal["received", "sending", "sent", "waiting", "refused"]
+"""Where a message is: come in; on its way to the service; taken by it; waiting for a service to bind; refused for good."""
+
+
+class Timers(msgspec.Struct, frozen=True):
+    """The gateway's patience with each side, in ms."""
+
+    service_ms: int = SERVICE_MS
+    subscriber_ms: int = SUBSCRIBER_MS
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """How much of what one message may hold a text takes: septets or UCS-2 units."""
+
+    alphabet: str
+    used: int
+    budget: int
+    parts: int = 1
+
+
+class Utterance(msgspec.Struct, frozen=True):
+    """What the network passes to the service for this phone. `step` counts the dialogue's messages from 0, modulo 128."""
+
+    kind: Literal["begin", "answer", "abort"]
+    session: int
+    step: int
+    text: str
+
+
+class Dialogue(msgspec.Struct):
+    """One USSD exchange as the network sees it. `session` is the network's number for it, one octet."""
+
+    session: int
+    dialled: str
+    until: int
+    span_ms: int
+    turn: Literal["service", "subscriber", "over"] = "service"
+    step: int = 0
+    screen: str = ""
+    usage: Usage | None = None
+    reason: Reason | None = None
+
+
+class Message(msgspec.Struct):
+    """One SMS in the phone's memory: whole, however many parts it travelled in. `at` is ms since 1970 UTC."""
+
+    id: int
+    peer: str
+    text: str
+    at: int
+    outgoing: bool
+    delivery: Delivery
+    usage: Usage | None = None
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One part of a long SMS: `reference` is the sender's number for the whole, `index` counts from 1 to `total`."""
+
+    peer: str
+    text: str
+    reference: int = 0
+    total: int = 1
+    index: int = 1
+    usage: Usage | None = None
+
+
+class PhoneView(msgspec.Struct, frozen=True):
+    """All that a page or a terminal needs to draw the phone."""
+
+    msisdn: str
+    dialogue: Dialogue | None
+    messages: tuple[Message, ...]
+
+
+class Phone:
+    """A handset with the number `msisdn` (E.164 digits without `+`)."""
+
+    def __init__(self, msisdn: str, timers: Timers | None = None) -> None:
+        self.msisdn = msisdn
+        self.dialogue: Dialogue | None = None
+        self._timers = timers or Timers()
+        self._messages: deque[Message] = deque(maxlen=INBOX)
+        self._unfinished: dict[tuple[str, int, int], dict[int, Part]] = {}
+        self._count = 0
+
+    def dial(self, code: str, session: int, now: int) -> tuple[Utterance, ...]:
+        """Open a dialogue numbered `session` with the dialled string; one that was open is given up first."""
+        given_up = self.cancel()
+        span = self._timers.service_ms
+        self.dialogue = Dialogue(session, code, now + span, span)
+        return (*given_up, Utterance("begin", session, 0, code))
+
+    def answer(self, text: str, now: int) -> tuple[Utterance, ...]:
+        """Answer the screen; nothing happens unless it is the subscriber's turn."""
+        dialogue = self._open()
+        if dialogue is None or dialogue.turn != "subscriber":
+            return ()
+        dialogue.turn = "service"
+        self._wind(dialogue, self._timers.service_ms, now)
+        return (self._next(dialogue, "answer", text),)
+
+    def cancel(self) -> tuple[Utterance, ...]:
+        """Hang up."""
+        return self._abort("cancelled")
+
+    def drop(self, reason: Reason = "dropped") -> tuple[Utterance, ...]:
+        """Let the network end the dialogue, and tell the service."""
+        return self._abort(reason)
+
+    def expire(self, now: int) -> tuple[Utterance, ...]:
+        """End the dialogue when the gateway's timer has run out by `now`."""
+        until = self.timer()
+        return self._abort("timeout") if until is not None and until <= now else ()
+
+    def fail(self, reason: Reason) -> None:
+        """End the dialogue without a word to the service, which is not there or does not want it."""
+        dialogue = self._open()
+        if dialogue is not None:
+            self._close(dialogue, reason)
+
+    def show(self, session: int, text: str, ends: bool, usage: Usage, now: int) -> bool:
+        """Show the service's screen; False when no such dialogue is open, or it is not the service's turn."""
+        dialogue = self._open()
+        if dialogue is None or dialogue.session != session or dialogue.turn != "service":
+            return False
+        dialogue.screen, dialogue.usage = text, usage
+        if ends:
+            self._close(dialogue, "ended")
+        else:
+            dialogue.turn = "subscriber"
+            self._wind(dialogue, self._timers.subscriber_ms, now)
+        return True
+
+    def dismiss(self) -> None:
+        """Put away the last screen of a dialogue that is over."""
+        if self.dialogue is not None and self.dialogue.turn == "over":
+            self.dialogue = None
+
+    def timer(self) -> int | None:
+        """Return when the gateway's timer runs out, in ms since 1970 UTC; None when it is not running."""
+        dialogue = self._open()
+        return None if dialogue is None else dialogue.until
+
+    def write(self, peer: str, text: str, usage: Usage, now: int) -> Message:
+        """Put an SMS that the subscriber sends among the messages; its `delivery` is the network's to keep up."""
+        return self._keep(Message(self._number(), peer, text, now, True, "sending", usage))
+
+    def receive(self, part: Part, now: int) -> Message | None:
+        """Take in an SMS or a part of one; return the whole message when nothing is missing."""
+        if part.total <= 1:
+            return self._keep(Message(self._number(), part.peer, part.text, now, False, "received", part.usage))
+        key = (part.peer, part.reference, part.total)
+        parts = self._unfinished.setdefault(key, {})
+        parts[part.index] = part
+        if len(parts) < part.total:
+            if len(self._unfinished) > UNFINISHED:
+                del self._unfinished[next(iter(self._unfinished))]
+            return None
+        del self._unfinished[key]
+        text = "".join(parts[index].text for index in sorted(parts))
+        usage = _together(part.usage for part in parts.values())
+        return self._keep(Message(self._number(), part.peer, text, now, False, "received", usage))
+
+    def forget(self) -> None:
+        """Empty the memory of messages."""
+        self._messages.clear()
+        self._unfinished.clear()
+
+    def view(self) -> PhoneView:
+        """Return what there is to draw."""
+        return PhoneView(self.msisdn, self.dialogue, tuple(self._messages))
+
+    def _open(self) -> Dialogue | None:
+        return self.dialogue if self.dialogue is not None and self.dialogue.turn != "over" else None
+
+    def _wind(self, dialogue: Dialogue, span_ms: int, now: int) -> None:
+        dialogue.span_ms, dialogue.until = span_ms, now + span_ms
+
+    def _next(self, dialogue: Dialogue, kind: Literal["answer", "abort"], text: str) -> Utterance:
+        dialogue.step = (dialogue.step + 1) % STEPS
+        return Utterance(kind, dialogue.session, dialogue.step, text)
+
+    def _abort(self, reason: Reason) -> tuple[Utterance, ...]:
+        dialogue = self._open()
+        if dialogue is None:
+            return ()
+        self._close(dialogue, reason)
+        return (self._next(dialogue, "abort", ""),)
+
+    def _close(self, dialogue: Dialogue, reason: Reason) -> None:
+        dialogue.turn, dialogue.reason = "over", reason
+
+    def _number(self) -> int:
+        self._count += 1
+        return self._count
+
+    def _keep(self, message: Message) -> Message:
+        self._messages.append(message)
+        return message
+
+
+def _together(usages: Iterable[Usage | None]) -> Usage | None:
+    """Add up what the parts take. A part's budget is its own, so the sum is what all of them may hold."""
+    known = [usage for usage in usages if usage is not None]
+    if not known:
+        return None
+    alphabet = known[0].alphabet
+    return Usage(alphabet, sum(usage.used for usage in known), sum(usage.budget for usage in known), len(known))

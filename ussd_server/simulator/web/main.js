@@ -1,0 +1,165 @@
+// Joins the line to the simulator with the handsets, the wire view and the page's frame.
+
+import { h, setText } from "./dom.js";
+import { AddPhone, Handset } from "./handset.js";
+import { connect } from "./link.js";
+import { Wire } from "./wire.js";
+import { language, onLanguage, speak, word } from "./words.js";
+
+const DELAYS_S = [0, 1, 3, 10, 20];
+const NARROW = matchMedia("(max-width: 760px)");
+
+const phones = document.getElementById("phones");
+const networkLine = document.getElementById("network");
+const notice = document.getElementById("notice");
+const delay = document.getElementById("delay");
+const handsets = new Map();
+const wire = new Wire(say);
+const addPhone = new AddPhone(say);
+
+let network = null;
+let quick = [];
+let clockOffset = 0;
+let online = true;
+let noticeTimer = null;
+
+phones.append(addPhone.element);
+if (NARROW.matches) document.getElementById("wire").open = false;
+const transmit = connect(hear, lineChanged);
+
+function say(command) {
+  transmit(command);
+}
+
+function hear(message) {
+  if (message.now) clockOffset = message.now - Date.now();
+  switch (message.type) {
+    case "hello":
+      quick = message.quick;
+      begin(message);
+      break;
+    case "phone":
+      show(message.phone);
+      break;
+    case "removed":
+      handsets.get(message.msisdn)?.remove();
+      handsets.delete(message.msisdn);
+      wire.phones([...handsets.keys()]);
+      break;
+    case "network":
+      network = message.network;
+      showNetwork();
+      break;
+    case "wire":
+      wire.add(message.entry);
+      break;
+    case "cleared":
+      wire.empty();
+      break;
+    case "problem":
+      problem(message.what);
+      break;
+  }
+}
+
+function begin(message) {
+  const present = new Set(message.phones.map((phone) => phone.msisdn));
+  for (const [msisdn, handset] of handsets) {
+    if (!present.has(msisdn)) {
+      handset.remove();
+      handsets.delete(msisdn);
+    }
+  }
+  const first = handsets.size === 0;
+  for (const phone of message.phones) show(phone);
+  network = message.network;
+  showNetwork();
+  wire.replace(message.wire);
+  if (first && !NARROW.matches) handsets.values().next().value?.focus();
+}
+
+function show(phone) {
+  let handset = handsets.get(phone.msisdn);
+  if (handset === undefined) {
+    handset = new Handset(phone.msisdn, quick, say);
+    handsets.set(phone.msisdn, handset);
+    phones.insertBefore(handset.element, addPhone.element);
+    wire.phones([...handsets.keys()]);
+  }
+  handset.show(phone);
+}
+
+function lineChanged(up) {
+  online = up;
+  showNetwork();
+}
+
+function showNetwork() {
+  document.body.classList.toggle("offline", !online);
+  if (!online) {
+    networkLine.dataset.state = "offline";
+    setText(networkLine, word("offline"));
+    return;
+  }
+  if (network === null) return;
+  const names = [...new Set(network.binds.map((bind) => bind.system_id))];
+  const counted = names.map((name) => {
+    const count = network.binds.filter((bind) => bind.system_id === name).length;
+    return count > 1 ? `${name} ×${count}` : name;
+  });
+  networkLine.dataset.state = names.length ? "bound" : "unbound";
+  setText(networkLine, names.length ? word("bound", counted.join(", ")) : word("unbound", network.address));
+  showDelays();
+}
+
+function showDelays() {
+  const chosen = network === null ? 0 : network.delay_ms / 1000;
+  const offered = DELAYS_S.includes(chosen) ? DELAYS_S : [...DELAYS_S, chosen];
+  delay.replaceChildren(
+    ...offered.map((s) => h("option", { value: s, selected: s === chosen }, s ? word("seconds", s) : word("none"))),
+  );
+  delay.classList.toggle("active", chosen > 0);
+}
+
+function problem(what) {
+  notice.hidden = false;
+  setText(notice, word(`problem_${what}`) ?? what);
+  clearTimeout(noticeTimer);
+  noticeTimer = setTimeout(() => (notice.hidden = true), 6000);
+}
+
+delay.addEventListener("change", () => say({ do: "delay", ms: Number(delay.value) * 1000 }));
+
+for (const button of document.querySelectorAll("[data-language]")) {
+  button.addEventListener("click", () => speak(button.dataset.language));
+}
+
+onLanguage(() => {
+  document.documentElement.lang = language();
+  document.title = word("title");
+  for (const element of document.querySelectorAll("[data-word]")) setText(element, word(element.dataset.word));
+  for (const element of document.querySelectorAll("[data-word-label]")) {
+    element.setAttribute("aria-label", word(element.dataset.wordLabel));
+  }
+  for (const button of document.querySelectorAll("[data-language]")) {
+    button.setAttribute("aria-pressed", String(button.dataset.language === language()));
+  }
+  showNetwork();
+});
+
+// Arrows go to the neighbouring phone, unless they are needed to move within a text.
+phones.addEventListener("keydown", (event) => {
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (step === undefined || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (event.target.matches("input, textarea") && event.target.value !== "") return;
+  const row = [...handsets.values()];
+  const at = row.findIndex((handset) => handset.element.contains(event.target));
+  if (at < 0) return;
+  event.preventDefault();
+  row[(at + step + row.length) % row.length].focus();
+});
+
+setInterval(() => {
+  const now = Date.now() + clockOffset;
+  for (const handset of handsets.values()) handset.tick(now);
+}, 250);

@@ -1,0 +1,216 @@
+// The page's own texts, in Russian and English. What the service says is not translated here.
+
+const WORDS = {
+  ru: {
+    title: "Телефоны USSD и SMS",
+    language: "Язык страницы",
+    phones: "Телефоны",
+    delay: "Задержка сети",
+    none: "нет",
+    seconds: (n) => `${n} с`,
+    bound: (names) => `Сервис на связи: ${names}`,
+    unbound: (address) => `Сервис не подключён к ${address}`,
+    offline: "Симулятор не отвечает, пробую снова…",
+    dialTab: "Набор",
+    smsTab: "SMS",
+    dialField: "Номер или код",
+    answerField: "Ваш ответ",
+    call: "Вызов",
+    send: "Ответить",
+    ok: "ОК",
+    cancel: "Отмена",
+    clearField: "Стереть",
+    idle: "Наберите код",
+    waiting: "Запрос выполняется…",
+    waitsService: "шлюз ждёт сервис",
+    waitsYou: "шлюз ждёт ваш ответ",
+    noDialogue: "нет диалога",
+    ended: "диалог завершён",
+    cancelled: "Запрос отменён.",
+    timeout: "Время ожидания истекло. Попробуйте позже.",
+    dropped: "Соединение прервано сетью.",
+    unreachable: "Ошибка сети: сервис недоступен.",
+    refused: "Ошибка сети: сервис отклонил запрос.",
+    lost: "Ошибка сети: связь с сервисом потеряна.",
+    noMessages: "Сообщений нет",
+    to: "Кому",
+    message: "Текст",
+    emptyAllowed: "можно пустое",
+    sendSms: "Отправить",
+    emptySms: "(пустое SMS)",
+    received: "",
+    sending: "отправляется",
+    sent: "доставлено",
+    waitingDelivery: "ждёт сервис",
+    refusedDelivery: "не доставлено",
+    parts: (n) => `частей: ${n}`,
+    unread: (n) => `непрочитанных: ${n}`,
+    chipEmpty: (to) => `пустое SMS → ${to}`,
+    chipSms: (text, to) => `SMS ${text} → ${to}`,
+    drop: "Прервать",
+    dropHint: "Сеть прерывает диалог и сообщает об этом сервису",
+    redeliver: "Повторить",
+    redeliverHint: "Сеть ещё раз доставляет сервису последний PDU этого телефона, как будто не дождалась ответа",
+    remove: "Убрать телефон",
+    addPhone: "Ещё телефон",
+    addField: "Номер, только цифры",
+    add: "Добавить",
+    wire: "Провод",
+    wireEmpty: "Здесь появится каждый PDU между сетью и сервисом. Наберите код на телефоне.",
+    filter: "Телефон",
+    all: "все",
+    keepalive: "служебные",
+    pause: "Пауза",
+    resume: "Продолжить",
+    clear: "Очистить",
+    held: (n) => `ещё ${n}`,
+    toService: "к сервису",
+    fromService: "от сервиса",
+    fields: "Поля",
+    tlvs: "Параметры TLV",
+    octets: "Октеты",
+    masked: "Группы цифр в сообщениях с кодом доступа скрыты: запись их не хранит.",
+    session: (number, step, end) => `диалог ${number}, шаг ${step}${end ? ", конец" : ""}`,
+    end: "конец",
+    part: (index, total) => `часть ${index} из ${total}`,
+    units: "единиц",
+    emptyText: "(пусто)",
+    keys: "Enter: вызвать или ответить · Esc: отмена · ← →: соседний телефон (когда поле пусто)",
+    problem_bad_number: "Номер телефона: от 5 до 15 цифр.",
+    problem_bad_text: "Такой текст не помещается или не может быть отправлен.",
+    problem_too_many: "Больше телефонов добавить нельзя.",
+    problem_bad_command: "Симулятор не понял команду.",
+  },
+  en: {
+    title: "USSD and SMS phones",
+    language: "Language of the page",
+    phones: "Phones",
+    delay: "Network delay",
+    none: "none",
+    seconds: (n) => `${n} s`,
+    bound: (names) => `Service is bound: ${names}`,
+    unbound: (address) => `No service is bound to ${address}`,
+    offline: "The simulator does not answer, trying again…",
+    dialTab: "Dial",
+    smsTab: "SMS",
+    dialField: "Number or code",
+    answerField: "Your answer",
+    call: "Call",
+    send: "Send",
+    ok: "OK",
+    cancel: "Cancel",
+    clearField: "Clear",
+    idle: "Dial a code",
+    waiting: "Request running…",
+    waitsService: "gateway waits for the service",
+    waitsYou: "gateway waits for your answer",
+    noDialogue: "no dialogue",
+    ended: "dialogue ended",
+    cancelled: "Request cancelled.",
+    timeout: "The waiting time is over. Try again later.",
+    dropped: "The network ended the dialogue.",
+    unreachable: "Network error: the service cannot be reached.",
+    refused: "Network error: the service refused the request.",
+    lost: "Network error: the link to the service is lost.",
+    noMessages: "No messages",
+    to: "To",
+    message: "Text",
+    emptyAllowed: "may be empty",
+    sendSms: "Send",
+    emptySms: "(empty SMS)",
+    received: "",
+    sending: "sending",
+    sent: "delivered",
+    waitingDelivery: "waits for the service",
+    refusedDelivery: "not delivered",
+    parts: (n) => `${n} parts`,
+    unread: (n) => `${n} unread`,
+    chipEmpty: (to) => `empty SMS → ${to}`,
+    chipSms: (text, to) => `SMS ${text} → ${to}`,
+    drop: "Drop",
+    dropHint: "The network ends the dialogue and tells the service",
+    redeliver: "Redeliver",
+    redeliverHint: "The network delivers this phone's last PDU to the service again, as if it had missed the response",
+    remove: "Remove the phone",
+    addPhone: "Another phone",
+    addField: "Number, digits only",
+    add: "Add",
+    wire: "Wire",
+    wireEmpty: "Every PDU between the network and the service appears here. Dial a code on a phone.",
+    filter: "Phone",
+    all: "all",
+    keepalive: "link upkeep",
+    pause: "Pause",
+    resume: "Resume",
+    clear: "Clear",
+    held: (n) => `${n} more`,
+    toService: "to the service",
+    fromService: "from the service",
+    fields: "Fields",
+    tlvs: "TLVs",
+    octets: "Octets",
+    masked: "Digit groups in messages with an access code are hidden: the recording does not hold them.",
+    session: (number, step, end) => `dialogue ${number}, step ${step}${end ? ", end" : ""}`,
+    end: "end",
+    part: (index, total) => `part ${index} of ${total}`,
+    units: "units",
+    emptyText: "(empty)",
+    keys: "Enter: call or send · Esc: cancel · ← →: the next phone (while the field is empty)",
+    problem_bad_number: "A phone number has 5 to 15 digits.",
+    problem_bad_text: "This text does not fit or cannot be sent.",
+    problem_too_many: "No more phones can be added.",
+    problem_bad_command: "The simulator did not understand the command.",
+  },
+};
+
+const KEPT = "ussd-phones-language";
+const listeners = [];
+let current = initial();
+
+function initial() {
+  let kept = null;
+  try {
+    kept = localStorage.getItem(KEPT);
+  } catch {
+    // Storage can be forbidden; the browser's language is used then.
+  }
+  if (kept in WORDS) return kept;
+  return navigator.languages?.some((language) => language.startsWith("ru")) ? "ru" : "en";
+}
+
+/** The text `name` in the page's language; `values` fill its blanks. */
+export function word(name, ...values) {
+  const text = WORDS[current][name];
+  return typeof text === "function" ? text(...values) : text;
+}
+
+export function language() {
+  return current;
+}
+
+/** Change the page's language and remember it. */
+export function speak(chosen) {
+  current = chosen;
+  try {
+    localStorage.setItem(KEPT, chosen);
+  } catch {
+    // Not remembered, then.
+  }
+  retell();
+}
+
+/** Call `listener` at once and whenever the language changes. */
+export function onLanguage(listener) {
+  listeners.push(listener);
+  listener();
+}
+
+/** Stop calling `listener`. */
+export function offLanguage(listener) {
+  const index = listeners.indexOf(listener);
+  if (index >= 0) listeners.splice(index, 1);
+}
+
+function retell() {
+  for (const listener of [...listeners]) listener();
+}
