@@ -79,7 +79,7 @@ class SmscUrl:
     """
 
     system_id: str
-    password: Secret
+    password: Secret[str]
     host: str
     port: int
     tls: bool = False
@@ -139,7 +139,7 @@ def _octets(what: str, text: str, limit: int) -> str:
     return text
 
 
-def _password(quoted: str | None, file: str | None) -> Secret:
+def _password(quoted: str | None, file: str | None) -> Secret[str]:
     if quoted is not None and file is not None:
         raise ValueError("give the password or password_file, not both")
     if file is not None:

@@ -1,0 +1,83 @@
+"""`/healthz` says that the process lives; `/readyz` gives every reason why it cannot serve."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ussd_server.http.listener import Listener, application
+from ussd_server.http.metrics import Metrics
+from ussd_server.settings import Address
+
+
+def fetch(path: str, reasons: Mapping[str, str], metrics: Metrics | None = None) -> tuple[int, str, str]:
+    """Start a listener of its own, get one page from it over HTTP, and stop it: status, content type, body."""
+
+    async def checks() -> Mapping[str, str]:
+        return reasons
+
+    def get(url: str) -> tuple[int, str, str]:
+        try:
+            with urlopen(url) as answer:
+                return answer.status, answer.headers["Content-Type"], answer.read().decode()
+        except HTTPError as error:
+            with error:
+                return error.code, error.headers["Content-Type"], error.read().decode()
+
+    async def once() -> tuple[int, str, str]:
+        listener = Listener(application(checks, metrics or Metrics()), Address("127.0.0.1", 0))
+        await listener.start()
+        try:
+            return await asyncio.to_thread(get, f"http://{listener.address}{path}")
+        finally:
+            await listener.stop()
+
+    return asyncio.run(once())
+
+
+def test_alive_whatever_is_not_ready() -> None:
+    status, _, body = fetch("/healthz", {"store": "gone"})
+    assert (status, json.loads(body)) == (200, {"alive": True})
+
+
+def test_ready_when_every_check_is_well() -> None:
+    status, kind, body = fetch("/readyz", {"store": "", "smpp://user@127.0.0.1:2775": ""})
+    assert (status, kind) == (200, "application/json; charset=utf-8")
+    assert json.loads(body) == {"ready": True, "checks": {"store": "ok", "smpp://user@127.0.0.1:2775": "ok"}}
+
+
+def test_not_ready_with_the_reason() -> None:
+    status, _, body = fetch("/readyz", {"store": "", "smsc": "wrong password (status 0x0000000E)"})
+    assert status == 503
+    assert json.loads(body) == {"ready": False, "checks": {"store": "ok", "smsc": "wrong password (status 0x0000000E)"}}
+
+
+def test_metrics_are_served_as_prometheus_reads_them() -> None:
+    metrics = Metrics()
+    metrics.turns["ussd", "answered"] += 3
+    status, kind, body = fetch("/metrics", {}, metrics)
+    assert status == 200
+    assert kind.startswith("text/plain; version=")
+    families = {family.name: family for family in text_string_to_metric_families(body)}
+    assert families["ussd_server_turns"].samples[0].value == 3
+    assert "process_resident_memory_bytes" in families
+
+
+def test_an_address_in_use_is_an_os_error() -> None:
+    async def twice() -> None:
+        async def checks() -> Mapping[str, str]:
+            return {}
+
+        first = Listener(application(checks, Metrics()), Address("127.0.0.1", 0))
+        await first.start()
+        try:
+            with pytest.raises(OSError):
+                await Listener(application(checks, Metrics()), first.address).start()
+        finally:
+            await first.stop()
+
+    asyncio.run(twice())

@@ -1,0 +1,260 @@
+"""Settings come from the command line, the environment and a file, in that order; a mistake is one line."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ussd_server.secrets import Secret
+from ussd_server.settings import (
+    PREFIX,
+    Address,
+    Settings,
+    SettingsError,
+    SmscUrl,
+    StoreUrl,
+    describe,
+    load,
+)
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Start every test without our variables and in an empty directory."""
+    for name in list(os.environ):
+        if name.upper().startswith(PREFIX):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def write(text: str) -> Path:
+    path = Path("settings.toml")
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def mistake(options: dict[str, object] | None = None) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(options)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_defaults_are_those_of_a_first_start() -> None:
+    settings = load()
+    assert settings.http == Address("127.0.0.1", 8080)
+    assert settings.smpp == Address("127.0.0.1", 2775)
+    assert settings.smsc == ()
+    assert settings.data == Path("var")
+    assert settings.store == StoreUrl(Path("var/ussd-server.db"))
+    assert settings.dialogue_deadline_s < settings.gateway_timer_s
+
+
+def test_the_store_is_in_the_data_directory_unless_it_is_said() -> None:
+    assert load({"data": Path("elsewhere")}).store.path == Path("elsewhere/ussd-server.db")
+    assert load({"data": Path("elsewhere"), "store": "sqlite:////srv/a.db"}).store.path == Path("/srv/a.db")
+
+
+def test_the_flows_file_beside_the_server_wins_over_the_shipped_one() -> None:
+    assert load().flows.is_absolute()
+    Path("flows.yaml").touch()
+    assert load().flows == Path("flows.yaml")
+
+
+def test_command_line_over_environment_over_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write('http = "127.0.0.1:1"\nsmpp = "127.0.0.1:1"\nmax_turns = 1\n')
+    monkeypatch.setenv("USSD_SERVER_SMPP", "127.0.0.1:2")
+    monkeypatch.setenv("USSD_SERVER_MAX_TURNS", "2")
+    settings = load({"settings": path, "max_turns": 3, "data": None})
+    assert (settings.http.port, settings.smpp.port, settings.max_turns) == (1, 2, 3)
+
+
+def test_the_environment_may_name_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USSD_SERVER_SETTINGS", str(write("max_turns = 5\n")))
+    assert load().max_turns == 5
+
+
+def test_several_smscs_by_each_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    urls = ["smpp://a:x@h:1", "smpps://b:y@h:2"]
+    assert [str(smsc) for smsc in load({"smsc": urls}).smsc] == ["smpp://a@h:1", "smpps://b@h:2"]
+    path = write('smsc = ["smpp://a:x@h:1", "smpps://b:y@h:2"]\n')
+    assert len(load({"settings": path}).smsc) == 2
+    monkeypatch.setenv("USSD_SERVER_SMSC", "smpp://c:x@h:1  smpp://d:y@h:2")
+    assert [smsc.system_id for smsc in load({"settings": path}).smsc] == ["c", "d"]
+
+
+# Mistakes ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_key_of_the_file_is_named_with_its_line_and_the_nearest_known() -> None:
+    path = write('# ours\nhttp = "127.0.0.1:1"\n\ndialog_deadline_s = 3\n')
+    assert mistake({"settings": path}) == (
+        "settings.toml:4: unknown key 'dialog_deadline_s'; did you mean dialogue_deadline_s?"
+    )
+
+
+def test_an_unknown_table_of_the_file_is_named_with_its_line() -> None:
+    assert mistake({"settings": write("max_turns = 3\n[stores]\npath = 1\n")}).startswith(
+        "settings.toml:2: unknown key 'stores'; did you mean store?"
+    )
+
+
+def test_an_unknown_variable_is_named_with_the_nearest_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USSD_SERVER_HTPP", "x")
+    assert mistake() == "environment: unknown variable USSD_SERVER_HTPP; did you mean USSD_SERVER_HTTP?"
+
+
+def test_a_key_near_to_nothing_gets_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USSD_SERVER_QQQQ", "x")
+    assert "; known are USSD_SERVER_CATALOGUE, " in mistake()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"http": "8080"}, "--http: '8080' is not HOST:PORT, as in 127.0.0.1:8080"),
+        ({"http": "::1:80"}, "--http: '::1:80': write an IPv6 address in brackets, as in [::1]:8080"),
+        ({"http": "h:65536"}, "--http: 'h:65536' is not HOST:PORT, as in 127.0.0.1:8080"),
+        ({"store": "redis://h:1/0"}, "--store: redis:// stores are not in this version; use sqlite:///PATH"),
+        (
+            {"store": "x.db"},
+            "--store: 'x.db' is not a store; write sqlite:///PATH (sqlite:////PATH for an absolute path)",
+        ),
+        ({"max_turns": "many"}, "--max-turns: input should be a valid integer, unable to parse string as an integer"),
+        (
+            {"dialogue_deadline_s": 15},
+            (
+                "settings: dialogue_deadline_s (15) must be below gateway_timer_s (15), "
+                "or the network ends the dialogue first"
+            ),
+        ),
+        ({"settings": "none.toml"}, "--settings none.toml: the file cannot be read: No such file or directory"),
+    ],
+)
+def test_a_wrong_value_is_one_line_with_the_option(options: dict[str, object], text: str) -> None:
+    assert mistake(options) == text
+
+
+def test_a_wrong_value_says_where_it_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write("\nmax_turns = 0\n")
+    assert mistake({"settings": path}).startswith("settings.toml:2: max_turns: input should be greater than")
+    monkeypatch.setenv("USSD_SERVER_MAX_TURNS", "-1")
+    assert mistake({"settings": path}).startswith("environment: USSD_SERVER_MAX_TURNS: input should be greater than")
+
+
+def test_a_file_that_is_no_toml_says_line_and_column() -> None:
+    assert mistake({"settings": write("max_turns = 1\nhttp = \n")}) == "settings.toml:2:8: not TOML: Invalid value"
+
+
+def test_a_file_that_is_no_text_is_refused() -> None:
+    Path("settings.toml").write_bytes(b"\xff\xfe")
+    assert mistake({"settings": "settings.toml"}).endswith("the file cannot be read: it is not UTF-8")
+
+
+# SMSC URLs --------------------------------------------------------------------------------------------------------
+
+
+def test_every_part_of_an_smsc_url_is_read() -> None:
+    smsc = SmscUrl.parse("smpps://us%40er:p%3Aw%2F%25@smsc.example:2776?bind=txrx&dialect=standard&window=3&rate=12.5")
+    assert smsc == SmscUrl(
+        system_id="us@er",
+        password=Secret("p:w/%"),
+        host="smsc.example",
+        port=2776,
+        tls=True,
+        bind="txrx",
+        dialect="standard",
+        window=3,
+        rate=12.5,
+    )
+
+
+def test_the_ports_have_defaults() -> None:
+    assert SmscUrl.parse("smpp://a:b@h").port == 2775
+    assert SmscUrl.parse("smpps://a:b@h").port == 3550
+    assert SmscUrl.parse("smpp://a:b@[::1]:99").host == "::1"
+
+
+def test_the_password_may_come_from_a_file() -> None:
+    Path("password").write_text("s3cret\n", encoding="utf-8")
+    assert SmscUrl.parse("smpp://a@h?password_file=password").password == Secret("s3cret")
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("http://a:b@h", "an SMSC is written smpp://SYSTEM_ID:PASSWORD@HOST:PORT, or smpps:// for TLS"),
+        ("smpp://a@h", "no password: write SYSTEM_ID:PASSWORD@HOST, or add ?password_file=FILE"),
+        ("smpp://a@h?password_file=none", "password_file none cannot be read: No such file or directory"),
+        ("smpp://a:b@h?password_file=none", "give the password or password_file, not both"),
+        ("smpp://a:b@h?windw=1", "unknown option 'windw' after the ?; did you mean window?"),
+        ("smpp://a:b@h?window=1&window=2", "window is given twice"),
+        ("smpp://a:b@h?window=0", "window=0: it is a whole number from 1 to 1000"),
+        ("smpp://a:b@h?rate=0", "rate=0: it is submits a second, above 0"),
+        ("smpp://a:b@h?rate=nan", "rate=nan: it is submits a second, above 0"),
+        ("smpp://a:b@h?bind=rx", "bind=rx: it is trx (one transceiver) or txrx (a transmitter and a receiver)"),
+        ("smpp://a:123456789@h", "the password is longer than the 8 octets that SMPP 3.4 carries"),
+        ("smpp://a:%D1%8F@h", "the password has characters outside printable ASCII"),
+        ("smpp://abcdefghijklmnop:b@h", "SYSTEM_ID is longer than the 15 octets that SMPP 3.4 carries"),
+    ],
+)
+def test_a_wrong_smsc_url_says_what_is_wrong(url: str, text: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        SmscUrl.parse(url)
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("password", ["hun/ter2", "hun#ter2", "hunter2@x:y", "hun?ter2", "123456hunter2"])
+def test_no_mistake_repeats_the_password(password: str) -> None:
+    text = mistake({"smsc": [f"smpp://user:{password}@h:port"]})
+    assert text.startswith("--smsc: ")
+    assert "ter2" not in text
+
+
+def test_the_same_smsc_twice_is_a_mistake() -> None:
+    assert mistake({"smsc": ["smpp://a:b@h:1", "smpp://a:c@h:1"]}) == "--smsc: smpp://a@h:1 is given twice"
+
+
+def test_settings_show_no_password() -> None:
+    settings = load({"smsc": ["smpp://user:hunter2@h:1"]})
+    for text in (repr(settings), str(settings), repr(settings.smsc), str(settings.smsc[0])):
+        assert "hunter2" not in text
+
+
+@given(
+    st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=15),
+    st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=8),
+)
+def test_any_name_and_password_survive_percent_encoding(name: str, password: str) -> None:
+    def quoted(text: str) -> str:
+        return "".join(f"%{octet:02X}" for octet in text.encode())
+
+    smsc = SmscUrl.parse(f"smpp://{quoted(name)}:{quoted(password)}@h:1")
+    assert (smsc.system_id, smsc.password.reveal()) == (name, password)
+
+
+@given(st.text())
+def test_any_text_is_an_smsc_or_a_value_error(text: str) -> None:
+    with contextlib.suppress(ValueError):
+        assert SmscUrl.parse("smpp://" + text).host
+
+
+@given(st.sampled_from(["127.0.0.1", "localhost", "::1", "0.0.0.0"]), st.integers(0, 65535))
+def test_an_address_reads_back_as_it_shows(host: str, port: int) -> None:
+    address = Address(host, port)
+    assert Address.parse(str(address)) == address
+
+
+# The documentation ------------------------------------------------------------------------------------------------
+
+
+def test_every_setting_is_described_with_its_variable() -> None:
+    described = describe()
+    assert [setting.key for setting in described] == list(Settings.model_fields)
+    for setting in described:
+        assert setting.variable == f"USSD_SERVER_{setting.key.upper()}"
+        assert setting.meaning
