@@ -13,7 +13,7 @@ from menus.events import Begin, Dropped, Event, Reply
 from ussd_server.channels.base import Answer, Answering, Input
 from ussd_server.patience import Patience
 from ussd_server.eager import Eager
-from ussd_server.http.metrics import Metrics
+from ussd_server.metrics import Metrics
 from ussd_server.log import mask
 from ussd_server.operations import Queries
 from ussd_server.redelivery import SMS_WINDOW_MS, USSD_WINDOW_MS, counts_steps, is_repetition

@@ -12,20 +12,21 @@ class Input(msgspec.Struct, frozen=True, gc=False):
     """One thing that a subscriber did, as any channel reports it.
 
     `kind` is `dial` (`text` is the dialled string), `message` (an SMS to the service number `number`), `reply` (to the
-    screen) or `drop` (`text` is why). `number` is also where SMS that follow come from. `dialogue`, `link`, `sequence`
-    and `step` tell a repeated delivery from a repeated answer (`redelivery.py`), `accepted` that the gateway took the
-    last answer. `at` is in milliseconds.
+    screen) or `drop` (`text` is why). `account` is the operator connection it came by ("": none), by which SMS that
+    follow are sent, from `number` where it is given. `dialogue`, `link`, `sequence` and `step` tell a repeated delivery
+    from a repeated answer (`redelivery.py`), `accepted` that the gateway took the last answer. `at` is in milliseconds.
     """
 
     msisdn: str
     channel: Channel
     kind: Literal["dial", "message", "reply", "drop"]
     text: str
-    number: str
+    account: str
     dialogue: str
     link: str
     sequence: int
     at: int
+    number: str = ""
     step: int = -1
     accepted: bool = True
 

@@ -3,7 +3,8 @@
 from aiohttp import web
 
 from ussd_server.http.health import Checks, add_health
-from ussd_server.http.metrics import Metrics, add_metrics
+from ussd_server.http.metrics import add_metrics
+from ussd_server.metrics import Metrics
 from ussd_server.settings import Address
 
 CLOSE_S = 2.0

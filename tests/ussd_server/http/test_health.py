@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ussd_server.http.listener import Listener, application
-from ussd_server.http.metrics import Metrics
+from ussd_server.metrics import Metrics
 from ussd_server.settings import Address
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ussd_server.http.metrics import TURN_SECONDS, Histogram, Metrics
+from ussd_server.metrics import TURN_SECONDS, Histogram, Metrics
 
 
 def test_a_fresh_server_shows_its_gauges_at_zero() -> None:

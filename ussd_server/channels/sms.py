@@ -1,0 +1,38 @@
+"""SMS: a received message becomes an input, a text becomes the parts of a message to send."""
+
+from smpp.alphabets import Alphabet, decode
+from smpp.constants import CommandId, EsmClass
+from smpp.pdu import Message
+from smpp.segments import split
+
+BLANK = " \t\r\n\x00"
+"""What phones and SMSCs put into a message that its sender left empty. A GSM `@` (octet 0) is decoded before."""
+
+
+def text_of(message: Message, default: Alphabet) -> str:
+    """Return what the subscriber wrote, without blanks around it; "" for an empty SMS in any of its forms.
+
+    Empty are: no short_message, one of no octets, a message_payload of no octets, a single blank, CR or stray NUL.
+    """
+    return decode(message.user_data, message.data_coding, default).strip(BLANK)
+
+
+def parts(source: str, ton: int, npi: int, msisdn: str, text: str, reference: int) -> list[Message]:
+    """Return the submit_sm of a text: one, or several that the phone joins by their common `reference` (0 to 255)."""
+    messages = []
+    for part in split(text, reference):
+        messages.append(
+            Message(
+                CommandId.SUBMIT_SM,
+                source_addr_ton=ton,
+                source_addr_npi=npi,
+                source_addr=source,
+                dest_addr_ton=1,
+                dest_addr_npi=1,
+                destination_addr=msisdn,
+                esm_class=EsmClass.UDHI if part.udh else 0,
+                data_coding=part.data_coding,
+                short_message=part.udh + part.data,
+            )
+        )
+    return messages

@@ -1,0 +1,48 @@
+"""USSD: how much fits on its screens, and how a dialogue's message becomes an input."""
+
+from collections.abc import Callable
+
+from menus.render import Channel
+from smpp import ussd
+from smpp.alphabets import septets, ucs2_units
+from ussd_server.channels.base import Input
+
+
+def screen(septet_limit: int, ucs2_limit: int) -> Channel:
+    """Return the USSD channel of an account: a page is measured as it will be encoded, in septets or UCS-2 units."""
+    return Channel("ussd", _fits(septet_limit, ucs2_limit))
+
+
+def _fits(septet_limit: int, ucs2_limit: int) -> Callable[[str], bool]:
+    def fits(text: str) -> bool:
+        used = septets(text)
+        return ucs2_units(text) <= ucs2_limit if used is None else used <= septet_limit
+
+    return fits
+
+
+def to_input(
+    heard: ussd.Input, msisdn: str, channel: Channel, *, account: str, link: str, sequence: int, now: int, accepted: bool
+) -> Input:
+    """Return what the subscriber did in a dialogue. `account`, with the network's id, names the dialogue."""
+    match heard:
+        case ussd.Begin():
+            kind, text = "dial", heard.text
+        case ussd.Answer():
+            kind, text = "reply", heard.text
+        case ussd.Abort() | ussd.Confirm():
+            kind, text = "drop", "abort"
+    step = getattr(heard, "sequence", None)
+    return Input(
+        msisdn=msisdn,
+        channel=channel,
+        kind=kind,
+        text=text,
+        account=account,
+        dialogue=f"{account}/{heard.dialogue}",
+        link=link,
+        sequence=sequence,
+        at=now,
+        step=-1 if step is None else step,
+        accepted=accepted,
+    )

@@ -1,0 +1,299 @@
+"""The operator connections: what their links deliver goes to the conversations, what the server says goes to a link."""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Literal
+
+import msgspec
+import structlog
+
+from menus.render import Channel
+from smpp import receipts, ussd
+from smpp.alphabets import choose
+from smpp.constants import CommandId, Status, describe
+from smpp.events import BindRefused, Bound, Closed, Delivered, Event, Expired, Ignored, Lost, Nacked, Responded
+from smpp.link import LinkSettings
+from smpp.pdu import Bind, Message, Password
+from smpp.transport import Binding, Connection, Retrying
+from ussd_server.channels import sms
+from ussd_server.channels.base import Answer, Input
+from ussd_server.channels.ussd import to_input
+from ussd_server.conversation import Conversations
+from ussd_server.log import mask
+from ussd_server.metrics import Metrics
+from ussd_server.msisdn import NotSubscriber, parse
+from ussd_server.settings import SmscUrl
+
+log = structlog.get_logger()
+
+SMS = Channel("sms")
+"""SMS screens are as long as they are: the network joins the parts of a long one."""
+
+THROTTLED = frozenset({Status.ESME_RTHROTTLED, Status.ESME_RMSGQFUL})
+RETRY_SECONDS = 0.3
+"""A throttled USSD answer is tried once more after this; later the subscriber is gone."""
+
+TRANSIENT = THROTTLED | {
+    Status.ESME_RINVBNDSTS,
+    Status.ESME_RSYSERR,
+    Status.ESME_RX_T_APPN,
+}
+"""Statuses after which the same SMS may well be taken later; every other refusal is for good."""
+
+
+class UssdAnswer(msgspec.Struct, gc=False):
+    """The tag of a submit_sm that answers a USSD input."""
+
+    msisdn: str
+    message: Message
+    retried: bool = False
+
+
+SendResult = Literal["sent", "later", "refused"]
+
+
+@dataclass(frozen=True)
+class SendOutcome:
+    """What became of a submit_sm: `sent`, to be tried `later`, or `refused` for good; and the network's reason."""
+
+    result: SendResult
+    reason: str = ""
+
+
+class SmsPart(msgspec.Struct, gc=False):
+    """The tag of a submit_sm that is a part of an SMS."""
+
+    done: asyncio.Future[SendOutcome]
+
+
+class Account:
+    """One operator connection: its binds, and what is special about this operator."""
+
+    def __init__(
+        self,
+        url: SmscUrl,
+        conversations: Conversations,
+        screen: Channel,
+        metrics: Metrics,
+        *,
+        country: str,
+        now: Callable[[], int],
+        random: Callable[[], float],
+        boot: str,
+        on_bound: Callable[[], None],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.name = str(url)
+        self._conversations = conversations
+        self._screen = screen
+        self._metrics = metrics
+        self._country = country
+        self._now = now
+        self._boot = boot
+        self._on_bound = on_bound
+        self._links = count(1)
+        self._names: dict[Connection, str] = {}
+        self._unaccepted: set[str] = set()
+        """Subscribers whose last USSD answer the gateway has not accepted (yet)."""
+        self.refusal = ""
+        """Why the SMSC refuses our bind, for `/readyz`; "" where it does not."""
+        commands = (
+            (CommandId.BIND_TRANSCEIVER,)
+            if url.bind == "trx"
+            else (CommandId.BIND_TRANSMITTER, CommandId.BIND_RECEIVER)
+        )
+        self._bindings = [
+            Binding(
+                url.host,
+                url.port,
+                Bind(command, system_id=url.system_id, password=Password(url.password.reveal())),
+                self._on_event,
+                self._on_retry,
+                random,
+                LinkSettings(window=url.window),
+                ssl=tls,
+            )
+            for command in commands
+        ]
+        metrics.links[self.name] = False
+
+    @property
+    def bound(self) -> bool:
+        """Whether every bind of this account is up."""
+        return all(binding.bound for binding in self._bindings)
+
+    def start(self) -> None:
+        """Begin to connect."""
+        for binding in self._bindings:
+            binding.start()
+
+    async def stop(self, drain_ms: int) -> None:
+        """Wait for the responses under way, unbind and close."""
+        await asyncio.gather(*(binding.stop(drain_ms) for binding in self._bindings))
+
+    async def send_sms(self, source: str, msisdn: str, text: str, reference: int) -> SendOutcome:
+        """Send an SMS and return when the SMSC has answered every part of it."""
+        ton, npi = (0, 1) if source.isdigit() else (5, 0)
+        waiting = []
+        for part in sms.parts(source, ton, npi, msisdn, text, reference):
+            done: asyncio.Future[SendOutcome] = asyncio.get_running_loop().create_future()
+            if not self._send(part, SmsPart(done)):
+                return SendOutcome("later", "no bound link takes it")
+            waiting.append(done)
+        outcomes = await asyncio.gather(*waiting)
+        for result in ("refused", "later"):
+            for outcome in outcomes:
+                if outcome.result == result:
+                    return outcome
+        return outcomes[0]
+
+    def _send(self, message: Message, tag: object) -> bool:
+        return any(binding.send(message, tag) for binding in self._bindings)
+
+    def _on_event(self, connection: Connection, event: Event) -> None:
+        if isinstance(event, Delivered):
+            self._delivered(connection, event.pdu)
+        elif isinstance(event, Responded):
+            self._responded(connection, event)
+        else:
+            self._link_event(connection, event)
+
+    # What comes in ----------------------------------------------------------------------------------------------------
+
+    def _delivered(self, connection: Connection, message: Message) -> None:
+        self._metrics.pdus["in", "deliver_sm"] += 1
+        msisdn = parse(message.source_addr, message.source_addr_ton, message.source_addr_npi, self._country)
+        if receipts.is_receipt(message):
+            connection.respond(message)
+        elif isinstance(msisdn, NotSubscriber):
+            # Short codes, names, machines: nobody there reads an answer, and some would answer it.
+            self._metrics.suppressed[msisdn.reason] += 1
+            log.info("no subscriber's number, not answered", reason=msisdn.reason)
+            connection.respond(message)
+        elif (heard := ussd.classify(message)) is not None:
+            self._heard(connection, message, heard, msisdn)
+        else:
+            self._read(connection, message, msisdn)
+
+    def _heard(self, connection: Connection, message: Message, heard: ussd.Input, msisdn: str) -> None:
+        if isinstance(heard, ussd.Confirm):
+            connection.respond(message)
+            return
+        input = to_input(
+            heard,
+            msisdn,
+            self._screen,
+            account=self.name,
+            link=self._names[connection],
+            sequence=message.sequence,
+            now=self._now(),
+            accepted=msisdn not in self._unaccepted,
+        )
+
+        def answer(answer: Answer) -> None:
+            connection.respond(message)
+            if answer.text is not None:
+                reply = ussd.reply(message, choose(answer.text), ends=answer.ends)
+                self._unaccepted.add(msisdn)
+                connection.send(reply, UssdAnswer(msisdn, reply), urgent=True)
+
+        self._conversations.take(input, answer)
+
+    def _read(self, connection: Connection, message: Message, msisdn: str) -> None:
+        input = Input(
+            msisdn=msisdn,
+            channel=SMS,
+            kind="message",
+            text=sms.text_of(message, "gsm"),
+            account=self.name,
+            dialogue=message.destination_addr,
+            link=self._names[connection],
+            sequence=message.sequence,
+            at=self._now(),
+            number=message.destination_addr,
+        )
+
+        def answer(answer: Answer) -> None:
+            connection.respond(message, Status.ESME_ROK if answer.durable else Status.ESME_RX_T_APPN)
+
+        self._conversations.take(input, answer)
+
+    # What went out ----------------------------------------------------------------------------------------------------
+
+    def _responded(self, connection: Connection, event: Responded) -> None:
+        tag, status = event.tag, event.status
+        if isinstance(tag, UssdAnswer):
+            if status == Status.ESME_ROK:
+                self._unaccepted.discard(tag.msisdn)
+            elif status in THROTTLED and not tag.retried:
+                again = UssdAnswer(tag.msisdn, tag.message, retried=True)
+                asyncio.get_running_loop().call_later(RETRY_SECONDS, connection.send, tag.message, again)
+            else:
+                self._metrics.pdu_errors["out", describe(status)] += 1
+                log.warning("USSD answer refused", msisdn=mask(tag.msisdn), status=describe(status))
+        elif status == Status.ESME_ROK:
+            _settle(tag, SendOutcome("sent"))
+        else:
+            self._metrics.pdu_errors["out", describe(status)] += 1
+            _settle(tag, SendOutcome("later" if status in TRANSIENT else "refused", describe(status)))
+
+    def _link_event(self, connection: Connection, event: Event) -> None:
+        match event:
+            case Bound():
+                self._names[connection] = f"{self._boot}{next(self._links)}"
+                self._metrics.links[self.name] = True
+                self.refusal = ""
+                log.info("bound", smsc=self.name)
+                self._on_bound()
+            case Expired(tag=tag):
+                _settle(tag, SendOutcome("later", "the SMSC did not answer in time"))
+            case Lost(tag=tag):
+                _settle(tag, SendOutcome("later", "the link was lost"))
+            case BindRefused(status=status):
+                self.refusal = describe(status)
+            case Nacked(reason=reason):
+                self._metrics.pdu_errors["in", "refused"] += 1
+                log.warning("PDU refused", smsc=self.name, cause=reason)
+            case Ignored():
+                self._metrics.pdu_errors["in", "unexpected"] += 1
+            case Closed(reason=reason):
+                self._names.pop(connection, None)
+                self._metrics.links[self.name] = self.bound
+                log.info("link closed", smsc=self.name, cause=reason)
+            case _:
+                pass
+
+    def _on_retry(self, retrying: Retrying) -> None:
+        say = log.error if retrying.loud else log.warning
+        say("not bound", smsc=self.name, cause=retrying.reason, next_try_seconds=round(retrying.delay_ms / 1000, 1))
+
+
+def _settle(tag: object, outcome: SendOutcome) -> None:
+    if isinstance(tag, SmsPart) and not tag.done.done():
+        tag.done.set_result(outcome)
+
+
+class Gateway:
+    """All accounts of this server."""
+
+    def __init__(self, accounts: Sequence[Account]) -> None:
+        self.accounts: Mapping[str, Account] = {account.name: account for account in accounts}
+
+    async def send_sms(self, account: str, source: str, msisdn: str, text: str, reference: int) -> SendOutcome:
+        """Send an SMS by this account, or by the first one where it is not (or no longer) configured."""
+        chosen = self.accounts.get(account) or next(iter(self.accounts.values()), None)
+        if chosen is None:
+            return SendOutcome("later", "no SMSC is configured")
+        return await chosen.send_sms(source, msisdn, text, reference)
+
+    def start(self) -> None:
+        """Begin to connect every account."""
+        for account in self.accounts.values():
+            account.start()
+
+    async def stop(self, drain_ms: int) -> None:
+        """Drain, unbind and close every account."""
+        await asyncio.gather(*(account.stop(drain_ms) for account in self.accounts.values()))

@@ -1,0 +1,139 @@
+"""What is counted, kept as plain ints that cost nothing to bump, and shown to Prometheus when it asks.
+
+The hot path touches dicts and lists of ints only; all of Prometheus' objects are made at scrape time.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+TURN_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 15.0)
+"""Upper bounds of the buckets of a turn: from a step of the engine alone to the gateway's timer."""
+
+
+class Histogram:
+    """Counts of observed seconds by bucket; a bucket holds what is at most its bound, the last one the rest."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = tuple(bounds)
+        self.counts = [0] * (len(self.bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one duration."""
+        self.counts[bisect_left(self.bounds, seconds)] += 1
+        self.total += seconds
+
+    def cumulative(self) -> list[tuple[str, float]]:
+        """Return the buckets as Prometheus wants them: upper bound, and how many were at most that."""
+        sums: list[tuple[str, float]] = []
+        running = 0
+        for bound, count in zip((*map(str, self.bounds), "+Inf"), self.counts, strict=True):
+            running += count
+            sums.append((bound, running))
+        return sums
+
+
+class Metrics:
+    """The server's numbers. Whoever does the work bumps them: `metrics.turns["ussd", "answered"] += 1`.
+
+    Counters start at zero by themselves. Gauges (`links`, `outbox_entries`, `turns_under_way`) are set to what is now.
+    """
+
+    __slots__ = (
+        "links",
+        "outbox",
+        "outbox_entries",
+        "pdu_errors",
+        "pdus",
+        "suppressed",
+        "turn_seconds",
+        "turns",
+        "turns_under_way",
+    )
+
+    def __init__(self) -> None:
+        self.turns: defaultdict[tuple[str, str], int] = defaultdict(int)
+        """Turns by channel and result (`answered`, `repeated`, `late`, `failed` ...)."""
+        self.turn_seconds: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(TURN_SECONDS))
+        """How long a turn took from the input to the answer, by channel."""
+        self.pdus: defaultdict[tuple[str, str], int] = defaultdict(int)
+        """PDUs by direction (`in`, `out`) and command."""
+        self.pdu_errors: defaultdict[tuple[str, str], int] = defaultdict(int)
+        """PDUs that could not be read or were refused, by direction and reason."""
+        self.suppressed: defaultdict[str, int] = defaultdict(int)
+        """Inputs that were left without an answer on purpose, by reason."""
+        self.outbox: defaultdict[tuple[str, str], int] = defaultdict(int)
+        """Outbox entries that were performed, by kind and result."""
+        self.links: dict[str, bool] = {}
+        """Whether each link to an SMSC is bound, by its name."""
+        self.outbox_entries = 0
+        """Outbox entries that wait or are under way."""
+        self.turns_under_way = 0
+        """Turns that have begun and have no answer yet."""
+
+    def registry(self) -> CollectorRegistry:
+        """Return a registry of its own that reads these numbers, and the process's, whenever it is scraped."""
+        registry = CollectorRegistry()
+        registry.register(_Reader(self))
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        return registry
+
+
+class _Reader(Collector):
+    """Shows `Metrics` as Prometheus' families."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        """Make every family from the numbers as they are now."""
+        metrics = self._metrics
+        yield _counter("turns", "Inputs handled to the end", ("channel", "result"), metrics.turns.items())
+        yield _histogram(metrics.turn_seconds)
+        yield _counter("pdus", "PDUs", ("direction", "command"), metrics.pdus.items())
+        yield _counter("pdu_errors", "PDUs unreadable or refused", ("direction", "reason"), metrics.pdu_errors.items())
+        unanswered = [((reason,), count) for reason, count in metrics.suppressed.items()]
+        yield _counter("suppressed", "Inputs left without an answer on purpose", ("reason",), unanswered)
+        yield _counter("outbox_performed", "Outbox entries performed", ("kind", "result"), metrics.outbox.items())
+        yield _links(metrics.links)
+        yield GaugeMetricFamily(
+            "ussd_server_outbox_entries", "Outbox entries that wait or are under way", metrics.outbox_entries
+        )
+        yield GaugeMetricFamily(
+            "ussd_server_turns_under_way", "Turns begun and not answered yet", metrics.turns_under_way
+        )
+
+
+def _counter(name: str, about: str, labels: Sequence[str], counts: Iterable[tuple[Sequence[str], int]]) -> Metric:
+    family = CounterMetricFamily(f"ussd_server_{name}", about, labels=labels)
+    for values, count in counts:
+        family.add_metric(values, count)
+    return family
+
+
+def _histogram(by_channel: dict[str, Histogram]) -> Metric:
+    family = HistogramMetricFamily("ussd_server_turn_seconds", "From an input to its answer", labels=("channel",))
+    for channel, histogram in by_channel.items():
+        family.add_metric((channel,), histogram.cumulative(), histogram.total)
+    return family
+
+
+def _links(links: dict[str, bool]) -> Metric:
+    family = GaugeMetricFamily("ussd_server_link_bound", "Whether a link to an SMSC is bound", labels=("link",))
+    for name, bound in links.items():
+        family.add_metric((name,), bound)
+    return family
