@@ -6,8 +6,8 @@ or moved, so a record of an older version reads as it is.
 
 import msgspec
 
-from menus.session import Pending, Session
-from ussd_server.codes import Access
+from menus.session import Pending, Session, Values
+from ussd_server.codes import POLICY, Access, Policy, condition, locked_until
 
 
 class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -50,6 +50,17 @@ class Subscriber(msgspec.Struct, frozen=True, array_like=True):
     def active(self) -> bool:
         """Whether the service is activated for this number."""
         return self.activated_at > 0
+
+
+def facts(subscriber: Subscriber, now: int, default_language: str, policy: Policy = POLICY) -> Values:
+    """Return what conditions and texts of a flow may ask about the subscriber; the caller adds the channel."""
+    return {
+        "msisdn": subscriber.msisdn,
+        "active": subscriber.active,
+        "has_code": condition(subscriber.access, now, policy) == "valid",
+        "locked": locked_until(subscriber.access, now) > 0,
+        "language": subscriber.language or default_language,
+    }
 
 
 encode = msgspec.msgpack.Encoder().encode
