@@ -5,11 +5,15 @@ the few that are of use. Decoding never raises: a body that makes no sense becom
 answer it. Encoding raises `ValueError` where a field does not fit, because then the caller is wrong.
 """
 
-from typing import TypeAlias
+from struct import Struct
+from struct import error as StructError
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from smpp.constants import CommandId
+from smpp import specs
+from smpp.constants import HEADER_OCTETS, INTERFACE_VERSION, RESPONSE_BIT, CommandId, EsmClass, Status, Tag
+from smpp.specs import Field, Kind
 
 Tlvs: TypeAlias = dict[int, bytes]
 
@@ -38,11 +42,15 @@ class Password:
         return hash(self._value)
 
 
+_MESSAGE_PAYLOAD: Final = int(Tag.MESSAGE_PAYLOAD)
+_UDHI: Final = int(EsmClass.UDHI)
+
+
 class Message(msgspec.Struct, gc=False):
     """A deliver_sm, submit_sm or data_sm (SMPP 3.4 §4.4, §4.6, §4.7), as `command` says.
 
-    Addresses are the digits or letters as sent, never with a '+'. `sequence` 0 is filled in by the link. A data_sm has no
-    short_message and none of the fields that only SMS-C storage needs; they keep their defaults.
+    Addresses are the digits or letters as sent. `sequence` is filled in by the link. A data_sm has no short_message
+    and none of the fields that only storing needs; they keep their defaults. Of a repeated TLV the last is kept.
     """
 
     command: int
@@ -70,20 +78,25 @@ class Message(msgspec.Struct, gc=False):
     @property
     def payload(self) -> bytes:
         """The octets of the text wherever they are: short_message, or else message_payload."""
-        raise NotImplementedError
+        return self.short_message or self.tlvs.get(_MESSAGE_PAYLOAD, b"")
 
     @property
     def user_data(self) -> bytes:
         """`payload` without a user data header, where esm_class says that there is one."""
-        raise NotImplementedError
+        payload = self.payload
+        if self.esm_class & _UDHI and payload:
+            return payload[payload[0] + 1 :]
+        return payload
 
     def integer(self, tag: int) -> int | None:
         """Return a TLV as an unsigned integer of whatever length it has, None where it is missing or empty."""
-        raise NotImplementedError
+        value = self.tlvs.get(tag)
+        return int.from_bytes(value, "big") if value else None
 
     def text(self, tag: int) -> str | None:
         """Return a TLV as a C-octet string, up to its NUL or its end, None where it is missing."""
-        raise NotImplementedError
+        value = self.tlvs.get(tag)
+        return None if value is None else value.partition(b"\0")[0].decode("latin-1")
 
 
 class Bind(msgspec.Struct):
@@ -95,7 +108,7 @@ class Bind(msgspec.Struct):
     system_id: str = ""
     password: Password = Password()
     system_type: str = ""
-    interface_version: int = 0x34
+    interface_version: int = INTERFACE_VERSION
     addr_ton: int = 0
     addr_npi: int = 0
     address_range: str = ""
@@ -176,11 +189,246 @@ class Malformed(msgspec.Struct, frozen=True):
     reason: str
 
 
+# Decoding -------------------------------------------------------------------------------------------------------
+
+_HEADER = Struct(">IIII")
+_TLV = Struct(">HH")
+_unpack_header = _HEADER.unpack_from
+_unpack_tlv = _TLV.unpack_from
+
+_TYPES: dict[int, type[Pdu]] = {
+    CommandId.SUBMIT_SM: Message,
+    CommandId.DELIVER_SM: Message,
+    CommandId.DATA_SM: Message,
+    CommandId.BIND_RECEIVER: Bind,
+    CommandId.BIND_TRANSMITTER: Bind,
+    CommandId.BIND_TRANSCEIVER: Bind,
+    CommandId.BIND_RECEIVER_RESP: BindResp,
+    CommandId.BIND_TRANSMITTER_RESP: BindResp,
+    CommandId.BIND_TRANSCEIVER_RESP: BindResp,
+    CommandId.SUBMIT_SM_RESP: MessageResp,
+    CommandId.DELIVER_SM_RESP: MessageResp,
+    CommandId.DATA_SM_RESP: MessageResp,
+    CommandId.OUTBIND: Outbind,
+    CommandId.ALERT_NOTIFICATION: Alert,
+    CommandId.UNBIND: Bare,
+    CommandId.UNBIND_RESP: Bare,
+    CommandId.ENQUIRE_LINK: Bare,
+    CommandId.ENQUIRE_LINK_RESP: Bare,
+    CommandId.GENERIC_NACK: Bare,
+}
+_LONG_MESSAGES = frozenset({int(CommandId.SUBMIT_SM), int(CommandId.DELIVER_SM)})
+
+
+class _Broken(Exception):
+    """A field or TLV runs past the end of the body; stays inside this module."""
+
+    def __init__(self, error: Status, reason: str) -> None:
+        super().__init__(reason)
+        self.error = error
+
+
 def decode(frame: bytes) -> Pdu | Malformed:
     """Decode one whole PDU, as `Framer` cuts them; never raises."""
-    raise NotImplementedError
+    if len(frame) < HEADER_OCTETS:
+        return Malformed(0, 0, Status.RINVCMDLEN, f"{len(frame)} octets are less than a header")
+    length, command, status, sequence = _unpack_header(frame)
+    if length != len(frame):
+        return Malformed(command, sequence, Status.RINVCMDLEN, f"command_length {length} of {len(frame)} octets")
+    try:
+        if command in _LONG_MESSAGES:
+            return _decode_long(frame, command, status, sequence)
+        if command not in _TYPES:
+            return Unknown(command, sequence, status, frame[HEADER_OCTETS:])
+        if command & RESPONSE_BIT:
+            return _decode_response(frame, command, status, sequence)
+        return _decode_by_table(frame, command, status, sequence)
+    except _Broken as broken:
+        return Malformed(command, sequence, broken.error, str(broken))
+    except (IndexError, ValueError):
+        return Malformed(command, sequence, Status.RINVCMDLEN, "the body ends inside its mandatory fields")
+
+
+def _decode_long(frame: bytes, command: int, status: int, sequence: int) -> Message:
+    """Decode a deliver_sm or submit_sm; the same as by its table, unrolled because every USSD step passes here."""
+    text = frame.decode("latin-1")
+    find = text.index
+    service_end = find("\0", 16)
+    source_end = find("\0", service_end + 3)
+    destination_end = find("\0", source_end + 3)
+    schedule_end = find("\0", destination_end + 4)
+    validity_end = find("\0", schedule_end + 1)
+    length = frame[validity_end + 5]
+    start = validity_end + 6
+    end = start + length
+    if end > len(frame):
+        raise _Broken(Status.RINVMSGLEN, f"short_message is cut off: sm_length {length} of {len(frame) - start} octets")
+    return Message(
+        command,
+        sequence,
+        status,
+        text[16:service_end],
+        frame[service_end + 1],
+        frame[service_end + 2],
+        text[service_end + 3 : source_end],
+        frame[source_end + 1],
+        frame[source_end + 2],
+        text[source_end + 3 : destination_end],
+        frame[destination_end + 1],
+        frame[destination_end + 2],
+        frame[destination_end + 3],
+        text[destination_end + 4 : schedule_end],
+        text[schedule_end + 1 : validity_end],
+        frame[validity_end + 1],
+        frame[validity_end + 2],
+        frame[validity_end + 3],
+        frame[validity_end + 4],
+        frame[start:end],
+        _decode_tlvs(frame, end),
+    )
+
+
+def _decode_tlvs(frame: bytes, position: int) -> Tlvs:
+    """Read TLVs up to the end; up to three octets too many, such as a NUL after short_message, are passed over."""
+    tlvs: Tlvs = {}
+    total = len(frame)
+    while total - position >= 4:
+        tag, length = _unpack_tlv(frame, position)
+        start = position + 4
+        position = start + length
+        if position > total:
+            raise _Broken(Status.RINVOPTPARSTREAM, f"TLV 0x{tag:04X} is cut off: length {length} of {total - start}")
+        tlvs[tag] = frame[start:position]
+    return tlvs
+
+
+def _decode_by_table(frame: bytes, command: int, status: int, sequence: int) -> Pdu:
+    """Decode a body as `specs.FIELDS` says."""
+    values: dict[str, Any] = {}
+    position = HEADER_OCTETS
+    for name, kind in specs.FIELDS[command]:
+        values[name], position = _decode_field(frame, position, kind)
+    if command not in specs.WITHOUT_TLVS:
+        values["tlvs"] = _decode_tlvs(frame, position)
+    return _TYPES[command](command, sequence, status, **values)
+
+
+def _decode_field(frame: bytes, position: int, kind: Kind) -> tuple[int | str | bytes | Password, int]:
+    if kind is Kind.OCTET:
+        return frame[position], position + 1
+    if kind is Kind.COUNTED:
+        length = frame[position]
+        end = position + 1 + length
+        if end > len(frame):
+            left = len(frame) - position - 1
+            raise _Broken(Status.RINVMSGLEN, f"short_message is cut off: sm_length {length} of {left} octets")
+        return frame[position + 1 : end], end
+    end = frame.index(0, position)
+    text = frame[position:end].decode("latin-1")
+    return (Password(text) if kind is Kind.SECRET else text), end + 1
+
+
+def _decode_response(frame: bytes, command: int, status: int, sequence: int) -> Pdu:
+    """Decode a response as far as it goes: a request must find its answer, however badly the answer is written."""
+    kind = _TYPES[command]
+    if kind is Bare:
+        return Bare(command, sequence, status)
+    name, _, rest = frame[HEADER_OCTETS:].partition(b"\0")
+    try:
+        tlvs = _decode_tlvs(rest, 0)
+    except _Broken:
+        tlvs = {}
+    if kind is BindResp:
+        return BindResp(command, sequence, status, name.decode("latin-1"), tlvs)
+    return MessageResp(command, sequence, status, name.decode("latin-1"), tlvs)
+
+
+# Encoding -------------------------------------------------------------------------------------------------------
+
+_pack_header = _HEADER.pack
+_pack_tlv = _TLV.pack
+_DELIVER_SM_RESP: Final = int(CommandId.DELIVER_SM_RESP)
 
 
 def encode(pdu: Pdu) -> bytes:
     """Encode a PDU with its header. Raises `ValueError` where a field does not fit its place."""
-    raise NotImplementedError
+    if type(pdu) is Message and pdu.command in _LONG_MESSAGES:
+        body = _encode_long(pdu)
+    elif type(pdu) is MessageResp:
+        body = _encode_response(pdu, pdu.message_id)
+    elif type(pdu) is BindResp:
+        body = _encode_response(pdu, pdu.system_id)
+    elif type(pdu) is Unknown:
+        body = pdu.body
+    else:
+        body = _encode_by_table(pdu)
+    try:
+        return _pack_header(len(body) + HEADER_OCTETS, pdu.command, pdu.status, pdu.sequence) + body
+    except StructError as wrong:
+        raise ValueError(f"header out of range: {wrong}") from wrong
+
+
+def _encode_response(pdu: MessageResp | BindResp, name: str) -> bytes:
+    """Encode the answer to a bind or a message."""
+    if pdu.status and not name and not pdu.tlvs and pdu.command != _DELIVER_SM_RESP:
+        return b""  # §4.4.2: no body after an error. A deliver_sm_resp keeps its one NUL: some SMSCs wait for it.
+    if _TYPES.get(pdu.command) is not type(pdu):
+        raise ValueError(f"command 0x{pdu.command:08X} is not a {type(pdu).__name__}")
+    if "\0" in name:
+        raise ValueError("a C-octet string holds a NUL")
+    return name.encode("latin-1") + b"\0" + _encode_tlvs(pdu.tlvs)
+
+
+def _encode_long(message: Message) -> bytes:
+    """Encode a deliver_sm or submit_sm; the same as by its table, unrolled because every USSD step passes here."""
+    short_message = message.short_message
+    tlvs = message.tlvs
+    if short_message and _MESSAGE_PAYLOAD in tlvs:
+        raise ValueError("short_message and message_payload exclude each other")
+    service_type = message.service_type
+    source = message.source_addr
+    destination = message.destination_addr
+    schedule = message.schedule_delivery_time
+    validity = message.validity_period
+    if "\0" in f"{service_type}{source}{destination}{schedule}{validity}":
+        raise ValueError("a C-octet string holds a NUL")
+    head = (
+        f"{service_type}\0{chr(message.source_addr_ton)}{chr(message.source_addr_npi)}{source}\0"
+        f"{chr(message.dest_addr_ton)}{chr(message.dest_addr_npi)}{destination}\0"
+        f"{chr(message.esm_class)}{chr(message.protocol_id)}{chr(message.priority_flag)}{schedule}\0{validity}\0"
+        f"{chr(message.registered_delivery)}{chr(message.replace_if_present_flag)}"
+        f"{chr(message.data_coding)}{chr(message.sm_default_msg_id)}{chr(len(short_message))}"
+    ).encode("latin-1")
+    return head + short_message + _encode_tlvs(tlvs) if tlvs else head + short_message
+
+
+def _encode_tlvs(tlvs: Tlvs) -> bytes:
+    out = b""
+    for tag, value in tlvs.items():
+        if not 0 <= tag <= 0xFFFF or len(value) > 0xFFFF:
+            raise ValueError(f"TLV 0x{tag:04X} of {len(value)} octets does not fit")
+        out += _pack_tlv(tag, len(value)) + value
+    return out
+
+
+def _encode_by_table(pdu: Pdu) -> bytes:
+    """Encode a body as `specs.FIELDS` says."""
+    if _TYPES.get(pdu.command) is not type(pdu):
+        raise ValueError(f"command 0x{pdu.command:08X} is not a {type(pdu).__name__}")
+    if type(pdu) is Message and pdu.short_message:
+        raise ValueError("a data_sm has no short_message: use message_payload")
+    body = b"".join(_encode_field(field, getattr(pdu, field.name)) for field in specs.FIELDS[pdu.command])
+    if pdu.command in specs.WITHOUT_TLVS:
+        return body
+    return body + _encode_tlvs(getattr(pdu, "tlvs", {}))
+
+
+def _encode_field(field: Field, value: Any) -> bytes:
+    if field.kind is Kind.OCTET:
+        return bytes((value,))
+    if field.kind is Kind.COUNTED:
+        return bytes((len(value),)) + bytes(value)
+    text: str = value.reveal() if field.kind is Kind.SECRET else value
+    if "\0" in text:
+        raise ValueError(f"{field.name} holds a NUL")
+    return text.encode("latin-1") + b"\0"

@@ -1,26 +1,34 @@
-"""How an operator's gateway spells a USSD dialogue in SMPP: dialects as data, and two functions that read and write them.
+"""How an operator's gateway spells a USSD dialogue in SMPP: dialects as data, and what reads and writes them.
 
 Our side: `classify` what came in, answer it with `reply`, or `push` a dialogue of our own. The gateway's side, which a
-simulator needs: `dial`, `answer`, `abort` make the deliver_sm, and `read_reply` reads the submit_sm.
+simulator needs: `dial`, `answer` and `abort` make the deliver_sm, and `read_reply` reads the submit_sm.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
+from smpp import alphabets
 from smpp.alphabets import Alphabet, Encoded
-from smpp.constants import Tag, UssdOp
-from smpp.pdu import Message
+from smpp.constants import CommandId, DataCoding, Npi, Tag, Ton, UssdOp
+from smpp.pdu import Message, Tlvs
+
+_DELIVER_SM: Final = int(CommandId.DELIVER_SM)
+_SUBMIT_SM: Final = int(CommandId.SUBMIT_SM)
+_USSD_SERVICE_OP: Final = int(Tag.USSD_SERVICE_OP)
+
+NO_OP: Final = -1
+"""The op of a USSD message that carries none: its service_type alone says that it is USSD."""
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """One way to spell USSD.
+    """One way to spell USSD. The ops are values of `ussd_service_op`, SMPP 3.4 §5.3.2.44.
 
-    The session TLV is read as one big-endian integer of `session_octets`: `id_mask` picks the bits that name the dialogue,
-    `sequence_mask` those that count inputs in it, `end_mask` those that end it. `session_tag` None: no id travels, and
-    account and MSISDN name the dialogue.
+    The session TLV is read as one big-endian integer of `session_octets`. `id_mask` picks the bits that name the
+    dialogue, `sequence_mask` those that count the inputs in it, `end_mask` those that end it; a mask of 0 picks none.
+    Where `session_tag` is None no id travels: account and MSISDN name the dialogue.
     """
 
     name: str
@@ -47,9 +55,9 @@ STANDARD = Dialect("standard")
 class Begin(msgspec.Struct, frozen=True, gc=False):
     """A subscriber dialled `text`, such as `*111#`.
 
-    `dialogue` is the network's id of the exchange, "" where none travels; with account and MSISDN it is unique while the
-    exchange lasts. `sequence` counts inputs of the dialogue, so that a redelivery can be told from an answer; None where
-    the dialect has no such count.
+    `dialogue` is the network's id of the exchange, "" where none travels; with account and MSISDN it is unique while
+    the exchange lasts. `sequence` counts the inputs of the dialogue, so that a redelivery can be told from an answer;
+    None where the dialect has no such count.
     """
 
     dialogue: str
@@ -58,7 +66,7 @@ class Begin(msgspec.Struct, frozen=True, gc=False):
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """A subscriber answered `text`. Where not `op_known`, it is an answer only if the dialogue lives, else it begins one."""
+    """A subscriber answered `text`. Where not `op_known`: an answer if the dialogue lives, else what was dialled."""
 
     dialogue: str
     text: str
@@ -83,47 +91,181 @@ Input: TypeAlias = Begin | Answer | Confirm | Abort
 
 def classify(message: Message, dialect: Dialect = STANDARD, default: Alphabet = "gsm") -> Input | None:
     """Say what a received message is in this dialect; None: it is not USSD. `default` is as in `alphabets.decode`."""
-    raise NotImplementedError
+    value = message.tlvs.get(_USSD_SERVICE_OP)
+    if not value:
+        if message.service_type != dialect.service_type:
+            return None
+        op = NO_OP
+    else:
+        op = value[0]
+
+    session = _session(message, dialect)
+    if session is None:
+        dialogue, sequence, ends = "", None, False
+    else:
+        dialogue, sequence, ends = _name(session, dialect), _count(session, dialect), bool(session & dialect.end_mask)
+    if ends or op in dialect.abort_ops:
+        return Abort(dialogue)
+    if op in dialect.confirm_ops:
+        return Confirm(dialogue)
+
+    text = _text(message, default)
+    if op in dialect.begin_ops:
+        return Begin(dialogue, text or message.destination_addr, sequence)
+    return Answer(dialogue, text, sequence, op in dialect.answer_ops)
+
+
+def _session(message: Message, dialect: Dialect) -> int | None:
+    """Return the session TLV as an integer, None where it is missing, empty, or the dialect has none."""
+    if dialect.session_tag is None:
+        return None
+    value = message.tlvs.get(dialect.session_tag)
+    return int.from_bytes(value, "big") if value else None
+
+
+def _name(session: int, dialect: Dialect) -> str:
+    return f"{session & dialect.id_mask:0{2 * dialect.session_octets}x}"
+
+
+def _count(session: int, dialect: Dialect) -> int | None:
+    """Return the sequence bits as a number from 0."""
+    mask = dialect.sequence_mask
+    return (session & mask) // (mask & -mask) if mask else None
+
+
+def _text(message: Message, default: Alphabet) -> str:
+    """Return the text without the CR that pads packed septets to whole octets (3GPP TS 23.038 §6.1.2.3.1)."""
+    return alphabets.decode(message.user_data, message.data_coding, default).removesuffix("\r")
+
+
+# Our side ---------------------------------------------------------------------------------------------------------
 
 
 def reply(received: Message, encoded: Encoded, *, ends: bool, dialect: Dialect = STANDARD) -> Message:
-    """Make the submit_sm that answers a received begin or answer: a menu, or where it `ends` the last text."""
-    raise NotImplementedError
+    """Make the submit_sm that answers a received begin or answer: a menu, or where it `ends` the last text.
+
+    The session goes back as it came, but for its end bit.
+    """
+    tlvs: Tlvs = {_USSD_SERVICE_OP: bytes((dialect.end_op if ends else dialect.menu_op,))}
+    session = _session(received, dialect)
+    if session is not None:
+        _put_session(tlvs, session, ends, dialect)
+    return Message(
+        _SUBMIT_SM,
+        service_type=dialect.service_type,
+        source_addr_ton=received.dest_addr_ton,
+        source_addr_npi=received.dest_addr_npi,
+        source_addr=received.destination_addr,
+        dest_addr_ton=received.source_addr_ton,
+        dest_addr_npi=received.source_addr_npi,
+        destination_addr=received.source_addr,
+        data_coding=encoded.data_coding,
+        short_message=encoded.data,
+        tlvs=tlvs,
+    )
 
 
 def push(
-    source: str, msisdn: str, encoded: Encoded, *, ends: bool, session: int = 0, dialect: Dialect = STANDARD
+    source: str, msisdn: str, encoded: Encoded, *, ends: bool, session: int | None = None, dialect: Dialect = STANDARD
 ) -> Message:
-    """Make the submit_sm that begins a dialogue from our side: a notification where it `ends`, else a menu."""
-    raise NotImplementedError
+    """Make the submit_sm that begins a dialogue from our side: a notification where it `ends`, else a menu.
+
+    `session` is the whole session TLV as a number; None where the gateway is to choose it.
+    """
+    tlvs: Tlvs = {_USSD_SERVICE_OP: bytes((dialect.push_end_op if ends else dialect.push_menu_op,))}
+    if session is not None:
+        _put_session(tlvs, session, ends, dialect)
+    return Message(
+        _SUBMIT_SM,
+        service_type=dialect.service_type,
+        source_addr_npi=Npi.ISDN,
+        source_addr=source,
+        dest_addr_ton=Ton.INTERNATIONAL,
+        dest_addr_npi=Npi.ISDN,
+        destination_addr=msisdn,
+        data_coding=encoded.data_coding,
+        short_message=encoded.data,
+        tlvs=tlvs,
+    )
 
 
-def dial(msisdn: str, code: str, text: str, *, session: int, sequence: int = 0, dialect: Dialect = STANDARD) -> Message:
-    """Make the gateway's deliver_sm of a subscriber who dialled `text`; `code` is the address of the service."""
-    raise NotImplementedError
+def _put_session(tlvs: Tlvs, session: int, ends: bool, dialect: Dialect) -> None:
+    if dialect.session_tag is None:
+        return
+    session &= ~dialect.end_mask
+    if ends and dialect.sets_end_bit:
+        session |= dialect.end_mask
+    tlvs[dialect.session_tag] = session.to_bytes(dialect.session_octets, "big")
+
+
+# The gateway's side -----------------------------------------------------------------------------------------------
+
+
+class Reply(msgspec.Struct, frozen=True, gc=False):
+    """What a gateway is asked to show. `session` is the session TLV as a number, None where there is none."""
+
+    dialogue: str
+    text: str
+    ends: bool
+    session: int | None = None
+
+
+def read_reply(message: Message, dialect: Dialect = STANDARD) -> Reply | None:
+    """Read a submit_sm as a gateway does; None: it is not USSD."""
+    value = message.tlvs.get(_USSD_SERVICE_OP)
+    if not value:
+        return None
+    session = _session(message, dialect)
+    ends = value[0] != dialect.menu_op or bool((session or 0) & dialect.end_mask)
+    dialogue = "" if session is None else _name(session, dialect)
+    return Reply(dialogue, _text(message, "gsm"), ends, session)
+
+
+def dial(
+    msisdn: str, code: str, encoded: Encoded, *, session: int, sequence: int = 0, dialect: Dialect = STANDARD
+) -> Message:
+    """Make the gateway's deliver_sm of a subscriber who dialled a code such as `*111#`.
+
+    `code` is the service's address; `session` and `sequence` count from 0 and wrap at what their masks hold.
+    """
+    return _deliver(msisdn, code, encoded, UssdOp.PSSR_INDICATION, _compose(session, sequence, dialect), dialect)
 
 
 def answer(
     msisdn: str, code: str, encoded: Encoded, *, session: int, sequence: int, dialect: Dialect = STANDARD
 ) -> Message:
-    """Make the gateway's deliver_sm of a subscriber's answer to a menu."""
-    raise NotImplementedError
+    """Make the gateway's deliver_sm of a subscriber's answer to a menu; the arguments are those of `dial`."""
+    return _deliver(msisdn, code, encoded, min(dialect.answer_ops), _compose(session, sequence, dialect), dialect)
 
 
 def abort(msisdn: str, code: str, *, session: int, sequence: int = 0, dialect: Dialect = STANDARD) -> Message:
-    """Make the gateway's deliver_sm that says that the dialogue is over."""
-    raise NotImplementedError
+    """Make the gateway's deliver_sm that says that the dialogue is over; the arguments are those of `dial`."""
+    op = min(dialect.abort_ops or dialect.answer_ops)
+    value = _compose(session, sequence, dialect) | dialect.end_mask
+    return _deliver(msisdn, code, Encoded(b"", DataCoding.DEFAULT, "gsm"), op, value, dialect)
 
 
-class Reply(msgspec.Struct, frozen=True, gc=False):
-    """What a gateway is asked to show. `session` is the session TLV as it came, 0 where there is none."""
+def _compose(session: int, sequence: int, dialect: Dialect) -> int:
+    """Put a session number and a sequence number where the dialect's masks have them."""
+    value = 0
+    for number, mask in ((session, dialect.id_mask), (sequence, dialect.sequence_mask)):
+        value |= (number * (mask & -mask)) & mask
+    return value
 
-    dialogue: str
-    text: str
-    ends: bool
-    session: int
 
-
-def read_reply(message: Message, dialect: Dialect = STANDARD) -> Reply | None:
-    """Read a submit_sm as a gateway does; None: it is not USSD."""
-    raise NotImplementedError
+def _deliver(msisdn: str, code: str, encoded: Encoded, op: int, session: int, dialect: Dialect) -> Message:
+    tlvs: Tlvs = {_USSD_SERVICE_OP: bytes((op,))}
+    if dialect.session_tag is not None:
+        tlvs[dialect.session_tag] = session.to_bytes(dialect.session_octets, "big")
+    return Message(
+        _DELIVER_SM,
+        service_type=dialect.service_type,
+        source_addr_ton=Ton.INTERNATIONAL,
+        source_addr_npi=Npi.ISDN,
+        source_addr=msisdn,
+        dest_addr_npi=Npi.ISDN,
+        destination_addr=code,
+        data_coding=encoded.data_coding,
+        short_message=encoded.data,
+        tlvs=tlvs,
+    )
