@@ -124,6 +124,7 @@ class Conversations:
                 input.at,
                 queries=self._queries,
                 new_id=self._new_id,
+                account=input.account,
                 number=input.number,
                 deadline=input.at + self._limits.deadline_ms,
             )

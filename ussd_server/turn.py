@@ -29,10 +29,11 @@ SMS_VALIDITY_MS = 24 * 3_600_000
 class Turn:
     """The work on one subscriber's record between its load and its commit.
 
-    `number` is the service number that SMS of this turn come from. `deadline` (ms) is until when queries may take.
+    SMS of this turn go by `account` and come from the service number `number` ("": the settings say). Queries may take
+    until `deadline` (ms).
     """
 
-    __slots__ = ("deadline", "flow", "journal", "new_id", "now", "number", "outbox", "queries", "record", "version")
+    __slots__ = ("account", "deadline", "flow", "journal", "new_id", "now", "number", "outbox", "queries", "record", "version")
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class Turn:
         *,
         queries: Queries,
         new_id: Callable[[], str],
+        account: str,
         number: str,
         deadline: int,
     ) -> None:
@@ -52,6 +54,7 @@ class Turn:
         self.now = now
         self.queries = queries
         self.new_id = new_id
+        self.account = account
         self.number = number
         self.deadline = deadline
         self.journal: list[JournalEntry] = []
@@ -81,7 +84,7 @@ class Turn:
 
     def send(self, text: str) -> None:
         """Put an SMS to the subscriber into the outbox."""
-        self.outbox.append(sms(self.new_id(), self.number, text, self.now))
+        self.outbox.append(sms(self.new_id(), self.number, text, self.now, account=self.account))
 
     def apply(self, effects: Sequence["Effect"]) -> None:
         """Take over effects that need no answer: the closing texts of an order."""
@@ -133,7 +136,7 @@ class Turn:
         self.journal.append(JournalEntry(self.now, "order placed", {"order": order.id, **data}))
 
     def _work(self, id: str, kind: "str", data: Values) -> OutboxEntry:
-        return OutboxEntry(id=id, kind=kind, due=self.now, data={**data, "number": self.number})
+        return OutboxEntry(id=id, kind=kind, due=self.now, data={**data, "account": self.account, "number": self.number})
 
     def _keep(self, channel: str, session: Session | None) -> None:
         sessions = dict(self.record.sessions)
@@ -143,6 +146,7 @@ class Turn:
         self.record = replace(self.record, sessions=sessions)
 
 
-def sms(id: str, number: str, text: str, now: int) -> OutboxEntry:
+def sms(id: str, number: str, text: str, now: int, *, account: str) -> OutboxEntry:
     """Return an SMS from a service number as an outbox entry."""
-    return OutboxEntry(id=id, kind="sms", due=now, data={"from": number, "text": text}, expires=now + SMS_VALIDITY_MS)
+    data = {"from": number, "text": text, "account": account}
+    return OutboxEntry(id=id, kind="sms", due=now, data=data, expires=now + SMS_VALIDITY_MS)
