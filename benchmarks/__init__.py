@@ -1,0 +1,1 @@
+"""Speed and memory, measured over a real socket: a load generator, a yardstick to compare with, and a report."""

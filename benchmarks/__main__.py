@@ -1,0 +1,68 @@
+"""`python -m benchmarks`: measure, print the report, and keep it in build/bench."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.micro import measure_micro
+from benchmarks.processes import BenchmarkFailed
+from benchmarks.report import (
+    FULL,
+    QUICK,
+    Memory,
+    Report,
+    goals,
+    machine,
+    measure_server,
+    measure_yardstick,
+    show,
+    write,
+)
+
+
+def main() -> int:
+    """Run what was asked for; 0 where every target was reached, 1 where one was missed, 2 where measuring failed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure speed and memory of ussd-server over a real socket, beside a bare ESME.",
+        epilog="Exit status: 0 all targets reached, 1 one missed, 2 the measurement failed.",
+    )
+    parser.add_argument("--quick", action="store_true", help="shorter runs and fewer sessions; for a first look")
+    parser.add_argument("--only", choices=("yardstick", "server", "micro"), help="leave the other parts out")
+    parser.add_argument("--out", type=Path, default=Path("build/bench"), help="where report and logs go (%(default)s)")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    report = Report(machine(), QUICK if options.quick else FULL)
+    console = Console()
+    status = Console(stderr=True)
+
+    def wanted(part: str) -> bool:
+        return options.only in (None, part)
+
+    try:
+        if wanted("micro"):
+            status.print("measuring single operations", style="dim")
+            report.micro.extend(measure_micro())
+        if wanted("yardstick"):
+            for rate in measure_yardstick(report.scale, options.out):
+                status.print(f"yardstick, W={rate.width}: {rate.rate:,.0f} steps/s", style="dim")
+                report.rates.append(rate)
+        if wanted("server"):
+            for result in measure_server(report.scale, options.out):
+                if isinstance(result, Memory):
+                    report.memory = result
+                else:
+                    status.print(f"server, W={result.width}: {result.rate:,.0f} steps/s", style="dim")
+                    report.rates.append(result)
+    except BenchmarkFailed as failure:
+        status.print(f"benchmark failed: {failure}", style="red", markup=False)
+        return 2
+    show(report, console)
+    write(report, options.out)
+    return 0 if all(goal.reached for goal in goals(report)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

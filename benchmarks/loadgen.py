@@ -1,0 +1,413 @@
+"""The load generator: an SMSC in a process of its own, with W dialogues always under way over one real connection.
+
+It listens on a loopback port that the system chooses, lets one ESME bind, and takes one JSON command a line on standard
+input: `{"path": "tariffs", "width": 64, "seconds": 5, "first": 0, "numbers": 20000}`. Each is answered by one JSON line
+with what was measured, or by `{"error": ...}` and exit 1: a wrong, missing or late screen ends everything.
+
+It must be several times faster than what it measures, so it is one blocking loop around one socket: what it sends are
+templates patched in place, and an answer that looks as it did before is compared, not parsed.
+"""
+
+import argparse
+import json
+import os
+import select
+import socket
+import sys
+from array import array
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from struct import error as StructError
+from struct import pack, pack_into, unpack_from
+from time import perf_counter_ns
+from typing import Any
+
+from benchmarks.paths import PATHS, SHORT_CODE, Step
+from benchmarks.wire import (
+    ANSWER,
+    BEGIN,
+    BINDS,
+    DELIVER_SM,
+    ENQUIRE_LINK,
+    HEADER,
+    MSISDN_DIGITS,
+    RESPONSE,
+    SUBMIT_SM,
+    UNBIND,
+    Message,
+    deliver_template,
+    pdu,
+    read_message,
+)
+
+FIRST_MSISDN = 79100000000
+BUFFER = 1 << 20
+ANSWER_TIMEOUT_S = 10
+"""A step without an answer for so long has failed; a gateway's own timer would have ended the dialogue."""
+
+BIND_TIMEOUT_S = 30
+RAMP_NS = 300_000_000
+"""The start of a timed run that does not count, while the dialogues spread over the path."""
+
+MAX_WIDTH = 4096
+
+
+class Failed(Exception):
+    """The run is worth nothing: the text says which step went wrong and how."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One command: dialogues of `path` for numbers `first` to `first + numbers - 1`, round and round.
+
+    It stops by itself after `seconds` or `dialogues`, whichever comes first, when what is under way has ended.
+    """
+
+    path: str
+    width: int
+    first: int = 0
+    numbers: int = 20_000
+    seconds: float = 0.0
+    dialogues: int = 0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a run gave. `steps` are all answered; rate and latencies are of the counted part of the run alone."""
+
+    path: str
+    width: int
+    steps: int
+    counted: int
+    seconds: float
+    rate: float
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    generator_us: float
+    """CPU time of this process a step, µs: how near the generator itself is to its limit."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what goes out on standard output."""
+        return asdict(self)
+
+
+class _Known:
+    """What an answer to a step looked like the first time, to compare the next ones with."""
+
+    __slots__ = ("destination", "length", "message", "message_at", "op_at", "session_at")
+
+    def __init__(self, frame: bytes, message: Message) -> None:
+        self.length = len(frame)
+        self.destination = message.destination_at
+        self.message = message.message
+        self.message_at = message.message_at
+        self.op_at = message.op_at
+        self.session_at = message.session_at
+
+
+class _Slot:
+    """One dialogue under way."""
+
+    __slots__ = ("msisdn", "sent", "session", "step")
+
+    def __init__(self) -> None:
+        self.msisdn = b""
+        self.session = 0
+        self.step = 0
+        self.sent = 0
+
+
+class Generator:
+    """One bound link, and the dialogues on it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._buffer = bytearray(BUFFER)
+        self._view = memoryview(self._buffer)
+        self._filled = 0
+        self._sequence = 0
+        self._session = 0
+        self._slots: dict[bytes, _Slot] = {}
+        self._unacknowledged = 0
+        self._out = bytearray()
+        self._submit_response = bytearray(pdu(SUBMIT_SM | RESPONSE, 0, b"0\0"))
+
+    # The link ---------------------------------------------------------------------------------------------------
+
+    def bind(self) -> None:
+        """Answer the ESME's bind; Failed where it sends something else or nothing."""
+        deadline = perf_counter_ns() + BIND_TIMEOUT_S * 1_000_000_000
+        while perf_counter_ns() < deadline:
+            for command, _, sequence, _ in self._receive(BIND_TIMEOUT_S):
+                if command not in BINDS:
+                    raise Failed(f"expected a bind, got command 0x{command:08X}")
+                self._socket.sendall(pdu(command | RESPONSE, sequence, b"bench\0"))
+                return
+        raise Failed("no bind")
+
+    def idle(self) -> None:
+        """Answer what comes between runs: enquire_link, and SMS that are still on their way."""
+        for command, _, sequence, frame in self._receive(0):
+            if command == SUBMIT_SM:
+                self._socket.sendall(pdu(SUBMIT_SM | RESPONSE, sequence, b"0\0"))
+            elif command in (ENQUIRE_LINK, UNBIND):
+                self._socket.sendall(pdu(command | RESPONSE, sequence))
+            elif not command & RESPONSE:
+                raise Failed(f"unexpected command 0x{command:08X}: {frame.hex(' ')}")
+
+    def quiet(self, seconds: float) -> int:
+        """Answer what comes until nothing has come for so long; returns how many reads it took."""
+        count = 0
+        while select.select([self._socket], [], [], seconds)[0]:
+            self.idle()
+            count += 1
+        return count
+
+    def _receive(self, timeout_s: float) -> list[tuple[int, int, int, bytes]]:
+        """Return the whole PDUs of one read as command, status, sequence and octets."""
+        if timeout_s and not select.select([self._socket], [], [], timeout_s)[0]:
+            raise Failed(f"the server sent nothing for {timeout_s} s")
+        self._fill()
+        found, at = [], 0
+        while self._filled - at >= 16:
+            length, command, status, sequence = HEADER.unpack_from(self._buffer, at)
+            if self._filled - at < length:
+                break
+            found.append((command, status, sequence, bytes(self._view[at : at + length])))
+            at += length
+        self._keep_from(at)
+        return found
+
+    def _fill(self) -> None:
+        try:
+            count = self._socket.recv_into(self._view[self._filled :])
+        except BlockingIOError:
+            slot = min(self._slots.values(), key=lambda slot: slot.sent, default=None)
+            waiting = f"; oldest: {slot.msisdn.decode()} at step {slot.step + 1}" if slot else ""
+            raise Failed(f"{len(self._slots)} steps had no answer for {ANSWER_TIMEOUT_S} s{waiting}") from None
+        if not count:
+            raise Failed("the server closed the connection")
+        self._filled += count
+
+    def _keep_from(self, at: int) -> None:
+        left = self._filled - at
+        if at and left:
+            self._buffer[:left] = self._buffer[at : self._filled]
+        self._filled = left
+
+    # A run ------------------------------------------------------------------------------------------------------
+
+    def run(self, run: Run) -> Measured:
+        """Do one run; Failed says what went wrong."""
+        path = PATHS[run.path]
+        templates = [deliver_template(ANSWER if at else BEGIN, step.said, SHORT_CODE) for at, step in enumerate(path)]
+        numbers = [str(FIRST_MSISDN + run.first + at).encode("ascii") for at in range(run.numbers)]
+        known: list[_Known | None] = [None] * len(path)
+        latencies = array("Q")
+        cpu = os.times()
+        began = perf_counter_ns()
+        count_from = began + RAMP_NS if run.seconds else began
+        stop_at = count_from + int(run.seconds * 1e9) if run.seconds else 1 << 62
+        most = run.dialogues or 1 << 62
+        started = steps = counted = 0
+        last = began
+
+        slots, out, last_step = self._slots, self._out, len(path) - 1
+        buffer, response = self._buffer, self._submit_response
+
+        def send(slot: _Slot, step: int) -> None:
+            template, msisdn_at = templates[step]
+            self._sequence = sequence = self._sequence % 0x7FFFFFFF + 1
+            pack_into(">I", template, 12, sequence)
+            template[msisdn_at : msisdn_at + MSISDN_DIGITS] = slot.msisdn
+            pack_into(">H", template, len(template) - 2, slot.session)
+            slot.step = step
+            slot.sent = 0
+            out.extend(template)
+            self._unacknowledged += 1
+
+        def start(slot: _Slot) -> None:
+            nonlocal started
+            slot.msisdn = numbers[started % len(numbers)]
+            self._session = self._session % 127 + 1
+            slot.session = self._session << 8
+            slots[slot.msisdn] = slot
+            started += 1
+            send(slot, 0)
+
+        fresh: list[_Slot] = []
+        for _ in range(min(run.width, most, len(numbers))):
+            slot = _Slot()
+            start(slot)
+            fresh.append(slot)
+        while True:
+            now = perf_counter_ns()
+            for slot in fresh:
+                slot.sent = now
+            self._socket.sendall(out)
+            out.clear()
+            if not slots and not self._unacknowledged:
+                break
+            fresh.clear()
+            self._fill()
+            now = perf_counter_ns()
+            at, filled = 0, self._filled
+            while filled - at >= 16:
+                length, command, status, sequence = HEADER.unpack_from(buffer, at)
+                if filled - at < length:
+                    break
+                if command == SUBMIT_SM:
+                    pack_into(">I", response, 12, sequence)
+                    out += response
+                    found = self._answered(at, length, path, known)
+                    if found is not None:
+                        if count_from <= now < stop_at:
+                            latencies.append(now - found.sent)
+                            counted += 1
+                            last = now
+                        steps += 1
+                        if found.step < last_step:
+                            send(found, found.step + 1)
+                            fresh.append(found)
+                        else:
+                            del slots[found.msisdn]
+                            if started < most and now < stop_at:
+                                start(found)
+                                fresh.append(found)
+                elif command == DELIVER_SM | RESPONSE:
+                    if status:
+                        raise Failed(f"deliver_sm_resp with status 0x{status:08X}")
+                    self._unacknowledged -= 1
+                elif command in (ENQUIRE_LINK, UNBIND):
+                    out += pdu(command | RESPONSE, sequence)
+                else:
+                    raise Failed(f"unexpected command 0x{command:08X}, status 0x{status:08X}")
+                at += length
+            self._keep_from(at)
+        seconds = run.seconds or (last - began) / 1e9
+        return _measured(run, steps, counted, seconds, latencies, cpu)
+
+    def _answered(self, at: int, length: int, path: Sequence[Step], known: list[_Known | None]) -> _Slot | None:
+        """Return the dialogue that this submit_sm answers, None for an SMS; Failed where it is the wrong answer."""
+        buffer = self._buffer
+        for shape in known:  # a shape fits where all places agree; the number then says which dialogue it is
+            if shape is None or shape.length != length:
+                continue
+            place = at + shape.destination
+            slot = self._slots.get(bytes(buffer[place : place + MSISDN_DIGITS]))
+            if slot is None or known[slot.step] is not shape:
+                continue
+            message_at = at + shape.message_at
+            if (
+                buffer[message_at : message_at + len(shape.message)] == shape.message
+                and buffer[at + shape.op_at] == path[slot.step].op
+                and unpack_from(">H", buffer, at + shape.session_at)[0] >> 1 == slot.session >> 1
+            ):
+                return slot
+        return self._read(bytes(self._view[at : at + length]), path, known)
+
+    def _read(self, frame: bytes, path: Sequence[Step], known: list[_Known | None]) -> _Slot | None:
+        """Read an answer in full, check it, and remember how it looked."""
+        try:
+            message = read_message(frame)
+        except (IndexError, ValueError, StructError) as error:
+            raise Failed(f"a submit_sm that cannot be read ({error}): {frame.hex(' ')}") from None
+        if message.op < 0:
+            return None
+        slot = self._slots.get(message.destination)
+        if slot is None:
+            raise Failed(f"an answer to {message.destination!r}, who has asked nothing: {message.text!r}")
+        step = path[slot.step]
+        where = f"step {slot.step + 1} ({step.said!r}) of {slot.msisdn.decode()}"
+        if step.shows not in message.text or message.op != step.op:
+            raise Failed(
+                f"{where}: expected op 0x{step.op:02X} and {step.shows!r}, "
+                f"got op 0x{message.op:02X} and {message.text!r}"
+            )
+        if message.session >> 1 != slot.session >> 1:
+            raise Failed(f"{where}: session {message.session:04X} for {slot.session:04X}")
+        known[slot.step] = _Known(frame, message)
+        return slot
+
+
+def _measured(run: Run, steps: int, counted: int, seconds: float, latencies: "array[int]", cpu: Any) -> Measured:
+    ordered = sorted(latencies)
+    if not ordered:
+        raise Failed("nothing was counted: the run was too short")
+    now = os.times()
+
+    def share(part: float) -> float:
+        return round(ordered[min(len(ordered) - 1, int(part * len(ordered)))] / 1e6, 3)
+
+    return Measured(
+        path=run.path,
+        width=run.width,
+        steps=steps,
+        counted=counted,
+        seconds=round(seconds, 3),
+        rate=round(counted / seconds, 1) if seconds else 0.0,
+        p50_ms=share(0.50),
+        p99_ms=share(0.99),
+        max_ms=share(1.0),
+        generator_us=round((now.user + now.system - cpu.user - cpu.system) / steps * 1e6, 1),
+    )
+
+
+def _say(**what: Any) -> None:
+    print(json.dumps(what, ensure_ascii=False), flush=True)
+
+
+def _run(command: dict[str, Any]) -> Run:
+    run = Run(**command)
+    if run.path not in PATHS:
+        raise Failed(f"unknown path {run.path!r}; known are {', '.join(PATHS)}")
+    if not 1 <= run.width <= MAX_WIDTH or run.numbers < run.width or not (run.seconds or run.dialogues):
+        raise Failed(f"a run needs 1 to {MAX_WIDTH} dialogues, at least as many numbers, and an end: {run}")
+    return run
+
+
+def _obey(generator: Generator, line: str) -> dict[str, Any]:
+    command = json.loads(line)
+    if "quiet_s" in command:
+        return {"quiet": generator.quiet(command["quiet_s"])}
+    return generator.run(_run(command)).as_json()
+
+
+def serve() -> None:
+    """Listen, let one ESME bind, and do what standard input asks until it ends."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        _say(port=listener.getsockname()[1])
+        listener.settimeout(BIND_TIMEOUT_S)
+        connection, _ = listener.accept()
+    with connection:
+        connection.setblocking(True)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, pack("ll", ANSWER_TIMEOUT_S, 0))
+        generator = Generator(connection)
+        generator.bind()
+        _say(bound=True)
+        while True:
+            for ready in select.select([connection, sys.stdin], [], [])[0]:
+                if ready is connection:
+                    generator.idle()
+                    continue
+                line = sys.stdin.readline()
+                if not line:
+                    return
+                _say(**_obey(generator, line))
+
+
+def main() -> int:
+    """Serve; exit 1 with `{"error": ...}` on standard output where a run failed."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    try:
+        serve()
+    except (Failed, OSError, TypeError, ValueError) as error:
+        _say(error=str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,289 @@
+"""The report: what is measured in which order, beside which target, and how it is shown and kept."""
+
+import json
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.micro import Micro
+from benchmarks.processes import Process, cores, generator, server, yardstick
+
+WIDTHS = (1, 16, 64, 256)
+TARGET_WIDTH, TARGET_RATE = 64, 12_000.0
+TARGET_P50_MS = 1.5
+TARGET_MEMORY_MB = 250.0
+MB = 1_000_000
+
+QUIET_S = 1.0
+"""The server has nothing more to say when it has said nothing for so long: its SMS are out, its store is idle."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured: `seconds` a run, `numbers` subscribers for the rate, `sessions` for the memory."""
+
+    seconds: float
+    numbers: int
+    sessions: int
+
+
+FULL = Scale(seconds=5.0, numbers=20_000, sessions=100_000)
+QUICK = Scale(seconds=1.5, numbers=2_000, sessions=10_000)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """One run at one width. `cpu_us` is the CPU time of the measured process a step, all its threads."""
+
+    who: str
+    width: int
+    rate: float
+    p50_ms: float
+    p99_ms: float
+    cpu_us: float
+    generator_us: float
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Resident memory before and after `sessions` dialogues were opened and left open, octets."""
+
+    sessions: int
+    before: int
+    after: int
+
+
+@dataclass
+class Report:
+    """All that was measured, and on what."""
+
+    machine: dict[str, str]
+    scale: Scale
+    rates: list[Rate] = field(default_factory=list)
+    memory: Memory | None = None
+    micro: list[Micro] = field(default_factory=list)
+
+    def rate(self, who: str, width: int) -> Rate | None:
+        """Return one measured run."""
+        return next((rate for rate in self.rates if (rate.who, rate.width) == (who, width)), None)
+
+
+def machine() -> dict[str, str]:
+    """Return what the numbers depend on."""
+    model = next(
+        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.processor() or "unknown",
+    )
+    return {
+        "CPU": f"{model}, {cores()} cores used (server on one, generator on another)",
+        "memory": f"{psutil.virtual_memory().total / MB / 1000:.1f} GB",
+        "system": f"{platform.system()} {platform.release()}",
+        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "commit": _commit(),
+        "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "load before": f"{psutil.getloadavg()[0]:.2f}",
+    }
+
+
+def _lines(path: str) -> Iterable[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ()
+
+
+def _commit() -> str:
+    git = shutil.which("git")
+    if git is None:
+        return "unknown"
+    done = subprocess.run([git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+# Measuring ----------------------------------------------------------------------------------------------------------
+
+
+def measure_rates(who: str, path: str, load: Process, measured: Process, scale: Scale) -> Iterable[Rate]:
+    """Run `path` at every width and yield each result as it is there."""
+    for width in WIDTHS:
+        before = measured.cpu_seconds()
+        load.tell(path=path, width=width, seconds=scale.seconds, numbers=scale.numbers)
+        run = load.hear()
+        cpu = measured.cpu_seconds() - before
+        yield Rate(
+            who=who,
+            width=width,
+            rate=run["rate"],
+            p50_ms=run["p50_ms"],
+            p99_ms=run["p99_ms"],
+            cpu_us=round(cpu / run["steps"] * 1e6, 1),
+            generator_us=run["generator_us"],
+        )
+
+
+def measure_yardstick(scale: Scale, logs: Path) -> Iterable[Rate]:
+    """Measure the bare ESME."""
+    load, port = generator(logs / "generator-yardstick.log")
+    with load, yardstick(port, logs / "yardstick.log") as bare:
+        load.hear()
+        yield from measure_rates("yardstick", "fixed", load, bare, scale)
+
+
+def measure_server(scale: Scale, logs: Path) -> Iterable[Rate | Memory]:
+    """Measure the server: the rates, and with a fresh process and store the memory of open sessions."""
+    with tempfile.TemporaryDirectory(prefix="ussd-bench-") as data:
+        load, port = generator(logs / "generator.log")
+        with load, server(port, Path(data), logs / "server.log") as real:
+            load.hear()
+            _activate(load, scale.numbers)
+            yield from measure_rates("server", "tariffs", load, real, scale)
+    with tempfile.TemporaryDirectory(prefix="ussd-bench-") as data:
+        load, port = generator(logs / "generator-memory.log")
+        with load, server(port, Path(data), logs / "server-memory.log") as real:
+            load.hear()
+            _activate(load, TARGET_WIDTH)  # what is loaded on the first step belongs to the server, not to sessions
+            before = real.rss()
+            _activate(load, scale.sessions, first=TARGET_WIDTH)
+            _each_once(load, "open", scale.sessions, first=TARGET_WIDTH)
+            yield Memory(scale.sessions, before, real.rss())
+
+
+def _activate(load: Process, numbers: int, first: int = 0) -> None:
+    _each_once(load, "activate", numbers, first)
+    load.tell(quiet_s=QUIET_S)
+    load.hear()
+
+
+def _each_once(load: Process, path: str, numbers: int, first: int) -> None:
+    load.tell(path=path, width=TARGET_WIDTH, first=first, numbers=numbers, dialogues=numbers)
+    load.hear()
+
+
+# Showing ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A target beside what was measured."""
+
+    what: str
+    target: str
+    measured: str
+    reached: bool
+
+
+def goals(report: Report) -> list[Goal]:
+    """Return the targets that this report can judge."""
+    found = []
+    wide, narrow, memory = report.rate("server", TARGET_WIDTH), report.rate("server", 1), report.memory
+    if wide:
+        reached = wide.rate >= TARGET_RATE
+        found.append(Goal(f"steps/s at W={TARGET_WIDTH}", f"at least {TARGET_RATE:,.0f}", f"{wide.rate:,.0f}", reached))
+    if narrow:
+        reached = narrow.p50_ms <= TARGET_P50_MS
+        found.append(Goal("p50 at W=1", f"at most {TARGET_P50_MS} ms", f"{narrow.p50_ms:.2f} ms", reached))
+    if memory:
+        reached = memory.after < TARGET_MEMORY_MB * MB
+        found.append(
+            Goal(
+                f"memory with {memory.sessions:,} live sessions",
+                f"under {TARGET_MEMORY_MB:.0f} MB",
+                f"{memory.after / MB:.0f} MB (before them {memory.before / MB:.0f} MB)",
+                reached,
+            )
+        )
+    return found
+
+
+RATE_HEAD = ("", "W", "steps/s", "p50 ms", "p99 ms", "CPU µs/step", "of the yardstick")
+
+
+def rate_rows(report: Report) -> list[tuple[str, ...]]:
+    """Return the table of rates as texts."""
+    rows: list[tuple[str, ...]] = []
+    for rate in report.rates:
+        bare = report.rate("yardstick", rate.width)
+        share = f"{rate.rate / bare.rate:.1%}" if bare and rate.who == "server" else ""
+        rows.append(
+            (
+                rate.who,
+                str(rate.width),
+                f"{rate.rate:,.0f}",
+                f"{rate.p50_ms:.2f}",
+                f"{rate.p99_ms:.2f}",
+                f"{rate.cpu_us:.1f}",
+                share,
+            )
+        )
+    return rows
+
+
+GOAL_HEAD = ("", "target", "measured", "")
+
+
+def goal_rows(report: Report) -> list[tuple[str, ...]]:
+    """Return the table of targets as texts."""
+    return [(goal.what, goal.target, goal.measured, "reached" if goal.reached else "missed") for goal in goals(report)]
+
+
+MICRO_HEAD = ("", "µs", "note")
+
+
+def micro_rows(report: Report) -> list[tuple[str, ...]]:
+    """Return the table of single operations as texts."""
+    return [(micro.what, f"{micro.us:.2f}", micro.note) for micro in report.micro]
+
+
+def tables(report: Report) -> list[tuple[str, Sequence[str], list[tuple[str, ...]]]]:
+    """Return every table that has rows: its title, head and rows."""
+    every = [
+        ("Steps answered, state durable before each answer", RATE_HEAD, rate_rows(report)),
+        ("Single operations", MICRO_HEAD, micro_rows(report)),
+        ("Targets", GOAL_HEAD, goal_rows(report)),
+    ]
+    return [table for table in every if table[2]]
+
+
+def show(report: Report, console: Console) -> None:
+    """Print the report."""
+    for name, value in report.machine.items():
+        console.print(f"[dim]{name}:[/] {value}", highlight=False)
+    for title, head, rows in tables(report):
+        table = Table(*head, title=title, title_justify="left")
+        for at, column in enumerate(table.columns):
+            if at and title != "Single operations":
+                column.justify = "right"
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+
+
+def markdown(report: Report) -> str:
+    """Return the report as Markdown."""
+    lines = ["# Benchmark", ""]
+    lines += [f"- {name}: {value}" for name, value in report.machine.items()]
+    for title, head, rows in tables(report):
+        lines += ["", f"## {title}", "", _row(head), _row(["---"] * len(head)), *map(_row, rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def write(report: Report, directory: Path) -> None:
+    """Keep the report as JSON and Markdown."""
+    directory.mkdir(parents=True, exist_ok=True)
+    content: dict[str, Any] = asdict(report)
+    (directory / "report.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (directory / "report.md").write_text(markdown(report), encoding="utf-8")
