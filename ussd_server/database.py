@@ -1,0 +1,96 @@
+"""SQLite files: opened the same way everywhere, brought up to the schema that is known, failing in plain words."""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeAlias
+
+Migration: TypeAlias = Sequence[str]
+"""The statements that lead from one version of a schema to the next, run in one transaction."""
+
+OPEN_WAIT_S = 5.0
+"""How long opening may wait for another process that is just migrating the same file (s)."""
+
+CACHE_KIB = 16 * 1024
+"""Page cache of a connection (KiB)."""
+
+_HINTS = {
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_READONLY: "the file cannot be written; check its owner and the mount",
+    sqlite3.SQLITE_CANTOPEN: "the directory is missing or may not be written",
+    sqlite3.SQLITE_BUSY: "another process holds it",
+    sqlite3.SQLITE_LOCKED: "another connection holds it",
+    sqlite3.SQLITE_NOTADB: "this is no SQLite database",
+    sqlite3.SQLITE_CORRUPT: "the database is damaged; restore it from a copy",
+    sqlite3.SQLITE_IOERR: "the disk refused; it may be full, over a limit, or failing",
+}
+
+
+class SchemaError(Exception):
+    """The file is a database, but not one that this version of the program may use. The text says why."""
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """Open `path` (or `:memory:`) in autocommit mode with a write-ahead log that nobody checkpoints unasked.
+
+    Transactions are begun and ended by the caller. The connection may be used by any thread, one at a time. Raises
+    `sqlite3.Error`.
+    """
+    connection = sqlite3.connect(path, timeout=OPEN_WAIT_S, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA secure_delete = FAST")
+        connection.execute(f"PRAGMA cache_size = {-CACHE_KIB}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def migrate(connection: sqlite3.Connection, application_id: int, migrations: Sequence[Migration]) -> None:
+    """Bring the schema to version `len(migrations)`; another application's or a newer file raises `SchemaError`.
+
+    Two processes may do it at the same time: the second waits, and finds nothing left to do.
+    """
+    if _version(connection, application_id, len(migrations)) == len(migrations):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for migration in migrations[_version(connection, application_id, len(migrations)) :]:
+            for statement in migration:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {application_id}")
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        roll_back(connection)
+        raise
+
+
+def _version(connection: sqlite3.Connection, application_id: int, known: int) -> int:
+    (found,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if found != application_id and (found or version or tables):
+        raise SchemaError("this is another program's database")
+    if version > known:
+        raise SchemaError(f"its schema has version {version}, this program knows {known}; run a newer program")
+    return int(version)
+
+
+def roll_back(connection: sqlite3.Connection) -> None:
+    """End the transaction if there is one: SQLite has already ended it after some errors."""
+    with suppress(sqlite3.Error):
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def explain(path: str | Path, error: BaseException) -> str:
+    """Return one line for the operator: which file, what happened, and what is probably wrong."""
+    if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", None) is not None:
+        hint = _HINTS.get(error.sqlite_errorcode & 0xFF)
+        return f"{path}: {hint} ({error}, {error.sqlite_errorname})" if hint else f"{path}: {error}"
+    return f"{path}: {error}"

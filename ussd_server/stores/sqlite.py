@@ -1,0 +1,575 @@
+"""The embedded store: one SQLite file, written in groups, durable before a commit is acknowledged.
+
+Commits that arrive while the disk is busy wait together and are then written in one transaction. Statements run on
+the event loop's thread; only waiting for the disk happens elsewhere, once a group.
+`docs/decisions/0003-sqlite-store.md` tells why, with figures, and why this is as durable as `synchronous=FULL`.
+"""
+
+import asyncio
+import os
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+import structlog
+
+from menus.session import Values
+from ussd_server.database import SchemaError, connect, explain, migrate, roll_back
+from ussd_server.stores.base import Change, Claimed, JournalEntry, OutboxEntry, StoreUnavailable
+from ussd_server.subscriber import Subscriber, decode, encode
+
+APPLICATION_ID = 0x55535344
+"""Marks the file as ours ("USSD"); `file` and SQLite show it."""
+
+CACHED_RECORDS = 20_000
+"""Decoded records kept in memory; 1 KB records take about 3 KB each so."""
+
+GROUP = 256
+"""Changes in one transaction at most, so that the loop is never held for longer than about 4 ms."""
+
+CHECKPOINT_ROWS = 8_192
+"""Rows written between two checkpoints: 32 MB of log where each is on a page of its own."""
+
+LOG_LIMIT_BYTES = 128 * 1024 * 1024
+"""A log that grew beyond this (a reader held it) is cut when it starts anew."""
+
+LOCK_RETRY_S = 0.005
+LOCK_TRIES = 400
+"""How often, and how many times, a group is tried again while another process writes: about 2 s in all."""
+
+# Messages go out in order, and orders are placed in order; but an order that waits for a slow operator must not hold
+# back an access code, so the two do not wait for each other.
+_LANES = {"sms": 0, "code": 0, "command": 1, "query": 1}
+
+_MIGRATIONS = (
+    (
+        """CREATE TABLE subscriber (
+            msisdn INTEGER PRIMARY KEY,
+            version INTEGER NOT NULL,
+            record BLOB NOT NULL
+        ) STRICT""",
+        """CREATE TABLE journal (
+            seq INTEGER PRIMARY KEY,
+            msisdn INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            data TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX journal_by_subscriber ON journal (msisdn, seq)",
+        # `ready` is when the entry may be taken: when it is due, or when the lease of who holds it ends.
+        """CREATE TABLE outbox (
+            seq INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            msisdn INTEGER NOT NULL,
+            lane INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            due INTEGER NOT NULL,
+            expires INTEGER NOT NULL,
+            data TEXT NOT NULL,
+            ready INTEGER NOT NULL,
+            attempt INTEGER NOT NULL DEFAULT 0,
+            reason TEXT NOT NULL DEFAULT ''
+        ) STRICT""",
+        "CREATE INDEX outbox_by_subscriber ON outbox (msisdn, lane, seq)",
+        "CREATE INDEX outbox_by_time ON outbox (ready, seq)",
+        """CREATE TABLE dead_letter (
+            id TEXT NOT NULL,
+            msisdn INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            data TEXT NOT NULL,
+            attempt INTEGER NOT NULL,
+            reason TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX dead_letter_by_subscriber ON dead_letter (msisdn)",
+        # Versions of a forgotten number's next life begin above those of any earlier one.
+        "CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+        "INSERT INTO counter VALUES ('forgotten', 0), ('pings', 0)",
+    ),
+)
+
+_LOAD = "SELECT version, record FROM subscriber WHERE msisdn = ?"
+_INSERT = "INSERT OR IGNORE INTO subscriber (version, record, msisdn) VALUES (?, ?, ?)"
+_UPDATE = "UPDATE subscriber SET version = version + 1, record = ? WHERE msisdn = ? AND version = ?"
+_SETTLE = "DELETE FROM outbox WHERE id = ? AND msisdn = ?"
+_NOTE = "INSERT INTO journal (msisdn, at, kind, data) VALUES (?, ?, ?, ?)"
+_ENQUEUE = (
+    "INSERT INTO outbox (id, msisdn, lane, kind, due, expires, data, ready) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?5)"
+)
+_OLDEST = """NOT EXISTS (
+    SELECT 1 FROM outbox earlier
+    WHERE earlier.msisdn = entry.msisdn AND earlier.lane = entry.lane AND earlier.seq < entry.seq
+)"""
+_CLAIMABLE = f"""SELECT seq, id, msisdn, kind, due, expires, data, attempt FROM outbox entry
+    WHERE ready <= ? AND {_OLDEST} ORDER BY ready, seq LIMIT ?"""
+_HOLD = "UPDATE outbox SET ready = ?, attempt = attempt + 1 WHERE seq = ?"
+_NEXT = f"SELECT ready FROM outbox entry WHERE {_OLDEST} ORDER BY ready, seq LIMIT 1"
+_POSTPONE = "UPDATE outbox SET due = ?1, ready = ?1, reason = ?2 WHERE id = ?3 AND attempt = ?4"
+_GIVE_UP = "DELETE FROM outbox WHERE id = ? AND attempt = ?"
+_BURY = "INSERT INTO dead_letter (id, msisdn, at, kind, data, attempt, reason) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_JOURNAL = """SELECT at, kind, data FROM journal
+    WHERE msisdn = ?1 AND (?2 IS NULL OR kind = ?2) ORDER BY seq DESC LIMIT ?3"""
+_PING = "UPDATE counter SET value = value + 1 WHERE name = 'pings'"
+
+# What SQLite or its binding says of a value that does not fit: the fault of one change, not of the file.
+_UNFIT = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    OverflowError,
+    ValueError,
+)
+
+T = TypeVar("T")
+_Row: TypeAlias = tuple[Any, ...]
+_Outcome: TypeAlias = int | Exception
+"""What became of a change: the version it made, 0 where it was refused, or why it can never be written."""
+
+log = structlog.get_logger(__name__)
+_encode_json = msgspec.json.Encoder().encode
+_from_json: Callable[[str], Values] = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def _to_json(values: Values) -> str:
+    return _encode_json(values).decode()
+
+
+def _key(msisdn: str) -> int:
+    key = int(msisdn)
+    if str(key) != msisdn or key >= 10**15:
+        raise ValueError("a MSISDN is up to 15 digits and does not start with 0")
+    return key
+
+
+class _Refused(Exception):
+    """A change does not apply to what is stored: its version is old, or an entry that it settles is gone."""
+
+
+class _Commit(msgspec.Struct, frozen=True):
+    """A change as rows, and who waits for it."""
+
+    change: Change
+    key: int
+    record: bytes
+    settled: list[_Row]
+    journal: list[_Row]
+    outbox: list[_Row]
+    future: "asyncio.Future[bool]"
+
+
+class _Job(msgspec.Struct, frozen=True):
+    """Another piece of writing, and who waits for what it returns."""
+
+    work: Callable[[], Any]
+    future: "asyncio.Future[Any]"
+
+
+class SqliteStore:
+    """A store in one file. It belongs to the event loop that uses it first; `close` before the loop ends.
+
+    Opening raises `StoreUnavailable` with the cause where the file cannot be used. Several stores, in this process or
+    in others, may use one file at the same time.
+    """
+
+    def __init__(self, path: str | Path, cached_records: int = CACHED_RECORDS, checkpoint_rows: int = CHECKPOINT_ROWS):
+        self._path = str(path)
+        self._cached_records = cached_records
+        self._checkpoint_rows = checkpoint_rows
+        self._cache: OrderedDict[str, tuple[Subscriber, int]] = OrderedDict()
+        self._commits: list[_Commit] = []
+        self._jobs: list[_Job] = []
+        self._tries = 0
+        self._broken = ""
+        self._checkpointed = 0
+        self._bulk_copy: asyncio.Future[None] | None = None
+        self._log_may_restart = False
+        self._resting = asyncio.Event()
+        self._resting.set()
+        self._released = False
+        try:
+            self._open()
+        except (sqlite3.Error, OSError, SchemaError) as error:
+            raise StoreUnavailable(f"cannot open the store: {explain(self._path, error)}") from error
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="store-disk")
+        self._bulk = ThreadPoolExecutor(1, thread_name_prefix="store-checkpoint")
+
+    def _open(self) -> None:
+        self._db = connect(self._path)
+        try:
+            migrate(self._db, APPLICATION_ID, _MIGRATIONS)
+            # A first write makes the log exist, and shows now rather than later that the file can be written.
+            self._db.execute(_PING)
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA busy_timeout = 0")
+            self._db.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT_BYTES}")
+            self._checkpointer = connect(self._path)
+            self._log = os.open(f"{self._path}-wal", os.O_RDONLY)
+            directory = os.open(os.path.dirname(self._path) or ".", os.O_RDONLY)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+        except BaseException:
+            self._db.close()
+            raise
+
+    # Reading ------------------------------------------------------------------------------------------------------
+
+    async def load(self, msisdn: str) -> tuple[Subscriber, int]:
+        """Return the record and its version; never suspends, and a record used lately is not read again."""
+        found = self._cache.get(msisdn)
+        if found is not None:
+            self._cache.move_to_end(msisdn)
+            return found
+        rows = self._read(_LOAD, (_key(msisdn),))
+        if not rows:
+            return Subscriber(msisdn), 0
+        version, record = rows[0]
+        return self._remember(decode(record), version)
+
+    async def next_due(self) -> int | None:
+        """Return when the next entry can be claimed (ms): when it is due, or when its holder's lease ends."""
+        rows = self._read(_NEXT, ())
+        return int(rows[0][0]) if rows else None
+
+    async def journal(self, msisdn: str, kind: str | None = None, limit: int = 100) -> list[JournalEntry]:
+        """Return the newest entries of a subscriber, newest first."""
+        rows = self._read(_JOURNAL, (_key(msisdn), kind, limit))
+        return [JournalEntry(at, kind, _from_json(data)) for at, kind, data in rows]
+
+    def _read(self, statement: str, parameters: tuple[Any, ...]) -> list[Any]:
+        if self._broken:
+            raise StoreUnavailable(self._broken)
+        try:
+            return self._db.execute(statement, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"cannot read the store: {explain(self._path, error)}") from error
+
+    def _remember(self, record: Subscriber, version: int) -> tuple[Subscriber, int]:
+        kept = self._cache[record.msisdn] = record, version
+        self._cache.move_to_end(record.msisdn)
+        if len(self._cache) > self._cached_records:
+            self._cache.popitem(last=False)
+        return kept
+
+    # Writing ------------------------------------------------------------------------------------------------------
+
+    async def commit(self, change: Change) -> bool:
+        """Write the change durably and return True, or False where it was made on an older version.
+
+        A change that can never be written (an outbox id that is taken, a value that has no stored form) raises
+        `ValueError` or `TypeError`.
+        """
+        key = _key(change.record.msisdn)
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._commits.append(
+            _Commit(
+                change,
+                key,
+                encode(change.record),
+                [(id, key) for id in change.settled],
+                [(key, entry.at, entry.kind, _to_json(entry.data)) for entry in change.journal],
+                [
+                    (entry.id, key, _LANES[entry.kind], entry.kind, entry.due, entry.expires, _to_json(entry.data))
+                    for entry in change.outbox
+                ],
+                future,
+            )
+        )
+        self._wake()
+        return await future
+
+    async def claim(self, now: int, limit: int, lease_ms: int) -> list[Claimed]:
+        """Take up to `limit` due entries that nobody holds, the oldest of each subscriber and lane, and hold them.
+
+        What is returned is durable, and so is all that was committed before it.
+        """
+        return await self._do(lambda: self._claim(now, limit, lease_ms))
+
+    async def postpone(self, claimed: Claimed, due: int, reason: str) -> None:
+        """Let go of an entry that failed for now; nothing happens where another has claimed it since."""
+        await self._do(lambda: self._db.execute(_POSTPONE, (due, reason, claimed.entry.id, claimed.attempt)))
+
+    async def bury(self, claimed: Claimed, now: int, reason: str) -> None:
+        """Move an entry to the dead letters with a journal entry `given_up`; nothing where another has claimed it."""
+        await self._do(lambda: self._bury(claimed, now, reason))
+
+    async def forget(self, msisdn: str) -> bool:
+        """Delete all that is known of a subscriber; False where nothing was."""
+        return await self._do(lambda: self._forget(msisdn))
+
+    async def ping(self) -> None:
+        """Write something and wait until it is on the disk."""
+        await self._do(lambda: self._db.execute(_PING))
+
+    async def _do(self, work: Callable[[], T]) -> T:
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._jobs.append(_Job(work, future))
+        self._wake()
+        return await future
+
+    def _claim(self, now: int, limit: int, lease_ms: int) -> list[Claimed]:
+        rows = self._db.execute(_CLAIMABLE, (now, limit)).fetchall()
+        lease = now + lease_ms
+        self._db.executemany(_HOLD, [(lease, row[0]) for row in rows])
+        return [
+            Claimed(str(key), OutboxEntry(id, kind, due, _from_json(data), expires), attempt + 1, lease)
+            for _, id, key, kind, due, expires, data, attempt in rows
+        ]
+
+    def _bury(self, claimed: Claimed, now: int, reason: str) -> None:
+        entry, key = claimed.entry, _key(claimed.msisdn)
+        if self._db.execute(_GIVE_UP, (entry.id, claimed.attempt)).rowcount:
+            dead = (entry.id, key, now, entry.kind, _to_json(entry.data), claimed.attempt, reason)
+            self._db.execute(_BURY, dead)
+            note = _to_json({"id": entry.id, "kind": entry.kind, "reason": reason})
+            self._db.execute(_NOTE, (key, now, "given_up", note))
+
+    def _forget(self, msisdn: str) -> bool:
+        self._cache.pop(msisdn, None)
+        key = (_key(msisdn),)
+        deleted = sum(
+            self._db.execute(f"DELETE FROM {table} WHERE msisdn = ?", key).rowcount
+            for table in ("subscriber", "journal", "outbox", "dead_letter")
+        )
+        if deleted:
+            self._db.execute("UPDATE counter SET value = value + 1 WHERE name = 'forgotten'")
+        return deleted > 0
+
+    # Changes, in an open transaction ------------------------------------------------------------------------------
+
+    def _apply_each(self, commits: Sequence[_Commit]) -> list[_Outcome]:
+        """Write those changes that can be written: all at once, or where one is refused, by halves."""
+        unfit: Exception | None = None
+        try:
+            with self._all_or_nothing():
+                return self._apply(commits)
+        except _Refused:
+            pass
+        except _UNFIT as error:
+            unfit = ValueError(f"this change can never be written: {error}")
+        if len(commits) == 1:
+            return [unfit or 0]
+        middle = len(commits) // 2
+        return self._apply_each(commits[:middle]) + self._apply_each(commits[middle:])
+
+    def _apply(self, commits: Sequence[_Commit]) -> list[_Outcome]:
+        """Write all of these changes and return the versions they make; raise `_Refused` where one does not apply."""
+        first = self._first_version() if any(not commit.change.version for commit in commits) else 0
+        inserts: list[_Row] = []
+        updates: list[_Row] = []
+        versions: list[_Outcome] = []
+        for commit in commits:
+            version = commit.change.version
+            if version:
+                updates.append((commit.record, commit.key, version))
+                versions.append(version + 1)
+            else:
+                inserts.append((first, commit.record, commit.key))
+                versions.append(first)
+        self._change_each(_INSERT, inserts)
+        self._change_each(_UPDATE, updates)
+        self._change_each(_SETTLE, [row for commit in commits for row in commit.settled])
+        self._change_each(_NOTE, [row for commit in commits for row in commit.journal])
+        self._change_each(_ENQUEUE, [row for commit in commits for row in commit.outbox])
+        return versions
+
+    def _change_each(self, statement: str, rows: list[_Row]) -> None:
+        """Execute the statement with each row; raise `_Refused` unless each of them changed one row of the table."""
+        if rows and self._db.executemany(statement, rows).rowcount != len(rows):
+            raise _Refused
+
+    def _first_version(self) -> int:
+        """Return the version of a number's first record: above those that a forgotten record of it can have had."""
+        ((forgotten,),) = self._db.execute("SELECT value FROM counter WHERE name = 'forgotten'").fetchall()
+        return (int(forgotten) << 32) + 1
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Take back what was written inside where it raises; the transaction around it goes on."""
+        self._db.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            # Some errors (a full disk) have ended the whole transaction already.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK TO part")
+                self._db.execute("RELEASE part")
+            raise
+        self._db.execute("RELEASE part")
+
+    def _perform(self, job: _Job) -> Any:
+        """Do one job; a mistake in its arguments is its own and comes back as an exception."""
+        try:
+            with self._all_or_nothing():
+                return job.work()
+        except _UNFIT as error:
+            return ValueError(str(error))
+
+    # The group: gathered while the disk is busy, written in one transaction, acknowledged when it is on the disk ----
+
+    def _wake(self) -> None:
+        """See to it that what is waiting is written: after this turn of the loop, or after the group under way."""
+        if self._resting.is_set():
+            self._resting.clear()
+            self._loop().call_soon(self._write)
+
+    def _write(self) -> None:
+        """Write a group in one transaction and hand it to the disk, which calls `_written`."""
+        commits, self._commits = self._commits[:GROUP], self._commits[GROUP:]
+        jobs, self._jobs = self._jobs, []
+        if self._broken:
+            self._fail(commits, jobs, self._broken)
+            self._next()
+            return
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            versions = self._apply_each(commits) if commits else []
+            answers = [self._perform(job) for job in jobs]
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            roll_back(self._db)
+            self._not_written(commits, jobs, error)
+            return
+        self._tries = 0
+        self._loop().run_in_executor(self._disk, self._sync).add_done_callback(
+            lambda synced: self._written(synced.exception(), commits, versions, jobs, answers)
+        )
+
+    def _not_written(self, commits: list[_Commit], jobs: list[_Job], error: sqlite3.Error) -> None:
+        """Try again soon where another process is writing; anything else fails this group, and the next may succeed."""
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY and self._tries < LOCK_TRIES:
+            self._tries += 1
+            self._commits[:0] = commits
+            self._jobs[:0] = jobs
+            self._loop().call_later(LOCK_RETRY_S, self._write)
+            return
+        self._tries = 0
+        reason = f"cannot write the store: {explain(self._path, error)}"
+        log.error("store_write_failed", reason=reason, commits=len(commits))
+        self._fail(commits, jobs, reason)
+        self._next()
+
+    def _sync(self) -> None:
+        """Wait until the log is on the disk. Runs in the disk's thread; the store writes nothing meanwhile."""
+        # Closing this descriptor drops no lock of SQLite's: those are on the database and its -shm, never on the log.
+        name = f"{self._path}-wal"
+        there, ours = os.stat(name), os.fstat(self._log)
+        if (there.st_ino, there.st_dev) != (ours.st_ino, ours.st_dev):
+            os.close(self._log)
+            self._log = os.open(name, os.O_RDONLY)
+        os.fdatasync(self._log)
+
+    def _written(
+        self,
+        error: BaseException | None,
+        commits: list[_Commit],
+        versions: list[_Outcome],
+        jobs: list[_Job],
+        answers: list[Any],
+    ) -> None:
+        """Acknowledge a group that is on the disk."""
+        if error is not None:
+            # After a failed sync nobody knows what is on the disk, and a second sync would say that all is well.
+            self._broken = f"the disk lost a write; check it and start again: {explain(self._path, error)}"
+            log.critical("store_broken", reason=self._broken)
+            self._fail(commits, jobs, self._broken)
+        else:
+            for commit, version in zip(commits, versions, strict=True):
+                self._acknowledge(commit, version)
+            for job, answer in zip(jobs, answers, strict=True):
+                _answer(job.future, answer)
+            if self._db.total_changes - self._checkpointed > self._checkpoint_rows:
+                self._start_checkpoint()
+        self._next()
+
+    def _acknowledge(self, commit: _Commit, version: _Outcome) -> None:
+        record = commit.change.record
+        if isinstance(version, int) and version:
+            self._remember(record, version)
+            _answer(commit.future, True)
+        else:
+            self._cache.pop(record.msisdn, None)
+            _answer(commit.future, version if isinstance(version, Exception) else False)
+
+    def _fail(self, commits: list[_Commit], jobs: list[_Job], reason: str) -> None:
+        for commit in commits:
+            self._cache.pop(commit.change.record.msisdn, None)
+            _answer(commit.future, StoreUnavailable(reason))
+        for job in jobs:
+            _answer(job.future, StoreUnavailable(reason))
+
+    def _next(self) -> None:
+        """Go on after a group: shorten the log where that is due, write who came meanwhile, or rest."""
+        if self._log_may_restart and not self._broken:
+            self._log_may_restart = False
+            self._loop().run_in_executor(self._disk, self._checkpoint).add_done_callback(lambda _: self._next())
+        elif self._commits or self._jobs:
+            self._loop().call_soon(self._write)
+        else:
+            self._resting.set()
+
+    # Checkpoints: the log is copied into the database beside the work, and starts anew when all of it is copied ------
+
+    def _start_checkpoint(self) -> None:
+        """Copy the bulk of the log while groups go on being written; what they add meanwhile is copied after."""
+        if self._bulk_copy is None:
+            self._checkpointed = self._db.total_changes
+            self._bulk_copy = self._loop().run_in_executor(self._bulk, self._checkpoint)
+            self._bulk_copy.add_done_callback(self._bulk_copied)
+
+    def _bulk_copied(self, _: "asyncio.Future[None]") -> None:
+        self._bulk_copy = None
+        self._log_may_restart = True
+        if self._resting.is_set():
+            self._resting.clear()
+            self._next()
+
+    def _checkpoint(self) -> None:
+        """Copy as much of the log as can be copied without waiting for anybody; syncs the log and the database."""
+        try:
+            self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as error:
+            # Nothing is lost: the log keeps it all, and the next checkpoint copies it.
+            log.error("store_checkpoint_failed", reason=explain(self._path, error))
+
+    async def close(self) -> None:
+        """Finish what is under way, copy the whole log into the database, and let go of the file."""
+        while self._bulk_copy or not self._resting.is_set():
+            if self._bulk_copy:
+                await asyncio.wait([self._bulk_copy])
+            await self._resting.wait()
+        if self._released:
+            return
+        self._released = True
+        self._broken = self._broken or f"the store is closed: {self._path}"
+        await self._loop().run_in_executor(self._disk, self._let_go)
+        self._disk.shutdown()
+        self._bulk.shutdown()
+
+    def _let_go(self) -> None:
+        with suppress(sqlite3.Error):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._checkpointer.close()
+        self._db.close()
+        os.close(self._log)
+
+    @staticmethod
+    def _loop() -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+
+def _answer(future: "asyncio.Future[Any]", answer: Any) -> None:
+    """Tell who waits, if somebody still does."""
+    if future.done():
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
