@@ -4,6 +4,7 @@ CLDR's data come from Babel, the transliteration from iuliia. Both are slow besi
 in a bounded memo: what was shown once costs a dictionary's look-up the next time.
 """
 
+import re
 import unicodedata
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -59,6 +60,9 @@ _TYPOGRAPHY: Final = str.maketrans(
 )
 # Babel groups digits with these; a phone shows them as a box, or as a space that cannot be broken.
 _SPACES: Final = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2007": " "})
+
+# What no language needs to change: ASCII without control characters and the grave accent, which GSM does not have.
+_EVERYWHERE: Final = re.compile("[\n -_a-~]*").fullmatch
 
 
 def source_of(language: str) -> str:
@@ -156,7 +160,7 @@ def spell(language: str, text: str) -> str:
     A derived language is transliterated down to ASCII, all of which the GSM alphabet has except the grave accent; a
     Latin one loses only typography that the GSM alphabet has not; others stay as they are.
     """
-    if text.isascii() and "`" not in text:
+    if _EVERYWHERE(text):
         return text
     if language in DERIVED:
         return _romanized(text)

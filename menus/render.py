@@ -136,14 +136,11 @@ class _Paging:
     def cut(self, line: str, ending: Sequence[str]) -> str:
         """Return as much of a line as fits above the navigation, with an ellipsis where there is room for one."""
 
-        def shown(length: int, dots: str) -> str:
-            return line[:length].rstrip() + dots
+        def ended(dots: str) -> str:
+            length = _longest(len(line), lambda n: self.fits(_layout("", [line[:n].rstrip() + dots], ending)))
+            return line[:length].rstrip() + dots if length else ""
 
-        for dots in ("..." if line.isascii() else "…", ""):
-            length = _longest(len(line), lambda n, dots=dots: self.fits(_layout("", [shown(n, dots)], ending)))  # type: ignore[misc]
-            if length:
-                return shown(length, dots)
-        return ""
+        return ended("..." if line.isascii() else "…") or ended("")
 
 
 def _navigation(options: Sequence[Option], level: int) -> Sequence[str]:
