@@ -1,21 +1,22 @@
 """The turn, from an input to its answer: one at a time for each subscriber, durable before it is answered."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from msgspec.structs import replace
-
 from menus.compiler import Flow
 from menus.engine import accepts, say
+from msgspec.structs import replace
+
 from menus.events import Begin, Dropped, Event, Reply
 from ussd_server.channels.base import Answer, Answering, Input
-from ussd_server.patience import Patience
 from ussd_server.eager import Eager
-from ussd_server.metrics import Metrics
 from ussd_server.log import mask
+from ussd_server.metrics import Metrics
 from ussd_server.operations import Queries
+from ussd_server.patience import Patience
 from ussd_server.redelivery import SMS_WINDOW_MS, USSD_WINDOW_MS, counts_steps, is_repetition
 from ussd_server.stores.base import Store, StoreUnavailable
 from ussd_server.subscriber import Exchange, Subscriber
@@ -49,6 +50,7 @@ class Conversations:
         queries: Queries,
         limits: Limits,
         metrics: Metrics,
+        now: Callable[[], int],
         new_id: Callable[[], str],
         work_waits: Callable[[], None],
     ) -> None:
@@ -57,10 +59,12 @@ class Conversations:
         self._queries = queries
         self._limits = limits
         self._metrics = metrics
+        self._now = now
         self._new_id = new_id
         self._work_waits = work_waits
         self._lanes: dict[str, deque[tuple[Input, Answering]]] = {}
         self._closing = False
+        self._idle: asyncio.Future[None] | None = None
 
     @property
     def under_way(self) -> int:
@@ -70,6 +74,12 @@ class Conversations:
     def close(self) -> None:
         """Take no further input; what is under way goes on."""
         self._closing = True
+
+    async def finished(self) -> None:
+        """Return when no turn is under way."""
+        while self._lanes:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
 
     def take(self, input: Input, answer: Answering) -> None:
         """Handle an input to its end and call `answer` once, after whatever it changed is durable.
@@ -98,6 +108,8 @@ class Conversations:
                 input, answer = lane.popleft()
         finally:
             del self._lanes[input.msisdn]
+            if self._idle is not None and not self._lanes and not self._idle.done():
+                self._idle.set_result(None)
 
     async def _answer(self, input: Input) -> Answer:
         try:
@@ -122,6 +134,7 @@ class Conversations:
                 record,
                 version,
                 input.at,
+                clock=self._now,
                 queries=self._queries,
                 new_id=self._new_id,
                 account=input.account,

@@ -261,6 +261,7 @@ class Account:
                 self._metrics.pdu_errors["in", "unexpected"] += 1
             case Closed(reason=reason):
                 self._names.pop(connection, None)
+                self._unaccepted.clear()  # on another link nothing counts as accepted anyway
                 self._metrics.links[self.name] = self.bound
                 log.info("link closed", smsc=self.name, cause=reason)
             case _:

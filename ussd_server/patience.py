@@ -1,8 +1,8 @@
 """How long an SMS sender is answered: a person with every right to be wrong, not a machine in a loop with us.
 
-Two limits, because they guard against two things. A text that leads nowhere is explained a few times a day; an automatic
-sender (a balance notifier, another robot, our own echo) never says anything else, and hears nothing more. And whatever
-is said, one number gets only so many answers an hour.
+Two limits, because they guard against two things. A text that leads nowhere is explained a few times a day; an
+automatic sender (a balance notifier, another robot, our own echo) never says anything else, and hears nothing more.
+And whatever is said, one number gets only so many answers an hour.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
 STRAYS_A_DAY = 3
-"""Explanations of what could be sent that one number gets in 24 hours, until it sends something that leads somewhere."""
+"""Explanations of what could be sent that one number gets in 24 hours, until it sends something that is known."""
 
 
 @dataclass(frozen=True)

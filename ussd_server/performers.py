@@ -7,13 +7,11 @@ that commit finds the entry gone, another server was faster and nothing is done 
 from collections.abc import Awaitable, Callable
 from zlib import crc32
 
-import msgspec
 from msgspec.structs import replace
 
 from menus.engine import conclude, say
 from menus.events import Answered
-from menus.render import Channel
-from menus.session import Pending, Value
+from menus.session import Value
 from ussd_server import codes, vault
 from ussd_server.conversation import Conversations
 from ussd_server.gateway import SMS, Gateway
@@ -45,7 +43,6 @@ class Performers:
         now: Callable[[], int],
         new_id: Callable[[], str],
         sender: str,
-        code_sender: str,
     ) -> None:
         self._store = store
         self._conversations = conversations
@@ -58,7 +55,6 @@ class Performers:
         self._now = now
         self._new_id = new_id
         self._sender = sender
-        self._code_sender = code_sender
 
     def by_kind(self) -> dict[OutboxKind, Performer]:
         """Return what performs each kind of entry."""
@@ -103,15 +99,11 @@ class Performers:
             pending = turn.record.pending.get(order)
             turn.journal.append(JournalEntry(turn.now, "order ended", {"order": order, "outcome": outcome}))
             if pending is not None:
-                turn.apply(self._closing_texts(turn, pending, outcome, value))
+                turn.apply(conclude(turn.flow, pending, outcome, value, turn.now, turn.facts(SMS)))
                 rest = {id: one for id, one in turn.record.pending.items() if id != order}
                 turn.record = replace(turn.record, pending=rest)
 
         return work
-
-    @staticmethod
-    def _closing_texts(turn: Turn, pending: Pending, outcome: str, value: Value):  # type: ignore[no-untyped-def]
-        return conclude(turn.flow, pending, outcome, value, turn.now, turn.facts(SMS))
 
     async def ask(self, claimed: Claimed) -> Performed:
         """Ask again what the dialogue could not wait for, and go on with the session by SMS."""
@@ -141,9 +133,9 @@ class Performers:
                 case codes.Outdated():
                     raise _Outdated
             text = Secret(self._code_text(turn, code))
-            entry = sms(self._new_id(), self._code_sender, "", turn.now, account=turn.account)
+            entry = sms(self._new_id(), turn.number, "", turn.now, account=turn.account)
             boxed = self._vault.seal_text(text, claimed.msisdn, entry.id)
-            data = {"from": self._code_sender, "sealed": boxed, "account": turn.account}
+            data = {"from": turn.number, "sealed": boxed, "account": turn.account}
             turn.outbox.append(replace(entry, data=data))
             turn.journal.append(JournalEntry(turn.now, "code issued", {"generation": generation}))
 
@@ -171,6 +163,7 @@ class Performers:
                 record,
                 version,
                 now,
+                clock=self._now,
                 queries=self._queries,
                 new_id=self._new_id,
                 account=data.get("account", ""),

@@ -25,6 +25,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from ussd_server.codes import MIN_DIGITS
 from ussd_server.secrets import Secret
 
 PREFIX = "USSD_SERVER_"
@@ -34,6 +35,8 @@ SMPPS_PORT = 3550  # IANA: ssmpp
 MAX_SYSTEM_ID = 15  # SMPP 3.4, 4.1.1: 16 octets with the closing NUL
 MAX_PASSWORD = 8  # SMPP 3.4, 4.1.1: 9 octets with the closing NUL
 MAX_WINDOW = 1000
+DIALECTS = ("standard",)
+"""How an operator's gateway spells USSD, by the names in `smpp.ussd`."""
 
 
 class SettingsError(Exception):
@@ -163,6 +166,8 @@ def _bind(text: str) -> Bind:
 
 
 def _dialect(text: str) -> str:
+    if text not in DIALECTS:
+        raise ValueError(f"dialect={text}: this version speaks {', '.join(DIALECTS)}")
     return text
 
 
@@ -270,11 +275,14 @@ class Settings(BaseSettings):
     ussd_septets: int = Field(182, ge=40, le=182, description="Room on a USSD screen in the GSM alphabet, septets")
     ussd_ucs2_units: int = Field(80, ge=30, le=80, description="Room on a USSD screen in UCS-2, units of 2 octets")
     max_turns: int = Field(256, ge=1, le=100_000, description="Turns under way at once; more are told to try later")
+    sender: str = Field("111", min_length=1, max_length=20, description="Number that SMS come from where none was written to")
     sms_replies_per_hour: int = Field(
         20, ge=1, le=1000, description="Automatic SMS answers to one number in an hour; more are left out"
     )
-    code_digits: int = Field(8, ge=4, le=16, description="Digits of an access code")
+    code_digits: int = Field(8, ge=MIN_DIGITS, le=16, description="Digits of an access code")
     code_max_age_days: int = Field(90, ge=1, le=3650, description="Days that an access code is good for")
+    code_orders_per_hour: int = Field(3, ge=1, le=100, description="Access codes that one number may order in an hour")
+    code_orders_per_day: int = Field(5, ge=1, le=100, description="Access codes that one number may order in a day")
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="How log lines look; auto is console on a terminal and json elsewhere"
     )

@@ -5,22 +5,18 @@ commit is thrown away and made again from the newer record.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from menus.compiler import Flow
-from menus.engine import Step, step
-from menus.events import Answered, Ask, Defer, Event, Late, Note, Order, Send, Show
+from menus.engine import step
+from menus.events import Answered, Ask, Defer, Effect, Event, Late, Note, Order, Send, Show
 from menus.render import Channel
 from menus.session import Pending, Session, Values
 from ussd_server import eager
 from ussd_server.operations import ACTIONS, Queries, act
-from ussd_server.stores.base import Change, JournalEntry, OutboxEntry
+from ussd_server.stores.base import Change, JournalEntry, OutboxEntry, OutboxKind
 from ussd_server.subscriber import Subscriber, facts
-
-if TYPE_CHECKING:
-    from menus.events import Effect
 
 SMS_VALIDITY_MS = 24 * 3_600_000
 """How long an SMS of ours is worth delivering; network operators keep undelivered ones one to three days."""
@@ -29,11 +25,24 @@ SMS_VALIDITY_MS = 24 * 3_600_000
 class Turn:
     """The work on one subscriber's record between its load and its commit.
 
-    SMS of this turn go by `account` and come from the service number `number` ("": the settings say). Queries may take
-    until `deadline` (ms).
+    SMS of this turn go by `account` and come from the service number `number` ("": the settings say). `now` is when the
+    input came, the same all through the turn; queries may take until `deadline` by `clock` (ms).
     """
 
-    __slots__ = ("account", "deadline", "flow", "journal", "new_id", "now", "number", "outbox", "queries", "record", "version")
+    __slots__ = (
+        "account",
+        "clock",
+        "deadline",
+        "flow",
+        "journal",
+        "new_id",
+        "now",
+        "number",
+        "outbox",
+        "queries",
+        "record",
+        "version",
+    )
 
     def __init__(
         self,
@@ -42,6 +51,7 @@ class Turn:
         version: int,
         now: int,
         *,
+        clock: Callable[[], int],
         queries: Queries,
         new_id: Callable[[], str],
         account: str,
@@ -52,6 +62,7 @@ class Turn:
         self.record = record
         self.version = version
         self.now = now
+        self.clock = clock
         self.queries = queries
         self.new_id = new_id
         self.account = account
@@ -86,7 +97,7 @@ class Turn:
         """Put an SMS to the subscriber into the outbox."""
         self.outbox.append(sms(self.new_id(), self.number, text, self.now, account=self.account))
 
-    def apply(self, effects: Sequence["Effect"]) -> None:
+    def apply(self, effects: Sequence[Effect]) -> None:
         """Take over effects that need no answer: the closing texts of an order."""
         self._collect(effects)
 
@@ -94,7 +105,7 @@ class Turn:
         """Return all of this turn's work as one commit."""
         return Change(self.version, self.record, self.journal, self.outbox, settled)
 
-    def _collect(self, effects: Sequence["Effect"]) -> tuple[Ask | None, Show | None]:
+    def _collect(self, effects: Sequence[Effect]) -> tuple[Ask | None, Show | None]:
         asked = shown = None
         for effect in effects:
             match effect:
@@ -118,10 +129,10 @@ class Turn:
             acted = act(asked.operation, self.record, asked.arguments, asked.id, self.now)
             self.record = acted.record
             self.journal.extend(acted.journal)
-            self.outbox.extend(acted.outbox)
+            self.outbox.extend(self._from_here(entry) for entry in acted.outbox)
             return Answered(asked.id, acted.outcome, acted.value)
         query = self.queries.ask(asked.operation, self.record.msisdn, asked.arguments)
-        answer = await eager.within(query, (self.deadline - self.now) / 1000)
+        answer = await eager.within(query, (self.deadline - self.clock()) / 1000)
         if isinstance(answer, eager.Late):
             return Late(asked.id)
         outcome, value = answer
@@ -135,8 +146,12 @@ class Turn:
         self.outbox.append(self._work(order.id, "command", data))
         self.journal.append(JournalEntry(self.now, "order placed", {"order": order.id, **data}))
 
-    def _work(self, id: str, kind: "str", data: Values) -> OutboxEntry:
-        return OutboxEntry(id=id, kind=kind, due=self.now, data={**data, "account": self.account, "number": self.number})
+    def _work(self, id: str, kind: OutboxKind, data: Values) -> OutboxEntry:
+        return self._from_here(OutboxEntry(id=id, kind=kind, due=self.now, data=data))
+
+    def _from_here(self, entry: OutboxEntry) -> OutboxEntry:
+        """Return the entry with the way on which its SMS are to go."""
+        return replace(entry, data={**entry.data, "account": self.account, "number": self.number})
 
     def _keep(self, channel: str, session: Session | None) -> None:
         sessions = dict(self.record.sessions)

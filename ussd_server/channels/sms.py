@@ -1,9 +1,10 @@
 """SMS: a received message becomes an input, a text becomes the parts of a message to send."""
 
+from smpp.segments import split
+
 from smpp.alphabets import Alphabet, decode
 from smpp.constants import CommandId, EsmClass
 from smpp.pdu import Message
-from smpp.segments import split
 
 BLANK = " \t\r\n\x00"
 """What phones and SMSCs put into a message that its sender left empty. A GSM `@` (octet 0) is decoded before."""

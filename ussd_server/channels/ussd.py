@@ -22,7 +22,15 @@ def _fits(septet_limit: int, ucs2_limit: int) -> Callable[[str], bool]:
 
 
 def to_input(
-    heard: ussd.Input, msisdn: str, channel: Channel, *, account: str, link: str, sequence: int, now: int, accepted: bool
+    heard: ussd.Input,
+    msisdn: str,
+    channel: Channel,
+    *,
+    account: str,
+    link: str,
+    sequence: int,
+    now: int,
+    accepted: bool,
 ) -> Input:
     """Return what the subscriber did in a dialogue. `account`, with the network's id, names the dialogue."""
     match heard:

@@ -1,0 +1,75 @@
+"""A repeated delivery is told from a repeated answer by what SMPP leaves to go by."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ussd_server.redelivery import USSD_WINDOW_MS, counts_steps, is_repetition
+from ussd_server.subscriber import Exchange
+
+LAST = Exchange(
+    dialogue="a/7", link="x1", sequence=40, step=-1, counts=False, at=1_000, input="1", text="menu", ends=False
+)
+
+
+def repeats(last: Exchange = LAST, **changed: object) -> bool:
+    heard = {
+        "dialogue": "a/7",
+        "text": "1",
+        "link": "x1",
+        "sequence": 41,
+        "step": -1,
+        "now": 2_000,
+        "window_ms": USSD_WINDOW_MS,
+        "accepted": True,
+    }
+    return is_repetition(last, **(heard | changed))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("changed", [{"dialogue": "a/8"}, {"text": "2"}, {"now": 1_001 + USSD_WINDOW_MS}])
+def test_another_dialogue_text_or_day_is_new_whatever_else_is_the_same(changed: dict[str, object]) -> None:
+    assert not repeats(**({"sequence": 40, "accepted": False} | changed))
+
+
+def test_the_same_pdu_on_the_same_link_is_a_repetition() -> None:
+    assert repeats(sequence=40)
+
+
+def test_the_same_answer_to_a_screen_that_the_gateway_took_is_new() -> None:
+    assert not repeats()
+
+
+def test_the_same_text_before_the_gateway_took_our_answer_is_a_repetition() -> None:
+    assert repeats(accepted=False)
+
+
+def test_the_same_text_over_a_new_link_is_a_repetition() -> None:
+    assert repeats(link="x2", sequence=1)
+
+
+def test_where_the_network_counts_its_count_decides() -> None:
+    last = msgspec.structs.replace(LAST, step=2, counts=True)
+    assert repeats(last, step=2)
+    assert not repeats(last, step=3, accepted=False)
+
+
+def test_a_constant_count_decides_nothing() -> None:
+    last = msgspec.structs.replace(LAST, step=0)
+    assert not repeats(last, step=0)
+    assert repeats(last, step=0, accepted=False)
+
+
+def test_a_network_counts_once_its_count_was_seen_to_change_within_a_dialogue() -> None:
+    first = msgspec.structs.replace(LAST, step=0)
+    assert not counts_steps(None, "a/7", 0)
+    assert not counts_steps(first, "a/7", 0)
+    assert counts_steps(first, "a/7", 1)
+    assert not counts_steps(first, "a/8", 1)
+    assert counts_steps(msgspec.structs.replace(first, counts=True), "a/7", 0)
+
+
+@given(st.integers(0, 127), st.booleans(), st.sampled_from(["x1", "x2"]), st.integers(1, 3))
+def test_a_counting_network_never_loses_an_answer(step: int, accepted: bool, link: str, sequence: int) -> None:
+    last = msgspec.structs.replace(LAST, step=step, counts=True, sequence=9)
+    assert not repeats(last, step=(step + 1) % 128, accepted=accepted, link=link, sequence=sequence)

@@ -1,0 +1,161 @@
+"""The composition root: from settings to a running server, and back down without losing anything."""
+
+import asyncio
+import random
+import secrets
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from itertools import count
+from pathlib import Path
+
+import structlog
+
+from menus.compiler import Flow, compile_flow
+from ussd_server import keys
+from ussd_server.channels import ussd
+from ussd_server.codes import DAY_MS, Policy
+from ussd_server.conversation import Conversations, Limits
+from ussd_server.gateway import Account, Gateway
+from ussd_server.metrics import Metrics
+from ussd_server.operations import Queries
+from ussd_server.operators.base import Operator
+from ussd_server.operators.embedded import EmbeddedOperator, read_catalogue
+from ussd_server.outbox import Outbox
+from ussd_server.patience import Patience
+from ussd_server.performers import Performers
+from ussd_server.service import REGISTRY
+from ussd_server.settings import Settings, SmscUrl
+from ussd_server.stores.base import StoreUnavailable
+from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.vault import CodeHasher, Vault
+
+log = structlog.get_logger()
+
+DRAIN_MS = 3_000
+"""How long unbinding waits for responses that are under way; all of a stop has ten seconds."""
+
+OUTBOX_STOP_S = 3.0
+TURNS_STOP_S = 3.0
+
+
+def wall_clock() -> int:
+    """Return the time in milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def unique_ids() -> Callable[[], str]:
+    """Return a maker of ids that no other process and no earlier start makes."""
+    boot = secrets.token_hex(6)
+    numbers = count(1)
+    return lambda: f"{boot}-{next(numbers):x}"
+
+
+def read_flow(path: Path) -> Flow:
+    """Compile a flow file. Raises OSError where it cannot be read, FlowErrors with every mistake in it."""
+    return compile_flow(path.read_bytes(), str(path), REGISTRY)
+
+
+class Server:
+    """One server: everything between the SMSC, the store and the operator, but for HTTP and signals."""
+
+    def __init__(self, settings: Settings, operator: Operator | None = None) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.created_keys: Path | None = None
+        """The key file, where this start made it."""
+        self._operator = operator
+
+    async def start(self) -> None:
+        """Read keys and flows, open the store, and begin to bind; every failure says what to mend."""
+        settings = self.settings
+        loaded = keys.load_or_create(settings.data, wall_clock())
+        self.created_keys = loaded.path if loaded.created else None
+        flow = read_flow(settings.flows)
+        self._operator = self._operator or EmbeddedOperator(
+            settings.data / "operator.db", read_catalogue(settings.catalogue), wall_clock
+        )
+        self.store = await SqliteStore.open(settings.store.path)
+        new_id = unique_ids()
+        queries = Queries(self._operator)
+        vault = Vault(loaded.ring)
+        self._hasher = CodeHasher(vault)
+        self.conversations = Conversations(
+            flow,
+            self.store,
+            queries,
+            Limits(
+                deadline_ms=round(settings.dialogue_deadline_s * 1000),
+                turns=settings.max_turns,
+                patience=Patience(settings.sms_replies_per_hour),
+            ),
+            self.metrics,
+            now=wall_clock,
+            new_id=new_id,
+            work_waits=lambda: self.outbox.wake(),
+        )
+        self.gateway = Gateway([self._account(url, new_id) for url in settings.smsc])
+        performers = Performers(
+            self.store,
+            self.conversations,
+            self.gateway,
+            self._operator,
+            queries,
+            vault,
+            self._hasher,
+            Policy(digits=settings.code_digits, max_age_ms=settings.code_max_age_days * DAY_MS),
+            now=wall_clock,
+            new_id=new_id,
+            sender=settings.sender,
+        )
+        self.outbox = Outbox(self.store, performers.by_kind(), self.metrics, wall_clock)
+        self.outbox.start()
+        self.gateway.start()
+
+    def _account(self, url: SmscUrl, new_id: Callable[[], str]) -> Account:
+        return Account(
+            url,
+            self.conversations,
+            ussd.screen(self.settings.ussd_septets, self.settings.ussd_ucs2_units),
+            self.metrics,
+            country=self.settings.country,
+            now=wall_clock,
+            random=random.random,
+            boot=f"{new_id()}.",
+            on_bound=lambda: self.outbox.wake(),
+            tls=ssl.create_default_context() if url.tls else None,
+        )
+
+    def reload_flow(self) -> None:
+        """Read the flow file again. A flow with mistakes is logged and the one in force stays."""
+        try:
+            self.conversations.flow = read_flow(self.settings.flows)
+        except Exception as error:
+            log.error("flow not reloaded, the old one stays", cause=str(error))
+        else:
+            log.info("flow reloaded", revision=self.conversations.flow.revision)
+
+    async def checks(self) -> Mapping[str, str]:
+        """Return what readiness needs: "" where it is well, else the reason."""
+        reasons = {}
+        try:
+            await self.store.ping()
+            reasons["store"] = ""
+        except StoreUnavailable as error:
+            reasons["store"] = str(error)
+        for name, account in self.gateway.accounts.items():
+            reasons[name] = "" if account.bound else account.refusal or "not bound yet"
+        return reasons
+
+    async def stop(self) -> None:
+        """Take no input, finish turns and outbox work, drain and unbind, close; within ten seconds."""
+        self.conversations.close()
+        turns = asyncio.ensure_future(self.conversations.finished())
+        await asyncio.wait({turns}, timeout=TURNS_STOP_S)
+        turns.cancel()
+        await self.outbox.stop(OUTBOX_STOP_S)
+        await self.gateway.stop(DRAIN_MS)
+        await self._hasher.close()
+        await self.store.close()
+        if self._operator is not None:
+            await self._operator.close()
