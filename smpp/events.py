@@ -4,6 +4,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from smpp.errors import CloseReason
 from smpp.pdu import Alert, Bind, BindResp, Malformed, Message, Outbind, Pdu
 
 
@@ -79,9 +80,9 @@ class Ignored(msgspec.Struct, frozen=True):
 
 
 class Closed(msgspec.Struct, frozen=True):
-    """The link is over; the last event. `reason` is one of `smpp.errors`."""
+    """The link is over; the last event."""
 
-    reason: str
+    reason: CloseReason
 
 
 Event: TypeAlias = (

@@ -4,14 +4,49 @@ Octets go in with `receive`, octets to be written come out of `take`; what happe
 argument, `now` in milliseconds on a clock that does not go back: `timer` says when to call `tick`.
 """
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from smpp.events import Event
-from smpp.pdu import Bind, Message, Tlvs
+from smpp.constants import INTERFACE_VERSION, RESPONSE_BIT, CommandId, Status, Tag
+from smpp.errors import CloseReason
+from smpp.events import (
+    Alerted,
+    BindRefused,
+    BindRequested,
+    Bound,
+    Closed,
+    Delivered,
+    Event,
+    Expired,
+    Ignored,
+    Lost,
+    Nacked,
+    Outbound,
+    Responded,
+)
+from smpp.framing import Framer
+from smpp.pdu import (
+    Alert,
+    Bare,
+    Bind,
+    BindResp,
+    Malformed,
+    Message,
+    MessageResp,
+    Outbind,
+    Pdu,
+    Tlvs,
+    Unknown,
+    decode,
+    encode,
+)
+
+LAST_SEQUENCE: Final = 0x7FFFFFFF
+"""Sequence numbers go from 1 to this and then from 1 again (SMPP 3.4 §3.2)."""
 
 
 class Role(Enum):
@@ -21,10 +56,24 @@ class Role(Enum):
     SMSC = auto()
 
 
+class State(Enum):
+    """Where the session stands (SMPP 3.4 §2.2). BINDING and UNBINDING wait for a response."""
+
+    OPEN = auto()
+    BINDING = auto()
+    BOUND_TRX = auto()
+    BOUND_TX = auto()
+    BOUND_RX = auto()
+    UNBINDING = auto()
+    CLOSED = auto()
+
+
 class LinkSettings(msgspec.Struct, frozen=True):
     """Limits of a link; times in milliseconds.
 
-    `window` requests may be unanswered at once; `queue` more wait for their turn. `max_pdu` is in octets.
+    `window` requests may be unanswered at once (many SMSCs allow 10), `queue` more wait for their turn. A link that
+    heard nothing for `enquire_ms` asks; a request is given up after `response_ms`, a connection that is not bound
+    after `bind_ms`. `max_pdu` is in octets: a message_payload of 64 KiB and room for the rest.
     """
 
     window: int = 10
@@ -35,69 +84,457 @@ class LinkSettings(msgspec.Struct, frozen=True):
     max_pdu: int = 70_000
 
 
+DEFAULTS: Final = LinkSettings()
+
+
+class _Request(NamedTuple):
+    """A request on its way: what to tell whom when it is answered, or not by `deadline`."""
+
+    tag: Any
+    command: int
+    deadline: int
+
+
+_STATE_OF_BIND: Final = {
+    CommandId.BIND_TRANSCEIVER: State.BOUND_TRX,
+    CommandId.BIND_TRANSMITTER: State.BOUND_TX,
+    CommandId.BIND_RECEIVER: State.BOUND_RX,
+}
+_BOUND: Final = frozenset(_STATE_OF_BIND.values())
+
+
 class Link:
     """One connection and its bind state."""
 
-    def __init__(self, role: Role, settings: LinkSettings = LinkSettings()) -> None:
-        raise NotImplementedError
+    def __init__(self, role: Role, settings: LinkSettings = DEFAULTS) -> None:
+        self.role = role
+        self.settings = settings
+        self._framer = Framer(settings.max_pdu)
+        self._out: list[bytes] = []
+        self._state = State.OPEN
+        self._sequence = 0
+        self._bound_as = State.BOUND_TRX
+        # Response times are the same for all requests, so the first of the dict is the first to expire.
+        self._pending: dict[int, _Request] = {}
+        self._urgent: deque[tuple[Any, bytes]] = deque()
+        self._queue: deque[tuple[Any, bytes]] = deque()
+        self._held_until = 0
+        self._heard = 0
+        self._enquiry: _Request | None = None
+        self._handshake = 0  # the sequence number of our bind or unbind
+        self._state_deadline: int | None = None
+        self._drain_deadline: int | None = None
+        self._enter(State.OPEN)
+
+    # What may be asked of it ------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """Where the session stands."""
+        return self._state
 
     @property
     def bound(self) -> bool:
-        """Whether messages may be sent now."""
-        raise NotImplementedError
+        """Whether messages may be sent now, in the direction that the bind allows."""
+        return self._state in _BOUND and self._drain_deadline is None
 
     @property
     def closed(self) -> bool:
         """Whether the connection is to be closed once `take()` is written."""
-        raise NotImplementedError
+        return self._state is State.CLOSED
 
-    def connected(self, now: int) -> None:
-        """Say that the connection is there."""
+    @property
+    def in_flight(self) -> int:
+        """Requests sent and not answered yet."""
+        return len(self._pending)
 
-    def receive(self, data: bytes, now: int) -> list[Event]:
-        """Take octets from the connection, cut anywhere."""
-        raise NotImplementedError
+    @property
+    def queued(self) -> int:
+        """Requests that wait for the window."""
+        return len(self._urgent) + len(self._queue)
 
     def take(self) -> bytes:
         """Return the octets to write since the last call, b"" for none."""
-        raise NotImplementedError
+        out = self._out
+        if not out:
+            return b""
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        return data
 
-    def timer(self) -> int | None:
-        """Return when `tick` must be called at the latest, None for never."""
-        raise NotImplementedError
+    # Input ------------------------------------------------------------------------------------------------------
 
-    def tick(self, now: int) -> list[Event]:
-        """Do what is due by now."""
-        raise NotImplementedError
+    def connected(self, now: int) -> None:
+        """Say that the connection is there."""
+        self._heard = now
+        self._state_deadline = now + self.settings.bind_ms
+
+    def receive(self, data: bytes, now: int) -> list[Event]:
+        """Take octets from the connection, cut anywhere."""
+        events: list[Event] = []
+        self._heard = now
+        for frame in self._framer.feed(data):
+            if self._state is State.CLOSED:
+                return events
+            pdu = decode(frame)
+            action = self._actions.get(pdu.command)
+            if action is None or type(pdu) is Malformed:
+                _refuse(self, pdu, now, events)
+            else:
+                action(self, pdu, now, events)
+        if self._framer.fault is not None and self._state is not State.CLOSED:
+            self._write(Bare(CommandId.GENERIC_NACK, 0, Status.RINVCMDLEN))
+            self._close(CloseReason.BAD_LENGTH, events)
+        return events
 
     def lost(self, now: int) -> list[Event]:
         """Say that the connection is gone."""
-        raise NotImplementedError
+        events: list[Event] = []
+        if self._state is not State.CLOSED:
+            ours = self._state is State.UNBINDING
+            self._close(CloseReason.UNBOUND if ours else CloseReason.CONNECTION_LOST, events)
+        self._out.clear()
+        return events
+
+    def timer(self) -> int | None:
+        """Return when `tick` must be called at the latest, None for never. A time that has passed means at once."""
+        if self._state is State.CLOSED:
+            return None
+        due = self._state_deadline
+        for candidate in (self._expiry(), self._enquiry_due(), self._drain_deadline, self._release()):
+            if candidate is not None and (due is None or candidate < due):
+                due = candidate
+        return due
+
+    def _expiry(self) -> int | None:
+        for request in self._pending.values():
+            return request.deadline
+        return None
+
+    def _enquiry_due(self) -> int | None:
+        if self._state not in _BOUND:
+            return None
+        return self._enquiry.deadline if self._enquiry else self._heard + self.settings.enquire_ms
+
+    def _release(self) -> int | None:
+        return self._held_until if self._held_until and self._queue else None
+
+    def tick(self, now: int) -> list[Event]:
+        """Do what is due by now."""
+        events: list[Event] = []
+        if self._state is State.CLOSED:
+            return events
+        if self._state_deadline is not None and now >= self._state_deadline:
+            ours = self._state is State.UNBINDING
+            self._close(CloseReason.UNBOUND if ours else CloseReason.BIND_TIMEOUT, events)
+            return events
+        self._expire(now, events)
+        if self._drain_deadline is not None and now >= self._drain_deadline:
+            self._send_unbind(now)
+        due = self._enquiry_due()
+        if due is not None and now >= due:
+            if self._enquiry is not None:
+                self._close(CloseReason.NOT_ANSWERING, events)
+                return events
+            sequence = self._next_sequence()
+            self._enquiry = _Request(sequence, CommandId.ENQUIRE_LINK, now + self.settings.response_ms)
+            self._write(Bare(CommandId.ENQUIRE_LINK, sequence))
+        return events
+
+    def _expire(self, now: int, events: list[Event]) -> None:
+        pending = self._pending
+        while pending:
+            sequence, request = next(iter(pending.items()))
+            if request.deadline > now:
+                break
+            del pending[sequence]
+            events.append(Expired(request.tag))
+        self._pump(now)
+
+    # Binding and unbinding --------------------------------------------------------------------------------------
 
     def bind(self, pdu: Bind, now: int) -> None:
-        """ESME side: ask to be bound."""
-        raise NotImplementedError
+        """ESME side: ask to be bound. Raises `ValueError` where the link is not fresh or a field does not fit."""
+        if self._state is not State.OPEN or self.role is not Role.ESME:
+            raise ValueError(f"cannot bind: {self.role.name} link is {self._state.name}")
+        self._bound_as = _STATE_OF_BIND[CommandId(pdu.command)]
+        self._handshake = self._next_sequence()
+        self._out.append(_with_sequence(encode(pdu), self._handshake))
+        self._enter(State.BINDING)
+        self._state_deadline = now + self.settings.bind_ms
 
-    def accept(self, pdu: Bind, system_id: str, now: int) -> Iterable[Event]:
-        """SMSC side: grant a requested bind."""
-        raise NotImplementedError
+    def accept(self, pdu: Bind, system_id: str, now: int) -> list[Event]:
+        """SMSC side: grant the bind that `BindRequested` told of; `system_id` is the SMSC's name."""
+        if self._state is not State.BINDING:
+            return []
+        tlvs = {int(Tag.SC_INTERFACE_VERSION): bytes((INTERFACE_VERSION,))} if pdu.interface_version >= 0x34 else {}
+        response = BindResp(pdu.command | RESPONSE_BIT, pdu.sequence, Status.ROK, system_id, tlvs)
+        self._write(response)
+        self._heard = now
+        self._enter(_STATE_OF_BIND[CommandId(pdu.command)])
+        return [Bound(response)]
 
-    def refuse(self, pdu: Bind, status: int, now: int) -> Iterable[Event]:
-        """SMSC side: refuse a requested bind with a status and close."""
-        raise NotImplementedError
+    def refuse(self, pdu: Bind, status: int, now: int) -> list[Event]:
+        """SMSC side: refuse the bind that `BindRequested` told of, and close."""
+        events: list[Event] = []
+        if self._state is State.BINDING:
+            self._write(BindResp(pdu.command | RESPONSE_BIT, pdu.sequence, status))
+            self._close(CloseReason.BIND_REFUSED, events)
+        return events
+
+    def unbind(self, now: int, drain_ms: int = 0) -> list[Event]:
+        """Take no more messages, wait up to `drain_ms` for those under way, unbind and close."""
+        events: list[Event] = []
+        if self._state in (State.OPEN, State.BINDING):
+            self._close(CloseReason.UNBOUND, events)
+        elif self._state in _BOUND:
+            self._drain_deadline = now + drain_ms
+            self._held_until = 0
+            self._pump(now)
+            if not drain_ms:
+                self._send_unbind(now)
+        return events
+
+    def _send_unbind(self, now: int) -> None:
+        self._drain_deadline = None
+        self._handshake = self._next_sequence()
+        self._write(Bare(CommandId.UNBIND, self._handshake))
+        self._enter(State.UNBINDING)
+        self._state_deadline = now + self.settings.response_ms
+
+    # Messages ---------------------------------------------------------------------------------------------------
 
     def send(self, message: Message, tag: Any, now: int, *, urgent: bool = False) -> bool:
         """Send a message when the window allows; `tag` comes back with its outcome.
 
-        The link sets the sequence number. Urgent messages overtake the others that still wait. False: not taken,
-        because the link is not bound for it or the queue is full; no event will follow.
+        The link gives it a sequence number. Urgent messages overtake the others that still wait. False: not taken,
+        because the link is not bound for it or its queue is full; no event will follow. Raises `ValueError` where a
+        field does not fit.
         """
-        raise NotImplementedError
+        if self._drain_deadline is not None or message.command not in _MAY_SEND[self.role, self._state]:
+            return False
+        if len(self._urgent) + len(self._queue) >= self.settings.queue:
+            return False
+        (self._urgent if urgent else self._queue).append((tag, encode(message)))
+        self._pump(now)
+        return True
 
-    def respond(self, pdu: Message, status: int, message_id: str = "", tlvs: Tlvs | None = None) -> bool:
+    def respond(self, pdu: Message, status: int = 0, message_id: str = "", tlvs: Tlvs | None = None) -> bool:
         """Answer a delivered message; False where the link has closed meanwhile."""
-        raise NotImplementedError
+        if self._state is State.CLOSED:
+            return False
+        self._write(MessageResp(pdu.command | RESPONSE_BIT, pdu.sequence, status, message_id, tlvs or {}))
+        return True
 
-    def unbind(self, now: int, drain_ms: int = 0) -> list[Event]:
-        """Take no more messages, wait up to `drain_ms` for the responses under way, unbind and close."""
-        raise NotImplementedError
+    def hold(self, until: int, now: int) -> None:
+        """Let the messages that are not urgent wait until `until`, in their order: the other side is throttling."""
+        self._held_until = until
+        self._pump(now)
+
+    def _pump(self, now: int) -> None:
+        """Send what waits, as far as the window allows."""
+        if self._held_until and now >= self._held_until:
+            self._held_until = 0
+        pending = self._pending
+        while len(pending) < self.settings.window:
+            if self._urgent:
+                tag, frame = self._urgent.popleft()
+            elif self._queue and not self._held_until:
+                tag, frame = self._queue.popleft()
+            else:
+                break
+            sequence = self._next_sequence()
+            command = int.from_bytes(frame[4:8], "big")
+            pending[sequence] = _Request(tag, command, now + self.settings.response_ms)
+            self._out.append(_with_sequence(frame, sequence))
+        if self._drain_deadline is not None and not pending and not self.queued:
+            self._send_unbind(now)
+
+    # Inside -----------------------------------------------------------------------------------------------------
+
+    def _next_sequence(self) -> int:
+        self._sequence = 1 if self._sequence >= LAST_SEQUENCE else self._sequence + 1
+        return self._sequence
+
+    def _write(self, pdu: Pdu) -> None:
+        self._out.append(encode(pdu))
+
+    def _enter(self, state: State) -> None:
+        self._state = state
+        self._actions = _ACTIONS[self.role, state]
+        if state in _BOUND or state is State.CLOSED:
+            self._state_deadline = None
+
+    def _close(self, reason: CloseReason, events: list[Event]) -> None:
+        self._enter(State.CLOSED)
+        self._drain_deadline = None
+        events.extend(Lost(request.tag, True) for request in self._pending.values())
+        events.extend(Lost(tag, False) for lane in (self._urgent, self._queue) for tag, _ in lane)
+        self._pending.clear()
+        self._urgent.clear()
+        self._queue.clear()
+        events.append(Closed(reason))
+
+
+def _with_sequence(frame: bytes, sequence: int) -> bytes:
+    return frame[:12] + sequence.to_bytes(4, "big") + frame[16:]
+
+
+# What each PDU does ---------------------------------------------------------------------------------------------
+
+_Action: TypeAlias = Callable[[Link, Any, int, list[Event]], None]
+
+
+def _deliver(link: Link, pdu: Message, now: int, events: list[Event]) -> None:
+    events.append(Delivered(pdu))
+
+
+def _settle(link: Link, pdu: MessageResp | Bare, now: int, events: list[Event]) -> None:
+    """Match a response to its request; a generic_nack answers any."""
+    request = link._pending.get(pdu.sequence)
+    if request is None or (pdu.command != CommandId.GENERIC_NACK and pdu.command != request.command | RESPONSE_BIT):
+        events.append(Ignored(pdu))
+        return
+    del link._pending[pdu.sequence]
+    events.append(Responded(request.tag, pdu.status, pdu))
+    link._pump(now)
+
+
+def _nacked(link: Link, pdu: Bare, now: int, events: list[Event]) -> None:
+    """Find out which of our requests a generic_nack is about."""
+    if link._enquiry is not None and pdu.sequence == link._enquiry.tag:
+        link._enquiry = None  # it does not know enquire_link, but it is there
+    elif link._state is State.BINDING and pdu.sequence == link._handshake:
+        events.append(BindRefused(pdu.status))
+        link._close(CloseReason.BIND_REFUSED, events)
+    elif link._state is State.UNBINDING and pdu.sequence == link._handshake:
+        link._close(CloseReason.UNBOUND, events)
+    else:
+        _settle(link, pdu, now, events)
+
+
+def _answer_enquiry(link: Link, pdu: Bare, now: int, events: list[Event]) -> None:
+    link._write(Bare(CommandId.ENQUIRE_LINK_RESP, pdu.sequence))
+
+
+def _alive(link: Link, pdu: Bare, now: int, events: list[Event]) -> None:
+    # Any sequence number will do: some SMSCs answer with another one, and it proves the same.
+    link._enquiry = None
+
+
+def _ask_owner(link: Link, pdu: Bind, now: int, events: list[Event]) -> None:
+    link._enter(State.BINDING)
+    events.append(BindRequested(pdu))
+
+
+def _bind_answered(link: Link, pdu: BindResp, now: int, events: list[Event]) -> None:
+    if pdu.status:
+        events.append(BindRefused(pdu.status))
+        link._close(CloseReason.BIND_REFUSED, events)
+    else:
+        link._enter(link._bound_as)
+        events.append(Bound(pdu))
+
+
+def _already_bound(link: Link, pdu: Bind, now: int, events: list[Event]) -> None:
+    link._write(BindResp(pdu.command | RESPONSE_BIT, pdu.sequence, Status.RALYBND))
+    events.append(Nacked(pdu, Status.RALYBND, "a bind on a link that has one"))
+
+
+def _peer_unbinds(link: Link, pdu: Bare, now: int, events: list[Event]) -> None:
+    link._write(Bare(CommandId.UNBIND_RESP, pdu.sequence))
+    link._close(CloseReason.UNBOUND_BY_PEER, events)
+
+
+def _unbound(link: Link, pdu: Bare, now: int, events: list[Event]) -> None:
+    link._close(CloseReason.UNBOUND, events)
+
+
+def _busy(link: Link, pdu: Message, now: int, events: list[Event]) -> None:
+    link.respond(pdu, Status.RX_T_APPN)
+    events.append(Nacked(pdu, Status.RX_T_APPN, "a message while unbinding"))
+
+
+def _alert(link: Link, pdu: Alert, now: int, events: list[Event]) -> None:
+    events.append(Alerted(pdu))
+
+
+def _outbind(link: Link, pdu: Outbind, now: int, events: list[Event]) -> None:
+    events.append(Outbound(pdu))
+
+
+def _refuse(link: Link, pdu: Pdu | Malformed, now: int, events: list[Event]) -> None:
+    """Answer what makes no sense, or not in this state. The link lives on."""
+    response: Pdu | None
+    if isinstance(pdu, Malformed):
+        status, reason = pdu.error, pdu.reason
+    elif pdu.command & RESPONSE_BIT:
+        events.append(Ignored(pdu))
+        return
+    elif type(pdu) is Unknown:
+        status, reason = int(Status.RINVCMDID), "an unknown command"
+    else:
+        status, reason = int(Status.RINVBNDSTS), f"not while {link._state.name}"
+    if pdu.command in _MESSAGES:
+        response = MessageResp(pdu.command | RESPONSE_BIT, pdu.sequence, status)
+    elif pdu.command in _STATE_OF_BIND:
+        response = BindResp(pdu.command | RESPONSE_BIT, pdu.sequence, status)
+    elif pdu.command in _UNANSWERED:
+        response = None
+    else:
+        response = Bare(CommandId.GENERIC_NACK, pdu.sequence, status)
+    if response is not None:
+        link._write(response)
+    events.append(Nacked(pdu, status, reason))
+
+
+_MESSAGES: Final = frozenset({CommandId.SUBMIT_SM, CommandId.DELIVER_SM, CommandId.DATA_SM})
+_UNANSWERED: Final = frozenset({CommandId.OUTBIND, CommandId.ALERT_NOTIFICATION})
+
+# The tables: role and state, and what a PDU does there. What a row does not name is refused (`_refuse`).
+
+_ALWAYS: Final[dict[int, _Action]] = {
+    CommandId.ENQUIRE_LINK: _answer_enquiry,
+    CommandId.ENQUIRE_LINK_RESP: _alive,
+    CommandId.GENERIC_NACK: _nacked,
+    CommandId.UNBIND: _peer_unbinds,
+}
+_BINDS: Final = (CommandId.BIND_TRANSCEIVER, CommandId.BIND_TRANSMITTER, CommandId.BIND_RECEIVER)
+_BIND_REQUESTS: Final[dict[int, _Action]] = dict.fromkeys(_BINDS, _ask_owner)
+_BIND_AGAIN: Final[dict[int, _Action]] = dict.fromkeys(_BINDS, _already_bound)
+_BIND_ANSWERS: Final[dict[int, _Action]] = {command | RESPONSE_BIT: _bind_answered for command in _BINDS}
+
+_TO_ESME: Final[dict[int, _Action]] = {CommandId.DELIVER_SM: _deliver, CommandId.DATA_SM: _deliver}
+_TO_SMSC: Final[dict[int, _Action]] = {CommandId.SUBMIT_SM: _deliver, CommandId.DATA_SM: _deliver}
+_ANSWERS_TO_ESME: Final[dict[int, _Action]] = {CommandId.SUBMIT_SM_RESP: _settle, CommandId.DATA_SM_RESP: _settle}
+_ANSWERS_TO_SMSC: Final[dict[int, _Action]] = {CommandId.DELIVER_SM_RESP: _settle, CommandId.DATA_SM_RESP: _settle}
+_ALERTS: Final[dict[int, _Action]] = {CommandId.ALERT_NOTIFICATION: _alert}
+_UNBINDING: Final[dict[int, _Action]] = {CommandId.UNBIND_RESP: _unbound, **dict.fromkeys(_MESSAGES, _busy)}
+
+_ESME, _SMSC = Role.ESME, Role.SMSC
+_ACTIONS: Final[dict[tuple[Role, State], dict[int, _Action]]] = {
+    (_ESME, State.OPEN): _ALWAYS | {CommandId.OUTBIND: _outbind},
+    (_ESME, State.BINDING): _ALWAYS | _BIND_ANSWERS,
+    (_ESME, State.BOUND_TRX): _ALWAYS | _TO_ESME | _ANSWERS_TO_ESME | _ALERTS,
+    (_ESME, State.BOUND_TX): _ALWAYS | _ANSWERS_TO_ESME,
+    (_ESME, State.BOUND_RX): _ALWAYS | _TO_ESME | _ALERTS,
+    (_ESME, State.UNBINDING): _ALWAYS | _ANSWERS_TO_ESME | _UNBINDING,
+    (_ESME, State.CLOSED): {},
+    (_SMSC, State.OPEN): _ALWAYS | _BIND_REQUESTS,
+    (_SMSC, State.BINDING): _ALWAYS | _BIND_AGAIN,
+    (_SMSC, State.BOUND_TRX): _ALWAYS | _BIND_AGAIN | _TO_SMSC | _ANSWERS_TO_SMSC,
+    (_SMSC, State.BOUND_TX): _ALWAYS | _BIND_AGAIN | _TO_SMSC,
+    (_SMSC, State.BOUND_RX): _ALWAYS | _BIND_AGAIN | _ANSWERS_TO_SMSC,
+    (_SMSC, State.UNBINDING): _ALWAYS | _ANSWERS_TO_SMSC | _UNBINDING,
+    (_SMSC, State.CLOSED): {},
+}
+
+_FROM_ESME: Final = frozenset({int(CommandId.SUBMIT_SM), int(CommandId.DATA_SM)})
+_FROM_SMSC: Final = frozenset({int(CommandId.DELIVER_SM), int(CommandId.DATA_SM)})
+_NONE: Final[frozenset[int]] = frozenset()
+_MAY_SEND: Final[dict[tuple[Role, State], frozenset[int]]] = dict.fromkeys(_ACTIONS, _NONE) | {
+    (_ESME, State.BOUND_TRX): _FROM_ESME,
+    (_ESME, State.BOUND_TX): _FROM_ESME,
+    (_SMSC, State.BOUND_TRX): _FROM_SMSC,
+    (_SMSC, State.BOUND_RX): _FROM_SMSC,
+}

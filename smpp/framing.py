@@ -1,0 +1,50 @@
+"""Octets in, whole PDUs out."""
+
+from smpp.constants import HEADER_OCTETS
+
+
+class Framer:
+    """Cuts a stream into PDUs by their command_length (SMPP 3.4 §3.2).
+
+    Memory is bounded by `max_octets` and the largest piece fed; every octet is copied a fixed number of times, however
+    small the pieces are. A length below a header or above `max_octets` is the end: where the next PDU begins cannot be
+    known any more. `fault` then holds that length and nothing further is read.
+    """
+
+    __slots__ = ("_buffer", "_max_octets", "_need", "fault")
+
+    def __init__(self, max_octets: int) -> None:
+        self._buffer = bytearray()
+        self._max_octets = max_octets
+        self._need = 4  # octets that the buffer must hold before it is worth another look
+        self.fault: int | None = None
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take the next octets and return the PDUs that they complete, the good ones before a fault included."""
+        if self.fault is not None:
+            return []
+        buffer = self._buffer
+        if buffer:
+            buffer += data
+            if len(buffer) < self._need:
+                return []
+            data = bytes(buffer)
+            buffer.clear()
+        frames: list[bytes] = []
+        start = 0
+        total = len(data)
+        while total - start >= 4:
+            length = int.from_bytes(data[start : start + 4], "big")
+            if not HEADER_OCTETS <= length <= self._max_octets:
+                self.fault = length
+                return frames
+            end = start + length
+            if end > total:
+                self._need = length
+                buffer += data[start:]
+                return frames
+            frames.append(data[start:end])
+            start = end
+        self._need = 4
+        buffer += data[start:]
+        return frames
