@@ -25,6 +25,8 @@ SHORT: Final = 6
 """Digits of the longest short code; no country has subscriber numbers of so few digits with its country code."""
 LONGEST: Final = 15
 """Digits of the longest international number (ITU-T E.164, section 6.2.1)."""
+LONGEST_WRITTEN: Final = 32
+"""Characters of the longest number as people write it, with room to spare; SMPP addresses have at most 20."""
 LENGTH: Final = {"7": 11, "1": 11}
 """Digits of a number in countries where all have the same; only there a number is accepted by its look."""
 
@@ -53,6 +55,8 @@ def parse(raw: str, ton: int = TON_UNKNOWN, npi: int = NPI_ISDN, country: str = 
         and npi in PLANS
     ):
         return raw
+    if len(raw) > LONGEST_WRITTEN:
+        return NotSubscriber("malformed")
     return _parse(raw, ton, npi, country)
 
 
@@ -71,14 +75,18 @@ def _parse(raw: str, ton: int, npi: int, country: str) -> str | NotSubscriber:
         return NotSubscriber("short")
     if len(digits) > LONGEST:
         return NotSubscriber("malformed")
-    home = phonenumbers.region_code_for_country_code(int(country))
-    readings: list[tuple[str, str | None]] = [("+" + digits, None)]
-    if not written.startswith("+"):
-        # As dialled at home, with the trunk prefix (8 910 …) or without it. A sender that says "international" may
-        # mean it, and one that says "national" does.
-        at_home = (digits, home)
-        readings = [*readings, at_home] if ton == TON_INTERNATIONAL else [at_home, *readings]
-        readings = readings[:1] if ton == TON_NATIONAL else readings
+    abroad = ("+" + digits, None)
+    # As dialled at home, with the trunk prefix (8 910 …) or without it.
+    at_home = (digits, phonenumbers.region_code_for_country_code(int(country)))
+    readings: list[tuple[str, str | None]]
+    if written.startswith("+"):
+        readings = [abroad]
+    elif ton == TON_NATIONAL:
+        readings = [at_home]
+    elif ton == TON_INTERNATIONAL or digits.startswith(country):
+        readings = [abroad, at_home]
+    else:
+        readings = [at_home, abroad]
     numbers = (_read(text, region) for text, region in readings)
     return next((number for number in numbers if number is not None), NotSubscriber("impossible"))
 
