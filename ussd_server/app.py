@@ -75,7 +75,7 @@ class Server:
         self._operator = self._operator or EmbeddedOperator(
             settings.data / "operator.db", read_catalogue(settings.catalogue), wall_clock
         )
-        self.store = await SqliteStore.open(settings.store.path)
+        self.store = SqliteStore(settings.store.path)
         new_id = unique_ids()
         queries = Queries(self._operator)
         vault = Vault(loaded.ring)

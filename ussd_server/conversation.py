@@ -129,6 +129,10 @@ class Conversations:
             if last is not None and self._is_repetition(last, input):
                 self._metrics.turns[input.channel.name, "repeated"] += 1
                 return Answer(last.text, last.ends)
+            if last is not None and input.kind in ("reply", "drop") and input.dialogue != last.dialogue:
+                # It belongs to a dialogue that is over; the one that followed must not be touched by it.
+                self._metrics.turns[input.channel.name, "stale"] += 1
+                return Answer(self._say("expired", record.language) if input.kind == "reply" else None)
             turn = Turn(
                 self.flow,
                 record,
@@ -167,12 +171,14 @@ class Conversations:
         return Answer(shown.text, shown.ends)
 
     def _event(self, turn: Turn, input: Input) -> Event | None:
-        if input.kind == "reply":
-            return Reply(input.text)
         if input.kind == "drop":
             return Dropped("timeout" if input.text == "timeout" else "abort")
+        # Some gateways begin and go on with the same operation: a code where nothing waits is dialled.
+        waits = input.channel.name in turn.record.sessions
+        if input.kind == "reply" and (waits or not _is_code(input.text)):
+            return Reply(input.text)
         match = turn.flow.match_ussd(input.text)
-        return match and Begin(self._new_id(), match.node, tail=match.tail)
+        return None if match is None else Begin(self._new_id(), match.node, tail=match.tail)
 
     async def _play_message(self, turn: Turn, input: Input) -> None:
         """Play an SMS: the answer to a waiting question, a keyword, or something that leads nowhere.
@@ -182,7 +188,7 @@ class Conversations:
         flow, record = turn.flow, turn.record
         session = record.sessions.get("sms")
         match = None
-        if session is None or not accepts(flow, session, input.text, turn.facts(input.channel)):
+        if session is None or not accepts(flow, session, input.text, turn.facts(input.channel), turn.now):
             match = flow.match_sms(input.number, input.text)
             known = match is not None
         else:
@@ -222,6 +228,10 @@ class Conversations:
 
     def _broken(self, error: BaseException) -> None:
         log.error("answering failed", exc_info=error)
+
+
+def _is_code(text: str) -> bool:
+    return text.startswith(("*", "#")) and text.endswith("#")
 
 
 def _exchanges(record: Subscriber, last: Exchange | None, input: Input, answer: Answer) -> dict[str, Exchange]:

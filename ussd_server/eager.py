@@ -19,11 +19,10 @@ class Eager:
     is there for deadlines. `failed` gets the exception that the coroutine did not handle.
     """
 
-    __slots__ = ("_failed", "_send", "_throw")
+    __slots__ = ("_failed", "_send")
 
     def __init__(self, coroutine: Coroutine[Any, None, None], failed: Callable[[BaseException], None]) -> None:
         self._send = coroutine.send
-        self._throw = coroutine.throw
         self._failed = failed
         self._advance(None)
 
@@ -52,16 +51,13 @@ class _Started(Generic[Result]):
     def __await__(self) -> Generator[Any, Any, Result]:
         awaited = self._awaited
         while True:
+            thrown: BaseException | None = None
             try:
-                sent = yield awaited
+                yield awaited
             except BaseException as error:
-                step = self._coroutine.throw
-                argument: Any = error
-            else:
-                step = self._coroutine.send
-                argument = sent
+                thrown = error
             try:
-                awaited = step(argument)
+                awaited = self._coroutine.send(None) if thrown is None else self._coroutine.throw(thrown)
             except StopIteration as stop:
                 result: Result = stop.value
                 return result

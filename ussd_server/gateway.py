@@ -13,7 +13,7 @@ import structlog
 from menus.render import Channel
 from smpp import receipts, ussd
 from smpp.alphabets import choose
-from smpp.constants import CommandId, Status, describe
+from smpp.constants import CommandId, Status, status_name
 from smpp.events import BindRefused, Bound, Closed, Delivered, Event, Expired, Ignored, Lost, Nacked, Responded
 from smpp.link import LinkSettings
 from smpp.pdu import Bind, Message, Password
@@ -32,14 +32,14 @@ log = structlog.get_logger()
 SMS = Channel("sms")
 """SMS screens are as long as they are: the network joins the parts of a long one."""
 
-THROTTLED = frozenset({Status.ESME_RTHROTTLED, Status.ESME_RMSGQFUL})
+THROTTLED = frozenset({Status.RTHROTTLED, Status.RMSGQFUL})
 RETRY_SECONDS = 0.3
 """A throttled USSD answer is tried once more after this; later the subscriber is gone."""
 
 TRANSIENT = THROTTLED | {
-    Status.ESME_RINVBNDSTS,
-    Status.ESME_RSYSERR,
-    Status.ESME_RX_T_APPN,
+    Status.RINVBNDSTS,
+    Status.RSYSERR,
+    Status.RX_T_APPN,
 }
 """Statuses after which the same SMS may well be taken later; every other refusal is for good."""
 
@@ -217,7 +217,7 @@ class Account:
         )
 
         def answer(answer: Answer) -> None:
-            connection.respond(message, Status.ESME_ROK if answer.durable else Status.ESME_RX_T_APPN)
+            connection.respond(message, Status.ROK if answer.durable else Status.RX_T_APPN)
 
         self._conversations.take(input, answer)
 
@@ -226,19 +226,19 @@ class Account:
     def _responded(self, connection: Connection, event: Responded) -> None:
         tag, status = event.tag, event.status
         if isinstance(tag, UssdAnswer):
-            if status == Status.ESME_ROK:
+            if status == Status.ROK:
                 self._unaccepted.discard(tag.msisdn)
             elif status in THROTTLED and not tag.retried:
                 again = UssdAnswer(tag.msisdn, tag.message, retried=True)
                 asyncio.get_running_loop().call_later(RETRY_SECONDS, connection.send, tag.message, again)
             else:
-                self._metrics.pdu_errors["out", describe(status)] += 1
-                log.warning("USSD answer refused", msisdn=mask(tag.msisdn), status=describe(status))
-        elif status == Status.ESME_ROK:
+                self._metrics.pdu_errors["out", status_name(status)] += 1
+                log.warning("USSD answer refused", msisdn=mask(tag.msisdn), status=status_name(status))
+        elif status == Status.ROK:
             _settle(tag, SendOutcome("sent"))
         else:
-            self._metrics.pdu_errors["out", describe(status)] += 1
-            _settle(tag, SendOutcome("later" if status in TRANSIENT else "refused", describe(status)))
+            self._metrics.pdu_errors["out", status_name(status)] += 1
+            _settle(tag, SendOutcome("later" if status in TRANSIENT else "refused", status_name(status)))
 
     def _link_event(self, connection: Connection, event: Event) -> None:
         match event:
@@ -253,7 +253,7 @@ class Account:
             case Lost(tag=tag):
                 _settle(tag, SendOutcome("later", "the link was lost"))
             case BindRefused(status=status):
-                self.refusal = describe(status)
+                self.refusal = status_name(status)
             case Nacked(reason=reason):
                 self._metrics.pdu_errors["in", "refused"] += 1
                 log.warning("PDU refused", smsc=self.name, cause=reason)

@@ -1,6 +1,7 @@
 """USSD: how much fits on its screens, and how a dialogue's message becomes an input."""
 
 from collections.abc import Callable
+from typing import Literal
 
 from menus.render import Channel
 from smpp import ussd
@@ -33,14 +34,11 @@ def to_input(
     accepted: bool,
 ) -> Input:
     """Return what the subscriber did in a dialogue. `account`, with the network's id, names the dialogue."""
-    match heard:
-        case ussd.Begin():
-            kind, text = "dial", heard.text
-        case ussd.Answer():
-            kind, text = "reply", heard.text
-        case ussd.Abort() | ussd.Confirm():
-            kind, text = "drop", "abort"
-    step = getattr(heard, "sequence", None)
+    kind: Literal["dial", "reply", "drop"] = "drop"
+    text, step = "abort", None
+    if isinstance(heard, ussd.Begin | ussd.Answer):
+        kind = "dial" if isinstance(heard, ussd.Begin) else "reply"
+        text, step = heard.text, heard.sequence
     return Input(
         msisdn=msisdn,
         channel=channel,
