@@ -266,6 +266,11 @@ class Settings(BaseSettings):
         PACKAGE / "operators" / "catalogue.yaml", description="Offerings and balances of the embedded operator"
     )
     country: str = Field("7", pattern=r"^[1-9][0-9]{0,2}$", description="Country code of numbers written without one")
+    sender: str = Field(
+        "111",
+        pattern=r"^([0-9]{1,15}|[A-Za-z0-9 ._-]{1,11})$",
+        description="Number or name that SMS come from where none was written to",
+    )
     gateway_timer_s: float = Field(
         15, gt=0, le=600, description="Seconds after which the network ends a dialogue that has no answer"
     )
@@ -275,7 +280,6 @@ class Settings(BaseSettings):
     ussd_septets: int = Field(182, ge=40, le=182, description="Room on a USSD screen in the GSM alphabet, septets")
     ussd_ucs2_units: int = Field(80, ge=30, le=80, description="Room on a USSD screen in UCS-2, units of 2 octets")
     max_turns: int = Field(256, ge=1, le=100_000, description="Turns under way at once; more are told to try later")
-    sender: str = Field("111", min_length=1, max_length=20, description="Number that SMS come from where none was written to")
     sms_replies_per_hour: int = Field(
         20, ge=1, le=1000, description="Automatic SMS answers to one number in an hour; more are left out"
     )

@@ -1,5 +1,7 @@
 """An HTTP server on one address, with what every process of ours answers: its health and its numbers."""
 
+from typing import TypeAlias
+
 from aiohttp import web
 
 from ussd_server.http.health import Checks, add_health
@@ -11,7 +13,10 @@ CLOSE_S = 2.0
 """How long open requests may go on when the server stops."""
 
 
-def application(checks: Checks, metrics: Metrics, app: web.Application | None = None) -> web.Application:
+Application: TypeAlias = web.Application
+
+
+def application(checks: Checks, metrics: Metrics, app: Application | None = None) -> Application:
     """Return an application (the given one, where pages are served beside) with health and metrics on it."""
     app = web.Application() if app is None else app
     add_health(app, checks)
@@ -22,7 +27,7 @@ def application(checks: Checks, metrics: Metrics, app: web.Application | None = 
 class Listener:
     """Serves an application until it is stopped."""
 
-    def __init__(self, app: web.Application, address: Address) -> None:
+    def __init__(self, app: Application, address: Address) -> None:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_S)
         self.address = address
         """Where it listens; after `start` with the port that the system chose, where 0 was asked for."""

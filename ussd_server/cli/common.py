@@ -1,0 +1,78 @@
+"""What the commands share: where they print, how they fail, and the options that several of them have."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+from rich.console import Console
+
+from ussd_server.msisdn import NotSubscriber, parse
+from ussd_server.settings import Settings, SettingsError, meaning
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+class Failure(Exception):
+    """The work failed for a reason that the operator can mend. The text is one line: what and where, and the mend."""
+
+
+def console() -> Console:
+    """Return where results go. Colours and the terminal's width only where it is one."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def complain(text: str) -> None:
+    """Write an error as one line, whatever the terminal's width."""
+    place = Console(stderr=True, highlight=False, soft_wrap=True)
+    place.print("[bold red]error:[/]", end=" ")
+    place.print(" ".join(text.split()), markup=False)
+
+
+def now() -> int:
+    """Return the time in milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a help text: each line an example that can be copied."""
+    return "\n\n".join(("[bold]Examples[/]", *(f"  {line}" for line in lines)))
+
+
+def subscriber_number(text: str, settings: Settings) -> str:
+    """Return the MSISDN that a person wrote. Raises SettingsError where it is no subscriber's number."""
+    number = parse(text, country=settings.country)
+    if isinstance(number, NotSubscriber):
+        raise SettingsError(f"MSISDN {text!r}: not a subscriber's number ({number.reason}); write it as 79101234567")
+    return number
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows of cells as lines with the cells under each other."""
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))] if rows else []
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+SettingsFile: TypeAlias = Annotated[
+    Path | None, typer.Option("--settings", metavar="FILE", help=meaning("settings"), show_default=False)
+]
+Data: TypeAlias = Annotated[Path | None, typer.Option("--data", metavar="DIR", help=meaning("data") + " [./var]")]
+Store: TypeAlias = Annotated[str | None, typer.Option("--store", metavar="URL", help=meaning("store"))]
+Http: TypeAlias = Annotated[
+    str | None, typer.Option("--http", metavar="HOST:PORT", help=meaning("http") + " [127.0.0.1:8080]")
+]
+Smpp: TypeAlias = Annotated[
+    str | None, typer.Option("--smpp", metavar="HOST:PORT", help=meaning("smpp") + " [127.0.0.1:2775]")
+]
+Flows: TypeAlias = Annotated[Path | None, typer.Option("--flows", metavar="FILE", help=meaning("flows"))]
+Catalogue: TypeAlias = Annotated[Path | None, typer.Option("--catalogue", metavar="FILE", help=meaning("catalogue"))]
+LogFormat: TypeAlias = Annotated[
+    str | None, typer.Option("--log-format", metavar="auto|console|json", help=meaning("log_format"))
+]
+LogLevel: TypeAlias = Annotated[
+    str | None, typer.Option("--log-level", metavar="debug|info|warning|error", help=meaning("log_level"))
+]
+Msisdn: TypeAlias = Annotated[str, typer.Argument(metavar="MSISDN", help="A subscriber's number, as 79101234567")]

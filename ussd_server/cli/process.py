@@ -1,0 +1,57 @@
+"""One process from its start to its end: signals, and a stop that does not hang."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from typing import Protocol
+
+import uvloop
+
+from ussd_server.cli.common import EXIT_FAILED, complain
+
+STOP_S = 9.5
+"""How long a stop may take, so that the process is gone within ten seconds."""
+
+
+class Part(Protocol):
+    """Something that runs between its start and its stop."""
+
+    async def start(self) -> None:
+        """Begin; an exception means that it did not."""
+
+    async def stop(self) -> None:
+        """Finish what is under way and let go."""
+
+
+def run_until_signal(part: Part, ready: Callable[[], None], reload: Callable[[], None]) -> int:
+    """Start, wait for SIGTERM or SIGINT, stop; return the exit code.
+
+    `ready` is called once it has started, `reload` at every SIGHUP. A second SIGTERM or SIGINT ends the process at
+    once.
+    """
+    return uvloop.run(_life(part, ready, reload))
+
+
+async def _life(part: Part, ready: Callable[[], None], reload: Callable[[], None]) -> int:
+    loop = asyncio.get_running_loop()
+    ending = asyncio.Event()
+
+    def end() -> None:
+        if ending.is_set():
+            os._exit(EXIT_FAILED)
+        ending.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    await part.start()
+    ready()
+    await ending.wait()
+    try:
+        async with asyncio.timeout(STOP_S):
+            await part.stop()
+    except TimeoutError:
+        complain(f"not everything had stopped after {STOP_S:g} seconds; what was committed is kept")
+        return EXIT_FAILED
+    return 0

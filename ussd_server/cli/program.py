@@ -1,0 +1,81 @@
+"""`ussd-server`: the commands put together, and how every one of them ends."""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+from typer.exceptions import Exit, TyperException
+
+from ussd_server.cli import flows, keys, serve, subscriber
+from ussd_server.cli.common import EXIT_FAILED, EXIT_USAGE, Failure, complain, examples
+from ussd_server.keys import KeysError
+from ussd_server.settings import SettingsError
+from ussd_server.stores.base import StoreUnavailable
+
+app = typer.Typer(
+    name="ussd-server",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples("ussd-server demo", "ussd-server run --smsc smpp://user:password@smsc.example:2775"),
+)
+serve.add_to(app)
+app.add_typer(flows.app)
+app.add_typer(keys.app)
+app.add_typer(subscriber.app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"ussd-server {version('ussd-server')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """USSD and SMS self-service for a mobile operator."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit: 0, 1 where the work failed, 2 where the usage or a setting is wrong."""
+    sys.exit(outcome(sys.argv[1:] if arguments is None else arguments))
+
+
+def outcome(arguments: Sequence[str]) -> int:
+    """Run a command and return its exit code. An error with a mend is one line; a defect keeps its trace."""
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(list(arguments), prog_name="ussd-server", standalone_mode=False)
+    except SettingsError as error:
+        complain(str(error))
+        return EXIT_USAGE
+    except (Failure, KeysError, StoreUnavailable) as error:
+        complain(str(error))
+        return EXIT_FAILED
+    except Exit as end:
+        return end.exit_code
+    except TyperException as error:
+        return _usage(error)
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`); what is left to flush would only complain again.
+        sys.stdout = None
+        return EXIT_FAILED
+    return result if isinstance(result, int) else 0
+
+
+def _usage(error: TyperException) -> int:
+    text = error.format_message()
+    if not text or "\n" in text:  # a command group without a command: its help is the message
+        print(text)
+        return EXIT_USAGE
+    path = getattr(getattr(error, "ctx", None), "command_path", "ussd-server")
+    complain(f"{text} (see {path} --help)")
+    return error.exit_code

@@ -1,0 +1,148 @@
+"""`ussd-server subscriber`: the support desk. Why was somebody refused; unlock, with a reason that is kept."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated, TypeVar
+
+import typer
+from msgspec.structs import replace
+
+from ussd_server import codes
+from ussd_server.cli.common import Data, Failure, Msisdn, SettingsFile, Store, columns, console, examples, now
+from ussd_server.cli.common import subscriber_number as number
+from ussd_server.settings import Settings, load
+from ussd_server.stores.base import Change, JournalEntry
+from ussd_server.stores.base import Store as StorePort
+from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.subscriber import Subscriber
+
+T = TypeVar("T")
+MAX_CONFLICTS = 8
+
+app = typer.Typer(
+    name="subscriber", no_args_is_help=True, help="The support desk: one subscriber at a time.", rich_markup_mode="rich"
+)
+
+
+@app.command(epilog=examples("ussd-server subscriber show 79101234567"))
+def show(msisdn: Msisdn, store: Store = None, data: Data = None, settings: SettingsFile = None) -> None:
+    """Show what is known of a subscriber, and whether and why access is closed. Never the code itself."""
+    where = load({"store": store, "data": data, "settings": settings})
+    who = number(msisdn, where)
+    record, version = _with_store(where, lambda port: port.load(who))
+    if version == 0:
+        raise Failure(f"{who}: nothing is known of this subscriber")
+    for line in columns(_facts(record, where)):
+        print(line)
+
+
+@app.command(epilog=examples('ussd-server subscriber unlock 79101234567 --reason "called, proved who she is"'))
+def unlock(
+    msisdn: Msisdn,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept in the journal.")],
+    store: Store = None,
+    data: Data = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Open access again after three wrong codes, before the 24 hours are over. The code stays the same."""
+    where = load({"store": store, "data": data, "settings": settings})
+    who = number(msisdn, where)
+    if not reason.strip():
+        raise Failure("--reason: say why; it is kept in the journal")
+    if _with_store(where, lambda port: _unlock(port, who, reason.strip())):
+        console().print(f"{who}: access is open, the old code works again.")
+    else:
+        console().print(f"{who}: access was not closed. Nothing was changed.")
+
+
+@app.command(epilog=examples("ussd-server subscriber journal 79101234567 --kind unlocked"))
+def journal(
+    msisdn: Msisdn,
+    kind: Annotated[str | None, typer.Option("--kind", metavar="KIND", help="Only entries of this kind")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many entries")] = 100,
+    store: Store = None,
+    data: Data = None,
+    settings: SettingsFile = None,
+) -> None:
+    """List what happened to a subscriber, newest first: time (UTC), kind, details as JSON."""
+    where = load({"store": store, "data": data, "settings": settings})
+    who = number(msisdn, where)
+    entries = _with_store(where, lambda port: port.journal(who, kind, limit))
+    rows = [(_time(entry.at), entry.kind, json.dumps(entry.data, ensure_ascii=False)) for entry in entries]
+    for line in columns(rows):
+        print(line)
+
+
+@app.command(epilog=examples("ussd-server subscriber forget 79101234567 --yes"))
+def forget(
+    msisdn: Msisdn,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking")] = False,
+    store: Store = None,
+    data: Data = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Delete all that is known of a subscriber: record, journal, and what was still to be done."""
+    where = load({"store": store, "data": data, "settings": settings})
+    who = number(msisdn, where)
+    if not yes and not typer.confirm(f"Delete all that is known of {who}?"):
+        raise Failure("nothing was deleted")
+    if not _with_store(where, lambda port: port.forget(who)):
+        raise Failure(f"{who}: nothing is known of this subscriber")
+    console().print(f"{who}: forgotten.")
+
+
+def _with_store(settings: Settings, work: Callable[[StorePort], Awaitable[T]]) -> T:
+    """Open the store, do the work, and let go of the store."""
+    path = settings.store.path
+    if not path.is_file():
+        raise Failure(f"{settings.store}: there is no such file; say where the server keeps it with --data or --store")
+
+    async def within() -> T:
+        port = SqliteStore(path)
+        try:
+            return await work(port)
+        finally:
+            await port.close()
+
+    return asyncio.run(within())
+
+
+async def _unlock(store: StorePort, msisdn: str, reason: str) -> bool:
+    for _ in range(MAX_CONFLICTS):
+        record, version = await store.load(msisdn)
+        if version == 0:
+            raise Failure(f"{msisdn}: nothing is known of this subscriber")
+        at = now()
+        if not codes.locked_until(record.access, at):
+            return False
+        opened = replace(record, access=codes.unlock(record.access, at))
+        entry = JournalEntry(at, "unlocked", {"by": "support desk", "reason": reason})
+        if await store.commit(Change(version, opened, journal=(entry,))):
+            return True
+    raise Failure(f"{msisdn}: the subscriber is being changed all the time; try again")
+
+
+def _facts(record: Subscriber, settings: Settings) -> list[tuple[str, str]]:
+    access, at = record.access, now()
+    policy = codes.Policy(digits=settings.code_digits, max_age_ms=settings.code_max_age_days * codes.DAY_MS)
+    closed = codes.locked_until(access, at)
+    return [
+        ("number", record.msisdn),
+        ("service", f"active since {_time(record.activated_at)}" if record.active else "not active"),
+        ("language", record.language or "(the service's first)"),
+        ("access", f"closed until {_time(closed)} after {codes.MAX_WRONG} wrong codes" if closed else "open"),
+        ("code", _code(access, codes.condition(access, at, policy))),
+        ("wrong codes", f"{access.wrong} in a row, {access.wrong_in_life} for this code"),
+        ("sessions", ", ".join(f"{name}: {each.node}" for name, each in sorted(record.sessions.items())) or "none"),
+        ("orders", ", ".join(f"{each.id}: {each.node}" for each in record.pending.values()) or "none under way"),
+    ]
+
+
+def _code(access: codes.Access, condition: str) -> str:
+    return f"{condition}, issued {_time(access.issued_at)}" if access.sealed is not None else condition
+
+
+def _time(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
