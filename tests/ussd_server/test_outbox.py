@@ -1,0 +1,152 @@
+"""Outbox entries are performed at least once, in order for each subscriber, later where they must be, never for ever."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ussd_server.metrics import Metrics
+from ussd_server.outbox import FIRST_WAIT_MS, LONGEST_WAIT_MS, Done, Hopeless, Later, Outbox, Performed, wait_ms
+from ussd_server.stores.base import Change, Claimed, OutboxEntry
+from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.subscriber import Subscriber
+
+MSISDN = "79100000001"
+
+
+class Bench:
+    """A real store, an outbox on it, and a clock that the test moves."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self.store = store
+        self.now = 1_800_000_000_000
+        self.performed: list[tuple[str, int]] = []
+        self.answers: dict[str, list[Performed | Exception]] = {}
+        self.outbox = Outbox(store, {"sms": self._perform}, Metrics(), lambda: self.now)
+
+    async def _perform(self, claimed: Claimed) -> Performed:
+        self.performed.append((claimed.entry.id, claimed.attempt))
+        answers = self.answers.get(claimed.entry.id)
+        answer = answers.pop(0) if answers else Done()
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, Done):
+            record, version = await self.store.load(claimed.msisdn)
+            assert await self.store.commit(Change(version, record, settled=(claimed.entry.id,)))
+        return answer
+
+    async def put(self, *ids: str, msisdn: str = MSISDN, expires: int = 0) -> None:
+        record, version = await self.store.load(msisdn)
+        entries = [OutboxEntry(id, "sms", self.now, {"text": "…"}, expires) for id in ids]
+        assert await self.store.commit(Change(version, record or Subscriber(msisdn), outbox=entries))
+        self.outbox.wake()
+
+    async def until(self, reached: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not reached():
+                await asyncio.sleep(0)
+
+    async def pass_time(self, ms: int) -> None:
+        self.now += ms
+        self.outbox.wake()
+
+    async def kinds(self) -> list[str]:
+        return [entry.kind for entry in await self.store.journal(MSISDN)]
+
+
+def bench(tmp_path: Path, story: Callable[[Bench], Awaitable[None]]) -> None:
+    async def main() -> None:
+        store = SqliteStore(tmp_path / "store.db")
+        at = Bench(store)
+        at.outbox.start()
+        try:
+            await story(at)
+        finally:
+            await at.outbox.stop(5)
+            await store.close()
+
+    asyncio.run(main())
+
+
+def test_entries_of_a_subscriber_are_performed_once_and_in_order(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await at.put("a", "b", "c")
+        await at.until(lambda: len(at.performed) == 3)
+        assert at.performed == [("a", 1), ("b", 1), ("c", 1)]
+        assert await at.store.next_due() is None
+
+    bench(tmp_path, story)
+
+
+def test_what_is_not_possible_now_waits_and_holds_back_what_follows_it(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.answers["a"] = [Later("no link"), Done()]
+        await at.put("a", "b")
+        await at.put("x", msisdn="79100000002")
+        await at.until(lambda: len(at.performed) == 2)
+        assert sorted(at.performed) == [("a", 1), ("x", 1)]
+        await at.pass_time(FIRST_WAIT_MS)
+        await at.until(lambda: len(at.performed) == 4)
+        assert at.performed[2:] == [("a", 2), ("b", 1)]
+
+    bench(tmp_path, story)
+
+
+def test_what_is_never_possible_is_buried_with_a_journal_entry(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.answers["a"] = [Hopeless("no such number")]
+        await at.put("a", "b")
+        await at.until(lambda: ("b", 1) in at.performed)
+        assert len(await at.kinds()) == 1
+        assert await at.store.next_due() is None
+
+    bench(tmp_path, story)
+
+
+def test_what_has_expired_is_buried_unperformed(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await at.put("a", expires=at.now)
+        await at.put("b")
+        await at.until(lambda: ("b", 1) in at.performed)
+        assert at.performed == [("b", 1)]
+
+    bench(tmp_path, story)
+
+
+def test_a_defect_in_a_performer_costs_only_a_wait(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.answers["a"] = [ValueError("defect"), Done()]
+        await at.put("a")
+        await at.until(lambda: len(at.performed) == 1)
+        await at.until(lambda: not at.outbox._tasks)
+        await at.pass_time(FIRST_WAIT_MS)
+        await at.until(lambda: len(at.performed) == 2)
+
+    bench(tmp_path, story)
+
+
+def test_a_stop_waits_for_what_is_under_way(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = SqliteStore(tmp_path / "store.db")
+        at = Bench(store)
+        at.outbox.start()
+        await at.put("a")
+        await at.until(lambda: bool(at.performed))
+        await at.outbox.stop(5)
+        assert await store.next_due() is None
+        await store.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("attempt", "wait"), [(1, 1_000), (2, 2_000), (6, 32_000), (7, 60_000)])
+def test_the_wait_doubles_up_to_a_bound(attempt: int, wait: int) -> None:
+    assert wait_ms(attempt) == wait
+
+
+@given(st.integers(1, 10**9))
+def test_no_wait_is_longer_than_the_longest(attempt: int) -> None:
+    assert FIRST_WAIT_MS <= wait_ms(attempt) <= LONGEST_WAIT_MS
