@@ -1,4 +1,4 @@
-"""Outbox entries are performed at least once, in order for each subscriber, later where they must be, never for ever."""
+"""Outbox entries are performed at least once, in order for each subscriber, later where they must, never for ever."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
