@@ -278,7 +278,9 @@ def _reload(service: Service | None) -> None:
 
 
 def _flow_failure(settings: Settings, mistakes: FlowErrors) -> str:
-    return f"--flows {settings.flows}: {mistakes}"
+    first, *more = mistakes.problems
+    rest = f" (and {len(more)} more; see them with: ussd-server flows check {settings.flows})" if more else ""
+    return f"--flows: {first}{rest}"
 
 
 @contextmanager
