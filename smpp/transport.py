@@ -1,83 +1,270 @@
 """A link on an asyncio connection: plain callbacks, no task a PDU, one write for whatever one input brought about."""
 
+import asyncio
 import ssl as tls
+from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from contextlib import suppress
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
-from smpp.events import Event
-from smpp.link import Link, LinkSettings
+from smpp.errors import BIND_HOPELESS
+from smpp.events import BindRefused, Bound, Closed, Event
+from smpp.link import DEFAULTS, Link, LinkSettings, Role
 from smpp.pdu import Bind, Message, Tlvs
 
+LINGER_SECONDS: Final = 5
+"""How long a closed link may take to get its last octets out, and its peer to take note."""
 
-class Connection:
-    """A link and its socket. All methods are plain calls; outcomes come as events to the callback."""
 
-    link: Link
-    peer: str
+class Connection(asyncio.Protocol):
+    """A link and its socket. Methods are plain calls, to be made in the event loop's thread.
+
+    Every event goes to `on_event(connection, event)`, `Closed` is the last. What the callback sends is written together
+    when it returns; what is sent at another time, together at the next turn of the loop. While the other side does not
+    take what we write, we do not read, so neither side's haste fills our memory.
+    """
+
+    def __init__(self, link: Link, on_event: "OnEvent", on_lost: Callable[["Connection"], None] | None = None) -> None:
+        self.link = link
+        self.peer = ""
+        self._on_event = on_event
+        self._on_lost = on_lost
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._gone = asyncio.Event()
+        self._events: deque[Event] = deque()
+        self._telling = False
+        self._paused = False
+        self._shutting = False
+        self._flush_handle: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0
+
+    # The owner's side -------------------------------------------------------------------------------------------
 
     def send(self, message: Message, tag: Any, *, urgent: bool = False) -> bool:
         """As `Link.send`."""
-        raise NotImplementedError
+        taken = self.link.send(message, tag, self._now(), urgent=urgent)
+        self._flush_soon()
+        return taken
 
     def respond(self, pdu: Message, status: int = 0, message_id: str = "", tlvs: Tlvs | None = None) -> bool:
         """As `Link.respond`."""
-        raise NotImplementedError
+        written = self.link.respond(pdu, status, message_id, tlvs)
+        self._flush_soon()
+        return written
+
+    def hold(self, delay_ms: int) -> None:
+        """As `Link.hold`, for this long from now."""
+        now = self._now()
+        self.link.hold(now + delay_ms, now)
+        self._flush_soon()
 
     def bind(self, pdu: Bind) -> None:
         """As `Link.bind`."""
-        raise NotImplementedError
+        self.link.bind(pdu, self._now())
+        self._flush_soon()
 
     def accept(self, pdu: Bind, system_id: str) -> None:
         """As `Link.accept`."""
-        raise NotImplementedError
+        self._tell(self.link.accept(pdu, system_id, self._now()))
+        self._flush_soon()
 
     def refuse(self, pdu: Bind, status: int) -> None:
         """As `Link.refuse`."""
-        raise NotImplementedError
+        self._tell(self.link.refuse(pdu, status, self._now()))
+        self._flush_soon()
 
     def unbind(self, drain_ms: int = 0) -> None:
         """As `Link.unbind`."""
-        raise NotImplementedError
+        self._tell(self.link.unbind(self._now(), drain_ms))
+        self._flush_soon()
 
     def close(self) -> None:
         """Close at once, without an unbind."""
-        raise NotImplementedError
+        if self._transport is not None:
+            self._transport.abort()
 
     async def wait_closed(self) -> None:
         """Return when the connection is gone and its last event was told."""
-        raise NotImplementedError
+        await self._gone.wait()
+
+    # The event loop's side --------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the link."""
+        self._transport = cast(asyncio.Transport, transport)
+        address = transport.get_extra_info("peername")
+        self.peer = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else ""
+        self.link.connected(self._now())
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the link, tell what happened, write what came of it."""
+        self._tell(self.link.receive(data, self._now()))
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let the link settle its accounts."""
+        for handle in (self._timer, self._flush_handle):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._flush_handle = None
+        self._transport = None
+        self._tell(self.link.lost(self._now()))
+        if self._on_lost is not None:
+            self._on_lost(self)
+        self._gone.set()
+
+    def pause_writing(self) -> None:
+        """Stop both ways: what we read would only make us write more."""
+        self._paused = True
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on both ways."""
+        self._paused = False
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._flush()
+
+    def _now(self) -> int:
+        return int(self._loop.time() * 1000)
+
+    def _tell(self, events: list[Event]) -> None:
+        """Tell events in their order, also those that the owner brings about while it is told."""
+        self._events.extend(events)
+        if self._telling:
+            return
+        self._telling = True
+        try:
+            while self._events:
+                event = self._events.popleft()
+                try:
+                    self._on_event(self, event)
+                except Exception as broken:
+                    # One broken handler must not take down the link that all subscribers share.
+                    context = {"message": f"handler of {type(event).__name__} failed", "exception": broken}
+                    self._loop.call_exception_handler(context | {"protocol": self})
+        finally:
+            self._telling = False
+
+    def _flush_soon(self) -> None:
+        """Write at the end of the callback that is running, or else of the loop's turn."""
+        if not self._telling and self._flush_handle is None and self._transport is not None:
+            self._flush_handle = self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+            self._flush_handle = None
+        transport = self._transport
+        if transport is None or self._shutting:
+            return
+        closed = self.link.closed
+        if not self._paused or closed:
+            data = self.link.take()
+            if data:
+                transport.write(data)
+        if closed:
+            self._shutting = True
+            transport.close()
+            self._wake_at(self._now() + LINGER_SECONDS * 1000)
+        else:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        """Have the timer run no later than the link wants. One that runs too early does no harm, so it is left."""
+        due = self.link.timer()
+        if due is not None and (self._timer is None or due < self._timer_due):
+            self._wake_at(due)
+
+    def _wake_at(self, due: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_due = due
+        self._timer = self._loop.call_at((due + 1) / 1000, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._shutting:
+            self.close()
+            return
+        self._tell(self.link.tick(self._now()))
+        self._flush()
 
 
 OnEvent: TypeAlias = Callable[[Connection, Event], None]
 
 
+async def connect(host: str, port: int, link: Link, on_event: OnEvent, ssl: tls.SSLContext | None = None) -> Connection:
+    """Connect to an SMSC; the bind is the caller's next step. Raises `OSError` where there is no connection."""
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(lambda: Connection(link, on_event), host, port, ssl=ssl)
+    return connection
+
+
 class Listener:
     """An SMSC's open port and its connections."""
 
-    port: int
-    connections: set[Connection]
+    def __init__(self, make_link: Callable[[], Link], on_event: OnEvent) -> None:
+        self.port = 0
+        self.connections: set[Connection] = set()
+        self._make_link = make_link
+        self._on_event = on_event
+        self._server: asyncio.Server | None = None
+
+    async def open(self, host: str, port: int, ssl: tls.SSLContext | None) -> None:
+        """Open the port."""
+        self._server = await asyncio.get_running_loop().create_server(self._make, host, port, ssl=ssl)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def _make(self) -> Connection:
+        connection = Connection(self._make_link(), self._on_event, self.connections.discard)
+        self.connections.add(connection)
+        return connection
 
     async def close(self, drain_ms: int = 0) -> None:
-        """Stop listening, unbind every connection and wait until all are closed."""
-        raise NotImplementedError
+        """Stop listening, unbind every connection, and return when all are gone."""
+        if self._server is not None:
+            self._server.close()
+        open_connections = list(self.connections)
+        for connection in open_connections:
+            connection.unbind(drain_ms)
+        for connection in open_connections:
+            await _wait_or_abort(connection, drain_ms)
 
 
 async def listen(
     host: str, port: int, make_link: Callable[[], Link], on_event: OnEvent, ssl: tls.SSLContext | None = None
 ) -> Listener:
-    """Open a port (0: any free one, see `Listener.port`) for ESMEs to connect to."""
-    raise NotImplementedError
+    """Open a port for ESMEs to connect to; for port 0 `Listener.port` says which one it is."""
+    listener = Listener(make_link, on_event)
+    await listener.open(host, port, ssl)
+    return listener
 
 
-async def connect(host: str, port: int, link: Link, on_event: OnEvent, ssl: tls.SSLContext | None = None) -> Connection:
-    """Connect to an SMSC; the bind is the caller's next step. Raises `OSError` where there is no connection."""
-    raise NotImplementedError
+async def _wait_or_abort(connection: Connection, drain_ms: int) -> None:
+    """Wait for a connection that was asked to unbind, but not for ever."""
+    try:
+        async with asyncio.timeout(drain_ms / 1000 + LINGER_SECONDS):
+            await connection.wait_closed()
+    except TimeoutError:
+        connection.close()
+        await connection.wait_closed()
+
+
+# Keeping a bind alive ---------------------------------------------------------------------------------------------
 
 
 class Retrying(msgspec.Struct, frozen=True):
-    """A bind was lost or not to be had; the next try is in `delay_ms`. `loud`: nobody but a person can mend it."""
+    """A bind was lost or not to be had; the next try is in `delay_ms`. `loud`: it takes a person to mend it.
+
+    `status` is the SMSC's where it refused the bind, else 0.
+    """
 
     reason: str
     status: int
@@ -86,15 +273,32 @@ class Retrying(msgspec.Struct, frozen=True):
 
 
 class Backoff(msgspec.Struct, frozen=True):
-    """How long to wait between tries, milliseconds; full jitter: any time up to the bound, which doubles each try."""
+    """How long to wait between tries, in milliseconds.
+
+    Full jitter: any time up to a bound that doubles with every try, from `first_ms` to `most_ms`; a bind that held for
+    `most_ms` starts afresh. After a refusal that only a person can mend: between half and all of `refused_ms`.
+    """
 
     first_ms: int = 1_000
     most_ms: int = 60_000
     refused_ms: int = 300_000
 
+    def delay_ms(self, tries: int, loud: bool, random: float) -> int:
+        """Return the delay after so many tries in vain; `random` is in [0, 1)."""
+        if loud:
+            return int(self.refused_ms * (1 + random) / 2)
+        return int(min(self.most_ms, self.first_ms * 2 ** min(tries - 1, 30)) * random)
+
+
+DEFAULT_BACKOFF: Final = Backoff()
+
 
 class Binding:
-    """Keeps one bind alive: connects, binds, and on loss tries again with back-off until stopped."""
+    """Keeps one bind alive: connects, binds, and when it is lost tries again after a while, until stopped.
+
+    Events of each connection go to `on_event`; answer a message on the connection that brought it. `on_retry` is told
+    before each wait. `random` gives numbers in [0, 1).
+    """
 
     def __init__(
         self,
@@ -104,25 +308,86 @@ class Binding:
         on_event: OnEvent,
         on_retry: Callable[[Retrying], None],
         random: Callable[[], float],
-        settings: LinkSettings = LinkSettings(),
-        backoff: Backoff = Backoff(),
+        settings: LinkSettings = DEFAULTS,
+        backoff: Backoff = DEFAULT_BACKOFF,
         ssl: tls.SSLContext | None = None,
     ) -> None:
-        raise NotImplementedError
+        self.connection: Connection | None = None
+        self._host, self._port, self._ssl = host, port, ssl
+        self._bind = bind
+        self._on_event = on_event
+        self._on_retry = on_retry
+        self._random = random
+        self._settings = settings
+        self._backoff = backoff
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._reason = ""
+        self._status = 0
+        self._bound_at: float | None = None
 
     @property
     def bound(self) -> bool:
         """Whether messages may be sent now."""
-        raise NotImplementedError
+        return self.connection is not None and self.connection.link.bound
 
     def start(self) -> None:
         """Begin to connect."""
-        raise NotImplementedError
+        self._task = asyncio.get_running_loop().create_task(self._keep())
 
     def send(self, message: Message, tag: Any, *, urgent: bool = False) -> bool:
         """As `Link.send`, on the present connection; False where there is none."""
-        raise NotImplementedError
+        return self.connection is not None and self.connection.send(message, tag, urgent=urgent)
 
     async def stop(self, drain_ms: int = 5_000) -> None:
-        """Take no more messages, wait for the responses under way, unbind, close, and stay closed."""
-        raise NotImplementedError
+        """Take no more messages, wait up to `drain_ms` for those under way, unbind, close, and stay closed."""
+        self._stopping = True
+        connection = self.connection
+        if connection is not None:
+            connection.unbind(drain_ms)
+            await _wait_or_abort(connection, drain_ms)
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _keep(self) -> None:
+        tries = 0
+        loop = asyncio.get_running_loop()
+        while True:
+            self._reason, self._status, self._bound_at = "", 0, None
+            try:
+                await self._hold_once()
+            except OSError as error:  # TimeoutError and SSL errors are OSErrors too
+                self._reason = str(error) or type(error).__name__
+            if self._stopping:
+                return
+            held_ms = (loop.time() - self._bound_at) * 1000 if self._bound_at is not None else 0
+            tries = 1 if held_ms >= self._backoff.most_ms else tries + 1
+            loud = self._status in BIND_HOPELESS
+            delay_ms = self._backoff.delay_ms(tries, loud, self._random())
+            self._on_retry(Retrying(self._reason, self._status, delay_ms, loud))
+            await asyncio.sleep(delay_ms / 1000)
+
+    async def _hold_once(self) -> None:
+        """Connect, bind, and return when the connection is gone."""
+        link = Link(Role.ESME, self._settings)
+        async with asyncio.timeout(self._settings.bind_ms / 1000):
+            connection = await connect(self._host, self._port, link, self._note, self._ssl)
+        self.connection = connection
+        try:
+            connection.bind(self._bind)
+            await connection.wait_closed()
+        finally:
+            self.connection = None
+            connection.close()
+
+    def _note(self, connection: Connection, event: Event) -> None:
+        """Remember what the next try depends on, and pass the event on."""
+        if isinstance(event, Bound):
+            self._bound_at = asyncio.get_running_loop().time()
+        elif isinstance(event, BindRefused):
+            self._status = event.status
+        elif isinstance(event, Closed):
+            self._reason = event.reason.value
+        self._on_event(connection, event)
