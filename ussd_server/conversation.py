@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from menus.compiler import Flow
-from menus.engine import accepts, say
 from msgspec.structs import replace
 
+from menus.compiler import Flow
+from menus.engine import accepts, say
 from menus.events import Begin, Dropped, Event, Reply
 from ussd_server.channels.base import Answer, Answering, Input
 from ussd_server.eager import Eager
