@@ -12,6 +12,7 @@ from ussd_server.secrets import Secret
 from ussd_server.settings import (
     PREFIX,
     Address,
+    Setting,
     Settings,
     SettingsError,
     SmscUrl,
@@ -258,3 +259,18 @@ def test_every_setting_is_described_with_its_variable() -> None:
     for setting in described:
         assert setting.variable == f"USSD_SERVER_{setting.key.upper()}"
         assert setting.meaning
+
+
+def settings_table() -> str:
+    def row(setting: Setting) -> str:
+        default = f"`{setting.default}`" if setting.default else ""
+        return f"| `{setting.key}` | `{setting.variable}` | {default} | {setting.meaning} |"
+
+    return "\n".join(["| key | environment | default | what |", "|---|---|---|---|", *map(row, describe())])
+
+
+def test_the_readme_has_the_settings_as_they_are() -> None:
+    """Where it fails, the right table is in the message: copy it between the marks."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    found = readme.partition("differs -->\n")[2].partition("\n<!-- end of settings -->")[0]
+    assert found == settings_table(), f"\n{settings_table()}\n"
