@@ -21,6 +21,7 @@ from ussd_server.metrics import Metrics
 from ussd_server.operations import Queries
 from ussd_server.operators.base import Operator
 from ussd_server.operators.embedded import EmbeddedOperator, read_catalogue
+from ussd_server.operators.faulty import FaultyOperator
 from ussd_server.outbox import Outbox
 from ussd_server.patience import Patience
 from ussd_server.performers import Performers
@@ -56,6 +57,15 @@ def read_flow(path: Path) -> Flow:
     return compile_flow(path.read_bytes(), str(path), REGISTRY)
 
 
+def _embedded_operator(settings: Settings) -> Operator:
+    embedded = EmbeddedOperator(settings.data / "operator.db", read_catalogue(settings.catalogue), wall_clock)
+    if not settings.operator_delay_s:
+        return embedded
+    slow = FaultyOperator(embedded)
+    slow.delay_ms = round(settings.operator_delay_s * 1000)
+    return slow
+
+
 class Server:
     """One server: everything between the SMSC, the store and the operator, but for HTTP and signals."""
 
@@ -72,9 +82,7 @@ class Server:
         loaded = keys.load_or_create(settings.data, wall_clock())
         self.created_keys = loaded.path if loaded.created else None
         flow = read_flow(settings.flows)
-        self._operator = self._operator or EmbeddedOperator(
-            settings.data / "operator.db", read_catalogue(settings.catalogue), wall_clock
-        )
+        self._operator = self._operator or _embedded_operator(settings)
         self.store = SqliteStore(settings.store.path)
         new_id = unique_ids()
         queries = Queries(self._operator)

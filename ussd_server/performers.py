@@ -25,6 +25,12 @@ from ussd_server.turn import Turn, sms
 MAX_CONFLICTS = 32
 """Commits that may fail because something else changed the subscriber; each time somebody made progress."""
 
+ASK_MS = 30_000
+"""How long a query may take that follows from an outbox entry (ms); nobody holds a phone to the ear meanwhile."""
+
+ASK_TRIES = 12
+"""After so many tries, some five minutes, the promised SMS says that it is not possible now."""
+
 
 class Performers:
     """Performs outbox entries of every kind."""
@@ -109,7 +115,7 @@ class Performers:
         """Ask again what the dialogue could not wait for, and go on with the session by SMS."""
         data = claimed.entry.data
         outcome, value = await self._queries.ask(data["operation"], claimed.msisdn, data["arguments"])
-        if outcome == "unavailable":
+        if outcome == "unavailable" and claimed.attempt < ASK_TRIES:
             return Later("the operator does not answer")
 
         async def work(turn: Turn) -> None:
@@ -174,10 +180,6 @@ class Performers:
             if await self._store.commit(turn.change(settled=(claimed.entry.id,))):
                 return Done()
         raise StoreUnavailable(f"the subscriber was changed {MAX_CONFLICTS} times meanwhile")
-
-
-ASK_MS = 30_000
-"""How long a query may take that follows from an outbox entry (ms); nobody holds a phone to the ear meanwhile."""
 
 
 class _Outdated(Exception):

@@ -265,6 +265,9 @@ class Settings(BaseSettings):
     catalogue: Path = Field(
         PACKAGE / "operators" / "catalogue.yaml", description="Offerings and balances of the embedded operator"
     )
+    operator_delay_s: float = Field(
+        0, ge=0, le=600, description="Seconds that the embedded operator takes to answer, to rehearse a slow one"
+    )
     country: str = Field("7", pattern=r"^[1-9][0-9]{0,2}$", description="Country code of numbers written without one")
     sender: str = Field(
         "111",
