@@ -23,16 +23,16 @@ class Step:
     shows: str
 
 
-ACTIVATE = (Step("*111*2163#", END, "подключ"),)
-OPEN = (Step("*111#", MENU, "Тарифы"),)
+ACTIVATE = (Step("*111*2163#", END, "подключён"),)
+OPEN = (Step("*111#", MENU, "Помощник"),)
 TARIFFS = (
-    Step("*111#", MENU, "Тарифы"),
-    Step("1", MENU, "Тарифы"),
-    Step("1", MENU, "Супер Ноль"),
+    Step("*111#", MENU, "Помощник"),
+    Step("2", MENU, "Тарифы"),
+    Step("1", MENU, "Супер Ноль: "),
     Step("0", MENU, "Тарифы"),
-    Step("00", MENU, "Баланс"),
-    Step("3", END, "руб"),
+    Step("00", MENU, "Помощник"),
+    Step("4", END, "Баланс: "),
 )
-FIXED = tuple(Step(said, MENU, "Вторая") for said in ("*111#", "1", "1", "0", "00", "3"))
+FIXED = tuple(Step(said, MENU, "Вторая") for said in ("*111#", "2", "1", "0", "00", "4"))
 
 PATHS = {"activate": ACTIVATE, "open": OPEN, "tariffs": TARIFFS, "fixed": FIXED}

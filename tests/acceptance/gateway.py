@@ -155,10 +155,10 @@ class Gateway:
         """Send a deliver_sm (or what `command` names) and return the status of its response."""
         return self.response(self.send(fields))
 
-    def send(self, fields: dict[str, Any], sequence: int | None = None) -> int:
+    def send(self, fields: dict[str, Any]) -> int:
         """Send a deliver_sm and return its sequence number without waiting for the response."""
         message = make_message(fields)
-        message.sequence = self.next_sequence() if sequence is None else sequence
+        message.sequence = message.sequence or self.next_sequence()
         self.write(encode(message))
         return message.sequence
 

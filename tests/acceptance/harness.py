@@ -194,8 +194,14 @@ class Submitted:
 class Smsc(Protocol):
     """What phones need of an SMSC."""
 
+    def next_sequence(self) -> int:
+        """Return a sequence number that was not used yet."""
+
     def deliver(self, fields: dict[str, Any]) -> int:
-        """Send a deliver_sm (`command` may name another) and return the status that it was answered with."""
+        """Send a deliver_sm and return the status of its response.
+
+        `command` may name another PDU, and `sequence` an old sequence number.
+        """
 
     def expect(self, what: str, wanted: Callable[[Submitted], bool]) -> Submitted:
         """Take the first submit_sm that is wanted, waiting for it."""
@@ -212,6 +218,7 @@ class Phone:
     msisdn: str
     session: int = 0
     history: list[Submitted] = field(default_factory=list)
+    last: dict[str, Any] = field(default_factory=dict)
 
     def dial(self, code: str) -> Submitted:
         """Dial a USSD code and return the screen that comes."""
@@ -234,8 +241,14 @@ class Phone:
         """End the dialogue from the network's side; returns the response's status."""
         return self.smsc.deliver(self.ussd_fields("", ANSWER, ends=True))
 
+    def redeliver(self) -> Submitted:
+        """Have the network deliver the last USSD input once more, under the same sequence number."""
+        assert self.smsc.deliver(self.last) == 0
+        return self.screen()
+
     def _ussd(self, text: str, op: int) -> Submitted:
-        status = self.smsc.deliver(self.ussd_fields(text, op))
+        self.last = {**self.ussd_fields(text, op), "sequence": self.smsc.next_sequence()}
+        status = self.smsc.deliver(self.last)
         assert status == 0, f"{text!r} was answered with status 0x{status:X}"
         return self.screen()
 
@@ -294,7 +307,6 @@ class Phone:
         return part
 
     def activated(self) -> "Phone":
-        """Activate the service, and read its SMS if there is one."""
+        """Activate the service by USSD."""
         assert self.dial("*111*2163#").ends
-        self.inbox()
         return self

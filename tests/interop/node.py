@@ -35,6 +35,7 @@ class NodeSmsc:
         self._heard: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._waiting: list[dict[str, Any]] = []
         self._id = 0
+        self._sequence = 1000  # far from the numbers that the package gives by itself
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         listening = self.event("listening")
@@ -90,12 +91,18 @@ class NodeSmsc:
         """Return the next event of this name."""
         return self.take(name, lambda event: event["event"] == name)
 
+    def next_sequence(self) -> int:
+        """Return a sequence number that was not used yet."""
+        self._sequence += 1
+        return self._sequence
+
     def deliver(self, fields: dict[str, Any]) -> int:
         """Send a deliver_sm (or what `command` names) and return the status of its response."""
         self._id += 1
         number = self._id
         values = {key: {"hex": value.hex()} if isinstance(value, bytes) else value for key, value in fields.items()}
         command = values.pop("command", "deliver_sm")
+        values["sequence_number"] = values.pop("sequence", None) or self.next_sequence()
         self.tell(do="send", id=number, command=command, fields=values)
         response = self.take(
             f"the response to {fields}", lambda event: event["event"] == "response" and event["id"] == number
