@@ -3,9 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import count
-from typing import Literal
 
 import msgspec
 import structlog
@@ -20,6 +18,7 @@ from smpp.pdu import Bind, Message, Password
 from smpp.transport import Binding, Connection, Retrying
 from ussd_server.channels import sms
 from ussd_server.channels.base import Answer, Input
+from ussd_server.channels.sms import SMS, SendOutcome
 from ussd_server.channels.ussd import to_input
 from ussd_server.conversation import Conversations
 from ussd_server.log import mask
@@ -28,9 +27,6 @@ from ussd_server.msisdn import NotSubscriber, parse
 from ussd_server.settings import SmscUrl
 
 log = structlog.get_logger()
-
-SMS = Channel("sms")
-"""SMS screens are as long as they are: the network joins the parts of a long one."""
 
 THROTTLED = frozenset({Status.RTHROTTLED, Status.RMSGQFUL})
 RETRY_SECONDS = 0.3
@@ -50,17 +46,6 @@ class UssdAnswer(msgspec.Struct, gc=False):
     msisdn: str
     message: Message
     retried: bool = False
-
-
-SendResult = Literal["sent", "later", "refused"]
-
-
-@dataclass(frozen=True)
-class SendOutcome:
-    """What became of a submit_sm: `sent`, to be tried `later`, or `refused` for good; and the network's reason."""
-
-    result: SendResult
-    reason: str = ""
 
 
 class SmsPart(msgspec.Struct, gc=False):

@@ -13,8 +13,8 @@ from menus.engine import conclude, say
 from menus.events import Answered
 from menus.session import Value
 from ussd_server import codes, vault
+from ussd_server.channels.sms import SMS, Sender
 from ussd_server.conversation import Conversations
-from ussd_server.gateway import SMS, Gateway
 from ussd_server.operations import InProgress, Queries, place_order
 from ussd_server.operators.base import Operator, OperatorUnavailable
 from ussd_server.outbox import Done, Hopeless, Later, Performed, Performer
@@ -39,7 +39,7 @@ class Performers:
         self,
         store: Store,
         conversations: Conversations,
-        gateway: Gateway,
+        network: Sender,
         operator: Operator,
         queries: Queries,
         safe: vault.Vault,
@@ -52,7 +52,7 @@ class Performers:
     ) -> None:
         self._store = store
         self._conversations = conversations
-        self._gateway = gateway
+        self._network = network
         self._operator = operator
         self._queries = queries
         self._vault = safe
@@ -77,7 +77,7 @@ class Performers:
                 return Hopeless(str(error))
         # The same reference each time, so that the phone joins parts of a repeated send with those it has.
         reference = crc32(claimed.entry.id.encode()) & 0xFF
-        outcome = await self._gateway.send_sms(
+        outcome = await self._network.send_sms(
             data.get("account", ""), data["from"] or self._sender, claimed.msisdn, text, reference
         )
         if outcome.result == "later":

@@ -1,10 +1,17 @@
-"""SMS: a received message becomes an input, a text becomes the parts of a message to send."""
+"""SMS: what a received message says, the parts of one to send, and what may become of it."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
 
 from smpp.segments import split
 
+from menus.render import Channel
 from smpp.alphabets import Alphabet, decode
 from smpp.constants import CommandId, EsmClass
 from smpp.pdu import Message
+
+SMS = Channel("sms")
+"""SMS screens are as long as they are: the network joins the parts of a long one."""
 
 BLANK = " \t\r\n\x00"
 """What phones and SMSCs put into a message that its sender left empty. A GSM `@` (octet 0) is decoded before."""
@@ -37,3 +44,21 @@ def parts(source: str, ton: int, npi: int, msisdn: str, text: str, reference: in
             )
         )
     return messages
+
+
+SendResult: TypeAlias = Literal["sent", "later", "refused"]
+
+
+@dataclass(frozen=True)
+class SendOutcome:
+    """What became of a submit_sm: `sent`, to be tried `later`, or `refused` for good; and the network's reason."""
+
+    result: SendResult
+    reason: str = ""
+
+
+class Sender(Protocol):
+    """Whatever takes an SMS to the network."""
+
+    async def send_sms(self, account: str, source: str, msisdn: str, text: str, reference: int) -> SendOutcome:
+        """Send an SMS by this account; return when the network has answered every part of it."""
