@@ -4,7 +4,7 @@ A store knows nothing of the rules. It keeps a record under a version, refuses a
 writes record, journal and outbox in the same transaction. Every implementation passes `tests/contracts/test_store.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
@@ -14,9 +14,19 @@ from ussd_server.subscriber import Subscriber
 
 OutboxKind: TypeAlias = Literal["sms", "command", "query", "code"]
 
+LANES: Mapping[OutboxKind, int] = {"sms": 0, "code": 0, "command": 1, "query": 1}
+"""Entries of one subscriber and lane are performed in the order of their commits: messages, and the operator's work.
+
+The lanes do not wait for each other: an order that waits for a slow operator must not hold back an access code.
+"""
+
 
 class StoreUnavailable(Exception):
-    """The store cannot be reached or cannot be written; nothing was changed. The text says why."""
+    """The store cannot be reached or cannot be written. The text says why.
+
+    Nothing was changed, unless the disk or the link broke at the very moment of the commit: then it is unknown, and
+    whoever loads the record again sees it.
+    """
 
 
 class JournalEntry(msgspec.Struct, frozen=True, gc=False):
@@ -65,7 +75,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
 
 class Store(Protocol):
-    """Where records live. All methods may raise `StoreUnavailable`; then nothing was changed."""
+    """Where records live. All methods may raise `StoreUnavailable`. A version is 0 for none, else opaque."""
 
     async def load(self, msisdn: str) -> tuple[Subscriber, int]:
         """Return the record and its version; an unknown number has a fresh record of version 0."""
@@ -74,16 +84,22 @@ class Store(Protocol):
         """Write the change durably and return True, or return False where `version` is not the stored one."""
 
     async def claim(self, now: int, limit: int, lease_ms: int) -> list[Claimed]:
-        """Take up to `limit` due entries that nobody holds, the oldest of each subscriber only, and hold them."""
+        """Take up to `limit` due entries that nobody holds, the oldest of each subscriber and lane, and hold them.
+
+        They are ours for `lease_ms`; after that they can be claimed again. What is returned is durable.
+        """
 
     async def postpone(self, claimed: Claimed, due: int, reason: str) -> None:
-        """Let go of an entry that failed for now; it is due again at `due` (ms)."""
+        """Let go of an entry that failed for now; it is due again at `due` (ms).
+
+        Nothing happens where the entry is gone or another has claimed it since; so it is with `bury`.
+        """
 
     async def bury(self, claimed: Claimed, now: int, reason: str) -> None:
-        """Give an entry up: move it to the dead letters and say so in the journal."""
+        """Give an entry up: move it to the dead letters, and say so in the journal as `given_up` {id, kind, reason}."""
 
     async def next_due(self) -> int | None:
-        """Return when the next entry that nobody holds is due (ms), or None where there is none."""
+        """Return when there is next an entry to claim (ms): when it is due, or the lease on it ends. None for never."""
 
     async def journal(self, msisdn: str, kind: str | None = None, limit: int = 100) -> list[JournalEntry]:
         """Return the newest entries of a subscriber, newest first."""

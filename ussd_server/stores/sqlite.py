@@ -20,7 +20,7 @@ import structlog
 
 from menus.session import Values
 from ussd_server.database import SchemaError, connect, explain, migrate, roll_back
-from ussd_server.stores.base import Change, Claimed, JournalEntry, OutboxEntry, StoreUnavailable
+from ussd_server.stores.base import LANES, Change, Claimed, JournalEntry, OutboxEntry, StoreUnavailable
 from ussd_server.subscriber import Subscriber, decode, encode
 
 APPLICATION_ID = 0x55535344
@@ -41,10 +41,6 @@ LOG_LIMIT_BYTES = 128 * 1024 * 1024
 LOCK_RETRY_S = 0.005
 LOCK_TRIES = 400
 """How often, and how many times, a group is tried again while another process writes: about 2 s in all."""
-
-# Messages go out in order, and orders are placed in order; but an order that waits for a slow operator must not hold
-# back an access code, so the two do not wait for each other.
-_LANES = {"sms": 0, "code": 0, "command": 1, "query": 1}
 
 _MIGRATIONS = (
     (
@@ -142,7 +138,7 @@ def _to_json(values: Values) -> str:
 
 def _key(msisdn: str) -> int:
     key = int(msisdn)
-    if str(key) != msisdn or key >= 10**15:
+    if str(key) != msisdn or not 0 < key < 10**15:
         raise ValueError("a MSISDN is up to 15 digits and does not start with 0")
     return key
 
@@ -277,7 +273,7 @@ class SqliteStore:
                 [(id, key) for id in change.settled],
                 [(key, entry.at, entry.kind, _to_json(entry.data)) for entry in change.journal],
                 [
-                    (entry.id, key, _LANES[entry.kind], entry.kind, entry.due, entry.expires, _to_json(entry.data))
+                    (entry.id, key, LANES[entry.kind], entry.kind, entry.due, entry.expires, _to_json(entry.data))
                     for entry in change.outbox
                 ],
                 future,
@@ -480,7 +476,7 @@ class SqliteStore:
         """Acknowledge a group that is on the disk."""
         if error is not None:
             # After a failed sync nobody knows what is on the disk, and a second sync would say that all is well.
-            self._broken = f"the disk lost a write; check it and start again: {explain(self._path, error)}"
+            self._break(f"the disk lost a write; check it and start again: {explain(self._path, error)}")
             log.critical("store_broken", reason=self._broken)
             self._fail(commits, jobs, self._broken)
         else:
@@ -507,6 +503,11 @@ class SqliteStore:
             _answer(commit.future, StoreUnavailable(reason))
         for job in jobs:
             _answer(job.future, StoreUnavailable(reason))
+
+    def _break(self, reason: str) -> None:
+        """From now on refuse everything, what is remembered too."""
+        self._broken = reason
+        self._cache.clear()
 
     def _next(self) -> None:
         """Go on after a group: shorten the log where that is due, write who came meanwhile, or rest."""
@@ -551,7 +552,7 @@ class SqliteStore:
         if self._released:
             return
         self._released = True
-        self._broken = self._broken or f"the store is closed: {self._path}"
+        self._break(self._broken or f"the store is closed: {self._path}")
         await self._loop().run_in_executor(self._disk, self._let_go)
         self._disk.shutdown()
         self._bulk.shutdown()

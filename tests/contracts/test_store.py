@@ -1,0 +1,607 @@
+"""What every store does: one commit changes all that belongs together or nothing, and what it acknowledged stays."""
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from menus.session import Pending, Place, Session
+from tests.contracts.stores import STORES
+from ussd_server.stores.base import LANES, Change, Claimed, JournalEntry, OutboxEntry, Store, StoreUnavailable
+from ussd_server.subscriber import Exchange, Subscriber
+
+ANNA, BORIS, VERA = "79100000001", "79100000002", "447700900123"
+T0 = 1_790_000_000_000
+LEASE = 60_000
+
+Open = Callable[[], Store]
+
+
+@pytest.fixture(params=STORES)
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    return partial(STORES[request.param], tmp_path)
+
+
+@asynccontextmanager
+async def closing(*stores: Store) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        for store in stores:
+            await store.close()
+
+
+def on(open_store: Open, test: Callable[[Store], Coroutine[Any, Any, None]]) -> None:
+    """Run the test on a new store and close it."""
+
+    async def body() -> None:
+        store = open_store()
+        async with closing(store):
+            await test(store)
+
+    asyncio.run(body())
+
+
+def entry(id: str, kind: Any = "sms", due: int = T0, **data: Any) -> OutboxEntry:
+    return OutboxEntry(id, kind, due, data)
+
+
+async def put(store: Store, msisdn: str, *outbox: OutboxEntry, settled: tuple[str, ...] = ()) -> bool:
+    record, version = await store.load(msisdn)
+    return await store.commit(Change(version, record, outbox=outbox, settled=settled))
+
+
+async def add_one(store: Store, msisdn: str) -> None:
+    """Count in the record as a turn does: load, change, commit, and all over again on a conflict."""
+    while True:
+        record, version = await store.load(msisdn)
+        if await store.commit(Change(version, msgspec.structs.replace(record, activated_at=record.activated_at + 1))):
+            return
+
+
+def ids(claimed: list[Claimed]) -> list[str]:
+    return [each.entry.id for each in claimed]
+
+
+# Records ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_number_has_a_fresh_record_of_version_0(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await store.load(ANNA) == (Subscriber(ANNA), 0)
+        assert await store.load(ANNA) == (Subscriber(ANNA), 0)
+        assert await store.journal(ANNA) == []
+        assert await store.next_due() is None
+        assert await store.claim(T0, 10, LEASE) == []
+
+    on(open_store, test)
+
+
+def test_a_record_comes_back_whole_also_after_a_restart(open_store: Open) -> None:
+    session = Session("s1", "r1", "ussd", "tariffs", T0, 2, (Place("home"), Place("list", 1)), {"n": [1, {"ru": "Я"}]})
+    record = Subscriber(
+        ANNA,
+        "ru-Latn",
+        T0,
+        sessions={"ussd": session},
+        exchanges={"ussd": Exchange("d", "l", 1, -1, False, T0, "*111#", None, True)},
+        pending={"o1": Pending("o1", "r1", "done", {"price": 9900})},
+        replies=(T0, T0 + 1),
+    )
+
+    async def write(store: Store) -> None:
+        assert await store.commit(Change(0, record))
+        assert (await store.load(ANNA))[0] == record
+
+    async def read(store: Store) -> None:
+        loaded, version = await store.load(ANNA)
+        assert loaded == record
+        assert version > 0
+        assert await store.load(BORIS) == (Subscriber(BORIS), 0)
+
+    on(open_store, write)
+    on(open_store, read)
+
+
+def test_every_commit_makes_a_new_version_and_only_the_newest_can_be_replaced(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        record = Subscriber(ANNA)
+        seen = []
+        for _ in range(3):
+            _, version = await store.load(ANNA)
+            assert await store.commit(Change(version, record))
+            assert not await store.commit(Change(version, Subscriber(ANNA, "xx")))
+            seen.append(version)
+        assert len(set(seen)) == 3
+        assert (await store.load(ANNA))[0] == record
+
+    on(open_store, test)
+
+
+@pytest.mark.parametrize("msisdn", ["", "abc", "0123", "+79100000001", "1234567890123456", "-79100000001"])
+def test_what_is_no_msisdn_is_refused_and_changes_nothing(open_store: Open, msisdn: str) -> None:
+    async def test(store: Store) -> None:
+        with pytest.raises(ValueError):
+            await store.load(msisdn)
+        with pytest.raises(ValueError):
+            await store.commit(Change(0, Subscriber(msisdn), outbox=[entry("a")]))
+        assert await store.next_due() is None
+        assert await put(store, ANNA)
+
+    on(open_store, test)
+
+
+# Atomicity --------------------------------------------------------------------------------------------------------
+
+
+def test_record_journal_and_outbox_are_written_together_or_not_at_all(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        journal = [JournalEntry(T0, "activated", {"by": "sms"}), JournalEntry(T0, "asked", {})]
+        assert await store.commit(Change(0, Subscriber(ANNA, "ru"), journal, [entry("a", text="x")]))
+        late = Change(0, Subscriber(ANNA, "en"), [JournalEntry(T0, "late", {})], [entry("b")], settled=["a"])
+        assert not await store.commit(late)
+        assert (await store.load(ANNA))[0].language == "ru"
+        assert await store.journal(ANNA) == journal[::-1]
+        claimed = await store.claim(T0, 10, LEASE)
+        assert claimed == [Claimed(ANNA, entry("a", text="x"), 1, T0 + LEASE)]
+
+    on(open_store, test)
+
+
+def test_settling_removes_the_entry_and_can_be_done_once(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA, entry("a"))
+        before = await store.load(ANNA)
+        assert await put(store, ANNA, settled=("a",))
+        assert await store.claim(T0, 10, LEASE) == []
+        after = await store.load(ANNA)
+        assert before[1] != after[1]
+        assert not await put(store, ANNA, entry("b"), settled=("a",))
+        assert await store.load(ANNA) == after
+        assert await store.next_due() is None
+
+    on(open_store, test)
+
+
+def test_one_cannot_settle_another_subscribers_entry(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA, entry("a"))
+        assert not await put(store, BORIS, settled=("a",))
+        assert ids(await store.claim(T0, 10, LEASE)) == ["a"]
+
+    on(open_store, test)
+
+
+def test_an_id_that_is_taken_is_the_callers_mistake_and_spoils_no_other_commit(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA, entry("a"))
+        outcomes = await asyncio.gather(
+            put(store, VERA, entry("c")),
+            put(store, BORIS, entry("a"), entry("b")),
+            return_exceptions=True,
+        )
+        assert outcomes[0] is True
+        assert isinstance(outcomes[1], ValueError)
+        assert await store.load(BORIS) == (Subscriber(BORIS), 0)
+        assert sorted(ids(await store.claim(T0, 10, LEASE))) == ["a", "c"]
+
+    on(open_store, test)
+
+
+# Races ------------------------------------------------------------------------------------------------------------
+
+
+def test_of_two_servers_that_commit_on_one_version_exactly_one_wins(open_store: Open) -> None:
+    async def body() -> None:
+        one, two = open_store(), open_store()
+        async with closing(one, two):
+            for round in range(20):
+                (record, version), (_, same) = await one.load(ANNA), await two.load(ANNA)
+                if version != same:  # a server may remember an older version until it is refused
+                    await two.commit(Change(same, record))
+                    assert (await two.load(ANNA))[1] == version
+                won = await asyncio.gather(
+                    one.commit(Change(version, Subscriber(ANNA, "ru", round), outbox=[entry(f"one-{round}")])),
+                    two.commit(Change(version, Subscriber(ANNA, "en", round), outbox=[entry(f"two-{round}")])),
+                )
+                assert sorted(won) == [False, True]
+                winner = two if won[1] else one
+                assert (await winner.load(ANNA))[0] == Subscriber(ANNA, "en" if won[1] else "ru", round)
+
+    asyncio.run(body())
+
+
+def test_two_changes_of_one_number_under_way_at_once_are_judged_one_after_the_other(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        others = [store.commit(Change(0, Subscriber(f"7910000{n:04}", "ru"))) for n in range(1000, 1060)]
+        both = [store.commit(Change(0, Subscriber(ANNA, language))) for language in ("ru", "en")]
+        outcomes = await asyncio.gather(*others[:30], both[0], *others[30:], both[1])
+        assert outcomes == [True] * 61 + [False]
+        assert (await store.load(ANNA))[0].language == "ru"
+        assert (await store.load("79100001059"))[0].language == "ru"
+
+    on(open_store, test)
+
+
+def test_fifty_increments_at_once_through_two_servers_make_fifty(open_store: Open) -> None:
+    async def body() -> None:
+        one, two = open_store(), open_store()
+        async with closing(one, two):
+            await asyncio.gather(*(add_one(store, ANNA) for store in (one, two) for _ in range(25)))
+        again = open_store()
+        async with closing(again):
+            assert (await again.load(ANNA))[0].activated_at == 50
+
+    asyncio.run(body())
+
+
+def test_who_stops_waiting_for_a_commit_does_not_disturb_the_others(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        tasks = [asyncio.ensure_future(put(store, msisdn)) for msisdn in (ANNA, BORIS)]
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        assert await tasks[1]
+        assert await put(store, VERA)
+
+    on(open_store, test)
+
+
+# The outbox -------------------------------------------------------------------------------------------------------
+
+
+def test_entries_of_a_subscriber_are_claimed_in_order_and_one_at_a_time(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA, entry("a1"), entry("a2", due=T0 - 5))
+        assert await put(store, BORIS, entry("b1"))
+        assert await put(store, ANNA, entry("a3"))
+        assert sorted(ids(await store.claim(T0, 10, LEASE))) == ["a1", "b1"]
+        assert await store.claim(T0, 10, LEASE) == []
+        assert await put(store, ANNA, settled=("a1",))
+        assert ids(await store.claim(T0, 10, LEASE)) == ["a2"]
+        assert await put(store, ANNA, settled=("a2",))
+        assert ids(await store.claim(T0, 10, LEASE)) == ["a3"]
+
+    on(open_store, test)
+
+
+def test_messages_and_the_operators_work_do_not_wait_for_each_other(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        entries = [entry("order", "command"), entry("query", "query"), entry("code", "code"), entry("sms")]
+        assert await put(store, ANNA, *entries)
+        assert sorted(ids(await store.claim(T0, 10, LEASE))) == ["code", "order"]
+        assert await put(store, ANNA, settled=("code",))
+        assert ids(await store.claim(T0, 10, LEASE)) == ["sms"]
+
+    on(open_store, test)
+
+
+def test_an_entry_is_claimed_when_it_is_due_and_not_before(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA, entry("a", due=T0 + 10))
+        assert await put(store, BORIS, entry("b", due=T0 + 20))
+        assert await store.next_due() == T0 + 10
+        assert await store.claim(T0 + 9, 10, LEASE) == []
+        assert ids(await store.claim(T0 + 10, 10, LEASE)) == ["a"]
+        assert await store.next_due() == T0 + 20
+
+    on(open_store, test)
+
+
+def test_no_more_are_claimed_than_asked_for(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        for number in range(5):
+            assert await put(store, f"7910000000{number}", entry(f"e{number}"))
+        first = await store.claim(T0, 3, LEASE)
+        second = await store.claim(T0, 3, LEASE)
+        assert (len(first), len(second)) == (3, 2)
+        assert sorted(ids(first) + ids(second)) == ["e0", "e1", "e2", "e3", "e4"]
+        assert await store.claim(T0 + LEASE, 0, LEASE) == []
+
+    on(open_store, test)
+
+
+def test_two_servers_never_hold_one_entry_at_the_same_time(open_store: Open) -> None:
+    async def body() -> None:
+        one, two = open_store(), open_store()
+        async with closing(one, two):
+            for number in range(40):
+                assert await put(one, f"791000000{number:02}", entry(f"e{number}"))
+            claimed = await asyncio.gather(*(store.claim(T0, 7, LEASE) for _ in range(4) for store in (one, two)))
+            held = [id for each in claimed for id in ids(each)]
+            assert len(held) == 40
+            assert len(set(held)) == 40
+
+    asyncio.run(body())
+
+
+def test_a_lease_that_ended_lets_another_claim_and_the_first_holder_can_do_nothing_more(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA, entry("a"))
+        (first,) = await store.claim(T0, 1, LEASE)
+        assert await store.next_due() == T0 + LEASE
+        assert await store.claim(T0 + LEASE - 1, 1, LEASE) == []
+        (second,) = await store.claim(T0 + LEASE, 1, LEASE)
+        assert (first.attempt, second.attempt) == (1, 2)
+        assert second.lease == T0 + 2 * LEASE
+        await store.postpone(first, T0, "too late")
+        await store.bury(first, T0, "too late")
+        assert await store.claim(T0 + LEASE, 1, LEASE) == []
+        assert await store.journal(ANNA) == []
+        assert await put(store, ANNA, settled=("a",))
+
+    on(open_store, test)
+
+
+def test_a_postponed_entry_comes_again_later_and_holds_back_those_after_it(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA, entry("a", text="x"), entry("b"))
+        (claimed,) = await store.claim(T0, 10, LEASE)
+        await store.postpone(claimed, T0 + 500, "busy")
+        assert await store.next_due() == T0 + 500
+        assert await store.claim(T0 + 499, 10, LEASE) == []
+        (again,) = await store.claim(T0 + 500, 10, LEASE)
+        assert again == Claimed(ANNA, entry("a", due=T0 + 500, text="x"), 2, T0 + 500 + LEASE)
+
+    on(open_store, test)
+
+
+def test_a_buried_entry_is_in_the_journal_and_lets_the_next_one_go(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA, entry("a", text="secret"), entry("b"))
+        (claimed,) = await store.claim(T0, 10, LEASE)
+        await store.bury(claimed, T0 + 1, "expired")
+        await store.bury(claimed, T0 + 2, "twice")
+        buried = JournalEntry(T0 + 1, "given_up", {"id": "a", "kind": "sms", "reason": "expired"})
+        assert await store.journal(ANNA) == [buried]
+        assert ids(await store.claim(T0, 10, LEASE)) == ["b"]
+        assert not await put(store, ANNA, settled=("a",))
+
+    on(open_store, test)
+
+
+# The journal, and forgetting --------------------------------------------------------------------------------------
+
+
+def test_the_journal_is_newest_first_by_kind_and_limited(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        for number in range(5):
+            record, version = await store.load(ANNA)
+            notes = [JournalEntry(T0 + number, kind, {"n": number}) for kind in ("odd", "even")]
+            assert await store.commit(Change(version, record, notes))
+        newest = await store.journal(ANNA, limit=3)
+        assert [(each.kind, each.data["n"]) for each in newest] == [("even", 4), ("odd", 4), ("even", 3)]
+        assert [each.data["n"] for each in await store.journal(ANNA, "odd")] == [4, 3, 2, 1, 0]
+        assert await store.journal(BORIS) == []
+        assert await store.journal(ANNA, "none") == []
+
+    on(open_store, test)
+
+
+def test_forgetting_leaves_nothing_and_no_old_version_can_be_committed_to_the_next_life(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        notes = [JournalEntry(T0, "x", {})]
+        assert await store.commit(Change(0, Subscriber(ANNA, "ru"), notes, [entry("a"), entry("b")]))
+        assert await put(store, BORIS, entry("c"))
+        _, old = await store.load(ANNA)
+        await store.bury((await store.claim(T0, 10, LEASE))[0], T0, "x")
+        assert await store.forget(ANNA)
+        assert not await store.forget(ANNA)
+        assert await store.load(ANNA) == (Subscriber(ANNA), 0)
+        assert await store.journal(ANNA) == []
+        assert not await store.commit(Change(old, Subscriber(ANNA, "xx")))
+        assert await store.commit(Change(0, Subscriber(ANNA, "en")))
+        assert not await store.commit(Change(old, Subscriber(ANNA, "xx")))
+        assert (await store.load(ANNA))[0].language == "en"
+        assert ids(await store.claim(T0 + LEASE, 10, LEASE)) == ["c"]
+
+    on(open_store, test)
+
+
+# Life and death ---------------------------------------------------------------------------------------------------
+
+
+def test_a_closed_store_refuses_and_says_so(open_store: Open) -> None:
+    async def body() -> None:
+        store = open_store()
+        await store.ping()
+        under_way = asyncio.ensure_future(put(store, ANNA))
+        await asyncio.sleep(0)
+        await store.close()
+        await store.close()
+        assert await under_way
+        for refused in (store.load(ANNA), store.commit(Change(0, Subscriber(ANNA))), store.ping(), store.next_due()):
+            with pytest.raises(StoreUnavailable, match="closed"):
+                await refused
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_what_was_acknowledged_before_a_kill_is_found(name: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.contracts.stores", name, str(tmp_path), ANNA]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as child:
+        assert child.stdout is not None
+        for _ in range(100):
+            child.stdout.readline()
+        child.kill()
+        acknowledged = 100 + len(child.stdout.readlines())
+
+    async def test(store: Store) -> None:
+        # One more may have been written without a chance to say so.
+        count = (await store.load(ANNA))[0].activated_at
+        assert count in (acknowledged, acknowledged + 1)
+        assert [each.at for each in await store.journal(ANNA, limit=count + 1)] == list(range(count, 0, -1))
+        assert ids(await store.claim(T0, 10, LEASE)) == ["entry-1"]
+
+    on(partial(STORES[name], tmp_path), test)
+
+
+# Against a model --------------------------------------------------------------------------------------------------
+
+
+class Kept(msgspec.Struct):
+    """An outbox entry as the model keeps it; the model's list is in the order of commits."""
+
+    msisdn: str
+    entry: OutboxEntry
+    ready: int
+    attempt: int = 0
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """A store beside a model of dicts and lists; whatever is done to both, they stay alike, also over restarts."""
+
+    open_store: Callable[[Path], Store]
+    held = Bundle("held")
+
+    @initialize()
+    def start(self) -> None:
+        self.runner = asyncio.Runner()
+        self.folder = tempfile.TemporaryDirectory()
+        self.store = self.open_store(Path(self.folder.name))
+        self.now = T0
+        self.made = 0
+        self.records: dict[str, Subscriber] = {}
+        self.outdated: list[tuple[str, int]] = []
+        self.journal: dict[str, list[JournalEntry]] = {}
+        self.outbox: list[Kept] = []
+
+    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.runner.run(work)
+
+    def heads(self) -> list[Kept]:
+        oldest: dict[tuple[str, int], Kept] = {}
+        for kept in self.outbox:
+            oldest.setdefault((kept.msisdn, LANES[kept.entry.kind]), kept)
+        return list(oldest.values())
+
+    def find(self, claimed: Claimed) -> Kept | None:
+        alike = (each for each in self.outbox if each.entry.id == claimed.entry.id)
+        return next((each for each in alike if each.attempt == claimed.attempt), None)
+
+    @rule(ms=st.sampled_from([1, 500, LEASE]))
+    def time_passes(self, ms: int) -> None:
+        self.now += ms
+
+    @rule(
+        msisdn=st.sampled_from([ANNA, BORIS, VERA]),
+        kinds=st.lists(st.sampled_from(sorted(LANES)), max_size=3),
+        wait=st.sampled_from([0, 0, 500]),
+        notes=st.integers(0, 2),
+        settle=st.integers(0, 2),
+        language=st.text(max_size=8),
+    )
+    def commit(self, msisdn: str, kinds: list[Any], wait: int, notes: int, settle: int, language: str) -> None:
+        _, version = self.do(self.store.load(msisdn))
+        self.made += 1
+        added = [OutboxEntry(f"{self.made}-{n}", kind, self.now + wait, {"n": n}) for n, kind in enumerate(kinds)]
+        written = [JournalEntry(self.now, f"note-{n}", {"made": self.made}) for n in range(notes)]
+        settled = [kept.entry.id for kept in self.outbox if kept.msisdn == msisdn][:settle]
+        record = Subscriber(msisdn, language, self.made)
+        assert self.do(self.store.commit(Change(version, record, written, added, settled)))
+        self.outdated.append((msisdn, version))
+        self.records[msisdn] = record
+        self.journal.setdefault(msisdn, []).extend(written)
+        self.outbox = [kept for kept in self.outbox if kept.entry.id not in settled]
+        self.outbox += [Kept(msisdn, each, each.due) for each in added]
+
+    @rule(data=st.data())
+    def commit_on_an_old_version(self, data: st.DataObject) -> None:
+        if not self.outdated:
+            return
+        msisdn, version = data.draw(st.sampled_from(self.outdated))
+        if version == 0 and msisdn not in self.records:
+            return  # forgotten meanwhile: none is what there is
+        change = Change(version, Subscriber(msisdn, "old"), [JournalEntry(0, "old", {})], [entry("old")])
+        assert not self.do(self.store.commit(change))
+
+    @rule(msisdn=st.sampled_from([ANNA, BORIS, VERA]))
+    def commit_that_settles_what_is_gone(self, msisdn: str) -> None:
+        record, version = self.do(self.store.load(msisdn))
+        there = [kept.entry.id for kept in self.outbox if kept.msisdn == msisdn][:1]
+        assert not self.do(self.store.commit(Change(version, record, settled=[*there, "never-was"])))
+
+    @rule(target=held, limit=st.integers(1, 4))
+    def claim(self, limit: int) -> Any:
+        ready = {kept.entry.id: kept for kept in self.heads() if kept.ready <= self.now}
+        claimed: list[Claimed] = self.do(self.store.claim(self.now, limit, LEASE))
+        assert len(claimed) == min(limit, len(ready))
+        for each in claimed:
+            kept = ready.pop(each.entry.id)
+            kept.attempt += 1
+            kept.ready = self.now + LEASE
+            assert each == Claimed(kept.msisdn, kept.entry, kept.attempt, kept.ready)
+        return multiple(*claimed)
+
+    @rule(claimed=held, wait=st.sampled_from([0, 300]))
+    def postpone(self, claimed: Claimed, wait: int) -> None:
+        self.do(self.store.postpone(claimed, self.now + wait, "not now"))
+        kept = self.find(claimed)
+        if kept:
+            kept.ready = self.now + wait
+            kept.entry = msgspec.structs.replace(kept.entry, due=self.now + wait)
+
+    @rule(claimed=consumes(held))
+    def bury(self, claimed: Claimed) -> None:
+        self.do(self.store.bury(claimed, self.now, "hopeless"))
+        kept = self.find(claimed)
+        if kept:
+            self.outbox.remove(kept)
+            told = {"id": kept.entry.id, "kind": kept.entry.kind, "reason": "hopeless"}
+            self.journal.setdefault(kept.msisdn, []).append(JournalEntry(self.now, "given_up", told))
+
+    @rule(msisdn=st.sampled_from([ANNA, BORIS, VERA]))
+    def forget(self, msisdn: str) -> None:
+        known = msisdn in self.records
+        assert self.do(self.store.forget(msisdn)) == known
+        self.records.pop(msisdn, None)
+        self.journal.pop(msisdn, None)
+        self.outbox = [kept for kept in self.outbox if kept.msisdn != msisdn]
+
+    @rule()
+    def restart(self) -> None:
+        self.do(self.store.close())
+        self.store = self.open_store(Path(self.folder.name))
+
+    @invariant()
+    def alike(self) -> None:
+        for msisdn in (ANNA, BORIS, VERA):
+            record, version = self.do(self.store.load(msisdn))
+            assert record == self.records.get(msisdn, Subscriber(msisdn))
+            assert (version > 0) == (msisdn in self.records)
+            assert self.do(self.store.journal(msisdn)) == self.journal.get(msisdn, [])[::-1][:100]
+        assert self.do(self.store.next_due()) == min((kept.ready for kept in self.heads()), default=None)
+
+    def teardown(self) -> None:
+        self.do(self.store.close())
+        self.runner.close()
+        self.folder.cleanup()
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_a_store_behaves_as_its_model(name: str) -> None:
+    machine = type("Machine", (StoreMachine,), {"open_store": staticmethod(STORES[name])})
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=40, stateful_step_count=30, deadline=None, database=None)
+    )
