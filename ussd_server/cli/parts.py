@@ -1,0 +1,149 @@
+"""What `demo`, `run` and `smsc` start: the server, the simulator and their HTTP addresses, put together."""
+
+import errno
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from menus.schema import FlowErrors
+from ussd_server.app import Server
+from ussd_server.cli.common import Failure
+from ussd_server.http.listener import Application, Listener, application
+from ussd_server.secrets import Secret
+from ussd_server.settings import Address, Settings, SmscUrl
+from ussd_server.simulator.page import make_app
+from ussd_server.simulator.phone import Timers
+from ussd_server.simulator.smsc import Smsc
+
+DEMO_PHONES = ("79101234567", "79157654321")
+DEMO_ACCOUNT = ("ussd", "demo")
+
+
+class Service:
+    """The server and its HTTP address. The address is taken first, so nothing has happened yet where it is in use."""
+
+    def __init__(self, settings: Settings, page: Application | None = None) -> None:
+        self.server = Server(settings)
+        self._settings = settings
+        self._state = "starting"
+        self._listener = Listener(application(self._checks, self.server.metrics, page), settings.http)
+
+    @property
+    def http(self) -> Address:
+        """Where pages, health and metrics are."""
+        return self._listener.address
+
+    async def start(self) -> None:
+        """Listen, then start the server. Raises Failure."""
+        with _listening("--http", self._settings.http):
+            await self._listener.start()
+        try:
+            await self.server.start()
+        except FlowErrors as mistakes:
+            raise Failure(_flow_failure(self._settings, mistakes)) from None
+        except OSError as error:
+            raise Failure(f"{error.filename or 'the server'}: {error.strerror or error}") from None
+        self._state = ""
+
+    async def stop(self) -> None:
+        """Stop the server, then let go of the address; `/readyz` says so meanwhile."""
+        self._state = "stopping"
+        await self.server.stop()
+        await self._listener.stop()
+
+    async def _checks(self) -> Mapping[str, str]:
+        return {"server": self._state} if self._state else await self.server.checks()
+
+
+class Demo:
+    """The whole product in one process: an SMSC with phones, and the server bound to it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.smsc = _simulator(settings, {DEMO_ACCOUNT[0]: Secret(DEMO_ACCOUNT[1])})
+        self.service: Service | None = None
+
+    @property
+    def smpp(self) -> Address:
+        """Where services may bind."""
+        return Address(self._settings.smpp.host, self.smsc.port)
+
+    async def start(self) -> None:
+        """Start the SMSC, then the server on it. Raises Failure."""
+        with _listening("--smpp", self._settings.smpp):
+            await self.smsc.start()
+        name, password = DEMO_ACCOUNT
+        smpp = self.smpp.from_here()
+        url = SmscUrl(name, Secret(password), smpp.host, smpp.port)
+        self.service = Service(self._settings.model_copy(update={"smsc": (url,)}), make_app(self.smsc))
+        try:
+            await self.service.start()
+        except BaseException:
+            await self.smsc.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop the server, then the SMSC."""
+        if self.service is not None:
+            await self.service.stop()
+        await self.smsc.stop()
+
+
+class Simulator:
+    """The SMSC with phones alone, and its page."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.smsc = _simulator(settings, None)
+        self._listener = Listener(make_app(self.smsc), settings.http)
+
+    @property
+    def http(self) -> Address:
+        """Where the page with the phones is."""
+        return self._listener.address
+
+    @property
+    def smpp(self) -> Address:
+        """Where services may bind."""
+        return Address(self._settings.smpp.host, self.smsc.port)
+
+    async def start(self) -> None:
+        """Start the SMSC and its page. Raises Failure."""
+        with _listening("--smpp", self._settings.smpp):
+            await self.smsc.start()
+        with _listening("--http", self._settings.http):
+            await self._listener.start()
+
+    async def stop(self) -> None:
+        """Close the page, then unbind every service."""
+        await self._listener.stop()
+        await self.smsc.stop()
+
+
+def _simulator(settings: Settings, accounts: Mapping[str, Secret[str]] | None) -> Smsc:
+    timers = Timers(service_ms=round(settings.gateway_timer_s * 1000))
+    return Smsc(settings.smpp.host, settings.smpp.port, accounts, DEMO_PHONES, timers)
+
+
+def _flow_failure(settings: Settings, mistakes: FlowErrors) -> str:
+    first, *more = mistakes.problems
+    rest = f" (and {len(more)} more; see them with: ussd-server flows check {settings.flows})" if more else ""
+    return f"--flows: {first}{rest}"
+
+
+@contextmanager
+def _listening(option: str, address: Address) -> Iterator[None]:
+    """Say in words why an address cannot be had."""
+    try:
+        yield
+    except socket.gaierror:
+        raise Failure(f"{option} {address}: there is no such host") from None
+    except OSError as error:
+        causes = {
+            errno.EADDRINUSE: "the port is in use",
+            errno.EADDRNOTAVAIL: "this machine does not have that address",
+            errno.EACCES: "ports below 1024 are for root alone",
+        }
+        cause = causes.get(error.errno or 0) or os.strerror(error.errno or 0)
+        raise Failure(f"{option} {address}: {cause}; choose another with {option} HOST:PORT") from None
