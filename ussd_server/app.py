@@ -98,6 +98,7 @@ class Server:
                 patience=Patience(settings.sms_replies_per_hour),
             ),
             self.metrics,
+            digest=vault.digest,
             now=wall_clock,
             new_id=new_id,
             work_waits=lambda: self.outbox.wake(),

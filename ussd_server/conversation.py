@@ -50,6 +50,7 @@ class Conversations:
         queries: Queries,
         limits: Limits,
         metrics: Metrics,
+        digest: Callable[[str], bytes],
         now: Callable[[], int],
         new_id: Callable[[], str],
         work_waits: Callable[[], None],
@@ -59,6 +60,7 @@ class Conversations:
         self._queries = queries
         self._limits = limits
         self._metrics = metrics
+        self._digest = digest
         self._now = now
         self._new_id = new_id
         self._work_waits = work_waits
@@ -126,7 +128,8 @@ class Conversations:
         for _ in range(MAX_CONFLICTS):
             record, version = await self._store.load(input.msisdn)
             last = record.exchanges.get(input.channel.name)
-            if last is not None and self._is_repetition(last, input):
+            typed = self._digest(input.text)
+            if last is not None and self._is_repetition(last, input, typed):
                 self._metrics.turns[input.channel.name, "repeated"] += 1
                 return Answer(last.text, last.ends)
             if last is not None and input.kind in ("reply", "drop") and input.dialogue != last.dialogue:
@@ -148,7 +151,7 @@ class Conversations:
             answer = await self._play(turn, input)
             if turn.record is record:
                 return answer
-            turn.record = replace(turn.record, exchanges=_exchanges(turn.record, last, input, answer))
+            turn.record = replace(turn.record, exchanges=_exchanges(turn.record, last, input, typed, answer))
             if await self._store.commit(turn.change()):
                 if turn.outbox:
                     self._work_waits()
@@ -206,11 +209,11 @@ class Conversations:
         if shown is not None:
             turn.send(shown.text)
 
-    def _is_repetition(self, last: Exchange, input: Input) -> bool:
+    def _is_repetition(self, last: Exchange, input: Input, typed: bytes) -> bool:
         return is_repetition(
             last,
             input.dialogue,
-            input.text,
+            typed,
             input.link,
             input.sequence,
             input.step,
@@ -234,7 +237,9 @@ def _is_code(text: str) -> bool:
     return text.startswith(("*", "#")) and text.endswith("#")
 
 
-def _exchanges(record: Subscriber, last: Exchange | None, input: Input, answer: Answer) -> dict[str, Exchange]:
+def _exchanges(
+    record: Subscriber, last: Exchange | None, input: Input, typed: bytes, answer: Answer
+) -> dict[str, Exchange]:
     exchange = Exchange(
         dialogue=input.dialogue,
         link=input.link,
@@ -242,7 +247,7 @@ def _exchanges(record: Subscriber, last: Exchange | None, input: Input, answer: 
         step=input.step,
         counts=counts_steps(last, input.dialogue, input.step),
         at=input.at,
-        input=input.text,
+        input=typed,
         text=answer.text,
         ends=answer.ends,
     )

@@ -26,7 +26,7 @@ SMS_WINDOW_MS = 120_000
 def is_repetition(
     last: Exchange,
     dialogue: str,
-    text: str,
+    input: bytes,
     link: str,
     sequence: int,
     step: int,
@@ -37,9 +37,9 @@ def is_repetition(
     """Tell whether this input is the one that `last` already answered (see the module's table).
 
     `accepted` says that the gateway took our answer to `last` on the link that is up now. `step` is the network's
-    count within the dialogue, -1 where it sends none.
+    count within the dialogue, -1 where it sends none, `input` the digest of what was typed.
     """
-    if last.dialogue != dialogue or last.input != text or now - last.at > window_ms:
+    if last.dialogue != dialogue or last.input != input or now - last.at > window_ms:
         return False
     if last.link == link and last.sequence == sequence:
         return True

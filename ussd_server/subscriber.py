@@ -16,6 +16,7 @@ class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `dialogue` is the network's id of the exchange. `link`, `sequence` and `step` tell two inputs of one text apart: the
     link it came by, the PDU's sequence number, the network's own count within the dialogue (-1 where it has none);
     `counts` says that this network was seen to count. `at` is in milliseconds; `text` None where nothing was answered.
+    `input` is a keyed digest: what a subscriber types may be a secret, and is never stored.
     """
 
     dialogue: str
@@ -24,7 +25,7 @@ class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
     step: int
     counts: bool
     at: int
-    input: str
+    input: bytes
     text: str | None
     ends: bool
 

@@ -74,6 +74,7 @@ class Bench:
             queries,
             Limits(deadline_ms, turns, Patience(replies_an_hour=20)),
             self.metrics,
+            digest=vault.digest,
             now=lambda: self.now,
             new_id=lambda: nacl.utils.random(4).hex() + next(ids),
             work_waits=lambda: self.outbox.wake(),

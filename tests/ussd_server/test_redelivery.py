@@ -9,14 +9,14 @@ from ussd_server.redelivery import USSD_WINDOW_MS, counts_steps, is_repetition
 from ussd_server.subscriber import Exchange
 
 LAST = Exchange(
-    dialogue="a/7", link="x1", sequence=40, step=-1, counts=False, at=1_000, input="1", text="menu", ends=False
+    dialogue="a/7", link="x1", sequence=40, step=-1, counts=False, at=1_000, input=b"1", text="menu", ends=False
 )
 
 
 def repeats(last: Exchange = LAST, **changed: object) -> bool:
     heard = {
         "dialogue": "a/7",
-        "text": "1",
+        "input": b"1",
         "link": "x1",
         "sequence": 41,
         "step": -1,
@@ -27,7 +27,7 @@ def repeats(last: Exchange = LAST, **changed: object) -> bool:
     return is_repetition(last, **(heard | changed))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("changed", [{"dialogue": "a/8"}, {"text": "2"}, {"now": 1_001 + USSD_WINDOW_MS}])
+@pytest.mark.parametrize("changed", [{"dialogue": "a/8"}, {"input": b"2"}, {"now": 1_001 + USSD_WINDOW_MS}])
 def test_another_dialogue_text_or_day_is_new_whatever_else_is_the_same(changed: dict[str, object]) -> None:
     assert not repeats(**({"sequence": 40, "accepted": False} | changed))
 
