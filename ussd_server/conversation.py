@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter
 
 import structlog
 from msgspec.structs import replace
@@ -54,6 +55,7 @@ class Conversations:
         now: Callable[[], int],
         new_id: Callable[[], str],
         work_waits: Callable[[], None],
+        stopwatch: Callable[[], float] = perf_counter,
     ) -> None:
         self.flow = flow
         self._store = store
@@ -64,6 +66,7 @@ class Conversations:
         self._now = now
         self._new_id = new_id
         self._work_waits = work_waits
+        self._stopwatch = stopwatch
         self._lanes: dict[str, deque[tuple[Input, Answering]]] = {}
         self._closing = False
         self._idle: asyncio.Future[None] | None = None
@@ -104,7 +107,9 @@ class Conversations:
     async def _work_off(self, lane: deque[tuple[Input, Answering]], input: Input, answer: Answering) -> None:
         try:
             while True:
+                begun = self._stopwatch()
                 answer(await self._answer(input))
+                self._metrics.turn_seconds[input.channel.name].observe(self._stopwatch() - begun)
                 if not lane:
                     return
                 input, answer = lane.popleft()
