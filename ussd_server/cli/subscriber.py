@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from ussd_server import codes
 from ussd_server.cli.common import Data, Failure, Msisdn, SettingsFile, Store, columns, console, examples, now
 from ussd_server.cli.common import subscriber_number as number
-from ussd_server.settings import Settings, load
+from ussd_server.settings import Settings, SettingsError, load
 from ussd_server.stores.base import Change, JournalEntry
 from ussd_server.stores.base import Store as StorePort
 from ussd_server.stores.sqlite import SqliteStore
@@ -50,7 +50,7 @@ def unlock(
     where = load({"store": store, "data": data, "settings": settings})
     who = number(msisdn, where)
     if not reason.strip():
-        raise Failure("--reason: say why; it is kept in the journal")
+        raise SettingsError("--reason: say why; it is kept in the journal")
     if _with_store(where, lambda port: _unlock(port, who, reason.strip())):
         console().print(f"{who}: access is open, the old code works again.")
     else:

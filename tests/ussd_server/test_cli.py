@@ -1,0 +1,239 @@
+"""The command line: every error is one line with its exit code, and every command says how it is used."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import typer
+from msgspec.structs import replace
+
+from ussd_server.cli.common import columns
+from ussd_server.cli.program import app, outcome
+from ussd_server.settings import PREFIX
+from ussd_server.stores.base import Change, JournalEntry
+from ussd_server.stores.sqlite import SqliteStore
+
+MSISDN = "79101234567"
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith(PREFIX):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> "Said":
+    return Said(capsys)
+
+
+class Said:
+    """Runs a command and keeps what it wrote."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self.out = self.err = ""
+
+    def __call__(self, *arguments: str) -> int:
+        code = outcome(arguments)
+        self.out, self.err = self._capsys.readouterr()
+        return code
+
+
+def commands() -> list[tuple[str, ...]]:
+    """Return every command as the words that call it."""
+    found: list[tuple[str, ...]] = []
+    root = typer.main.get_command(app)
+    for name, command in root.commands.items():  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", None)
+        found.extend((name, each) for each in inner) if inner else found.append((name,))
+    return found
+
+
+# Usage ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_has_help_with_examples(words: tuple[str, ...], said: Said) -> None:
+    assert said(*words, "--help") == 0
+    assert "Examples" in said.out
+    assert f"ussd-server {' '.join(words)}" in said.out
+    assert "\x1b" not in said.out
+
+
+def test_the_version_is_that_of_the_package(said: Said) -> None:
+    assert said("--version") == 0
+    assert said.out == f"ussd-server {version('ussd-server')}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["rum"], "error: No such command 'rum'. Did you mean 'run'? (see ussd-server --help)\n"),
+        (["run", "--htp", "x"], "No such option: --htp"),
+        (["run"], "error: --smsc: no SMSC to bind to; give one, or try everything with: ussd-server demo\n"),
+        (["run", "--smsc", "smpp://a:b@h", "--http", "x"], "error: --http: 'x' is not HOST:PORT"),
+        (["subscriber", "unlock", MSISDN], "error: Missing option '--reason'."),
+        (["subscriber", "show", "6262"], "error: MSISDN '6262': not a subscriber's number (short)"),
+        (["keys", "list", "--settings", "none.toml"], "error: --settings none.toml: the file cannot be read"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_2(arguments: list[str], text: str, said: Said) -> None:
+    assert said(*arguments) == 2
+    assert text in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+
+
+def test_a_wrong_settings_key_is_one_line_and_2(said: Said) -> None:
+    Path("s.toml").write_text("htp = 1\n", encoding="utf-8")
+    assert said("run", "--settings", "s.toml") == 2
+    assert said.err == "error: s.toml:1: unknown key 'htp'; did you mean http?\n"
+
+
+def test_no_command_is_help_and_2(said: Said) -> None:
+    assert said() == 2
+    assert "demo" in said.out
+
+
+# Keys -------------------------------------------------------------------------------------------------------------
+
+
+def test_keys_are_made_once_and_only_named(said: Said) -> None:
+    assert said("keys", "list") == 1
+    assert said.err == "error: there are no keys in var; make them with: ussd-server keys init --data var\n"
+    assert said("keys", "init") == 0
+    assert "Made the keys in var/keys.json" in said.out
+    stored = Path("var/keys.json").read_text(encoding="utf-8")
+    assert said("keys", "init") == 0
+    assert "Nothing was changed" in said.out
+    assert said("keys", "list") == 0
+    [key] = json.loads(stored)["keys"]
+    assert key["id"] in said.out
+    assert key["secret"] not in said.out
+    assert Path("var/keys.json").read_text(encoding="utf-8") == stored
+
+
+def test_a_rotated_key_is_in_use_and_the_old_one_stays(said: Said) -> None:
+    said("keys", "init", "--data", "d")
+    assert said("keys", "rotate", "--data", "d") == 0
+    new = said.out.split()[0]
+    assert said("keys", "list", "--data", "d") == 0
+    _, old_line, new_line = said.out.splitlines()
+    assert "in use" not in old_line
+    assert new_line.startswith(new)
+    assert new_line.endswith("in use")
+
+
+def test_keys_that_others_may_read_are_refused_with_the_mend(said: Said) -> None:
+    said("keys", "init")
+    Path("var/keys.json").chmod(0o644)
+    assert said("keys", "list") == 1
+    assert "chmod 600 var/keys.json" in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_a_data_directory_that_cannot_be_made_is_one_line(said: Said) -> None:
+    Path("file").touch()
+    assert said("keys", "init", "--data", "file/var") == 1
+    assert said.err.startswith("error: the key file file/var/keys.json cannot be used: ")
+    assert said.err.count("\n") == 1
+
+
+# The support desk -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def locked() -> str:
+    """A store with one subscriber whose access is closed; return its URL."""
+
+    async def prepare() -> None:
+        store = SqliteStore(Path("s.db"))
+        record, number = await store.load(MSISDN)
+        access = replace(record.access, wrong=3, locked_until=4_000_000_000_000)
+        locked = replace(record, activated_at=1_700_000_000_000, access=access)
+        assert await store.commit(Change(number, locked, journal=(JournalEntry(1_700_000_000_000, "activated"),)))
+        await store.close()
+
+    asyncio.run(prepare())
+    return "sqlite:///s.db"
+
+
+def test_show_says_since_when_and_why_access_is_closed(locked: str, said: Said) -> None:
+    assert said("subscriber", "show", "8 910 123-45-67", "--store", locked) == 0
+    facts = dict(re.split(r"  +", line, maxsplit=1) for line in said.out.splitlines())
+    assert facts["number"] == MSISDN
+    assert facts["service"] == "active since 2023-11-14 22:13:20Z"
+    assert facts["access"] == "closed until 2096-10-02 07:06:40Z after 3 wrong codes"
+    assert facts["code"] == "none"
+
+
+def test_unlock_opens_and_keeps_the_reason(locked: str, said: Said) -> None:
+    assert said("subscriber", "unlock", MSISDN, "--reason", "showed a passport", "--store", locked) == 0
+    assert said.out == f"{MSISDN}: access is open, the old code works again.\n"
+    said("subscriber", "show", MSISDN, "--store", locked)
+    assert "closed" not in said.out
+    assert said("subscriber", "journal", MSISDN, "--store", locked) == 0
+    newest, oldest = said.out.splitlines()
+    assert '"reason": "showed a passport"' in newest
+    assert "unlocked" in newest
+    assert oldest.split() == ["2023-11-14", "22:13:20Z", "activated", "{}"]
+
+
+def test_unlock_of_an_open_one_changes_nothing(locked: str, said: Said) -> None:
+    said("subscriber", "unlock", MSISDN, "--reason", "x", "--store", locked)
+    assert said("subscriber", "unlock", MSISDN, "--reason", "y", "--store", locked) == 0
+    assert "Nothing was changed" in said.out
+    said("subscriber", "journal", MSISDN, "--kind", "unlocked", "--store", locked)
+    assert said.out.count("unlocked") == 1
+
+
+def test_a_reason_is_a_must(locked: str, said: Said) -> None:
+    assert said("subscriber", "unlock", MSISDN, "--reason", "  ", "--store", locked) == 2
+    assert said.err.count("\n") == 1
+
+
+def test_forget_asks_and_then_leaves_nothing(locked: str, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(typer, "confirm", lambda text: False)
+    assert said("subscriber", "forget", MSISDN, "--store", locked) == 1
+    assert said("subscriber", "show", MSISDN, "--store", locked) == 0
+    assert said("subscriber", "forget", MSISDN, "--yes", "--store", locked) == 0
+    assert said("subscriber", "show", MSISDN, "--store", locked) == 1
+    assert said.err == f"error: {MSISDN}: nothing is known of this subscriber\n"
+    assert said("subscriber", "forget", MSISDN, "--yes", "--store", locked) == 1
+
+
+def test_a_store_that_is_not_there_is_not_made(said: Said) -> None:
+    assert said("subscriber", "show", MSISDN) == 1
+    assert said.err.startswith("error: sqlite:///var/ussd-server.db: there is no such file")
+    assert not Path("var").exists()
+
+
+def test_a_store_that_is_no_database_is_one_line(said: Said) -> None:
+    Path("s.db").write_bytes(b"not a database at all, but long enough to be taken for one" * 100)
+    assert said("subscriber", "show", MSISDN, "--store", "sqlite:///s.db") == 1
+    assert said.err.startswith("error: ")
+    assert said.err.count("\n") == 1
+
+
+# Pieces -----------------------------------------------------------------------------------------------------------
+
+
+def test_columns_stand_under_each_other_without_trailing_blanks() -> None:
+    assert columns([("a", "bbb", "c"), ("dd", "e", "")]) == ["a   bbb  c", "dd  e"]
+    assert columns([]) == []
+
+
+def test_it_runs_as_a_program_of_its_own() -> None:
+    done = subprocess.run([sys.executable, "-m", "ussd_server", "rum"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: No such command 'rum'. Did you mean 'run'? (see ussd-server --help)\n"
