@@ -1,7 +1,7 @@
-"""A handset: its display, its one USSD dialogue, its messages. Pure: the time is an argument, nothing is sent from here.
+"""A handset: its one USSD dialogue and its messages. Pure: the time is an argument, nothing is sent from here.
 
-The subscriber's acts (`dial`, `answer`, `cancel`, `write`) and the network's (`show`, `drop`, `expire`, `receive`) change
-the phone; what must go to the service in consequence is returned as `Utterance`s.
+The subscriber's acts (`dial`, `answer`, `cancel`, `write`) and the network's (`show`, `drop`, `expire`, `receive`)
+change the phone; what must go to the service in consequence is returned as `Utterance`s.
 
 | dialogue | the phone shows | leaves by |
 |---|---|---|
@@ -33,11 +33,11 @@ STEPS = 0x80
 """The count of messages in a dialogue has 7 bits (SMPP 3.4, 5.3.2.43)."""
 
 Reason = Literal["ended", "cancelled", "timeout", "dropped", "unreachable", "refused", "lost"]
-"""Why a dialogue is over: the service ended it; the subscriber did; the gateway's timer; the network dropped it; no service
-is bound; the service refused the message; the service's link went away."""
+"""Why a dialogue is over: the service ended it; the subscriber did; the gateway's timer; the network dropped it; no
+service is bound; the service refused the message; the service's link went away."""
 
 Delivery = Literal["received", "sending", "sent", "waiting", "refused"]
-"""Where a message is: come in; on its way to the service; taken by it; waiting for a service to bind; refused for good."""
+"""Where a message is: come in; on its way to the service; taken by it; waiting for a service that takes it; refused."""
 
 
 class Timers(msgspec.Struct, frozen=True):
@@ -57,7 +57,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Utterance(msgspec.Struct, frozen=True):
-    """What the network passes to the service for this phone. `step` counts the dialogue's messages from 0, modulo 128."""
+    """What the network passes to the service. `step` counts the dialogue's messages from 0, modulo 128."""
 
     kind: Literal["begin", "answer", "abort"]
     session: int
@@ -174,12 +174,17 @@ class Phone:
         if self.dialogue is not None and self.dialogue.turn == "over":
             self.dialogue = None
 
+    def is_open(self, session: int | None = None) -> bool:
+        """Tell whether a dialogue is open, the one numbered `session` where that is given."""
+        dialogue = self._open()
+        return dialogue is not None and session in (None, dialogue.session)
+
     def timer(self) -> int | None:
         """Return when the gateway's timer runs out, in ms since 1970 UTC; None when it is not running."""
         dialogue = self._open()
         return None if dialogue is None else dialogue.until
 
-    def write(self, peer: str, text: str, usage: Usage, now: int) -> Message:
+    def write(self, peer: str, text: str, usage: Usage | None, now: int) -> Message:
         """Put an SMS that the subscriber sends among the messages; its `delivery` is the network's to keep up."""
         return self._keep(Message(self._number(), peer, text, now, True, "sending", usage))
 
@@ -196,7 +201,7 @@ class Phone:
             return None
         del self._unfinished[key]
         text = "".join(parts[index].text for index in sorted(parts))
-        usage = _together(part.usage for part in parts.values())
+        usage = together(part.usage for part in parts.values() if part.usage is not None)
         return self._keep(Message(self._number(), part.peer, text, now, False, "received", usage))
 
     def forget(self) -> None:
@@ -237,10 +242,10 @@ class Phone:
         return message
 
 
-def _together(usages: Iterable[Usage | None]) -> Usage | None:
-    """Add up what the parts take. A part's budget is its own, so the sum is what all of them may hold."""
-    known = [usage for usage in usages if usage is not None]
+def together(usages: Iterable[Usage]) -> Usage | None:
+    """Add up what the parts of a message take. A part's budget is its own, so the sum is what all of them may hold."""
+    known = list(usages)
     if not known:
         return None
-    alphabet = known[0].alphabet
-    return Usage(alphabet, sum(usage.used for usage in known), sum(usage.budget for usage in known), len(known))
+    used, budget = sum(usage.used for usage in known), sum(usage.budget for usage in known)
+    return Usage(known[0].alphabet, used, budget, len(known))

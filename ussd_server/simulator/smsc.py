@@ -1,33 +1,577 @@
-"""The operator's side: an SMSC and USSD gateway that services bind to, with the phones of its subscribers."""
+"""The operator's side: an SMSC and USSD gateway that services bind to, with the phones of its subscribers.
 
+It speaks the standard dialect. A dialogue stays with the account that it began with and moves to another of its links
+when one is lost. An SMS that no service takes now is kept and tried again, as the store-and-forward of an SMSC does; a
+USSD message is not.
+"""
+
+import asyncio
+import hmac
+import re
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
 
+from smpp.segments import split
+
+from smpp import alphabets, ussd
+from smpp.constants import CommandId, EsmClass, MessageState, Npi, Status, Tag, Ton
+from smpp.errors import TRANSIENT
+from smpp.events import BindRequested, Closed, Delivered, Expired, Lost, Responded
+from smpp.events import Event as LinkEvent
+from smpp.link import Link
+from smpp.pdu import Bind, Message
+from smpp.transport import Connection, Listener, listen
 from ussd_server.secrets import Secret
-from ussd_server.simulator.phone import Timers
+from ussd_server.simulator import protocol
+from ussd_server.simulator.phone import Delivery, Part, Phone, Reason, Timers, Utterance, together
+from ussd_server.simulator.phone import Message as Sms
+from ussd_server.simulator.transit import Line, RecordedLink
+from ussd_server.simulator.wire import Direction, Recorder, fits, part_of, usage
+
+NAME: Final = "simulator"
+"""The system_id that services are told."""
+
+MOST_PHONES: Final = 50
+MOST_DELAY_MS: Final = 60_000
+MOST_TEXT: Final = 2_000
+MOST_WAITING: Final = 1_000
+"""SMS kept for services that do not take them; beyond it the oldest is given up."""
+
+RETRY_MS: Final = 5_000
+MOST_TRIES: Final = 12
+
+SESSIONS: Final = 256
+"""The dialogue's number is one octet (SMPP 3.4, 5.3.2.43)."""
+
+NUMBER_DIGITS: Final = (5, 15)
+"""A phone's number: E.164 allows 15 digits, and nobody has fewer than five."""
+
+ADDRESS_CHARACTERS: Final = 20
+"""The longest address (SMPP 3.4, 5.2.8: 21 octets with the NUL)."""
+
+RECEIPT_BITS: Final = 0x03
+RECEIPT_ALWAYS: Final = 0x01
+"""registered_delivery: a receipt of the final outcome, whichever it is (SMPP 3.4, 5.2.17)."""
+
+
+def wall_clock() -> int:
+    """Return the time in milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(eq=False)
+class _Subscriber:
+    """A phone, the account and the service's number that its dialogue is with, and what could be delivered again."""
+
+    phone: Phone
+    account: str = ""
+    code: str = ""
+    last: "_Delivery | None" = None
+    timer: asyncio.TimerHandle | None = None
+
+
+@dataclass(eq=False)
+class _Letter:
+    """An SMS that a phone sent, and how many of its parts a service has yet to take."""
+
+    sms: Sms
+    left: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Delivery:
+    """A message on its way to a service. `account` "" means whichever is bound."""
+
+    message: Message
+    subscriber: _Subscriber
+    account: str = ""
+    utterance: Utterance | None = None
+    letter: _Letter | None = None
+    tries: int = 1
+
+
+@dataclass(frozen=True)
+class _Service:
+    """A service that is bound."""
+
+    link: int
+    system_id: str
+    command: int
+    peer: str
+
+    @property
+    def takes(self) -> bool:
+        """Whether messages can be delivered to it: a transmitter only submits."""
+        return self.command != CommandId.BIND_TRANSMITTER
+
+    @property
+    def mode(self) -> str:
+        return CommandId(self.command).name.removeprefix("BIND_").lower()
 
 
 class Smsc:
     """An SMSC on `host:port` (port 0: any free one, see `port` after `start`) with phones.
 
     `accounts` are the system ids that may bind, with their passwords; None lets anybody bind. `clock` gives
-    milliseconds since 1970 UTC.
+    milliseconds since 1970 UTC. Whoever wants to see what happens puts a callback into `listeners`.
     """
 
     def __init__(
         self,
         host: str,
         port: int,
-        accounts: Mapping[str, Secret] | None = None,
+        accounts: Mapping[str, Secret[str]] | None = None,
         phones: Iterable[str] = (),
         timers: Timers | None = None,
-        clock: Callable[[], int] | None = None,
+        clock: Callable[[], int] = wall_clock,
     ) -> None:
-        raise NotImplementedError
+        self.host = host
+        self.port = port
+        self.listeners: set[Callable[[protocol.AnyEvent], None]] = set()
+        self._accounts = accounts
+        self._timers = timers or Timers()
+        self._clock = clock
+        self._recorder = Recorder(lambda entry: self._tell(protocol.Passed(entry)))
+        self._subscribers = {msisdn: _Subscriber(Phone(msisdn, self._timers)) for msisdn in phones}
+        self._services: dict[Connection, _Service] = {}
+        self._waiting: deque[_Delivery] = deque(maxlen=MOST_WAITING)
+        self._retry: asyncio.TimerHandle | None = None
+        self._to_service = Line()
+        self._from_service = Line()
+        self._listener: Listener | None = None
+        self._links = 0
+        self._sessions = 0
+        self._references = 0
+        self._messages = 0
+        self._turns = 0
+
+    # Life -----------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Listen; raises OSError where the address cannot be had."""
-        raise NotImplementedError
+        self._listener = await listen(self.host, self.port, self._new_link, self._on_event)
+        self.port = self._listener.port
 
     async def stop(self) -> None:
         """Unbind every service and close the port."""
-        raise NotImplementedError
+        if self._listener is not None:
+            await self._listener.close()
+        for line in (self._to_service, self._from_service):
+            line.close()
+        for subscriber in self._subscribers.values():
+            _stop(subscriber.timer)
+        _stop(self._retry)
+
+    def hello(self, quick: tuple[protocol.Shortcut, ...] = ()) -> protocol.Hello:
+        """Return all that there is to see now."""
+        phones = tuple(subscriber.phone.view() for subscriber in self._subscribers.values())
+        return protocol.Hello(self._clock(), phones, self._network(), self._recorder.entries, quick)
+
+    # What pages ask for ---------------------------------------------------------------------------------------------
+
+    def perform(self, command: protocol.AnyCommand) -> protocol.Problem | None:
+        """Carry a command out; None where that was possible."""
+        if isinstance(command, protocol.Clear):
+            self._recorder.clear()
+            self._tell(protocol.Cleared())
+            return None
+        if isinstance(command, protocol.Delay):
+            return self._delay(command.ms)
+        if isinstance(command, protocol.Add):
+            return self._add(command.phone)
+        subscriber = self._subscribers.get(command.phone)
+        if subscriber is None:
+            return "bad_number"
+        if isinstance(command, protocol.Remove):
+            self._remove(subscriber)
+            return None
+        problem = self._act(subscriber, command)
+        self._changed(subscriber)
+        return problem
+
+    def _act(self, subscriber: _Subscriber, command: protocol.AnyCommand) -> protocol.Problem | None:
+        phone = subscriber.phone
+        match command:
+            case protocol.Dial(text=text):
+                return self._dial(subscriber, text)
+            case protocol.Answer(text=text):
+                if not _can_be_said(text):
+                    return "bad_text"
+                self._utter(subscriber, phone.answer(text, self._clock()))
+            case protocol.Cancel():
+                self._utter(subscriber, phone.cancel())
+            case protocol.Drop():
+                self._utter(subscriber, phone.drop())
+            case protocol.Dismiss():
+                phone.dismiss()
+            case protocol.Write(to=to, text=text):
+                return self._write(subscriber, to, text)
+            case protocol.Forget():
+                phone.forget()
+            case protocol.Redeliver():
+                self._redeliver(subscriber)
+        return None
+
+    def _dial(self, subscriber: _Subscriber, code: str) -> protocol.Problem | None:
+        if not code or not _can_be_said(code):
+            return "bad_text"
+        self._sessions = (self._sessions + 1) % SESSIONS
+        *given_up, begin = subscriber.phone.dial(code, self._sessions, self._clock())
+        self._utter(subscriber, given_up)
+        # The account is chosen when the message is sent: with a delay, whoever is bound then.
+        subscriber.account, subscriber.code = "", _service_code(code)
+        self._utter(subscriber, (begin,))
+        return None
+
+    def _redeliver(self, subscriber: _Subscriber) -> None:
+        last = subscriber.last
+        if last is not None:
+            # Its outcome was counted already, so the letter is left out.
+            self._pass_on(replace(last, letter=None))
+
+    def _write(self, subscriber: _Subscriber, to: str, text: str) -> protocol.Problem | None:
+        if not 0 < len(to) <= ADDRESS_CHARACTERS or not to.isascii() or not to.isprintable():
+            return "bad_number"
+        if len(text) > MOST_TEXT:
+            return "bad_text"
+        self._references = (self._references + 1) % 0x100
+        messages = _sms_messages(subscriber.phone.msisdn, to, text, self._references)
+        measured = together(usage(message) for message in messages)
+        letter = _Letter(subscriber.phone.write(to, text, measured, self._clock()), len(messages))
+        for message in messages:
+            self._pass_on(_Delivery(message, subscriber, letter=letter))
+        return None
+
+    def _add(self, msisdn: str) -> protocol.Problem | None:
+        least, most = NUMBER_DIGITS
+        if not (msisdn.isascii() and msisdn.isdigit() and least <= len(msisdn) <= most):
+            return "bad_number"
+        if msisdn in self._subscribers:
+            return None
+        if len(self._subscribers) >= MOST_PHONES:
+            return "too_many"
+        self._subscribers[msisdn] = _Subscriber(Phone(msisdn, self._timers))
+        self._changed(self._subscribers[msisdn])
+        return None
+
+    def _remove(self, subscriber: _Subscriber) -> None:
+        self._utter(subscriber, subscriber.phone.cancel())
+        _stop(subscriber.timer)
+        del self._subscribers[subscriber.phone.msisdn]
+        self._tell(protocol.Removed(subscriber.phone.msisdn))
+
+    def _delay(self, ms: int) -> protocol.Problem | None:
+        if not 0 <= ms <= MOST_DELAY_MS:
+            return "bad_command"
+        self._to_service.delay_ms = self._from_service.delay_ms = ms
+        self._tell(protocol.NetworkChanged(self._network()))
+        return None
+
+    # To services ----------------------------------------------------------------------------------------------------
+
+    def _utter(self, subscriber: _Subscriber, utterances: Iterable[Utterance]) -> None:
+        """Pass on what the phone's dialogue brings about."""
+        for utterance in utterances:
+            message = _ussd_message(subscriber.phone.msisdn, utterance, subscriber.code)
+            self._pass_on(_Delivery(message, subscriber, subscriber.account, utterance))
+
+    def _pass_on(self, delivery: _Delivery) -> None:
+        self._to_service.pass_on(lambda: self._deliver(delivery))
+
+    def _deliver(self, delivery: _Delivery) -> None:
+        """Send a message to a service, or do what the network does when there is none."""
+        subscriber, utterance = delivery.subscriber, delivery.utterance
+        account = delivery.account
+        if utterance is not None and utterance.kind != "begin":
+            account = account or subscriber.account
+            if not account:
+                return  # the service never heard of the dialogue
+        connection = self._route(account)
+        if connection is None or not connection.send(delivery.message, delivery):
+            self._undeliverable(delivery)
+            return
+        subscriber.last = delivery
+        if utterance is not None and utterance.kind == "begin":
+            subscriber.account = self._services[connection].system_id
+
+    def _route(self, account: str) -> Connection | None:
+        """Choose a link of the account, or of any where none is given, each in its turn."""
+        able = [
+            connection
+            for connection, service in self._services.items()
+            if service.takes and connection.link.bound and account in ("", service.system_id)
+        ]
+        self._turns += 1
+        return able[self._turns % len(able)] if able else None
+
+    def _undeliverable(self, delivery: _Delivery) -> None:
+        if delivery.utterance is not None:
+            self._fail(delivery, "unreachable" if delivery.utterance.kind == "begin" else "lost")
+        else:
+            self._store(delivery)
+
+    def _fail(self, delivery: _Delivery, reason: Reason) -> None:
+        """End the dialogue that a message belongs to; one that was begun since is another."""
+        phone = delivery.subscriber.phone
+        if delivery.utterance is not None and phone.is_open(delivery.utterance.session):
+            phone.fail(reason)
+            self._changed(delivery.subscriber)
+
+    def _store(self, delivery: _Delivery) -> None:
+        """Keep an SMS for later: until a service binds, or for a while where one is bound but does not take it."""
+        if len(self._waiting) == MOST_WAITING:
+            self._settle(self._waiting.popleft(), "refused")
+        self._waiting.append(delivery)
+        self._settle(delivery, "waiting")
+        if self._retry is None and self._route(delivery.account) is not None:
+            self._retry = asyncio.get_running_loop().call_later(RETRY_MS / 1000, self._forward)
+
+    def _forward(self) -> None:
+        """Try again what waits."""
+        _stop(self._retry)
+        self._retry = None
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        for delivery in waiting:
+            self._deliver(delivery)
+
+    def _settle(self, delivery: _Delivery, how: Delivery) -> None:
+        """Show on the phone where its SMS is: taken when every part is, refused when one is."""
+        letter = delivery.letter
+        if letter is None or letter.sms.delivery in ("refused", how):
+            return
+        if how == "sent":
+            letter.left -= 1
+            if letter.left:
+                return
+        letter.sms.delivery = how
+        self._changed(delivery.subscriber)
+
+    # From services --------------------------------------------------------------------------------------------------
+
+    def _new_link(self) -> Link:
+        self._links += 1
+        return RecordedLink(self._links, self._record)
+
+    def _record(self, link: RecordedLink, frame: bytes, direction: Direction) -> None:
+        self._recorder.record(frame, direction, link.number, link.system_id, self._clock())
+
+    def _on_event(self, connection: Connection, event: LinkEvent) -> None:
+        match event:
+            case BindRequested(pdu=bind):
+                self._bind(connection, bind)
+            case Delivered(pdu=message):
+                self._from_service.pass_on(lambda: self._submitted(connection, message))
+            case Responded(tag=delivery, status=status):
+                self._from_service.pass_on(lambda: self._responded(delivery, status))
+            case Expired(tag=delivery):
+                self._unanswered(delivery)
+            case Lost(tag=delivery):
+                self._unanswered(delivery)
+            case Closed():
+                self._closed(connection)
+
+    def _bind(self, connection: Connection, bind: Bind) -> None:
+        status = self._check(bind)
+        if status != Status.ROK:
+            connection.refuse(bind, status)
+            return
+        link = connection.link
+        assert isinstance(link, RecordedLink)
+        link.system_id = bind.system_id
+        self._services[connection] = _Service(link.number, bind.system_id, bind.command, connection.peer)
+        connection.accept(bind, NAME)
+        self._tell(protocol.NetworkChanged(self._network()))
+        if self._waiting:
+            self._forward()
+
+    def _check(self, bind: Bind) -> Status:
+        """Decide about a bind by name and password."""
+        if self._accounts is None:
+            return Status.ROK
+        password = self._accounts.get(bind.system_id)
+        if password is None:
+            return Status.RINVSYSID
+        right = hmac.compare_digest(password.reveal().encode(), bind.password.reveal().encode())
+        return Status.ROK if right else Status.RINVPASWD
+
+    def _closed(self, connection: Connection) -> None:
+        service = self._services.pop(connection, None)
+        if service is None:
+            return
+        self._tell(protocol.NetworkChanged(self._network()))
+        if self._route(service.system_id) is not None:
+            return
+        for subscriber in self._subscribers.values():
+            if subscriber.account == service.system_id and subscriber.phone.is_open():
+                subscriber.phone.fail("lost")
+                self._changed(subscriber)
+
+    def _responded(self, delivery: _Delivery, status: int) -> None:
+        if delivery.utterance is not None:
+            if status != Status.ROK:
+                self._fail(delivery, "refused")
+        elif status == Status.ROK:
+            self._settle(delivery, "sent")
+        elif status in TRANSIENT and delivery.tries < MOST_TRIES:
+            self._store(replace(delivery, tries=delivery.tries + 1))
+        else:
+            self._settle(delivery, "refused")
+
+    def _unanswered(self, delivery: _Delivery) -> None:
+        """Nobody knows whether the service took it: deliver it again, as long as somebody waits for the outcome."""
+        if delivery.utterance is None:
+            if delivery.tries < MOST_TRIES:
+                self._store(replace(delivery, tries=delivery.tries + 1))
+            else:
+                self._settle(delivery, "refused")
+        elif delivery.subscriber.phone.is_open(delivery.utterance.session):
+            self._deliver(replace(delivery, account=delivery.subscriber.account))
+
+    def _submitted(self, connection: Connection, message: Message) -> None:
+        """Answer a submit_sm, then show it on the phone that it is for."""
+        service = self._services.get(connection)
+        subscriber = self._subscribers.get(message.destination_addr)
+        if service is None:
+            return
+        if subscriber is None:
+            connection.respond(message, Status.RINVDSTADR)
+        elif not fits(message):
+            connection.respond(message, Status.RINVMSGLEN)
+        elif Tag.USSD_SERVICE_OP in message.tlvs:
+            connection.respond(message, self._show(service, subscriber, message), self._message_id())
+        else:
+            message_id = self._message_id()
+            connection.respond(message, Status.ROK, message_id)
+            self._receive(service, subscriber, message, message_id)
+
+    def _show(self, service: _Service, subscriber: _Subscriber, message: Message) -> Status:
+        """Show a screen; the status says what was wrong with it."""
+        reply = ussd.read_reply(message)
+        if reply is None or not reply.text:
+            return Status.RINVMSGLEN
+        if reply.session is None:
+            return Status.RMISSINGOPTPARAM
+        if subscriber.account != service.system_id:
+            return Status.RINVOPTPARAMVAL
+        session = reply.session >> 8
+        if not subscriber.phone.show(session, reply.text, reply.ends, usage(message), self._clock()):
+            return Status.RINVOPTPARAMVAL
+        self._changed(subscriber)
+        return Status.ROK
+
+    def _receive(self, service: _Service, subscriber: _Subscriber, message: Message, message_id: str) -> None:
+        """Put an SMS on the phone, and send the receipt that was asked for."""
+        text = alphabets.decode(message.user_data, message.data_coding)
+        part = part_of(message)
+        reference, index, total = (part.reference, part.index, part.total) if part else (0, 1, 1)
+        got = Part(message.source_addr, text, reference, total, index, usage(message))
+        subscriber.phone.receive(got, self._clock())
+        self._changed(subscriber)
+        if message.registered_delivery & RECEIPT_BITS == RECEIPT_ALWAYS:
+            receipt = _receipt(message, message_id, self._clock())
+            self._pass_on(_Delivery(receipt, subscriber, service.system_id))
+
+    def _message_id(self) -> str:
+        self._messages += 1
+        return str(self._messages)
+
+    # What is to be seen ---------------------------------------------------------------------------------------------
+
+    def _network(self) -> protocol.Network:
+        binds = tuple(
+            protocol.Bound(service.link, service.system_id, service.mode, service.peer)
+            for service in self._services.values()
+        )
+        return protocol.Network(f"{self.host}:{self.port}", binds, self._to_service.delay_ms)
+
+    def _changed(self, subscriber: _Subscriber) -> None:
+        """Wind the gateway's timer for a phone, and tell who watches."""
+        if subscriber.phone.msisdn not in self._subscribers:
+            return
+        _stop(subscriber.timer)
+        now, until = self._clock(), subscriber.phone.timer()
+        subscriber.timer = None
+        if until is not None:
+            delay = max(0, until - now) / 1000
+            subscriber.timer = asyncio.get_running_loop().call_later(delay, self._expire, subscriber)
+        self._tell(protocol.PhoneChanged(now, subscriber.phone.view()))
+
+    def _expire(self, subscriber: _Subscriber) -> None:
+        self._utter(subscriber, subscriber.phone.expire(self._clock()))
+        self._changed(subscriber)
+
+    def _tell(self, event: protocol.AnyEvent) -> None:
+        for listener in tuple(self.listeners):
+            listener(event)
+
+
+def _stop(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
+
+
+# Messages ---------------------------------------------------------------------------------------------------------
+
+
+def _can_be_said(text: str) -> bool:
+    """Tell whether a phone can send this in one USSD message."""
+    return fits(ussd.dial("", "", alphabets.choose(text), session=0))
+
+
+def _ussd_message(msisdn: str, utterance: Utterance, code: str) -> Message:
+    """Spell what a phone says in the standard dialect."""
+    session, step = utterance.session, utterance.step
+    if utterance.kind == "abort":
+        return ussd.abort(msisdn, code, session=session, sequence=step)
+    encoded = alphabets.choose(utterance.text)
+    make = ussd.dial if utterance.kind == "begin" else ussd.answer
+    return make(msisdn, code, encoded, session=session, sequence=step)
+
+
+def _service_code(dialled: str) -> str:
+    """Return the number of the service that a dialled string names: 111 of `*111*2#`."""
+    digits = re.search("[0-9]+", dialled)
+    return digits[0][:ADDRESS_CHARACTERS] if digits else ""
+
+
+def _sms_messages(msisdn: str, to: str, text: str, reference: int) -> list[Message]:
+    """Spell an SMS from a phone, in as many parts as it needs."""
+    return [
+        Message(
+            CommandId.DELIVER_SM,
+            source_addr_ton=Ton.INTERNATIONAL,
+            source_addr_npi=Npi.ISDN,
+            source_addr=msisdn,
+            dest_addr_npi=Npi.ISDN,
+            destination_addr=to,
+            esm_class=EsmClass.UDHI if part.udh else 0,
+            data_coding=part.data_coding,
+            short_message=part.udh + part.data,
+        )
+        for part in split(text, reference)
+    ]
+
+
+def _receipt(message: Message, message_id: str, now: int) -> Message:
+    """Spell the receipt of an SMS that reached its phone (SMPP 3.4, appendix B)."""
+    date = time.strftime("%y%m%d%H%M", time.gmtime(now / 1000))
+    text = f"id:{message_id} sub:001 dlvrd:001 submit date:{date} done date:{date} stat:DELIVRD err:000 text:"
+    return Message(
+        CommandId.DELIVER_SM,
+        source_addr_ton=message.dest_addr_ton,
+        source_addr_npi=message.dest_addr_npi,
+        source_addr=message.destination_addr,
+        dest_addr_ton=message.source_addr_ton,
+        dest_addr_npi=message.source_addr_npi,
+        destination_addr=message.source_addr,
+        esm_class=EsmClass.DELIVERY_RECEIPT,
+        short_message=text.encode("ascii"),
+        tlvs={
+            Tag.RECEIPTED_MESSAGE_ID: message_id.encode("ascii") + b"\0",
+            Tag.MESSAGE_STATE: bytes((MessageState.DELIVERED,)),
+        },
+    )

@@ -1,0 +1,450 @@
+"""What went over the wire, decoded for people: each PDU's fields with their offsets, its TLVs, its text and how much of
+the budget the text takes.
+
+The recording is kept in memory only, is bounded, and never holds a secret: passwords of binds, and groups of six and
+more digits in every SMS, are overwritten in the octets before anything is read from them. What the recording shows is
+made from those octets, so it cannot show what they do not hold. The phone that got the SMS shows it whole.
+"""
+
+import re
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from struct import unpack_from
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from smpp import alphabets
+from smpp.constants import (
+    HEADER_OCTETS,
+    RESPONSE_BIT,
+    CommandId,
+    DataCoding,
+    EsmClass,
+    MessageState,
+    Npi,
+    Tag,
+    Ton,
+    UssdOp,
+    command_name,
+    status_description,
+    status_name,
+)
+from smpp.pdu import Malformed, Message
+from smpp.pdu import decode as decode_pdu
+from smpp.specs import FIELDS, WITHOUT_TLVS, Kind
+from ussd_server.simulator.phone import Usage
+
+HISTORY = 500
+"""PDUs that are remembered; the oldest go first."""
+
+USSD_OCTETS, USSD_SEPTETS, USSD_UNITS = 160, 182, 80
+"""What one USSD message holds: 160 octets, which are 182 packed septets or 80 UCS-2 units (3GPP TS 23.038, 6.1.2.3)."""
+
+SMS_SEPTETS, SMS_OCTETS, SMS_UNITS = 160, 140, 70
+"""What one short message holds (3GPP TS 23.040, 9.2.3.24)."""
+
+SECRET_DIGITS = 6
+"""A group of digits this long in an SMS is taken for an access code; no code is shorter."""
+
+Direction = Literal["to_service", "from_service"]
+
+_UPKEEP = frozenset({CommandId.ENQUIRE_LINK, CommandId.ENQUIRE_LINK_RESP})
+_MESSAGES = frozenset({CommandId.SUBMIT_SM, CommandId.DELIVER_SM, CommandId.DATA_SM})
+_GSM_GROUP = re.compile(rb"[0-9]{%d,}" % SECRET_DIGITS)
+_UCS2_GROUP = re.compile(rb"(?:\x00[0-9]){%d,}" % SECRET_DIGITS)
+
+
+class FieldView(msgspec.Struct, frozen=True):
+    """One field or TLV: where it lies in the PDU in octets, its value, and what that means."""
+
+    name: str
+    offset: int
+    size: int
+    value: str
+    meaning: str = ""
+
+
+class OpView(msgspec.Struct, frozen=True):
+    """The USSD operation, as number and name."""
+
+    code: int
+    name: str
+
+
+class SessionView(msgspec.Struct, frozen=True):
+    """`its_session_info` read as the specification has it: number, step, and whether the dialogue ends."""
+
+    number: int
+    step: int
+    end: bool
+
+
+class PartView(msgspec.Struct, frozen=True):
+    """Which part of a long message this is, from 1."""
+
+    reference: int
+    index: int
+    total: int
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One PDU as the wire view shows it. `at` is ms since 1970 UTC; `text` is None where the PDU carries none."""
+
+    id: int
+    at: int
+    direction: Direction
+    link: int
+    system_id: str
+    command: str
+    response: bool
+    upkeep: bool
+    sequence: int
+    status: int
+    status_name: str
+    phone: str | None
+    source: str
+    destination: str
+    text: str | None
+    usage: Usage | None
+    op: OpView | None
+    session: SessionView | None
+    part: PartView | None
+    receipt: bool
+    masked: bool
+    problem: str
+    fields: tuple[FieldView, ...]
+    tlvs: tuple[FieldView, ...]
+    hex: str
+
+
+class Recorder:
+    """Keeps the last PDUs and tells `heard` each one as it comes."""
+
+    def __init__(self, heard: Callable[[Entry], None]) -> None:
+        self._heard = heard
+        self._entries: deque[Entry] = deque(maxlen=HISTORY)
+        self._asked: OrderedDict[tuple[int, Direction, int], str] = OrderedDict()
+        self._count = 0
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """What is remembered, the oldest first."""
+        return tuple(self._entries)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._entries.clear()
+
+    def record(self, frame: bytes, direction: Direction, link: int, system_id: str, at: int) -> None:
+        """Take one whole PDU as it passed on the link numbered `link`."""
+        self._count += 1
+        octets, masked = conceal(frame)
+        entry = describe(octets, self._count, direction, link, system_id, at, masked)
+        entry = self._with_phone(entry)
+        self._entries.append(entry)
+        self._heard(entry)
+
+    def _with_phone(self, entry: Entry) -> Entry:
+        """A response has no address: it is of the phone that its request was of."""
+        if entry.phone is not None:
+            self._asked[entry.link, entry.direction, entry.sequence] = entry.phone
+            if len(self._asked) > HISTORY:
+                self._asked.popitem(last=False)
+        elif entry.response:
+            asked: Direction = "from_service" if entry.direction == "to_service" else "to_service"
+            phone = self._asked.pop((entry.link, asked, entry.sequence), None)
+            return msgspec.structs.replace(entry, phone=phone)
+        return entry
+
+
+def describe(
+    frame: bytes, number: int, direction: Direction, link: int, system_id: str, at: int, masked: bool = False
+) -> Entry:
+    """Decode one whole PDU for people; never raises, what does not parse is a `problem` beside what does."""
+    pdu = decode_pdu(frame)
+    _, command, status, sequence = unpack_from(">IIII", frame.ljust(HEADER_OCTETS, b"\0"))
+    message = pdu if isinstance(pdu, Message) else None
+    op = None if message is None else message.integer(Tag.USSD_SERVICE_OP)
+    part = None if message is None else part_of(message)
+    spans = list(_spans(frame))
+    return Entry(
+        id=number,
+        at=at,
+        direction=direction,
+        link=link,
+        system_id=system_id,
+        command=command_name(command),
+        response=bool(command & RESPONSE_BIT),
+        upkeep=command in _UPKEEP,
+        sequence=sequence,
+        status=status,
+        status_name=status_name(status),
+        phone=_phone(message, direction),
+        source="" if message is None else message.source_addr,
+        destination="" if message is None else message.destination_addr,
+        text=None if message is None else alphabets.decode(message.user_data, message.data_coding),
+        usage=None if message is None else usage(message),
+        op=None if op is None else OpView(op, _op_name(op)),
+        session=None if message is None else _session(message),
+        part=part,
+        receipt=message is not None and bool(message.esm_class & EsmClass.DELIVERY_RECEIPT),
+        masked=masked,
+        problem=pdu.reason if isinstance(pdu, Malformed) else "",
+        fields=tuple(_field_view(frame, span) for span in spans if not span.is_tlv),
+        tlvs=tuple(_tlv_view(frame, span) for span in spans if span.is_tlv),
+        hex=frame.hex(),
+    )
+
+
+def usage(message: Message) -> Usage:
+    """Measure a message's text against what its bearer carries in its alphabet."""
+    octets = len(message.user_data)
+    alphabet, used, ussd, sms, in_parts = _measures(message.data_coding, octets)
+    if _is_ussd(message):
+        return Usage(alphabet, used, ussd)
+    if used <= sms and part_of(message) is None:
+        return Usage(alphabet, used, sms)
+    parts = max(1, -(-used // in_parts))
+    return Usage(alphabet, used, parts * in_parts, parts)
+
+
+def fits(message: Message) -> bool:
+    """Tell whether one message of the bearer holds this text, its user data header included."""
+    measured = usage(message)
+    if Tag.MESSAGE_PAYLOAD in message.tlvs:
+        return not _is_ussd(message) or measured.used <= measured.budget
+    header = len(message.short_message) - len(message.user_data)
+    octets = -(-measured.used * 7 // 8) if measured.alphabet == "GSM-7" else len(message.user_data)
+    return header + octets <= (USSD_OCTETS if _is_ussd(message) else SMS_OCTETS)
+
+
+def _is_ussd(message: Message) -> bool:
+    return Tag.USSD_SERVICE_OP in message.tlvs
+
+
+def _measures(data_coding: int, octets: int) -> tuple[str, int, int, int, int]:
+    """Return the alphabet, the units used, and the budgets of USSD, of an SMS alone and of a part of a long one."""
+    header = 6  # octets of a user data header with an 8-bit reference; a 16-bit one takes one more
+    if data_coding in (DataCoding.UCS2, DataCoding.USSD_UCS2) or 0x18 <= data_coding <= 0x1B:
+        return "UCS-2", octets // 2, USSD_UNITS, SMS_UNITS, (SMS_OCTETS - header) // 2
+    if data_coding in (DataCoding.DEFAULT, DataCoding.GSM7) or 0xF0 <= data_coding <= 0xF3:
+        return "GSM-7", octets, USSD_SEPTETS, SMS_SEPTETS, SMS_SEPTETS - 7
+    return "8-bit", octets, USSD_OCTETS, SMS_OCTETS, SMS_OCTETS - header
+
+
+# Secrets ----------------------------------------------------------------------------------------------------------
+
+
+def conceal(frame: bytes) -> tuple[bytes, bool]:
+    """Overwrite passwords, and what may be a code in an SMS, with asterisks; tell whether a text changed."""
+    octets = bytearray(frame)
+    spans = list(_spans(frame))
+    for span in spans:
+        if span.kind is Kind.SECRET:
+            octets[span.offset : span.end - 1] = b"*" * (span.size - 1)
+    pdu = decode_pdu(frame)
+    if not isinstance(pdu, Message) or _is_ussd(pdu) or pdu.esm_class & EsmClass.DELIVERY_RECEIPT:
+        return bytes(octets), False
+    masked = False
+    ucs2 = _measures(pdu.data_coding, 0)[0] == "UCS-2"
+    for span in spans:
+        if span.name == "short_message" or span.tag == Tag.MESSAGE_PAYLOAD:
+            at = span.offset + (4 if span.is_tlv else 1)
+            if pdu.esm_class & EsmClass.UDHI and at < span.end:
+                at += octets[at] + 1
+            masked |= _asterisks(octets, at, span.end, ucs2)
+    return bytes(octets), masked
+
+
+def _asterisks(octets: bytearray, start: int, end: int, ucs2: bool) -> bool:
+    found = False
+    for group in (_UCS2_GROUP if ucs2 else _GSM_GROUP).finditer(bytes(octets[start:end])):
+        for at in range(start + group.start() + ucs2, start + group.end(), 1 + ucs2):
+            octets[at] = ord("*")
+        found = True
+    return found
+
+
+# Where fields lie -------------------------------------------------------------------------------------------------
+
+
+class _Span(NamedTuple):
+    name: str
+    kind: Kind
+    offset: int
+    size: int
+    is_tlv: bool = False
+    tag: int = 0
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.size
+
+
+def _spans(frame: bytes) -> Iterator[_Span]:
+    """Yield the fields and TLVs of a PDU in order, as far as it can be walked."""
+    total = len(frame)
+    for at, name in enumerate(("command_length", "command_id", "command_status", "sequence_number")):
+        if 4 * at + 4 <= total:
+            yield _Span(name, Kind.OCTET, 4 * at, 4)
+    if total <= HEADER_OCTETS:
+        return
+    command = int.from_bytes(frame[4:8], "big")
+    at = HEADER_OCTETS
+    for name, kind in FIELDS.get(command, ()):
+        size = _size(frame, at, kind)
+        if size is None:
+            return
+        yield _Span(name, kind, at, size)
+        at += size
+    if command in WITHOUT_TLVS or command not in FIELDS:
+        return
+    while total - at >= 4:
+        tag, length = unpack_from(">HH", frame, at)
+        size = min(4 + length, total - at)
+        yield _Span("", Kind.COUNTED, at, size, True, tag)
+        at += size
+
+
+def _size(frame: bytes, at: int, kind: Kind) -> int | None:
+    """Return how many octets the field at `at` takes, None where the PDU ends before it does."""
+    if at >= len(frame):
+        return None
+    if kind is Kind.OCTET:
+        return 1
+    if kind is Kind.COUNTED:
+        return min(1 + frame[at], len(frame) - at)
+    end = frame.find(0, at)
+    return len(frame) - at if end < 0 else end + 1 - at
+
+
+# Words ------------------------------------------------------------------------------------------------------------
+
+
+def _field_view(frame: bytes, span: _Span) -> FieldView:
+    octets = frame[span.offset : span.end]
+    if span.size == 4 and span.offset < HEADER_OCTETS:
+        number = int.from_bytes(octets, "big")
+        value = str(number) if span.name in ("command_length", "sequence_number") else f"0x{number:08X}"
+        return FieldView(span.name, span.offset, span.size, value, _header_meaning(span.name, number))
+    if span.kind is Kind.OCTET:
+        number = octets[0]
+        return FieldView(span.name, span.offset, 1, f"0x{number:02X}", _octet_meaning(span.name, number))
+    if span.kind is Kind.COUNTED:
+        return FieldView(span.name, span.offset, span.size, f"{span.size - 1} octets")
+    text = octets.rstrip(b"\0").decode("latin-1")
+    return FieldView(span.name, span.offset, span.size, f'"{text}"')
+
+
+def _header_meaning(name: str, number: int) -> str:
+    if name == "command_id":
+        return command_name(number)
+    if name == "command_status" and number:
+        return f"{status_name(number)} {status_description(number)}".strip()
+    return ""
+
+
+def _octet_meaning(name: str, number: int) -> str:
+    if name == "data_coding":
+        return _measures(number, 0)[0]
+    if name == "esm_class":
+        return _esm_class(number)
+    if name.endswith("_ton"):
+        return _member(Ton, number)
+    if name.endswith("_npi"):
+        return _member(Npi, number)
+    if name == "registered_delivery":
+        return "receipt asked for" if number & 0x03 else "no receipt"
+    if name == "interface_version":
+        return f"{number >> 4}.{number & 0xF}"
+    return ""
+
+
+def _esm_class(number: int) -> str:
+    words = {
+        EsmClass.DELIVERY_RECEIPT: "delivery receipt",
+        EsmClass.DELIVERY_ACKNOWLEDGEMENT: "delivery acknowledgement",
+        EsmClass.INTERMEDIATE_NOTIFICATION: "intermediate notification",
+        EsmClass.UDHI: "user data header",
+        EsmClass.REPLY_PATH: "reply path",
+    }
+    return ", ".join(word for bit, word in words.items() if number & bit)
+
+
+def _tlv_view(frame: bytes, span: _Span) -> FieldView:
+    value = frame[span.offset + 4 : span.end]
+    try:
+        name = Tag(span.tag).name.lower()
+    except ValueError:
+        name = "vendor" if 0x1400 <= span.tag <= 0x3FFF else "unknown"
+    shown = value.hex(" ") if len(value) <= 16 else f"{len(value)} octets"
+    return FieldView(f"{name} 0x{span.tag:04X}", span.offset, span.size, shown, _tlv_meaning(span.tag, value))
+
+
+def _tlv_meaning(tag: int, value: bytes) -> str:
+    number = int.from_bytes(value, "big")
+    if tag == Tag.USSD_SERVICE_OP:
+        return _op_name(number)
+    if tag == Tag.ITS_SESSION_INFO and len(value) == 2:
+        end = ", end of session" if value[1] & 1 else ""
+        return f"session {value[0]}, sequence {value[1] >> 1}{end}"
+    if tag == Tag.MESSAGE_STATE:
+        return _member(MessageState, number)
+    if tag == Tag.RECEIPTED_MESSAGE_ID:
+        return value.rstrip(b"\0").decode("latin-1")
+    if tag in (Tag.USER_MESSAGE_REFERENCE, Tag.SAR_MSG_REF_NUM, Tag.SAR_TOTAL_SEGMENTS, Tag.SAR_SEGMENT_SEQNUM):
+        return str(number)
+    return ""
+
+
+def _member(kind: type[Ton | Npi | MessageState], number: int) -> str:
+    try:
+        return kind(number).name.lower().replace("_", " ")
+    except ValueError:
+        return ""
+
+
+def _op_name(op: int) -> str:
+    try:
+        kind, _, word = UssdOp(op).name.partition("_")
+    except ValueError:
+        return f"0x{op:02X}"
+    return f"{kind} {word.lower()}"
+
+
+def _phone(message: Message | None, direction: Direction) -> str | None:
+    if message is None:
+        return None
+    return message.source_addr if direction == "to_service" else message.destination_addr
+
+
+def _session(message: Message) -> SessionView | None:
+    value = message.tlvs.get(Tag.ITS_SESSION_INFO)
+    if value is None or len(value) != 2:
+        return None
+    return SessionView(value[0], value[1] >> 1, bool(value[1] & 1))
+
+
+def part_of(message: Message) -> PartView | None:
+    """Find which part of a long message this is, by its user data header or its SAR TLVs."""
+    payload = message.payload
+    if message.esm_class & EsmClass.UDHI and payload:
+        return _part_by_header(payload[1 : payload[0] + 1])
+    reference = message.integer(Tag.SAR_MSG_REF_NUM)
+    total, index = message.integer(Tag.SAR_TOTAL_SEGMENTS), message.integer(Tag.SAR_SEGMENT_SEQNUM)
+    if reference is None or total is None or index is None:
+        return None
+    return PartView(reference, index, total)
+
+
+def _part_by_header(header: bytes) -> PartView | None:
+    """Walk the information elements of a user data header (3GPP TS 23.040, 9.2.3.24) for the one of long messages."""
+    at = 0
+    while at + 2 <= len(header):
+        element, size = header[at], header[at + 1]
+        value = header[at + 2 : at + 2 + size]
+        if (element, len(value)) in ((0x00, 3), (0x08, 4)):
+            return PartView(int.from_bytes(value[:-2], "big"), value[-1], value[-2])
+        at += 2 + size
+    return None
