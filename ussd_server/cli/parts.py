@@ -10,6 +10,8 @@ from menus.schema import FlowErrors
 from ussd_server.app import Server
 from ussd_server.cli.common import Failure
 from ussd_server.http.listener import Application, Listener, application
+from ussd_server.operators.base import OperatorUnavailable
+from ussd_server.operators.catalogue import CatalogueError
 from ussd_server.secrets import Secret
 from ussd_server.settings import Address, Settings, SmscUrl
 from ussd_server.simulator.page import make_app
@@ -39,11 +41,10 @@ class Service:
         with _listening("--http", self._settings.http):
             await self._listener.start()
         try:
-            await self.server.start()
-        except FlowErrors as mistakes:
-            raise Failure(_flow_failure(self._settings, mistakes)) from None
-        except OSError as error:
-            raise Failure(f"{error.filename or 'the server'}: {error.strerror or error}") from None
+            await self._start_server()
+        except BaseException:
+            await self._listener.stop()
+            raise
         self._state = ""
 
     async def stop(self) -> None:
@@ -51,6 +52,16 @@ class Service:
         self._state = "stopping"
         await self.server.stop()
         await self._listener.stop()
+
+    async def _start_server(self) -> None:
+        try:
+            await self.server.start()
+        except FlowErrors as mistakes:
+            raise Failure(_flow_failure(self._settings, mistakes)) from None
+        except (CatalogueError, OperatorUnavailable) as error:
+            raise Failure(str(error)) from None
+        except OSError as error:
+            raise Failure(f"{error.filename or 'the server'}: {error.strerror or error}") from None
 
     async def _checks(self) -> Mapping[str, str]:
         return {"server": self._state} if self._state else await self.server.checks()
