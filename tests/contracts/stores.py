@@ -1,11 +1,10 @@
 """The stores that the contract is for, by name; each call opens one more store on the same data.
 
-A new store is one more line in `STORES`. As a program it commits for ever to one of them and says so, until killed:
-`python -m tests.contracts.stores NAME PLACE MSISDN`.
+A new store is one more line in `STORES`. As a program it is another server: `python -m tests.contracts.stores NAME
+PLACE MSISDN [TIMES]` counts in one record, so many times or until killed, and says each number when it is committed.
 """
 
 import asyncio
-import itertools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,9 +19,10 @@ STORES: dict[str, Callable[[Path], Store]] = {
 }
 
 
-async def commit_for_ever(store: Store, msisdn: str) -> None:
-    for number in itertools.count(1):
+async def count(store: Store, msisdn: str, times: int) -> None:
+    while times:
         record, version = await store.load(msisdn)
+        number = record.activated_at + 1
         change = Change(
             version,
             msgspec.structs.replace(record, activated_at=number),
@@ -31,7 +31,10 @@ async def commit_for_ever(store: Store, msisdn: str) -> None:
         )
         if await store.commit(change):
             print(number, flush=True)
+            times -= 1
+    await store.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(commit_for_ever(STORES[sys.argv[1]](Path(sys.argv[2])), sys.argv[3]))
+    _, name, place, msisdn, *times = sys.argv
+    asyncio.run(count(STORES[name](Path(place)), msisdn, int(times[0]) if times else -1))

@@ -104,7 +104,7 @@ def test_a_record_comes_back_whole_also_after_a_restart(open_store: Open) -> Non
         "ru-Latn",
         T0,
         sessions={"ussd": session},
-        exchanges={"ussd": Exchange("d", "l", 1, -1, False, T0, "*111#", None, True)},
+        exchanges={"ussd": Exchange("d", "l", 1, -1, False, T0, b"*111#", None, True)},
         pending={"o1": Pending("o1", "r1", "done", {"price": 9900})},
         replies=(T0, T0 + 1),
     )
@@ -436,11 +436,22 @@ def test_a_closed_store_refuses_and_says_so(open_store: Open) -> None:
     asyncio.run(body())
 
 
+def another_server(name: str, place: Path, *times: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "tests.contracts.stores", name, str(place), ANNA, *times]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_servers_in_several_processes_lose_no_count(name: str, tmp_path: Path) -> None:
+    with another_server(name, tmp_path, "100") as one, another_server(name, tmp_path, "100") as two:
+        said = [int(line) for child in (one, two) for line in child.communicate()[0].split()]
+    assert (one.returncode, two.returncode) == (0, 0)
+    assert sorted(said) == list(range(1, 201))
+
+
 @pytest.mark.parametrize("name", STORES)
 def test_what_was_acknowledged_before_a_kill_is_found(name: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.contracts.stores", name, str(tmp_path), ANNA]
-    root = Path(__file__).parents[2]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as child:
+    with another_server(name, tmp_path) as child:
         assert child.stdout is not None
         for _ in range(100):
             child.stdout.readline()
@@ -603,5 +614,5 @@ class StoreMachine(RuleBasedStateMachine):
 def test_a_store_behaves_as_its_model(name: str) -> None:
     machine = type("Machine", (StoreMachine,), {"open_store": staticmethod(STORES[name])})
     run_state_machine_as_test(
-        machine, settings=settings(max_examples=40, stateful_step_count=30, deadline=None, database=None)
+        machine, settings=settings(max_examples=60, stateful_step_count=30, deadline=None, database=None)
     )

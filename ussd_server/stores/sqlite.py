@@ -20,6 +20,7 @@ import structlog
 
 from menus.session import Values
 from ussd_server.database import SchemaError, connect, explain, migrate, roll_back
+from ussd_server.log import mask
 from ussd_server.stores.base import LANES, Change, Claimed, JournalEntry, OutboxEntry, StoreUnavailable
 from ussd_server.subscriber import Subscriber, decode, encode
 
@@ -227,7 +228,10 @@ class SqliteStore:
         if not rows:
             return Subscriber(msisdn), 0
         version, record = rows[0]
-        return self._remember(decode(record), version)
+        try:
+            return self._remember(decode(record), version)
+        except msgspec.DecodeError as error:
+            raise StoreUnavailable(f"{self._path}: the record of {mask(msisdn)} is damaged: {error}") from error
 
     async def next_due(self) -> int | None:
         """Return when the next entry can be claimed (ms): when it is due, or when its holder's lease ends."""

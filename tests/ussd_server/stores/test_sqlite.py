@@ -1,0 +1,424 @@
+"""The SQLite store writes in groups, acknowledges what is on the disk, reads from memory, and fails in plain words."""
+
+import asyncio
+import errno
+import os
+import resource
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ussd_server.stores import sqlite
+from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
+from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.subscriber import Subscriber
+
+ANNA, BORIS = "79100000001", "79100000002"
+
+
+def number(n: int) -> str:
+    return f"7910{n:07}"
+
+
+def change(msisdn: str, language: str = "ru", version: int = 0) -> Change:
+    return Change(version, Subscriber(msisdn, language))
+
+
+def on(path: Path, test: Callable[[SqliteStore], Coroutine[Any, Any, None]], **options: int) -> None:
+    async def body() -> None:
+        store = SqliteStore(path, **options)
+        try:
+            await test(store)
+        finally:
+            await store.close()
+
+    asyncio.run(body())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+def log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+class Statements:
+    """What a store's connection is told to do."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self.seen: list[str] = []
+        store._db.set_trace_callback(self.seen.append)
+
+    def count(self, beginning: str) -> int:
+        return sum(statement.startswith(beginning) for statement in self.seen)
+
+
+class HeldDisk:
+    """A disk that syncs when it is told to: the thread that syncs waits here, and the loop hears of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.asked: asyncio.Queue[None] = asyncio.Queue()
+        self.may = threading.Semaphore(0)
+        self.real = os.fdatasync
+        monkeypatch.setattr(os, "fdatasync", self.sync)
+
+    def sync(self, descriptor: int) -> None:
+        self.loop.call_soon_threadsafe(self.asked.put_nowait, None)
+        self.may.acquire()
+        self.real(descriptor)
+
+
+# Groups -----------------------------------------------------------------------------------------------------------
+
+
+def test_commits_made_together_are_one_transaction(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        statements = Statements(store)
+        assert all(await asyncio.gather(*(store.commit(change(number(n))) for n in range(64))))
+        assert statements.count("BEGIN") == statements.count("COMMIT") == 1
+
+    on(path, test)
+
+
+def test_a_group_has_a_greatest_size(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        statements = Statements(store)
+        assert all(await asyncio.gather(*(store.commit(change(number(n))) for n in range(2 * sqlite.GROUP + 1))))
+        assert statements.count("BEGIN") == 3
+
+    on(path, test)
+
+
+def test_a_commit_is_acknowledged_after_the_disk_has_it_and_others_gather_meanwhile(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(store: SqliteStore) -> None:
+        disk, statements = HeldDisk(monkeypatch), Statements(store)
+        first = asyncio.ensure_future(store.commit(change(ANNA)))
+        await disk.asked.get()
+        later = [asyncio.ensure_future(store.commit(change(number(100 + n)))) for n in range(10)]
+        claims = asyncio.ensure_future(store.ping())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert statements.count("COMMIT") == 1
+        assert not first.done()
+        disk.may.release()
+        assert await first
+        await disk.asked.get()
+        assert statements.count("COMMIT") == 2
+        assert not any(each.done() for each in (*later, claims))
+        disk.may.release()
+        assert await asyncio.gather(*later) == [True] * 10
+        await claims
+        disk.may.release()
+
+    on(path, test)
+
+
+def test_one_refused_change_costs_only_itself(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        assert await store.commit(change(number(40)))
+        outcomes = await asyncio.gather(*(store.commit(change(number(n), "en")) for n in range(64)))
+        assert outcomes == [n != 40 for n in range(64)]
+        assert [(await store.load(number(n)))[0].language for n in (39, 40, 41)] == ["en", "ru", "en"]
+
+    on(path, test)
+
+
+# Memory -----------------------------------------------------------------------------------------------------------
+
+
+def test_loading_never_suspends(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        await store.commit(change(ANNA))
+        for msisdn in (ANNA, BORIS):
+            with pytest.raises(StopIteration):
+                store.load(msisdn).send(None)
+
+    on(path, test)
+
+
+def test_a_record_used_lately_is_not_read_again_and_the_oldest_make_room(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        for n in range(4):
+            await store.commit(change(number(n)))
+        await store.load(number(1))
+        await store.commit(change(number(4)))
+        statements = Statements(store)
+        kept = [(await store.load(number(n)), statements.count("SELECT"))[1] for n in (1, 3, 4)]
+        assert kept == [0, 0, 0]
+        assert (await store.load(number(2)))[0] == Subscriber(number(2), "ru")
+        assert statements.count("SELECT") == 1
+
+    on(path, test, cached_records=3)
+
+
+def test_what_another_store_changed_is_seen_after_one_refusal(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        await store.commit(change(ANNA))
+        _, version = await store.load(ANNA)
+        other = SqliteStore(path)
+        assert await other.commit(change(ANNA, "en", version))
+        await other.close()
+        assert not await store.commit(change(ANNA, "xx", version))
+        assert (await store.load(ANNA))[0].language == "en"
+
+    on(path, test)
+
+
+# The log ----------------------------------------------------------------------------------------------------------
+
+
+def largest_log(path: Path, checkpoint_rows: int) -> int:
+    """Write 6000 records and return how large the log became."""
+    sizes = []
+
+    async def test(store: SqliteStore) -> None:
+        for round in range(60):
+            assert all(await asyncio.gather(*(store.commit(change(number(n + 1000 * round))) for n in range(100))))
+            sizes.append(log_of(path).stat().st_size)
+
+    on(path, test, checkpoint_rows=checkpoint_rows)
+    return max(sizes)
+
+
+def test_the_log_stays_bounded_under_continuous_writing_and_is_gone_after_closing(path: Path) -> None:
+    bounded, unbounded = largest_log(path, 500), largest_log(path.with_name("unbounded.db"), 1_000_000)
+    assert bounded < unbounded / 3
+    assert not log_of(path).exists()
+
+    async def again(store: SqliteStore) -> None:
+        assert (await store.load(number(59_099)))[0] == Subscriber(number(59_099), "ru")
+
+    on(path, again)
+
+
+def test_a_log_that_was_taken_away_is_noticed(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        assert await store.commit(change(ANNA))
+        log_of(path).unlink()
+        with pytest.raises(StoreUnavailable, match="the disk lost a write"):
+            await store.commit(change(BORIS))
+
+    on(path, test)
+
+
+# Failures ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_sync_ends_the_store_until_it_is_opened_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(store: SqliteStore) -> None:
+        assert await store.commit(change(ANNA))
+        calls = []
+
+        def failing(descriptor: int) -> None:
+            calls.append(descriptor)
+            raise OSError(errno.EIO, "Input/output error")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fdatasync", failing)
+            outcomes = await asyncio.gather(
+                *(store.commit(change(number(100 + n))) for n in range(3)), store.ping(), return_exceptions=True
+            )
+            assert [str(each) for each in outcomes] == [
+                f"the disk lost a write; check it and start again: {path}: [Errno 5] Input/output error"
+            ] * 4
+        for refused in (store.commit(change(BORIS)), store.load(ANNA), store.journal(ANNA), store.claim(0, 1, 1)):
+            with pytest.raises(StoreUnavailable, match="the disk lost a write"):
+                await refused
+        assert len(calls) == 1
+
+    on(path, test)
+
+    async def again(store: SqliteStore) -> None:
+        assert (await store.load(ANNA))[1] == 1
+        assert await store.commit(change(BORIS))
+
+    on(path, again)
+
+
+@contextmanager
+def no_file_grows_beyond(octets: int) -> Iterator[None]:
+    """Let the kernel refuse growth, as a full disk does; for the whole process, so do nothing else inside."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (octets, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_when_the_disk_takes_no_more_nothing_is_half_done_and_when_it_does_again_all_goes_on(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        assert await store.commit(change(ANNA))
+        size = log_of(path).stat().st_size
+        big = "x" * 20_000
+        with no_file_grows_beyond(size + 5000):
+            outcomes = await asyncio.gather(
+                *(store.commit(change(number(100 + n), big)) for n in range(4)), store.ping(), return_exceptions=True
+            )
+        assert {type(each) for each in outcomes} == {StoreUnavailable}
+        assert "cannot write the store" in str(outcomes[0])
+        assert "the disk refused" in str(outcomes[0])
+        assert await store.load(ANNA) == (Subscriber(ANNA, "ru"), 1)
+        assert await store.load(number(100)) == (Subscriber(number(100)), 0)
+        assert all(await asyncio.gather(*(store.commit(change(number(100 + n), big)) for n in range(4))))
+        assert (await store.load(number(103)))[0].language == big
+
+    on(path, test)
+
+
+def test_a_full_database_says_that_the_disk_is_full(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        ((pages,),) = store._db.execute("PRAGMA page_count").fetchall()
+        store._db.execute(f"PRAGMA max_page_count = {pages + 2}").fetchall()
+        with pytest.raises(StoreUnavailable, match="the disk is full"):
+            await store.commit(change(ANNA, "x" * 20_000))
+        store._db.execute("PRAGMA max_page_count = 1000000").fetchall()
+        assert await store.commit(change(ANNA, "x" * 20_000))
+
+    on(path, test)
+
+
+def test_another_process_that_writes_is_waited_for(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            waiting = asyncio.ensure_future(store.commit(change(ANNA)))
+            while not store._tries:
+                await asyncio.sleep(0)
+            also = asyncio.ensure_future(store.ping())
+            other.execute("COMMIT")
+            assert await waiting
+            await also
+
+    on(path, test)
+
+
+def test_another_process_that_holds_the_file_for_too_long_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "LOCK_RETRY_S", 0)
+    monkeypatch.setattr(sqlite, "LOCK_TRIES", 3)
+
+    async def test(store: SqliteStore) -> None:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreUnavailable, match="another process holds it"):
+                await store.commit(change(ANNA))
+            other.execute("ROLLBACK")
+        assert await store.commit(change(ANNA))
+
+    on(path, test)
+
+
+def test_a_value_that_cannot_be_stored_is_the_callers_mistake_alone(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        too_late = Change(0, Subscriber(BORIS), outbox=[OutboxEntry("a", "sms", 2**64, {})])
+        outcomes = await asyncio.gather(store.commit(change(ANNA)), store.commit(too_late), return_exceptions=True)
+        assert outcomes[0] is True
+        assert isinstance(outcomes[1], ValueError)
+        with pytest.raises(TypeError):
+            await store.commit(Change(0, Subscriber(BORIS), outbox=[OutboxEntry("a", "sms", 1, {"x": object()})]))
+        assert await store.next_due() is None
+
+    on(path, test)
+
+
+def test_a_damaged_record_is_named_without_its_number(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        store._db.execute("INSERT INTO subscriber VALUES (?, 1, x'c1')", (int(ANNA),))
+        with pytest.raises(StoreUnavailable, match="is damaged") as caught:
+            await store.load(ANNA)
+        assert ANNA not in str(caught.value)
+
+    on(path, test)
+
+
+# Opening ----------------------------------------------------------------------------------------------------------
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(StoreUnavailable) as caught:
+        SqliteStore(path)
+    return str(caught.value)
+
+
+def test_opening_says_what_is_wrong_with_the_path(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "none" / "store.db") == (
+        f"cannot open the store: {tmp_path}/none/store.db: the directory is missing or may not be written"
+        " (unable to open database file, SQLITE_CANTOPEN)"
+    )
+    assert "may not be written" in refusal(tmp_path)
+    text = tmp_path / "text.db"
+    text.write_text("this is a text, and longer than the header of a database would be " * 20)
+    assert "this is no SQLite database" in refusal(text)
+    assert text.read_text().startswith("this is a text")
+
+
+def test_another_programs_database_is_left_alone(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE subscriber (name TEXT)")
+    assert refusal(path) == f"cannot open the store: {path}: this is another program's database"
+
+
+def test_a_newer_schema_is_not_touched(path: Path) -> None:
+    on(path, lambda store: store.ping())
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA user_version = 99")
+    assert "its schema has version 99, this program knows 1; run a newer program" in refusal(path)
+
+
+def test_the_schema_is_made_once_and_kept(path: Path) -> None:
+    on(path, lambda store: store.ping())
+    on(path, lambda store: store.ping())
+    with closing(sqlite3.connect(path)) as file:
+        assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert file.execute("PRAGMA user_version").fetchall() == [(1,)]
+        assert file.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
+        pings = file.execute("SELECT value FROM counter WHERE name = 'pings'").fetchone()
+    assert pings == (4,)
+
+
+AS_NOBODY = """
+import os, sys
+from ussd_server.stores.base import StoreUnavailable
+from ussd_server.stores.sqlite import SqliteStore
+if os.geteuid() == 0:
+    os.setuid(65534)
+for path in sys.argv[1:]:
+    try:
+        SqliteStore(path)
+    except StoreUnavailable as error:
+        print(error)
+"""
+
+
+def test_a_place_that_may_not_be_written_is_refused_at_the_start(tmp_path_factory: pytest.TempPathFactory) -> None:
+    place = tmp_path_factory.mktemp("shut")
+    existing, new = place / "store.db", place / "new.db"
+    on(existing, lambda store: store.ping())
+    existing.chmod(0o444)
+    place.chmod(0o555)
+    for parent in (place.parent, place.parent.parent):
+        parent.chmod(0o711)
+    try:
+        child = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY, str(existing), str(new)], capture_output=True, text=True, check=True
+        )
+    finally:
+        place.chmod(0o755)
+        for parent in (place.parent, place.parent.parent):
+            parent.chmod(0o700)
+    first, second = child.stdout.splitlines()
+    assert first.startswith(f"cannot open the store: {existing}: ")
+    assert "written" in first
+    assert second.startswith(f"cannot open the store: {new}: the directory is missing or may not be written")
