@@ -158,9 +158,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(data: Path, *options: str, smsc: str) -> Iterator[ServerProcess]:
+def running(data: Path, *options: str, smsc: str, environment: dict[str, str] | None = None) -> Iterator[ServerProcess]:
     """Run a server against an SMSC; what it logged is shown where the test fails."""
-    server = ServerProcess(data, *options, smsc=smsc)
+    server = ServerProcess(data, *options, smsc=smsc, environment=environment)
     try:
         yield server
     finally:

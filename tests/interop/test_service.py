@@ -1,6 +1,7 @@
 """The whole service over an SMPP implementation that somebody else wrote, with that one's decoding as the witness."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -80,7 +81,7 @@ def test_deactivation_asks_and_is_done(service: Service) -> None:
 
 # The access code ------------------------------------------------------------------------------------------------------
 
-EMPTY = {
+EMPTY: dict[str, dict[str, Any]] = {
     "sm_length 0": {"short_message": b""},
     "a message_payload of nothing": {"message_payload": b""},
     "no short_message at all": {"command": "data_sm"},

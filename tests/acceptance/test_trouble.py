@@ -1,0 +1,224 @@
+"""A full disk, a refused password, a slow operator, a crash, a stop: nothing is lost or half-done."""
+
+import json
+import re
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from smpp.constants import CommandId, Status
+from tests.acceptance.conftest import Service
+from tests.acceptance.gateway import Gateway
+from tests.acceptance.harness import END, MENU, ServerProcess, running
+
+STOP_S = 10
+
+
+@contextmanager
+def serving(gateway: Gateway, data: Path, **settings: str) -> Iterator[Service]:
+    """Run a server of a test's own, bound; `settings` go by the environment."""
+    environment = {f"USSD_SERVER_{name.upper()}": value for name, value in settings.items()}
+    with running(data, smsc=gateway.url, environment=environment) as server:
+        gateway.accept()
+        yield Service(server, gateway, data)
+
+
+def errors(server: ServerProcess) -> list[dict[str, object]]:
+    """Return the log lines of level error."""
+    found = [json.loads(line) for line in server.lines if line.startswith("{")]
+    return [line for line in found if line.get("level") == "error"]
+
+
+# The disk -----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def full_disk(server: ServerProcess) -> Iterator[None]:
+    """Let no file of the server grow or change any more, as on a full disk."""
+    before = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_refuses_politely_and_recovers(gateway: Gateway, tmp_path: Path) -> None:
+    """While nothing can be written USSD is refused with a text, SMS with 0x64, and it all works again afterwards."""
+    with serving(gateway, tmp_path) as service:
+        phone, other = service.phone(), service.phone()
+        with full_disk(service.server):
+            refused = phone.dial("*111*2163#")
+            assert refused.op == END
+            assert "сломалось" in refused.text
+            assert other.text("2163", "111") == Status.RX_T_APPN
+            assert service.server.ready()[0] == 503
+            assert service.server.get("/healthz")[0] == 200
+        line = service.server.wait_for_log("store unavailable")
+        assert phone.msisdn not in line
+        assert "Подключить" in phone.dial("*111#").text, "half of the activation was kept"
+        assert other.text("2163", "111") == 0
+        assert "подключён" in other.inbox()
+        assert service.server.ready()[0] == 200
+
+
+# The link -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_password_is_loud_once_and_waits_long(gateway: Gateway, tmp_path: Path) -> None:
+    """A refused password is one error line with its cause; the next try is minutes away, and /readyz says why."""
+    with running(tmp_path, smsc=gateway.url) as server:
+        gateway.accept(Status.RINVPASWD)
+        gateway.wait_closed()
+        line = json.loads(server.wait_for_log("not bound"))
+        assert line["level"] == "error"
+        assert line["next_try_seconds"] >= 60
+        assert "secret" not in server.log
+        status, content = server.ready()
+        assert status == 503
+        assert "RINVPASWD" in json.dumps(content)
+        assert server.get("/healthz")[0] == 200
+        assert len(errors(server)) == 1
+        assert server.terminate() == 0
+
+
+def test_an_smsc_that_is_away_is_tried_again(gateway: Gateway, tmp_path: Path) -> None:
+    """When the link is lost the server binds again, and what could not be sent meanwhile is sent then."""
+    with serving(gateway, tmp_path) as service:
+        phone = service.phone()
+        gateway.acknowledge = None
+        assert phone.text("2163", "111") == 0
+        phone.next_part()
+        gateway.acknowledge = 0
+        gateway.accept()
+        assert "подключён" in phone.inbox()
+
+
+def test_a_throttled_sms_comes_later(gateway: Gateway, tmp_path: Path) -> None:
+    """An SMS that the SMSC refuses for now (0x58) is sent again and arrives once."""
+    with serving(gateway, tmp_path) as service:
+        phone = service.phone()
+        gateway.acknowledge = Status.RTHROTTLED
+        assert phone.text("2163", "111") == 0
+        assert "подключён" in phone.inbox()
+        gateway.acknowledge = 0
+        assert "подключён" in phone.inbox()
+        service.alive()
+        assert not gateway.seen(lambda message: message.destination == phone.msisdn)
+
+
+def test_an_sms_that_is_refused_for_good_is_given_up(gateway: Gateway, tmp_path: Path) -> None:
+    """An SMS that the SMSC refuses for good (0x0B) is not repeated; an error line says so without the number."""
+    with serving(gateway, tmp_path) as service:
+        phone = service.phone()
+        gateway.acknowledge = Status.RINVDSTADR
+        assert phone.text("2163", "111") == 0
+        phone.inbox()
+        line = service.server.wait_for_log("given up")
+        assert "RINVDSTADR" in line
+        assert phone.msisdn not in line
+        gateway.acknowledge = 0
+        service.alive()
+        assert not gateway.seen(lambda message: message.destination == phone.msisdn)
+
+
+def test_an_unbind_is_answered_and_the_server_binds_again(gateway: Gateway, tmp_path: Path) -> None:
+    """When the SMSC unbinds, that is answered, the link is closed, and the server binds again."""
+    with serving(gateway, tmp_path) as service:
+        sequence = gateway.next_sequence()
+        gateway.write(bytes.fromhex("00000010 00000006 00000000") + sequence.to_bytes(4, "big"))
+        assert gateway.response(sequence) == 0
+        gateway.wait_closed()
+        gateway.accept()
+        service.alive()
+
+
+# Crash and stop -----------------------------------------------------------------------------------------------------
+
+
+def test_what_was_acknowledged_survives_a_crash(gateway: Gateway, tmp_path: Path) -> None:
+    """An input that was acknowledged a moment before the process is killed is there after the restart."""
+    with serving(gateway, tmp_path) as service:
+        phone = service.phone()
+        assert phone.dial("*111*2163#").ends
+        assert phone.walk("*111#", "5", "2").ends
+        writer = service.phone()
+        assert writer.text("2163", "111") == 0
+        service.server.kill()
+    with serving(gateway, tmp_path):
+        assert "Password" in phone.dial("*111#").text
+        assert "Пароль" in writer.dial("*111#").text
+
+
+def test_a_dialogue_survives_a_crash(gateway: Gateway, tmp_path: Path) -> None:
+    """A subscriber whose dialogue is open when the process is killed answers to its successor and goes on."""
+    with serving(gateway, tmp_path) as service:
+        phone = service.phone().activated()
+        phone.walk("*111#", "2")
+        service.server.kill()
+    with serving(gateway, tmp_path):
+        assert "Супер Ноль: " in phone.answer("1").text
+
+
+def test_an_sms_that_waits_survives_a_stop(gateway: Gateway, tmp_path: Path) -> None:
+    """An SMS that could not be sent before a stop is sent after the next start."""
+    with serving(gateway, tmp_path) as service:
+        phone = service.phone()
+        gateway.acknowledge = Status.RTHROTTLED
+        assert phone.text("2163", "111") == 0
+        phone.inbox()
+        assert service.server.terminate() == 0
+    gateway.acknowledge = 0
+    with serving(gateway, tmp_path):
+        assert "подключён" in phone.inbox()
+
+
+def test_a_stop_finishes_turns_and_unbinds(gateway: Gateway, tmp_path: Path) -> None:
+    """On SIGTERM a turn under way is answered, the link is unbound, and the process ends with 0 in ten seconds."""
+    with serving(gateway, tmp_path, operator_delay_s="1") as service:
+        phone = service.phone()
+        phone.session = 1
+        sequence = gateway.send(phone.ussd_fields("*100#", 0x01))
+        gateway.barrier()
+        service.server.process.terminate()
+        assert gateway.response(sequence) == 0
+        assert "Баланс" in phone.screen().text
+        gateway.take("an unbind", lambda pdu: pdu.command == CommandId.UNBIND)
+        assert service.server.process.wait(STOP_S) == 0
+        assert not errors(service.server)
+
+
+# A slow operator ----------------------------------------------------------------------------------------------------
+
+
+def test_a_slow_operator_is_answered_by_sms(gateway: Gateway, tmp_path: Path) -> None:
+    """When the operator takes longer than the dialogue may, the subscriber is told that an SMS follows, and it does."""
+    with serving(gateway, tmp_path, operator_delay_s="1", dialogue_deadline_s="0.3") as service:
+        phone = service.phone()
+        told = phone.dial("*100#")
+        assert told.op == END
+        assert "Ответ придёт по SMS" in told.text
+        assert "Баланс: 150,00 руб." in re.sub(r"\s", " ", phone.inbox())
+
+
+def test_a_slow_list_goes_on_by_sms(gateway: Gateway, tmp_path: Path) -> None:
+    """A list that came too late for the dialogue is sent by SMS, and its options can be answered by SMS."""
+    with serving(gateway, tmp_path, operator_delay_s="1", dialogue_deadline_s="0.3") as service:
+        phone = service.phone().activated()
+        assert "Ответ придёт по SMS" in phone.walk("*111#", "2").text
+        assert "Супер Ноль" in phone.inbox()
+        assert phone.text("111", "1") == 0
+        assert "Супер Ноль: " in phone.inbox()
+
+
+def test_others_do_not_wait_for_a_slow_operator(gateway: Gateway, tmp_path: Path) -> None:
+    """While one subscriber waits for the operator, another's menu is answered at once."""
+    with serving(gateway, tmp_path, operator_delay_s="2") as service:
+        waiting, other = service.phone(), service.phone()
+        waiting.session = 1
+        sequence = gateway.send(waiting.ussd_fields("*100#", 0x01))
+        assert other.dial("*111#").op == MENU
+        assert not gateway.seen(lambda message: message.destination == waiting.msisdn)
+        assert gateway.response(sequence) == 0
+        assert "Баланс" in waiting.screen().text
