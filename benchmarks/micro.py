@@ -1,18 +1,34 @@
 """Single operations of the hot path, timed in this process, beside another library's where there is one."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from timeit import repeat
 from types import SimpleNamespace
 
 from smpplib import smpp as smpplib
 
+import ussd_server
+from benchmarks.paths import PATHS
 from benchmarks.wire import DELIVER_SM, deliver_template, pdu
+from menus.compiler import compile_flow
+from menus.engine import step
+from menus.events import Answered, Ask, Begin, Event, Reply, Show
+from menus.session import Session, Value
 from smpp.pdu import Malformed, Message, decode, encode
+from ussd_server.channels.ussd import screen
+from ussd_server.operations import Queries
+from ussd_server.operators.embedded import EmbeddedOperator, read_catalogue
+from ussd_server.service import REGISTRY
+from ussd_server.subscriber import Subscriber, facts
 
 ROUNDS = 5_000
 REPEATS = 7  # the best one counts: everything else on the machine can only make a round slower
 MSISDN = "79100000000"
+NOW = 1_258_362_000_000  # 16 November 2009, ms
+FLOWS = Path(ussd_server.__file__).with_name("flows.yaml")
+MAX_QUERIES = 20
 SCREEN = "Тарифы:\n1 Супер Ноль, бесплатно\n2 RED Energy, 150 руб.\n0 Назад"
 
 
@@ -29,6 +45,7 @@ def measure_micro() -> Iterable[Micro]:
     """Time every operation."""
     yield from _parsing()
     yield from _encoding()
+    yield from _engine()
 
 
 def _parsing() -> Iterable[Micro]:
@@ -73,11 +90,80 @@ def _encoding() -> Iterable[Micro]:
     yield Micro("encode a USSD submit_sm, smpplib", _us(other), "to compare; without its_session_info")
 
 
+class _Conversation:
+    """The path of the rate runs, played through the engine alone: queries have their answers beforehand."""
+
+    def __init__(self) -> None:
+        self._flow = compile_flow(FLOWS.read_bytes(), str(FLOWS), REGISTRY)
+        self._screen = screen(182, 80)
+        self._facts = {**facts(Subscriber(MSISDN, activated_at=1), NOW, "ru"), "channel": "ussd"}
+        self._answers: dict[tuple[str, ...], tuple[str, Value]] = {}
+        operator = EmbeddedOperator(":memory:", read_catalogue(), lambda: NOW)
+        self._queries = Queries(operator)
+        asyncio.run(self._rehearse(operator))
+
+    async def _rehearse(self, operator: EmbeddedOperator) -> None:
+        """Play once and keep every answer of the operator."""
+        for _ in range(MAX_QUERIES):
+            try:
+                self.play()
+            except _Unanswered as unanswered:
+                ask = unanswered.ask
+                self._answers[_key(ask)] = await self._queries.ask(ask.operation, MSISDN, ask.arguments)
+            else:
+                await operator.close()
+                return
+        raise AssertionError("the path asks without end")
+
+    def play(self) -> None:
+        """Take the whole path; raises where a screen is not the expected one."""
+        session: Session | None = None
+        for at, expected in enumerate(PATHS["tariffs"]):
+            event: Event
+            if at == 0:
+                match = self._flow.match_ussd(expected.said)
+                assert match is not None
+                event = Begin("s", match.node, match.tail)
+            else:
+                event = Reply(expected.said)
+            while True:
+                done = step(self._flow, session, event, NOW, self._facts, self._screen)
+                session = done.session
+                effect = done.effects[-1]
+                if not isinstance(effect, Ask):
+                    break
+                known = self._answers.get(_key(effect))
+                if known is None:
+                    raise _Unanswered(effect)
+                event = Answered(effect.id, *known)
+            if not isinstance(effect, Show) or expected.shows not in effect.text:
+                raise AssertionError(f"{expected.said!r} led to {effect}")
+
+
+class _Unanswered(Exception):
+    """The path came to a query that has no answer yet."""
+
+    def __init__(self, ask: Ask) -> None:
+        super().__init__(ask.operation)
+        self.ask = ask
+
+
+def _key(ask: Ask) -> tuple[str, ...]:
+    return (ask.operation, str(ask.arguments))
+
+
+def _engine() -> Iterable[Micro]:
+    conversation = _Conversation()
+    steps = len(PATHS["tariffs"])
+    whole = _us(conversation.play, ROUNDS // 10)
+    yield Micro("engine, a step", whole / steps, f"mean of the {steps} steps of the measured path, pages rendered")
+
+
 def _plain_deliver() -> bytes:
     body = b"\0\x01\x01" + MSISDN.encode() + b"\0\x00\x01" + b"2163\0" + b"\0\0\0\0\0\0\0\0\0" + b"\x03111"
     return pdu(DELIVER_SM, 1, body)
 
 
-def _us(operation: Callable[[], object]) -> float:
+def _us(operation: Callable[[], object], rounds: int = ROUNDS) -> float:
     operation()
-    return min(repeat(operation, number=ROUNDS, repeat=REPEATS)) / ROUNDS * 1e6
+    return min(repeat(operation, number=rounds, repeat=REPEATS)) / rounds * 1e6
