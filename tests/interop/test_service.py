@@ -226,7 +226,7 @@ def test_a_tariff_is_changed_by_sms(service: Service) -> None:
     """A tariff's number by SMS is answered with its price; a reply of 1 orders it, and the receipt follows."""
     phone = service.phone().activated()
     before = balance(phone)
-    assert phone.text("111", "12") == 0
+    assert phone.text("111", "212") == 0
     quote = phone.inbox()
     assert "RED Energy" in quote
     assert phone.text("111", "1") == 0

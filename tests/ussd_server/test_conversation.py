@@ -210,7 +210,7 @@ def test_an_sms_is_answered_by_sms_from_the_number_it_was_sent_to(tmp_path: Path
 
 def test_a_question_by_sms_is_answered_by_sms(tmp_path: Path) -> None:
     async def story(at: Bench) -> None:
-        await at.text("111", "12")
+        await at.text("111", "212")
         assert (await at.sms_until(1))[0].startswith("RED Energy for free?")
         await at.text("111", "1")
         assert sorted((await at.sms_until(3))[1:]) == ["Accepted.", "Done. Balance 500.00 RUB"]
