@@ -29,6 +29,7 @@ from ussd_server.service import REGISTRY
 from ussd_server.settings import Settings, SmscUrl
 from ussd_server.stores.base import StoreUnavailable
 from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.turn import Tools
 from ussd_server.vault import CodeHasher, Vault
 
 log = structlog.get_logger()
@@ -85,13 +86,19 @@ class Server:
         self._operator = self._operator or _embedded_operator(settings)
         self.store = SqliteStore(settings.store.path)
         new_id = unique_ids()
-        queries = Queries(self._operator)
+        policy = Policy(
+            digits=settings.code_digits,
+            max_age_ms=settings.code_max_age_days * DAY_MS,
+            orders_an_hour=settings.code_orders_per_hour,
+            orders_a_day=settings.code_orders_per_day,
+        )
+        tools = Tools(Queries(self._operator), policy, wall_clock, new_id)
         vault = Vault(loaded.ring)
         self._hasher = CodeHasher(vault)
         self.conversations = Conversations(
             flow,
             self.store,
-            queries,
+            tools,
             Limits(
                 deadline_ms=round(settings.dialogue_deadline_s * 1000),
                 turns=settings.max_turns,
@@ -99,8 +106,6 @@ class Server:
             ),
             self.metrics,
             digest=vault.digest,
-            now=wall_clock,
-            new_id=new_id,
             work_waits=lambda: self.outbox.wake(),
         )
         self.gateway = Gateway([self._account(url, new_id) for url in settings.smsc])
@@ -109,13 +114,10 @@ class Server:
             self.conversations,
             self.gateway,
             self._operator,
-            queries,
             vault,
             self._hasher,
-            Policy(digits=settings.code_digits, max_age_ms=settings.code_max_age_days * DAY_MS),
-            now=wall_clock,
-            new_id=new_id,
-            sender=settings.sender,
+            tools,
+            settings.sender,
         )
         self.outbox = Outbox(self.store, performers.by_kind(), self.metrics, wall_clock)
         self.outbox.start()

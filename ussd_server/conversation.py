@@ -16,12 +16,11 @@ from ussd_server.channels.base import Answer, Answering, Input
 from ussd_server.eager import Eager
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
-from ussd_server.operations import Queries
 from ussd_server.patience import Patience
 from ussd_server.redelivery import SMS_WINDOW_MS, USSD_WINDOW_MS, counts_steps, is_repetition
 from ussd_server.stores.base import Store, StoreUnavailable
 from ussd_server.subscriber import Exchange, Subscriber
-from ussd_server.turn import Turn
+from ussd_server.turn import Tools, Turn
 
 log = structlog.get_logger()
 
@@ -48,23 +47,19 @@ class Conversations:
         self,
         flow: Flow,
         store: Store,
-        queries: Queries,
+        tools: Tools,
         limits: Limits,
         metrics: Metrics,
         digest: Callable[[str], bytes],
-        now: Callable[[], int],
-        new_id: Callable[[], str],
         work_waits: Callable[[], None],
         stopwatch: Callable[[], float] = perf_counter,
     ) -> None:
         self.flow = flow
         self._store = store
-        self._queries = queries
+        self._tools = tools
         self._limits = limits
         self._metrics = metrics
         self._digest = digest
-        self._now = now
-        self._new_id = new_id
         self._work_waits = work_waits
         self._stopwatch = stopwatch
         self._lanes: dict[str, deque[tuple[Input, Answering]]] = {}
@@ -146,9 +141,7 @@ class Conversations:
                 record,
                 version,
                 input.at,
-                clock=self._now,
-                queries=self._queries,
-                new_id=self._new_id,
+                self._tools,
                 account=input.account,
                 number=input.number,
                 deadline=input.at + self._limits.deadline_ms,
@@ -186,7 +179,7 @@ class Conversations:
         if input.kind == "reply" and (waits or not _is_code(input.text)):
             return Reply(input.text)
         match = turn.flow.match_ussd(input.text)
-        return None if match is None else Begin(self._new_id(), match.node, tail=match.tail)
+        return None if match is None else Begin(turn.tools.new_id(), match.node, tail=match.tail)
 
     async def _play_message(self, turn: Turn, input: Input) -> None:
         """Play an SMS: the answer to a waiting question, a keyword, or something that leads nowhere.
@@ -209,7 +202,7 @@ class Conversations:
         if not known:
             turn.send(self._say("unknown_sms", record.language))
             return
-        event = Reply(input.text) if match is None else Begin(self._new_id(), match.node, values=match.values)
+        event = Reply(input.text) if match is None else Begin(turn.tools.new_id(), match.node, values=match.values)
         shown = await turn.play(event, input.channel)
         if shown is not None:
             turn.send(shown.text)

@@ -83,6 +83,9 @@ class Account:
         self._names: dict[Connection, str] = {}
         self._unaccepted: set[str] = set()
         """Subscribers whose last USSD answer the gateway has not accepted (yet)."""
+        self._pause = 1 / url.rate if url.rate else 0.0
+        """Seconds between two parts of SMS, so that the account's rate is kept."""
+        self._free_at = 0.0
         self.refusal = ""
         """Why the SMSC refuses our bind, for `/readyz`; "" where it does not."""
         commands = (
@@ -124,6 +127,7 @@ class Account:
         ton, npi = (0, 1) if source.isdigit() else (5, 0)
         waiting = []
         for part in sms.parts(source, ton, npi, msisdn, text, reference):
+            await self._pace()
             done: asyncio.Future[SendOutcome] = asyncio.get_running_loop().create_future()
             if not self._send(part, SmsPart(done)):
                 return SendOutcome("later", "no bound link takes it")
@@ -134,6 +138,14 @@ class Account:
                 if outcome.result == result:
                     return outcome
         return outcomes[0]
+
+    async def _pace(self) -> None:
+        """Wait for the turn of one more part."""
+        now = asyncio.get_running_loop().time()
+        mine = max(now, self._free_at)
+        self._free_at = mine + self._pause
+        if mine > now:
+            await asyncio.sleep(mine - now)
 
     def _send(self, message: Message, tag: object) -> bool:
         return any(binding.send(message, tag) for binding in self._bindings)
@@ -230,7 +242,10 @@ class Account:
             case Bound():
                 self._names[connection] = f"{self._boot}{next(self._links)}"
                 self._metrics.links[self.name] = True
-                self.refusal = ""
+                self._pause = 1 / url.rate if url.rate else 0.0
+        """Seconds between two parts of SMS, so that the account's rate is kept."""
+        self._free_at = 0.0
+        self.refusal = ""
                 log.info("bound", smsc=self.name)
                 self._on_bound()
             case Expired(tag=tag):

@@ -40,33 +40,33 @@ class Acted(msgspec.Struct, frozen=True, gc=False):
     outbox: Sequence[OutboxEntry] = ()
 
 
-def act(operation: str, record: Subscriber, arguments: Values, id: str, now: int) -> Acted:
+def act(operation: str, record: Subscriber, arguments: Values, id: str, now: int, policy: codes.Policy) -> Acted:
     """Carry out an action on the subscriber's own record. `id` names it, for the work that follows from it."""
-    return ACTIONS[operation](record, arguments, id, now)
+    return ACTIONS[operation](record, arguments, id, now, policy)
 
 
-def _activate(record: Subscriber, arguments: Values, id: str, now: int) -> Acted:
+def _activate(record: Subscriber, arguments: Values, id: str, now: int, policy: codes.Policy) -> Acted:
     if record.active:
         return Acted(record, "already")
     changed = msgspec.structs.replace(record, activated_at=now)
     return Acted(changed, "done", journal=(JournalEntry(now, "activated"),))
 
 
-def _deactivate(record: Subscriber, arguments: Values, id: str, now: int) -> Acted:
+def _deactivate(record: Subscriber, arguments: Values, id: str, now: int, policy: codes.Policy) -> Acted:
     if not record.active:
         return Acted(record, "already")
     changed = msgspec.structs.replace(record, activated_at=0)
     return Acted(changed, "done", journal=(JournalEntry(now, "deactivated"),))
 
 
-def _set_language(record: Subscriber, arguments: Values, id: str, now: int) -> Acted:
+def _set_language(record: Subscriber, arguments: Values, id: str, now: int, policy: codes.Policy) -> Acted:
     return Acted(msgspec.structs.replace(record, language=arguments["language"]), "done")
 
 
-def _order_code(record: Subscriber, arguments: Values, id: str, now: int) -> Acted:
+def _order_code(record: Subscriber, arguments: Values, id: str, now: int, policy: codes.Policy) -> Acted:
     if not record.active:
         return Acted(record, "not_active")
-    match codes.order(record.access, now):
+    match codes.order(record.access, now, policy):
         case codes.Ordered(access=access):
             changed = msgspec.structs.replace(record, access=access)
             work = OutboxEntry(id=id, kind="code", due=now, data={})
@@ -82,7 +82,7 @@ def _time_left(until: int, now: int) -> Values:
     return {"until": until, "minutes": minutes, "hours": -(-minutes // 60)}
 
 
-ACTIONS: Mapping[str, Callable[[Subscriber, Values, str, int], Acted]] = {
+ACTIONS: Mapping[str, Callable[[Subscriber, Values, str, int, codes.Policy], Acted]] = {
     "activate": _activate,
     "deactivate": _deactivate,
     "set_language": _set_language,

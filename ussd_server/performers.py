@@ -15,12 +15,12 @@ from menus.session import Value
 from ussd_server import codes, vault
 from ussd_server.channels.sms import SMS, Sender
 from ussd_server.conversation import Conversations
-from ussd_server.operations import InProgress, Queries, place_order
+from ussd_server.operations import InProgress, place_order
 from ussd_server.operators.base import Operator, OperatorUnavailable
 from ussd_server.outbox import Done, Hopeless, Later, Performed, Performer
 from ussd_server.secrets import Secret
 from ussd_server.stores.base import Claimed, JournalEntry, OutboxKind, Store, StoreUnavailable
-from ussd_server.turn import Turn, sms
+from ussd_server.turn import Tools, Turn, sms
 
 MAX_CONFLICTS = 32
 """Commits that may fail because something else changed the subscriber; each time somebody made progress."""
@@ -41,25 +41,18 @@ class Performers:
         conversations: Conversations,
         network: Sender,
         operator: Operator,
-        queries: Queries,
         safe: vault.Vault,
         hasher: vault.CodeHasher,
-        policy: codes.Policy,
-        *,
-        now: Callable[[], int],
-        new_id: Callable[[], str],
+        tools: Tools,
         sender: str,
     ) -> None:
         self._store = store
         self._conversations = conversations
         self._network = network
         self._operator = operator
-        self._queries = queries
         self._vault = safe
         self._hasher = hasher
-        self._policy = policy
-        self._now = now
-        self._new_id = new_id
+        self._tools = tools
         self._sender = sender
 
     def by_kind(self) -> dict[OutboxKind, Performer]:
@@ -114,7 +107,7 @@ class Performers:
     async def ask(self, claimed: Claimed) -> Performed:
         """Ask again what the dialogue could not wait for, and go on with the session by SMS."""
         data = claimed.entry.data
-        outcome, value = await self._queries.ask(data["operation"], claimed.msisdn, data["arguments"])
+        outcome, value = await self._tools.queries.ask(data["operation"], claimed.msisdn, data["arguments"])
         if outcome == "unavailable" and claimed.attempt < ASK_TRIES:
             return Later("the operator does not answer")
 
@@ -129,7 +122,7 @@ class Performers:
         """Make a new access code, keep it sealed, and put the SMS that tells it into the outbox, sealed as well."""
         record, _ = await self._store.load(claimed.msisdn)
         generation = record.access.generation + 1
-        code = vault.generate(self._policy.digits)
+        code = vault.generate(self._tools.policy.digits)
         sealed = await self._hasher.seal(code, claimed.msisdn, generation)
 
         async def work(turn: Turn) -> None:
@@ -139,7 +132,7 @@ class Performers:
                 case codes.Outdated():
                     raise _Outdated
             text = Secret(self._code_text(turn, code))
-            entry = sms(self._new_id(), turn.number, "", turn.now, account=turn.account)
+            entry = sms(self._tools.new_id(), turn.number, "", turn.now, account=turn.account)
             boxed = self._vault.seal_text(text, claimed.msisdn, entry.id)
             data = {"from": turn.number, "sealed": boxed, "account": turn.account}
             turn.outbox.append(replace(entry, data=data))
@@ -163,15 +156,13 @@ class Performers:
             if version == seen:
                 return Done()  # nothing but the entry can have made the commit fail: another server settled it
             seen = version
-            now = self._now()
+            now = self._tools.clock()
             turn = Turn(
                 self._conversations.flow,
                 record,
                 version,
                 now,
-                clock=self._now,
-                queries=self._queries,
-                new_id=self._new_id,
+                self._tools,
                 account=data.get("account", ""),
                 number=data.get("number", ""),
                 deadline=now + ASK_MS,

@@ -26,6 +26,7 @@ from pydantic_settings import (
 )
 
 from ussd_server.codes import MIN_DIGITS
+from ussd_server.codes import MIN_DIGITS
 from ussd_server.secrets import Secret
 
 PREFIX = "USSD_SERVER_"
@@ -286,7 +287,7 @@ class Settings(BaseSettings):
     )
     ussd_septets: int = Field(182, ge=40, le=182, description="Room on a USSD screen in the GSM alphabet, septets")
     ussd_ucs2_units: int = Field(80, ge=30, le=80, description="Room on a USSD screen in UCS-2, units of 2 octets")
-    max_turns: int = Field(256, ge=1, le=100_000, description="Turns under way at once; more are told to try later")
+    max_turns: int = Field(1000, ge=1, le=100_000, description="Turns under way at once; more are told to try later")
     sms_replies_per_hour: int = Field(
         20, ge=1, le=1000, description="Automatic SMS answers to one number in an hour; more are left out"
     )

@@ -5,6 +5,7 @@ commit is thrown away and made again from the newer record.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from msgspec.structs import replace
 
@@ -14,6 +15,7 @@ from menus.events import Answered, Ask, Defer, Effect, Event, Late, Note, Order,
 from menus.render import Channel
 from menus.session import Pending, Session, Values
 from ussd_server import eager
+from ussd_server.codes import Policy
 from ussd_server.operations import ACTIONS, Queries, act
 from ussd_server.stores.base import Change, JournalEntry, OutboxEntry, OutboxKind
 from ussd_server.subscriber import Subscriber, facts
@@ -22,25 +24,33 @@ SMS_VALIDITY_MS = 24 * 3_600_000
 """How long an SMS of ours is worth delivering; network operators keep undelivered ones one to three days."""
 
 
+@dataclass(frozen=True)
+class Tools:
+    """What every turn works with: the operator's answers, the code's rules, the time (ms), ids that nobody else makes."""
+
+    queries: Queries
+    policy: Policy
+    clock: Callable[[], int]
+    new_id: Callable[[], str]
+
+
 class Turn:
     """The work on one subscriber's record between its load and its commit.
 
     SMS of this turn go by `account` and come from the service number `number` ("": the settings say). `now` is when the
-    input came, the same all through the turn; queries may take until `deadline` by `clock` (ms).
+    input came, the same all through the turn; queries may take until `deadline` (ms).
     """
 
     __slots__ = (
         "account",
-        "clock",
         "deadline",
         "flow",
         "journal",
-        "new_id",
         "now",
         "number",
         "outbox",
-        "queries",
         "record",
+        "tools",
         "version",
     )
 
@@ -50,10 +60,8 @@ class Turn:
         record: Subscriber,
         version: int,
         now: int,
+        tools: Tools,
         *,
-        clock: Callable[[], int],
-        queries: Queries,
-        new_id: Callable[[], str],
         account: str,
         number: str,
         deadline: int,
@@ -62,9 +70,7 @@ class Turn:
         self.record = record
         self.version = version
         self.now = now
-        self.clock = clock
-        self.queries = queries
-        self.new_id = new_id
+        self.tools = tools
         self.account = account
         self.number = number
         self.deadline = deadline
@@ -89,13 +95,13 @@ class Turn:
 
     def facts(self, channel: Channel) -> Values:
         """Return what conditions may ask about this subscriber."""
-        known = facts(self.record, self.now, self.flow.default_language)
+        known = facts(self.record, self.now, self.flow.default_language, self.tools.policy)
         known["channel"] = channel.name
         return known
 
     def send(self, text: str) -> None:
         """Put an SMS to the subscriber into the outbox."""
-        self.outbox.append(sms(self.new_id(), self.number, text, self.now, account=self.account))
+        self.outbox.append(sms(self.tools.new_id(), self.number, text, self.now, account=self.account))
 
     def apply(self, effects: Sequence[Effect]) -> None:
         """Take over effects that need no answer: the closing texts of an order."""
@@ -126,13 +132,13 @@ class Turn:
 
     async def _answer(self, asked: Ask) -> Event:
         if asked.operation in ACTIONS:
-            acted = act(asked.operation, self.record, asked.arguments, asked.id, self.now)
+            acted = act(asked.operation, self.record, asked.arguments, asked.id, self.now, self.tools.policy)
             self.record = acted.record
             self.journal.extend(acted.journal)
             self.outbox.extend(self._from_here(entry) for entry in acted.outbox)
             return Answered(asked.id, acted.outcome, acted.value)
-        query = self.queries.ask(asked.operation, self.record.msisdn, asked.arguments)
-        answer = await eager.within(query, (self.deadline - self.clock()) / 1000)
+        query = self.tools.queries.ask(asked.operation, self.record.msisdn, asked.arguments)
+        answer = await eager.within(query, (self.deadline - self.tools.clock()) / 1000)
         if isinstance(answer, eager.Late):
             return Late(asked.id)
         outcome, value = answer

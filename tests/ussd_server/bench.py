@@ -24,6 +24,7 @@ from ussd_server.patience import Patience
 from ussd_server.performers import Performers
 from ussd_server.service import REGISTRY
 from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.turn import Tools
 from ussd_server.vault import CodeHasher, Vault
 
 MSISDN = "79100000003"
@@ -65,18 +66,18 @@ class Bench:
         self.network = Network()
         self.metrics = Metrics()
         ids = (f"id-{number}" for number in count(1))
-        queries = Queries(self.operator)
+        tools = Tools(
+            Queries(self.operator), Policy(), lambda: self.now, lambda: nacl.utils.random(4).hex() + next(ids)
+        )
         vault = Vault(Keyring().rotate("kek", self.now))
         self.hasher = CodeHasher(vault)
         self.conversations = Conversations(
             small_flow(),
             self.store,
-            queries,
+            tools,
             Limits(deadline_ms, turns, Patience(replies_an_hour=20)),
             self.metrics,
             digest=vault.digest,
-            now=lambda: self.now,
-            new_id=lambda: nacl.utils.random(4).hex() + next(ids),
             work_waits=lambda: self.outbox.wake(),
         )
         performers = Performers(
@@ -84,13 +85,10 @@ class Bench:
             self.conversations,
             self.network,
             self.operator,
-            queries,
             vault,
             self.hasher,
-            Policy(),
-            now=lambda: self.now,
-            new_id=lambda: nacl.utils.random(4).hex() + next(ids),
-            sender="111",
+            tools,
+            "111",
         )
         self.outbox = Outbox(self.store, performers.by_kind(), self.metrics, lambda: self.now)
         self._sequence = count(1)

@@ -196,7 +196,7 @@ def test_an_order_that_never_arrived_is_placed() -> None:
 
 
 def acted(operation: str, record: Subscriber, **arguments: object) -> Acted:
-    result = act(operation, record, arguments, "a-1", NOW)
+    result = act(operation, record, arguments, "a-1", NOW, codes.POLICY)
     declared = REGISTRY.operations[operation].outcomes
     assert has_shape(result.value, declared[result.outcome])
     return result
