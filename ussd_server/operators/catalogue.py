@@ -11,7 +11,7 @@ from babel.numbers import get_currency_precision, list_currencies
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ussd_server.operators.base import Money, Offering, OfferingKind
 
@@ -92,6 +92,8 @@ def read_catalogue(path: Path = SHIPPED) -> Catalogue:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise CatalogueError(f"{path}:{line}: {error.problem}") from None
+    except YAMLError as error:
+        raise CatalogueError(f"{path}:1: {' '.join(str(error).split())}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise CatalogueError(f"{path}: {error}") from None
     try:
