@@ -242,10 +242,7 @@ class Account:
             case Bound():
                 self._names[connection] = f"{self._boot}{next(self._links)}"
                 self._metrics.links[self.name] = True
-                self._pause = 1 / url.rate if url.rate else 0.0
-        """Seconds between two parts of SMS, so that the account's rate is kept."""
-        self._free_at = 0.0
-        self.refusal = ""
+                self.refusal = ""
                 log.info("bound", smsc=self.name)
                 self._on_bound()
             case Expired(tag=tag):

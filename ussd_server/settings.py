@@ -26,7 +26,6 @@ from pydantic_settings import (
 )
 
 from ussd_server.codes import MIN_DIGITS
-from ussd_server.codes import MIN_DIGITS
 from ussd_server.secrets import Secret
 
 PREFIX = "USSD_SERVER_"

@@ -26,7 +26,7 @@ SMS_VALIDITY_MS = 24 * 3_600_000
 
 @dataclass(frozen=True)
 class Tools:
-    """What every turn works with: the operator's answers, the code's rules, the time (ms), ids that nobody else makes."""
+    """What every turn works with: the operator's answers, the code's rules, the time (ms), ids of our own."""
 
     queries: Queries
     policy: Policy
