@@ -5,6 +5,8 @@ import { language, offLanguage, onLanguage, word } from "./words.js";
 
 const KEYS = ["1", "2 abc", "3 def", "4 ghi", "5 jkl", "6 mno", "7 pqrs", "8 tuv", "9 wxyz", "* +", "0", "#"];
 const DELIVERY = { received: "received", sending: "sending", sent: "sent", waiting: "waitingDelivery", refused: "refusedDelivery" };
+const TOUCH = matchMedia("(pointer: coarse)");
+const TIME = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 const RING = 2 * Math.PI * 9;
 const NETWORK_SAYS = ["cancelled", "timeout", "dropped", "unreachable", "refused", "lost"];
 
@@ -20,6 +22,7 @@ export class Handset {
     this.seen = null;
     this.say = (command) => say({ phone: msisdn, ...command });
     this.element = this.build(quick);
+    this.look("dial", false);
     this.retell = () => this.draw();
     onLanguage(this.retell);
   }
@@ -96,7 +99,7 @@ export class Handset {
     this.red = h("button", { type: "button", class: "soft soft-red", onclick: () => this.hangUp() });
     this.form = h(
       "form",
-      { class: "lcd-view", onsubmit: (event) => this.submit(event), onkeydown: (event) => this.escape(event) },
+      { class: "lcd-view", onsubmit: (event) => this.submit(event), onkeydown: (event) => this.pressed(event) },
       this.screen,
       h("div", { class: "lcd-entry" }, this.fieldLabel, this.field),
       h("div", { class: "softs" }, this.red, this.green),
@@ -184,8 +187,9 @@ export class Handset {
     setText(this.screen, this.screenText());
     this.screen.classList.toggle("lcd-idle", turn === "none");
     this.screen.classList.toggle("lcd-network", turn === "service" || NETWORK_SAYS.includes(dialogue?.reason));
-    const asks = turn === "none" || turn === "subscriber";
-    this.field.hidden = this.fieldLabel.hidden = !asks;
+    // The field stays, empty, while the service is waited for: focus must not jump to a button under a pressed Enter.
+    this.field.hidden = this.fieldLabel.hidden = turn === "over";
+    this.field.readOnly = turn === "service";
     this.field.inputMode = turn === "none" ? "tel" : "text";
     this.field.placeholder = turn === "none" ? "*111#" : "";
     setText(this.fieldLabel, word(turn === "none" ? "dialField" : "answerField"));
@@ -232,7 +236,7 @@ export class Handset {
   }
 
   bubble(message) {
-    const time = new Date(message.at).toLocaleTimeString(language(), { hour: "2-digit", minute: "2-digit" });
+    const time = new Date(message.at).toLocaleTimeString(language(), TIME);
     const usage = message.usage;
     const size = usage ? `${usage.alphabet} ${usage.used}/${usage.budget}${usage.parts > 1 ? ` · ${word("parts", usage.parts)}` : ""}` : "";
     const notes = [time, word(DELIVERY[message.delivery]), message.outgoing ? "" : size].filter(Boolean).join(" · ");
@@ -246,7 +250,7 @@ export class Handset {
   }
 
   drawWords() {
-    setText(this.clock, new Date().toLocaleTimeString(language(), { hour: "2-digit", minute: "2-digit" }));
+    setText(this.clock, new Date().toLocaleTimeString(language(), TIME));
     setText(this.dialTab, word("dialTab"));
     setText(this.toLabel, word("to"));
     setText(this.textLabel, word("message"));
@@ -270,7 +274,7 @@ export class Handset {
     this.smsTab.setAttribute("aria-pressed", String(view === "sms"));
     this.drawThread();
     this.thread.scrollTop = this.thread.scrollHeight;
-    if (andFocus) this.focus();
+    if (andFocus && !TOUCH.matches) this.focus();
   }
 
   submit(event) {
@@ -290,10 +294,10 @@ export class Handset {
     this.field.focus();
   }
 
-  escape(event) {
-    if (event.key !== "Escape") return;
+  pressed(event) {
+    if (event.key === "Escape") this.hangUp();
+    else if (event.key !== "Enter" || !event.repeat) return;
     event.preventDefault();
-    this.hangUp();
   }
 
   enterSends(event) {
