@@ -6,14 +6,13 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from menus.schema import FlowErrors
 from ussd_server.app import Server
 from ussd_server.cli.common import Failure
 from ussd_server.http.listener import Application, Listener, application
 from ussd_server.operators.base import OperatorUnavailable
 from ussd_server.operators.catalogue import CatalogueError
 from ussd_server.secrets import Secret
-from ussd_server.settings import Address, Settings, SmscUrl
+from ussd_server.settings import Address, Settings, SettingsError, SmscUrl
 from ussd_server.simulator.page import make_app
 from ussd_server.simulator.phone import Timers
 from ussd_server.simulator.smsc import Smsc
@@ -37,7 +36,7 @@ class Service:
         return self._listener.address
 
     async def start(self) -> None:
-        """Listen, then start the server. Raises Failure."""
+        """Listen, then start the server. Raises Failure, and FlowErrors where the flow file has mistakes."""
         with _listening("--http", self._settings.http):
             await self._listener.start()
         try:
@@ -56,11 +55,11 @@ class Service:
     async def _start_server(self) -> None:
         try:
             await self.server.start()
-        except FlowErrors as mistakes:
-            raise Failure(_flow_failure(self._settings, mistakes)) from None
         except (CatalogueError, OperatorUnavailable) as error:
             raise Failure(str(error)) from None
         except OSError as error:
+            if error.filename in (self._settings.flows, str(self._settings.flows)):
+                raise SettingsError(f"--flows {error.filename}: the file cannot be read: {error.strerror}") from None
             raise Failure(f"{error.filename or 'the server'}: {error.strerror or error}") from None
 
     async def _checks(self) -> Mapping[str, str]:
@@ -135,12 +134,6 @@ class Simulator:
 def _simulator(settings: Settings, accounts: Mapping[str, Secret[str]] | None) -> Smsc:
     timers = Timers(service_ms=round(settings.gateway_timer_s * 1000))
     return Smsc(settings.smpp.host, settings.smpp.port, accounts, DEMO_PHONES, timers)
-
-
-def _flow_failure(settings: Settings, mistakes: FlowErrors) -> str:
-    first, *more = mistakes.problems
-    rest = f" (and {len(more)} more; see them with: ussd-server flows check {settings.flows})" if more else ""
-    return f"--flows: {first}{rest}"
 
 
 @contextmanager

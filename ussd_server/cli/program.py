@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import Exit, TyperException
 
+from menus.schema import FlowErrors
 from ussd_server.cli import flows, keys, serve, subscriber
 from ussd_server.cli.common import EXIT_FAILED, EXIT_USAGE, Failure, complain, examples
 from ussd_server.keys import KeysError
@@ -50,12 +51,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def outcome(arguments: Sequence[str]) -> int:
-    """Run a command and return its exit code. An error with a mend is one line; a defect keeps its trace."""
+    """Run a command and return its exit code. An error with a mend is one line; a defect keeps its trace.
+
+    Only a flow file's mistakes are several lines: all of them, so that they can be mended at once.
+    """
     command = typer.main.get_command(app)
     try:
         result = command.main(list(arguments), prog_name="ussd-server", standalone_mode=False)
     except SettingsError as error:
         complain(str(error))
+        return EXIT_USAGE
+    except FlowErrors as mistakes:
+        for problem in mistakes.problems:
+            complain(str(problem))
         return EXIT_USAGE
     except (Failure, KeysError, StoreUnavailable) as error:
         complain(str(error))
