@@ -1,0 +1,75 @@
+"""Delivery receipts: what became of a message that was submitted (SMPP 3.4 §5.2.12, §5.3.2, appendix B)."""
+
+import re
+from typing import Final
+
+import msgspec
+
+from smpp.constants import DataCoding, EsmClass, MessageState, Tag
+from smpp.pdu import Message
+
+_RECEIPT_BITS: Final = int(
+    EsmClass.DELIVERY_RECEIPT | EsmClass.DELIVERY_ACKNOWLEDGEMENT | EsmClass.INTERMEDIATE_NOTIFICATION
+)
+_FIELD: Final = re.compile(rb"(?i)\b(id|stat|err|submit date|done date):[ ]?(\S*)")
+_STATES: Final = {
+    b"ENROUTE": MessageState.ENROUTE,
+    b"DELIVRD": MessageState.DELIVERED,
+    b"EXPIRED": MessageState.EXPIRED,
+    b"DELETED": MessageState.DELETED,
+    b"UNDELIV": MessageState.UNDELIVERABLE,
+    b"ACCEPTD": MessageState.ACCEPTED,
+    b"UNKNOWN": MessageState.UNKNOWN,
+    b"REJECTD": MessageState.REJECTED,
+}
+_STATE_NUMBERS: Final[dict[int, MessageState]] = {state.value: state for state in MessageState}
+_NETWORK_ERROR_OCTETS: Final = 3  # §5.3.2.31: one of the kind of network, two of its error
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What a receipt says; a field that it does not give is "" or None.
+
+    `message_id` is opaque, as it was in the response to the submit, or in another base: SMSCs differ. `error` and the
+    dates (YYMMDDhhmm, in the SMSC's time) are as they were written.
+    """
+
+    message_id: str = ""
+    state: MessageState | None = None
+    error: str = ""
+    submitted: str = ""
+    done: str = ""
+
+
+def is_receipt(message: Message) -> bool:
+    """Return whether a deliver_sm tells of a message of ours, and is nothing that a subscriber wrote."""
+    return bool(message.esm_class & _RECEIPT_BITS)
+
+
+def parse(message: Message) -> Receipt:
+    """Read a receipt: its TLVs, and for what they do not give its text. Never raises."""
+    fields = _fields(message)
+    state = _STATE_NUMBERS.get(message.integer(Tag.MESSAGE_STATE) or 0)
+    network_error = message.tlvs.get(Tag.NETWORK_ERROR_CODE, b"")
+    return Receipt(
+        message_id=message.text(Tag.RECEIPTED_MESSAGE_ID) or fields.get(b"id", b"").decode("latin-1"),
+        state=state or _STATES.get(fields.get(b"stat", b"").upper()[:7]),
+        error=(
+            str(int.from_bytes(network_error[1:], "big"))
+            if len(network_error) == _NETWORK_ERROR_OCTETS
+            else fields.get(b"err", b"").decode("latin-1")
+        ),
+        submitted=fields.get(b"submit date", b"").decode("latin-1"),
+        done=fields.get(b"done date", b"").decode("latin-1"),
+    )
+
+
+def _fields(message: Message) -> dict[bytes, bytes]:
+    """Find the text's fields in its octets: data_coding is often wrong here, ASCII that says UCS-2 for one."""
+    raw = message.user_data
+    if message.data_coding == DataCoding.UCS2:
+        raw = raw.replace(b"\0", b"")
+    head = re.split(rb"(?i)\btext:", raw, maxsplit=1)[0]
+    fields: dict[bytes, bytes] = {}
+    for name, value in _FIELD.findall(head):
+        fields.setdefault(name.lower(), value)
+    return fields
