@@ -9,6 +9,7 @@ The current key of a kind seals or signs; every key opens or verifies.
 """
 
 import base64
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -130,11 +131,17 @@ def load(path: Path) -> Keyring:
     except FileNotFoundError:
         raise
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise KeysError(f"{path} is a link; put the key file itself there") from None
         raise _unusable(path, error) from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         # Of the open file, not of its name: nobody can put another one there in between.
-        _check_guarded(path, os.fstat(file.fileno()))
-        content = Secret(file.read(MAX_FILE_SIZE))
+        _check_guarded(path, os.fstat(descriptor))
+        content = Secret(os.read(descriptor, MAX_FILE_SIZE))
+    except OSError as error:
+        raise _unusable(path, error) from None
+    finally:
+        os.close(descriptor)
     return _decode(path, content)
 
 
@@ -149,6 +156,8 @@ def save(path: Path, ring: Keyring, random: Random = nacl.utils.random) -> None:
 def _check_guarded(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise KeysError(f"{path} is not a file")
+    if status.st_size > MAX_FILE_SIZE:
+        raise KeysError(f"{path} is not a key file: it is larger than {MAX_FILE_SIZE} octets")
     if status.st_uid != os.geteuid():
         raise KeysError(f"{path} belongs to another user; mend it with: chown {os.geteuid()} {path}")
     if stat.S_IMODE(status.st_mode) & 0o077:
