@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 SERVICE_MS = 15_000
 """How long a gateway waits for the service's answer. Operators set 10 to 30 s."""
@@ -65,7 +66,7 @@ class Utterance(msgspec.Struct, frozen=True):
     text: str
 
 
-class Dialogue(msgspec.Struct):
+class Dialogue(msgspec.Struct, frozen=True):
     """One USSD exchange as the network sees it. `session` is the network's number for it, one octet."""
 
     session: int
@@ -79,7 +80,7 @@ class Dialogue(msgspec.Struct):
     reason: Reason | None = None
 
 
-class Message(msgspec.Struct):
+class Message(msgspec.Struct, frozen=True):
     """One SMS in the phone's memory: whole, however many parts it travelled in. `at` is ms since 1970 UTC."""
 
     id: int
@@ -133,9 +134,10 @@ class Phone:
         dialogue = self._open()
         if dialogue is None or dialogue.turn != "subscriber":
             return ()
-        dialogue.turn = "service"
-        self._wind(dialogue, self._timers.service_ms, now)
-        return (self._next(dialogue, "answer", text),)
+        span = self._timers.service_ms
+        step = (dialogue.step + 1) % STEPS
+        self.dialogue = replace(dialogue, turn="service", step=step, until=now + span, span_ms=span)
+        return (Utterance("answer", dialogue.session, step, text),)
 
     def cancel(self) -> tuple[Utterance, ...]:
         """Hang up."""
@@ -154,19 +156,24 @@ class Phone:
         """End the dialogue without a word to the service, which is not there or does not want it."""
         dialogue = self._open()
         if dialogue is not None:
-            self._close(dialogue, reason)
+            self.dialogue = replace(dialogue, turn="over", reason=reason)
 
     def show(self, session: int, text: str, ends: bool, usage: Usage, now: int) -> bool:
-        """Show the service's screen; False when no such dialogue is open, or it is not the service's turn."""
+        """Show the service's screen; False when no such dialogue is open, or it is not the service's turn.
+
+        The screen that is shown already may come once more: it answers an input that was delivered twice.
+        """
         dialogue = self._open()
-        if dialogue is None or dialogue.session != session or dialogue.turn != "service":
+        if dialogue is None or dialogue.session != session:
             return False
-        dialogue.screen, dialogue.usage = text, usage
+        if dialogue.turn == "subscriber":
+            return text == dialogue.screen and not ends
+        shown = replace(dialogue, screen=text, usage=usage)
         if ends:
-            self._close(dialogue, "ended")
+            self.dialogue = replace(shown, turn="over", reason="ended")
         else:
-            dialogue.turn = "subscriber"
-            self._wind(dialogue, self._timers.subscriber_ms, now)
+            span = self._timers.subscriber_ms
+            self.dialogue = replace(shown, turn="subscriber", until=now + span, span_ms=span)
         return True
 
     def dismiss(self) -> None:
@@ -185,8 +192,14 @@ class Phone:
         return None if dialogue is None else dialogue.until
 
     def write(self, peer: str, text: str, usage: Usage | None, now: int) -> Message:
-        """Put an SMS that the subscriber sends among the messages; its `delivery` is the network's to keep up."""
+        """Put an SMS that the subscriber sends among the messages; the network `mark`s where it is."""
         return self._keep(Message(self._number(), peer, text, now, True, "sending", usage))
+
+    def mark(self, number: int, delivery: Delivery) -> None:
+        """Note where the message with this id is; one that was forgotten is nowhere."""
+        for at, message in enumerate(self._messages):
+            if message.id == number:
+                self._messages[at] = replace(message, delivery=delivery)
 
     def receive(self, part: Part, now: int) -> Message | None:
         """Take in an SMS or a part of one; return the whole message when nothing is missing."""
@@ -216,22 +229,13 @@ class Phone:
     def _open(self) -> Dialogue | None:
         return self.dialogue if self.dialogue is not None and self.dialogue.turn != "over" else None
 
-    def _wind(self, dialogue: Dialogue, span_ms: int, now: int) -> None:
-        dialogue.span_ms, dialogue.until = span_ms, now + span_ms
-
-    def _next(self, dialogue: Dialogue, kind: Literal["answer", "abort"], text: str) -> Utterance:
-        dialogue.step = (dialogue.step + 1) % STEPS
-        return Utterance(kind, dialogue.session, dialogue.step, text)
-
     def _abort(self, reason: Reason) -> tuple[Utterance, ...]:
         dialogue = self._open()
         if dialogue is None:
             return ()
-        self._close(dialogue, reason)
-        return (self._next(dialogue, "abort", ""),)
-
-    def _close(self, dialogue: Dialogue, reason: Reason) -> None:
-        dialogue.turn, dialogue.reason = "over", reason
+        step = (dialogue.step + 1) % STEPS
+        self.dialogue = replace(dialogue, turn="over", reason=reason, step=step)
+        return (Utterance("abort", dialogue.session, step, ""),)
 
     def _number(self) -> int:
         self._count += 1

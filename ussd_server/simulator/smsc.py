@@ -27,7 +27,6 @@ from smpp.transport import Connection, Listener, listen
 from ussd_server.secrets import Secret
 from ussd_server.simulator import protocol
 from ussd_server.simulator.phone import Delivery, Part, Phone, Reason, Timers, Utterance, together
-from ussd_server.simulator.phone import Message as Sms
 from ussd_server.simulator.transit import Line, RecordedLink
 from ussd_server.simulator.wire import Direction, Recorder, fits, part_of, usage
 
@@ -75,10 +74,11 @@ class _Subscriber:
 
 @dataclass(eq=False)
 class _Letter:
-    """An SMS that a phone sent, and how many of its parts a service has yet to take."""
+    """An SMS that a phone sent: its id there, where it is, and how many of its parts a service has yet to take."""
 
-    sms: Sms
+    id: int
     left: int
+    where: Delivery = "sending"
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +230,7 @@ class Smsc:
         last = subscriber.last
         if last is not None:
             # Its outcome was counted already, so the letter is left out.
-            self._pass_on(replace(last, letter=None))
+            self._pass_on(replace(last, letter=None, account=last.account or subscriber.account))
 
     def _write(self, subscriber: _Subscriber, to: str, text: str) -> protocol.Problem | None:
         if not 0 < len(to) <= ADDRESS_CHARACTERS or not to.isascii() or not to.isprintable():
@@ -240,7 +240,7 @@ class Smsc:
         self._references = (self._references + 1) % 0x100
         messages = _sms_messages(subscriber.phone.msisdn, to, text, self._references)
         measured = together(usage(message) for message in messages)
-        letter = _Letter(subscriber.phone.write(to, text, measured, self._clock()), len(messages))
+        letter = _Letter(subscriber.phone.write(to, text, measured, self._clock()).id, len(messages))
         for message in messages:
             self._pass_on(_Delivery(message, subscriber, letter=letter))
         return None
@@ -341,14 +341,16 @@ class Smsc:
     def _settle(self, delivery: _Delivery, how: Delivery) -> None:
         """Show on the phone where its SMS is: taken when every part is, refused when one is."""
         letter = delivery.letter
-        if letter is None or letter.sms.delivery in ("refused", how):
+        if letter is None or letter.where == "refused":
             return
         if how == "sent":
             letter.left -= 1
             if letter.left:
                 return
-        letter.sms.delivery = how
-        self._changed(delivery.subscriber)
+        if letter.where != how:
+            letter.where = how
+            delivery.subscriber.phone.mark(letter.id, how)
+            self._changed(delivery.subscriber)
 
     # From services --------------------------------------------------------------------------------------------------
 

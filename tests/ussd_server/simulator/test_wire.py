@@ -1,0 +1,204 @@
+"""The recording shows each PDU decoded, measured against its budget, and holds neither passwords nor codes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smpp import alphabets, ussd
+from smpp.constants import CommandId, Tag
+from smpp.pdu import Bare, Bind, Message, MessageResp, Password, encode
+from ussd_server.simulator.phone import Usage
+from ussd_server.simulator.wire import HISTORY, Entry, OpView, PartView, Recorder, SessionView, describe, fits, usage
+
+NUMBER = "79100000001"
+
+
+def sms(text: str, source: str = "6262", **fields: object) -> Message:
+    encoded = alphabets.choose(text)
+    return Message(
+        CommandId.SUBMIT_SM,
+        source_addr=source,
+        destination_addr=NUMBER,
+        data_coding=encoded.data_coding,
+        short_message=encoded.data,
+        **fields,
+    )
+
+
+def recorded(*frames: bytes) -> list[Entry]:
+    entries: list[Entry] = []
+    recorder = Recorder(entries.append)
+    for frame in frames:
+        recorder.record(frame, "from_service", 1, "ussd", 5)
+    assert recorder.entries == tuple(entries)
+    return entries
+
+
+def test_a_ussd_menu_is_read_to_its_bits() -> None:
+    begin = ussd.dial(NUMBER, "111", alphabets.choose("*111#"), session=9, sequence=3)
+    menu = ussd.reply(begin, alphabets.choose("Тарифы\n1 RED"), ends=False)
+    end = ussd.reply(begin, alphabets.choose("Bye"), ends=True)
+    shown = describe(encode(begin), 1, "to_service", 1, "ussd", 5)
+    assert (shown.command, shown.phone, shown.text) == ("deliver_sm", NUMBER, "*111#")
+    assert (shown.op, shown.session) == (OpView(1, "PSSR indication"), SessionView(9, 3, False))
+    assert shown.usage == Usage("GSM-7", 5, 182)
+    shown = describe(encode(menu), 2, "from_service", 1, "ussd", 5)
+    assert (shown.op, shown.usage, shown.phone) == (OpView(2, "USSR request"), Usage("UCS-2", 12, 80), NUMBER)
+    shown = describe(encode(end), 3, "from_service", 1, "ussd", 5)
+    assert shown.op == OpView(0x11, "PSSR response")
+    assert shown.session is not None
+    assert shown.session.end
+
+
+def test_fields_and_tlvs_tile_the_pdu_without_gaps() -> None:
+    frame = encode(ussd.dial(NUMBER, "111", alphabets.choose("*111#"), session=9))
+    shown = describe(frame, 1, "to_service", 1, "ussd", 5)
+    at = 0
+    for field in (*shown.fields, *shown.tlvs):
+        assert field.offset == at
+        at += field.size
+    assert at == len(frame)
+    assert shown.hex == frame.hex()
+    assert [tlv.meaning for tlv in shown.tlvs] == ["PSSR indication", "session 9, sequence 0"]
+
+
+@given(st.binary(max_size=120), st.sampled_from([*CommandId, 0x99]))
+def test_whatever_comes_is_described(body: bytes, command: int) -> None:
+    frame = (16 + len(body)).to_bytes(4, "big") + command.to_bytes(4, "big") + bytes(8) + body
+    (shown,) = recorded(frame)
+    assert len(shown.hex) == 2 * len(frame)
+    for field in (*shown.fields, *shown.tlvs):
+        assert 0 <= field.offset < field.offset + field.size <= len(frame)
+
+
+def test_a_broken_pdu_says_what_is_wrong_beside_what_can_be_read() -> None:
+    frame = encode(sms("hello"))[:40]
+    (shown,) = recorded(len(frame).to_bytes(4, "big") + frame[4:])
+    assert shown.problem
+    assert [field.name for field in shown.fields][:5] == [
+        "command_length",
+        "command_id",
+        "command_status",
+        "sequence_number",
+        "service_type",
+    ]
+
+
+@pytest.mark.parametrize("text", ["Ваш пароль: 48215903.", "Your code is 48215903.", "48215903", "код 123456 и 654321"])
+def test_codes_are_neither_in_the_text_nor_in_the_octets(text: str) -> None:
+    message = sms(text)
+    (shown,) = recorded(encode(message))
+    assert shown.text is not None
+    assert shown.masked
+    assert not any(character.isdigit() for character in shown.text)
+    assert len(shown.text) == len(text)
+    for code in ("48215903", "123456", "654321"):
+        for octets in (code.encode(), code.encode("utf-16-be")):
+            assert octets.hex() not in shown.hex
+
+
+def test_codes_are_hidden_in_a_payload_and_behind_a_header_too() -> None:
+    text = "Код 48215903".encode("utf-16-be")
+    payload = sms("")
+    payload.data_coding, payload.tlvs = 8, {Tag.MESSAGE_PAYLOAD: text}
+    part = sms("", esm_class=0x40)
+    part.data_coding, part.short_message = 8, b"\x05\x00\x03\x07\x02\x01" + text
+    for message in (payload, part):
+        (shown,) = recorded(encode(message))
+        assert shown.text == "Код ********"
+        assert "48215903".encode("utf-16-be").hex() not in shown.hex
+
+
+def test_short_numbers_and_ussd_are_shown_as_they_are() -> None:
+    begin = ussd.dial(NUMBER, "111", alphabets.choose("*111*123456#"), session=9)
+    for frame in (encode(sms("Balance 12345 rub.")), encode(begin)):
+        (shown,) = recorded(frame)
+        assert not shown.masked
+        assert shown.hex == frame.hex()
+
+
+def test_a_password_is_not_in_the_recording() -> None:
+    frame = encode(Bind(system_id="ussd", password=Password("s3cret")))
+    (shown,) = recorded(frame)
+    assert b"s3cret".hex() not in shown.hex
+    assert [field.value for field in shown.fields if field.name == "password"] == ['"******"']
+    assert [field.value for field in shown.fields if field.name == "system_id"] == ['"ussd"']
+
+
+def test_a_response_belongs_to_the_phone_of_its_request() -> None:
+    entries: list[Entry] = []
+    recorder = Recorder(entries.append)
+    request = sms("hello")
+    request.sequence = 41
+    recorder.record(encode(request), "from_service", 1, "ussd", 5)
+    response = MessageResp(CommandId.SUBMIT_SM_RESP, 41, 0, "1")
+    recorder.record(encode(response), "to_service", 2, "ussd", 5)
+    recorder.record(encode(response), "to_service", 1, "ussd", 5)
+    recorder.record(encode(response), "to_service", 1, "ussd", 5)
+    assert [entry.phone for entry in entries] == [NUMBER, None, NUMBER, None]
+
+
+def test_upkeep_is_marked() -> None:
+    (shown,) = recorded(encode(Bare(CommandId.ENQUIRE_LINK, 3)))
+    assert shown.upkeep
+    assert shown.text is None
+
+
+def test_the_recording_is_bounded_and_can_be_cleared() -> None:
+    recorder = Recorder(lambda entry: None)
+    for _ in range(HISTORY + 5):
+        recorder.record(encode(sms("x")), "from_service", 1, "ussd", 5)
+    assert [recorder.entries[0].id, len(recorder.entries)] == [6, HISTORY]
+    recorder.clear()
+    assert recorder.entries == ()
+
+
+@pytest.mark.parametrize(
+    ("header", "part"),
+    [
+        (b"\x05\x00\x03\x07\x03\x02", PartView(7, 2, 3)),
+        (b"\x06\x08\x04\x01\x02\x03\x01", PartView(0x102, 1, 3)),
+        (b"\x09\x05\x02\x00\x01\x00\x03\x07\x02\x02", PartView(7, 2, 2)),
+        (b"\x04\x05\x02\x00\x01", None),
+        (b"\xff", None),
+    ],
+)
+def test_parts_are_known_by_their_header(header: bytes, part: PartView | None) -> None:
+    message = sms("", esm_class=0x40)
+    message.short_message = header + b"text"
+    assert describe(encode(message), 1, "from_service", 1, "ussd", 5).part == part
+
+
+def test_parts_are_known_by_their_tlvs() -> None:
+    tlvs = {Tag.SAR_MSG_REF_NUM: b"\x01\x00", Tag.SAR_TOTAL_SEGMENTS: b"\x02", Tag.SAR_SEGMENT_SEQNUM: b"\x01"}
+    message = sms("text", tlvs=tlvs)
+    assert describe(encode(message), 1, "from_service", 1, "ussd", 5).part == PartView(256, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "does_fit"),
+    [
+        ("a" * 160, Usage("GSM-7", 160, 160), True),
+        ("a" * 161, Usage("GSM-7", 161, 306, 2), False),
+        ("ж" * 70, Usage("UCS-2", 70, 70), True),
+        ("ж" * 71, Usage("UCS-2", 71, 134, 2), False),
+        ("€" * 80, Usage("GSM-7", 160, 160), True),
+    ],
+)
+def test_an_sms_is_measured(text: str, expected: Usage, does_fit: bool) -> None:
+    assert usage(sms(text)) == expected
+    assert fits(sms(text)) == does_fit
+
+
+@pytest.mark.parametrize(("text", "does_fit"), [("a" * 182, True), ("a" * 183, False), ("ж" * 80, True), ("ж" * 81, False)])
+def test_a_ussd_text_is_measured(text: str, does_fit: bool) -> None:
+    assert fits(ussd.dial(NUMBER, "111", alphabets.choose(text), session=1)) == does_fit
+
+
+def test_a_part_is_measured_with_its_header() -> None:
+    header = b"\x05\x00\x03\x07\x02\x01"
+    message = sms("", esm_class=0x40)
+    for size, does_fit in ((153, True), (154, False)):
+        message.short_message = header + b"a" * size
+        assert fits(message) == does_fit
+    assert usage(message) == Usage("GSM-7", 154, 306, 2)
