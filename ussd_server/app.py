@@ -108,6 +108,7 @@ class Server:
             digest=vault.digest,
             work_waits=lambda: self.outbox.wake(),
         )
+        self.metrics.turns_under_way = lambda: self.conversations.under_way
         self.gateway = Gateway([self._account(url, new_id) for url in settings.smsc])
         performers = Performers(
             self.store,

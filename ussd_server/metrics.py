@@ -5,7 +5,7 @@ The hot path touches dicts and lists of ints only; all of Prometheus' objects ar
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -49,13 +49,14 @@ class Histogram:
 class Metrics:
     """The server's numbers. Whoever does the work bumps them: `metrics.turns["ussd", "answered"] += 1`.
 
-    Counters start at zero by themselves. Gauges (`links`, `outbox_entries`, `turns_under_way`) are set to what is now.
+    Counters start at zero by themselves. Whoever knows sets `links` to what is now, and puts what returns it into
+    `outbox_under_way` and `turns_under_way`, which are asked at scrape time.
     """
 
     __slots__ = (
         "links",
         "outbox",
-        "outbox_entries",
+        "outbox_under_way",
         "pdu_errors",
         "pdus",
         "suppressed",
@@ -79,10 +80,10 @@ class Metrics:
         """Outbox entries that were performed, by kind and result."""
         self.links: dict[str, bool] = {}
         """Whether each link to an SMSC is bound, by its name."""
-        self.outbox_entries = 0
-        """Outbox entries that wait or are under way."""
-        self.turns_under_way = 0
-        """Turns that have begun and have no answer yet."""
+        self.outbox_under_way: Callable[[], int] = int
+        """Returns how many outbox entries this server performs now."""
+        self.turns_under_way: Callable[[], int] = int
+        """Returns how many turns have begun and have no answer yet."""
 
     def registry(self) -> CollectorRegistry:
         """Return a registry of its own that reads these numbers, and the process's, whenever it is scraped."""
@@ -111,10 +112,10 @@ class _Reader(Collector):
         yield _counter("outbox_performed", "Outbox entries performed", ("kind", "result"), metrics.outbox.items())
         yield _links(metrics.links)
         yield GaugeMetricFamily(
-            "ussd_server_outbox_entries", "Outbox entries that wait or are under way", metrics.outbox_entries
+            "ussd_server_outbox_under_way", "Outbox entries that this server performs now", metrics.outbox_under_way()
         )
         yield GaugeMetricFamily(
-            "ussd_server_turns_under_way", "Turns begun and not answered yet", metrics.turns_under_way
+            "ussd_server_turns_under_way", "Turns begun and not answered yet", metrics.turns_under_way()
         )
 
 

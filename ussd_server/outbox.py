@@ -72,6 +72,7 @@ class Outbox:
         self._news = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        metrics.outbox_under_way = lambda: len(self._tasks)
         self._worker: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -127,7 +128,6 @@ class Outbox:
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._metrics.outbox_entries = len(self._tasks)
         self.wake()  # the same subscriber's next entry may be claimed now
 
     async def _perform(self, claimed: Claimed) -> None:

@@ -8,7 +8,7 @@ from ussd_server.metrics import TURN_SECONDS, Histogram, Metrics
 
 def test_a_fresh_server_shows_its_gauges_at_zero() -> None:
     registry = Metrics().registry()
-    assert registry.get_sample_value("ussd_server_outbox_entries") == 0
+    assert registry.get_sample_value("ussd_server_outbox_under_way") == 0
     assert registry.get_sample_value("ussd_server_turns_under_way") == 0
 
 
@@ -21,7 +21,8 @@ def test_what_was_bumped_is_what_is_read() -> None:
     metrics.pdu_errors["in", "truncated"] += 1
     metrics.suppressed["sms_limit"] += 4
     metrics.outbox["sms", "done"] += 5
-    metrics.outbox_entries = 9
+    metrics.outbox_under_way = lambda: 9
+    metrics.turns_under_way = lambda: 8
     metrics.links.update({"a": True, "b": False})
 
     def value(name: str, **labels: str) -> float | None:
@@ -33,7 +34,7 @@ def test_what_was_bumped_is_what_is_read() -> None:
     assert value("pdu_errors_total", direction="in", reason="truncated") == 1
     assert value("suppressed_total", reason="sms_limit") == 4
     assert value("outbox_performed_total", kind="sms", result="done") == 5
-    assert value("outbox_entries") == 9
+    assert (value("outbox_under_way"), value("turns_under_way")) == (9, 8)
     assert (value("link_bound", link="a"), value("link_bound", link="b")) == (1, 0)
     metrics.turns["ussd", "answered"] += 1
     assert value("turns_total", channel="ussd", result="answered") == 3
