@@ -63,7 +63,7 @@ class Keyring:
         for key in self.keys:
             if key.current and key.kind == kind:
                 return key
-        raise KeysError(f"there is no current key of the kind {kind}; make one with: ussd-server keys rotate {kind}")
+        raise KeysError(f"there is no current key of the kind {kind}; make one with: ussd-server keys rotate")
 
     def get(self, kid: str) -> Key | None:
         """Return the key of this id."""
@@ -83,7 +83,7 @@ class Keyring:
         if key is None:
             raise KeysError(f"there is no key {kid}")
         if key.current:
-            raise KeysError(f"{kid} is in use; rotate first: ussd-server keys rotate {key.kind}")
+            raise KeysError(f"{kid} is in use; rotate first: ussd-server keys rotate")
         return Keyring(tuple(each for each in self.keys if each.id != kid))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import threading
 import traceback
 from collections import Counter
@@ -160,6 +161,25 @@ def test_a_damaged_text_is_said_to_be(damaged: str) -> None:
         VAULT.open_text(damaged, MSISDN, "1")
     with pytest.raises(VaultError):
         VAULT.open_text(f"{RING.current('kek').id}:{damaged}", MSISDN, "1")
+
+
+# Digests ----------------------------------------------------------------------------------------------------------
+
+
+@given(st.text(st.characters()), st.text(st.characters()))
+def test_a_digest_knows_a_text_again_on_every_server_of_the_same_keys(text: str, other: str) -> None:
+    digest = VAULT.digest(text)
+    assert len(digest) == 16
+    assert Vault(RING).digest(text) == digest
+    assert (VAULT.digest(other) == digest) == (other == text)
+
+
+def test_a_digest_tells_nothing_without_the_key() -> None:
+    text = CODE.reveal()
+    key = RING.current("kek").secret.reveal()
+    assert Vault(Keyring().rotate("kek", NOW)).digest(text) != VAULT.digest(text)
+    # The key that encrypts is not used for anything else as it is.
+    assert hashlib.blake2b(text.encode(), digest_size=16, key=key).digest() != VAULT.digest(text)
 
 
 # New codes --------------------------------------------------------------------------------------------------------
