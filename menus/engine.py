@@ -1,16 +1,44 @@
-"""The conversation: events in, effects out. Pure: the same inputs give the same step."""
+"""The conversation: events in, effects out. Pure: the same inputs give the same step.
 
-from collections.abc import Mapping
-from typing import TypeAlias
+Where a conversation goes is decided by the flow's machine (`menus.machine`); this module understands what was typed as
+one of the machine's triggers, and does what the node that was reached asks for.
+"""
+
+from typing import Final
 
 import msgspec
 
-from menus.compiler import Flow
-from menus.events import Effect, Event
+from menus.accept import plain
+from menus.conditions import Facts
+from menus.events import (
+    Answered,
+    Ask,
+    Begin,
+    Defer,
+    Dropped,
+    Effect,
+    Event,
+    Late,
+    Note,
+    Option,
+    Order,
+    Reply,
+    Screen,
+    Send,
+    Show,
+)
+from menus.flow import Flow
+from menus.limits import MAX_INPUT, MAX_ITEMS, MAX_STEPS, MAX_TAIL, MAX_VALUES_BYTES, SMS_WAITS_MS
+from menus.machine import START, Cursor
+from menus.nodes import Asking, Check, Input, Listing, Menu, Node, Ordering, Shown
 from menus.render import Channel
+from menus.screens import BACK_KEY, HOME_KEY, Laid, Look, encode, shown_values
 from menus.session import Pending, Session, Value, Values
 
-Facts: TypeAlias = Mapping[str, str | bool | int]
+__all__ = ["Facts", "Step", "accepts", "conclude", "say", "step"]
+
+NAVIGATION: Final = {BACK_KEY: "back", HOME_KEY: "home"}
+_SMS: Final = Channel("sms")
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
@@ -24,21 +52,478 @@ def step(flow: Flow, session: Session | None, event: Event, now: int, facts: Fac
     """Take one event. `facts` are the registry's, and `msisdn` and `language` of the subscriber.
 
     The effects hold at most one of `Show` and `Ask`. After an `Ask`, step again with its `Answered` or `Late` and the
-    session of this step.
+    session of this step. Without either the event changed nothing that the subscriber would see.
     """
-    raise NotImplementedError
+    if isinstance(event, Reply):
+        return _reply(flow, session, event, now, facts, channel)
+    if isinstance(event, Answered):
+        return _answered(flow, session, event, now, facts, channel)
+    if isinstance(event, Begin):
+        return _begin(flow, session, event, now, facts, channel)
+    if isinstance(event, Late):
+        return _late(flow, session, event, now, facts, channel)
+    return _dropped(flow, session, event, now)
 
 
 def conclude(flow: Flow, pending: Pending, outcome: str, value: Value, now: int, facts: Facts) -> tuple[Effect, ...]:
-    """Return what the later outcome of a command leads to: its SMS, in the subscriber's language."""
-    raise NotImplementedError
+    """Return what the later outcome of a command leads to: its SMS, in the subscriber's language.
+
+    Where the flow has changed since, and has no such node any more, the SMS says in general whether it was done.
+    """
+    language = _language(flow, facts)
+    node = flow.nodes.get(pending.node)
+    if isinstance(node, Ordering) and pending.revision == flow.revision:
+        closing = node.closings.get(outcome)
+        if closing is not None and flow.fits(node.call.operation.name, outcome, encode(value)):
+            values = {**pending.values, closing.name: value} if closing.name else pending.values
+            return (Send(closing.sms.render("sms", language, values)),)
+    operation = flow.registry.operations.get(pending.operation)
+    done = operation is not None and outcome == next(iter(operation.outcomes))
+    return (Send(say(flow, "order_done" if done else "order_failed", {}, language)),)
 
 
 def accepts(flow: Flow, session: Session, text: str, facts: Facts, now: int | None = None) -> bool:
     """Whether a session that waits would take this text as a valid input; with `now`, also whether it still waits."""
-    raise NotImplementedError
+    if _foreign(flow, session) or session.asked or len(text) > MAX_INPUT:
+        return False
+    if now is not None and now - session.at > SMS_WAITS_MS:
+        return False
+    if session.instead:
+        return _resume_answer(flow, text) is not None
+    turn = _Turn(flow, session, session.at, facts, _SMS)
+    trigger = turn.understood(text)
+    return bool(trigger) and flow.moves.take(trigger, turn)
 
 
 def say(flow: Flow, name: str, values: Values, language: str) -> str:
     """Return one of the flow's `texts:`."""
-    raise NotImplementedError
+    return flow.phrases[name].render("sms", language, values)
+
+
+# Events ---------------------------------------------------------------------------------------------------------------
+
+
+def _reply(flow: Flow, session: Session | None, event: Reply, now: int, facts: Facts, channel: Channel) -> Step:
+    if session is None:
+        return _close(flow, "expired", facts, channel)
+    if _foreign(flow, session):
+        fresh = Session(session.id, flow.revision, channel.name, START, now, serial=session.serial)
+        return _Turn(flow, fresh, now, facts, channel, reason="expired").begin(flow.home, {})
+    if session.asked:
+        return Step(session, _close(flow, "late", facts, channel).effects)
+    if session.instead:
+        return _resumed(flow, session, event, now, facts, channel)
+    return _Turn(flow, session, now, facts, channel).reply(event.text)
+
+
+def _begin(flow: Flow, session: Session | None, event: Begin, now: int, facts: Facts, channel: Channel) -> Step:
+    availability = flow.availability
+    if availability is not None and not availability.covers(str(facts.get("msisdn", "")), now):
+        text = availability.outside.render(channel.name, _language(flow, facts), {})
+        return Step(None, (_closing(flow, text, facts, channel),))
+    if session is not None and not event.tail and not event.values:
+        match _policy(flow, session, now):
+            case "continue":
+                return _Turn(flow, session, now, facts, channel).show()
+            case "ask":
+                asking = msgspec.structs.replace(session, instead=event.node, at=now, channel=channel.name, tries=0)
+                return _ask_to_resume(flow, asking, facts, channel)
+    fresh = Session(event.id, flow.revision, channel.name, START, now, tail=event.tail[:MAX_TAIL])
+    return _Turn(flow, fresh, now, facts, channel).begin(event.node, event.values)
+
+
+def _answered(flow: Flow, session: Session | None, event: Answered, now: int, facts: Facts, channel: Channel) -> Step:
+    if session is None or not session.asked or session.asked != event.ask:
+        return Step(session)
+    if _foreign(flow, session):
+        return _close(flow, "expired", facts, channel)
+    return _Turn(flow, session, now, facts, channel).answered(event.outcome, event.value)
+
+
+def _late(flow: Flow, session: Session | None, event: Late, now: int, facts: Facts, channel: Channel) -> Step:
+    if session is None or not session.asked or session.asked != event.ask:
+        return Step(session)
+    node = flow.nodes.get(session.node)
+    if _foreign(flow, session) or not isinstance(node, Asking | Listing):
+        return _close(flow, "expired", facts, channel)
+    call = node.call
+    if call.secret or call.operation.kind != "query":
+        # What holds a secret is never stored, so it cannot be done later.
+        return _close(flow, "broken", facts, channel)
+    deferred = Defer(event.ask, call.operation.name, call.values(session.values))
+    waiting = msgspec.structs.replace(session, channel="sms", at=now, tail=())
+    if channel.name == "sms":
+        return Step(waiting, (deferred,))
+    return Step(waiting, (*_close(flow, "late", facts, channel).effects, deferred))
+
+
+def _dropped(flow: Flow, session: Session | None, event: Dropped, now: int) -> Step:
+    if session is None or session.asked:
+        return Step(session)
+    if _foreign(flow, session) or _manner(flow, session) == "restart":
+        return Step(None)
+    return Step(msgspec.structs.replace(session, dropped=True, at=now))
+
+
+# Dropped sessions -----------------------------------------------------------------------------------------------------
+
+
+def _manner(flow: Flow, session: Session) -> str:
+    node = flow.nodes[session.node]
+    return "restart" if isinstance(node, Asking | Check) else node.manner.resume
+
+
+def _policy(flow: Flow, session: Session, now: int) -> str:
+    if not session.dropped or session.asked or _foreign(flow, session) or now - session.at > flow.within:
+        return "restart"
+    return _manner(flow, session)
+
+
+def _ask_to_resume(flow: Flow, session: Session, facts: Facts, channel: Channel, reason: str = "") -> Step:
+    language = _language(flow, facts)
+
+    def said(name: str) -> str:
+        return flow.phrases[name].render(channel.name, language, {})
+
+    options = (Option("1", said("resume_yes")), Option("2", said("resume_no")))
+    laid = flow.screens.any(Screen(said("resume_question"), options, (), "choice"), channel, language)
+    show = flow.screens.with_reason(laid, 0, said(reason), channel, language) if reason else laid.shows[0]
+    return Step(session, (show,))
+
+
+def _resume_answer(flow: Flow, text: str) -> bool | None:
+    """Return whether the subscriber wants to go on, None where the answer is neither."""
+    text = plain(text).casefold()
+    for key, name, meaning in (("1", "resume_yes", True), ("2", "resume_no", False)):
+        labels = {flow.phrases[name].render("ussd", language, {}).casefold() for language in flow.languages}
+        if text == key or text in labels:
+            return meaning
+    return None
+
+
+def _resumed(flow: Flow, session: Session, event: Reply, now: int, facts: Facts, channel: Channel) -> Step:
+    answer = _resume_answer(flow, event.text[:MAX_INPUT])
+    if answer is None:
+        if session.tries + 1 >= _Turn(flow, session, now, facts, channel).tries_allowed():
+            return _close(flow, "gave_up", facts, channel)
+        again = msgspec.structs.replace(session, tries=session.tries + 1, at=now)
+        return _ask_to_resume(flow, again, facts, channel, "invalid")
+    if answer:
+        return _Turn(flow, session, now, facts, channel).show()
+    fresh = Session(session.id, flow.revision, channel.name, START, now, serial=session.serial)
+    return _Turn(flow, fresh, now, facts, channel).begin(session.instead, {})
+
+
+# A step through the nodes ---------------------------------------------------------------------------------------------
+
+
+class _Turn(Cursor):
+    """A session under way: the cursor that the machine moves, and what is to be done at each node it comes to."""
+
+    __slots__ = (
+        "channel", "effects", "flow", "id", "language", "now", "reason", "serial", "slots", "tail", "tries",
+    )  # fmt: skip
+
+    def __init__(
+        self, flow: Flow, session: Session, now: int, facts: Facts, channel: Channel, reason: str = ""
+    ) -> None:
+        Cursor.__init__(self, session.node, session.page, session.trail, session.values, facts)
+        self.flow = flow
+        self.id = session.id
+        self.serial = session.serial
+        self.tries = session.tries
+        self.tail = session.tail
+        self.slots = session.slots
+        self.now = now
+        self.channel = channel
+        self.language = _language(flow, facts)
+        self.effects: tuple[Effect, ...] = ()
+        self.reason = reason
+        # A list that a session stands at has its items, unless it is still being asked for them.
+        self.settled = not session.asked
+
+    # Events
+
+    def begin(self, node: str, values: Values) -> Step:
+        """Start at an entry's node."""
+        self.settled = False
+        self.values = values
+        if not self.flow.moves.take(f"begin {node}", self):
+            return self.close("unknown_code")
+        return self.run()
+
+    def reply(self, text: str) -> Step:
+        """Take what the subscriber typed."""
+        if self.react(text[: MAX_INPUT + 1]):
+            self.tries = 0
+            return self.run()
+        self.tries += 1
+        if self.tries >= self.tries_allowed():
+            return self.close("gave_up")
+        return self.show("invalid")
+
+    def answered(self, outcome: str, value: Value) -> Step:
+        """Take the answer to the query that the session waits for."""
+        node = self.flow.nodes.get(self.state)
+        if not isinstance(node, Asking | Listing) or outcome not in node.call.operation.outcomes:
+            return self.broken("an answer that the flow does not know")
+        self.value = value
+        if node.call.operation.outcomes[outcome] is None:
+            self.value = None
+        elif not self.admit(node, outcome):
+            return self.broken("an answer of the wrong shape or size")
+        if not self.flow.moves.take(f"got {outcome}", self):
+            return self.broken("an answer that leads nowhere")
+        return self.run()
+
+    def admit(self, node: Asking | Listing, outcome: str) -> bool:
+        """Check an answer's shape and size; a list that is too long for the session is cut."""
+        blob = encode(self.value)
+        if not self.flow.fits(node.call.operation.name, outcome, blob):
+            return False
+        room = MAX_VALUES_BYTES - len(encode((self.values, self.trail)))
+        if len(blob) <= room and not (isinstance(self.value, list) and len(self.value) > MAX_ITEMS):
+            return True
+        if not isinstance(self.value, list):
+            return False
+        count = len(self.value)
+        kept: list[Value] = []
+        for item in self.value[:MAX_ITEMS]:
+            room -= len(encode(item))
+            if room < 0:
+                break
+            kept.append(item)
+        self.value = kept
+        self.effects += (Note("list cut", {"node": node.name, "items": count, "kept": len(kept)}),)
+        return bool(kept)
+
+    # From node to node
+
+    def run(self) -> Step:
+        """Go on until there is something to show or to ask."""
+        for _ in range(MAX_STEPS * (MAX_TAIL + 1)):
+            node = self.flow.nodes[self.state]
+            if isinstance(node, Menu | Input) or self.settled:
+                if not self.tail:
+                    return self.show()
+                if not self.take_from_tail(node):
+                    return self.show(self.reason)
+            elif isinstance(node, Asking | Listing):
+                return self.ask(node)
+            elif isinstance(node, Check):
+                self.flow.moves.take("decide", self)
+            elif isinstance(node, Ordering):
+                self.order(node)
+                if not self.flow.moves.take("placed", self):
+                    self.forget_way()
+                    self.settled = True
+            else:
+                self.tail = ()
+                return self.show()
+        return self.broken("too many steps without a screen")
+
+    def take_from_tail(self, node: Node) -> bool:
+        """Answer a screen with the next input that was given in advance; the rest is void where that cannot be."""
+        text, *rest = self.tail
+        self.tail = tuple(rest)
+        if isinstance(node, Input) and node.secret:
+            self.reason = "secret_in_dial"
+        elif self.react(text):
+            return True
+        else:
+            self.reason = "invalid"
+        self.tail = ()
+        return False
+
+    def ask(self, node: Asking | Listing) -> Step:
+        """Ask the outside; the session waits for the answer."""
+        arguments = node.call.values(self.values)
+        self.serial += 1
+        ask = f"{self.id}-{self.serial}"
+        session = self.session(asked=ask, tail=self.tail)
+        return Step(session, (*self.effects, Ask(ask, node.call.operation.name, arguments)))
+
+    def order(self, node: Ordering) -> None:
+        """Place an order, with the consent: what the subscriber had read when they agreed to it."""
+        self.serial += 1
+        order = f"{self.id}-{self.serial}"
+        operation = node.call.operation.name
+        kept = {name: self.values[name] for name in node.needs}
+        pending = Pending(order, self.flow.revision, node.name, kept, operation)
+        read = self.flow.nodes[self.trail[-1].node] if self.trail else None
+        if isinstance(read, Menu) and read.confirms:
+            text = read.text.render(self.channel.name, self.language, self.values)
+            self.effects += (Note("consent", {"order": order, "read": text, "channel": self.channel.name}),)
+        self.effects += (Order(order, operation, node.call.values(self.values), pending),)
+
+    # What was typed
+
+    def react(self, text: str) -> bool:
+        """Make the move that an input stands for; False where it stands for none."""
+        before = self.state
+        trigger = self.understood(text)
+        if not trigger or not self.flow.moves.take(trigger, self):
+            return False
+        if self.state != before or trigger not in ("more", "back"):
+            self.slots = ()
+        return True
+
+    def understood(self, text: str) -> str:
+        """Return the trigger that an input stands for, "" for none; what was entered or picked is kept for the move."""
+        node = self.flow.nodes[self.state]
+        text = plain(text)
+        if len(text) > MAX_INPUT or isinstance(node, Asking | Check):
+            return ""
+        trigger = ""
+        if isinstance(node, Menu):
+            trigger = self.chosen(node, text)
+        elif isinstance(node, Listing):
+            trigger = self.picked(text)
+        elif isinstance(node, Input):
+            trigger = self.entered(node, text)
+        return trigger or NAVIGATION.get(text) or ("more" if self.is_more(node, text) else "")
+
+    def chosen(self, node: Menu, text: str) -> str:
+        number = _number(text)
+        if number:
+            slots = self.shown_slots(node)
+            if slots is not None:
+                return f"choose {slots[number - 1]}" if number <= len(slots) else ""
+            return f"choose {number - 1}" if number <= len(node.choices) else ""
+        slot = node.words.get(text.casefold())
+        return "" if slot is None else f"choose {slot}"
+
+    def picked(self, text: str) -> str:
+        number = _number(text)
+        self.index = number - 1
+        return "pick" if number else ""
+
+    def entered(self, node: Input, text: str) -> str:
+        if text in NAVIGATION and node.accept.kind in ("text", "phone"):
+            return ""
+        self.value = node.accept.value(text)
+        return "" if self.value is None else "enter"
+
+    def is_more(self, node: Shown, text: str) -> bool:
+        """Whether the input is the key that leads to the next page; the machine needs to know how many there are."""
+        if not text.isdigit() and not isinstance(node, Input):
+            return False
+        laid = self.laid(node)
+        self.pages = len(laid.pages)
+        return bool(text) and text == laid.pages[min(self.page, self.pages - 1)].more
+
+    def shown_slots(self, node: Menu) -> tuple[int, ...] | None:
+        """Return which options are shown, None for all; they stay what was seen until another screen comes."""
+        if not node.conditional:
+            return None
+        if not self.slots:
+            self.slots = tuple(
+                slot
+                for slot, choice in enumerate(node.choices)
+                if choice.when is None or choice.when(self.values, self.facts)
+            )
+        return self.slots
+
+    # What is shown
+
+    def laid(self, node: Shown) -> Laid:
+        """Return the node's screen, laid out."""
+        offered = node.manner.navigation and self.channel.name != "sms"
+        look = Look(
+            node.name,
+            self.language,
+            self.channel,
+            offered and bool(self.trail),
+            offered and node.name != self.flow.home,
+            self.shown_slots(node) if isinstance(node, Menu) else None,
+            shown_values(node, self.values),
+        )
+        return self.flow.screens.node(look)
+
+    def show(self, reason: str = "") -> Step:
+        """Show the node's screen, and wait where it offers anything."""
+        node = self.flow.nodes[self.state]
+        assert not isinstance(node, Asking | Check), f"nothing to show at {self.state}"
+        laid = self.laid(node)
+        self.page = min(self.page, len(laid.pages) - 1)
+        reason = reason or self.reason
+        if not reason:
+            show = laid.shows[self.page]
+        else:
+            show = self.flow.screens.with_reason(laid, self.page, self.said(node, reason), self.channel, self.language)
+        return Step(None if show.ends else self.session(), (*self.effects, show))
+
+    def said(self, node: Shown, reason: str) -> str:
+        wording = node.invalid if isinstance(node, Input) and reason == "invalid" else None
+        return (wording or self.flow.phrases[reason]).render(self.channel.name, self.language, self.values)
+
+    def close(self, phrase: str) -> Step:
+        """End the dialogue with one of the engine's own texts."""
+        closed = _close(self.flow, phrase, self.facts, self.channel)
+        return Step(None, (*self.effects, *closed.effects))
+
+    def broken(self, cause: str) -> Step:
+        """End the dialogue because something outside is not what the flow was promised."""
+        self.effects += (Note("broken", {"node": self.state, "cause": cause}),)
+        return self.close("broken")
+
+    def tries_allowed(self) -> int:
+        node = self.flow.nodes[self.state]
+        return 1 if isinstance(node, Asking | Check) else node.manner.tries
+
+    def session(self, asked: str = "", tail: tuple[str, ...] = ()) -> Session:
+        """Return the session to keep. Secrets are not part of it."""
+        values, secrets = self.values, self.flow.secrets
+        if secrets and not secrets.isdisjoint(values):
+            values = {name: value for name, value in values.items() if name not in secrets}
+        return Session(
+            self.id,
+            self.flow.revision,
+            self.channel.name,
+            self.state,
+            self.now,
+            self.page,
+            self.trail,
+            values,
+            self.tries,
+            asked,
+            self.serial,
+            tail,
+            False,
+            self.slots,
+        )
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def _language(flow: Flow, facts: Facts) -> str:
+    return flow.style.languages.pick(str(facts.get("language", "")))
+
+
+def _foreign(flow: Flow, session: Session) -> bool:
+    """Whether the flow has changed under a session, so that what it saw may mean something else now."""
+    return session.revision != flow.revision or session.node not in flow.nodes
+
+
+def _number(text: str) -> int:
+    """Return the number of an option, 0 where the text is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 3 and text[0] != "0" else 0
+
+
+def _close(flow: Flow, phrase: str, facts: Facts, channel: Channel) -> Step:
+    text = flow.phrases[phrase].render(channel.name, _language(flow, facts), {})
+    return Step(None, (_closing(flow, text, facts, channel),))
+
+
+def _closing(flow: Flow, text: str, facts: Facts, channel: Channel) -> Show:
+    """Return a last screen. What closes a dialogue has no further pages, so a text that is too long is cut."""
+    screen = Screen(text)
+    if channel.fits is not None and not channel.fits(text):
+        dots = "..." if text.isascii() else "…"
+        low, high = 0, len(text)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if channel.fits(text[:middle].rstrip() + dots) else (low, middle)
+        text = text[:low].rstrip() + dots
+    return Show(screen, text, True)

@@ -15,10 +15,14 @@ Values: TypeAlias = dict[str, Value]
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A node and the page of it that was on the screen: one step of the way back."""
+    """A node and the page of it that was on the screen: one step of the way back.
+
+    `before` holds what the values bound since then were before (None: there was none), so that going back undoes them.
+    """
 
     node: str
     page: int = 0
+    before: Values = {}
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True):
@@ -26,7 +30,9 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
 
     `asked` is the id of the query that the session waits for ("" when it waits for the subscriber); `serial` counts
     queries and orders, so that `f"{id}-{serial}"` names each of them once and for ever. `at` is when the last turn
-    was, in milliseconds; `dropped` says that the dialogue ended under it, so the next one resumes.
+    was, in milliseconds; `dropped` says that the dialogue ended under it, so the next one resumes. `slots` are the
+    options that were on the screen, by their place in the file, where conditions hide some. `instead` is the node to
+    start at, while the subscriber is asked whether to go on with a dropped session instead.
     """
 
     id: str
@@ -42,12 +48,18 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     serial: int = 0
     tail: tuple[str, ...] = ()
     dropped: bool = False
+    slots: tuple[int, ...] = ()
+    instead: str = ""
 
 
 class Pending(msgspec.Struct, frozen=True, array_like=True):
-    """An order that was placed and has no outcome yet, with what its closing texts will need."""
+    """An order that was placed and has no outcome yet, with what its closing texts will need.
+
+    `operation` tells a good outcome from a bad one also where the flow has no such node any more.
+    """
 
     id: str
     revision: str
     node: str
     values: Values = {}
+    operation: str = ""

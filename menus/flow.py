@@ -1,0 +1,93 @@
+"""A checked flow, ready to be run by the engine. Immutable; made by the compiler alone."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from menus.entries import Entries, Match
+from menus.machine import Moves
+from menus.nodes import Node, Wording
+from menus.registry import Registry
+from menus.screens import KEPT, Screens, decode
+from menus.shapes import fits
+from menus.text import Style
+
+
+@dataclass(frozen=True)
+class Availability:
+    """When and for whom the service is there: milliseconds, `until` excluded; numbers and beginnings of numbers."""
+
+    first: int | None
+    until: int | None
+    numbers: frozenset[str] | None
+    prefixes: tuple[str, ...]
+    outside: Wording
+
+    def covers(self, msisdn: str, now: int) -> bool:
+        """Whether the service is there for this subscriber now."""
+        if (self.first is not None and now < self.first) or (self.until is not None and now >= self.until):
+            return False
+        return self.numbers is None or msisdn in self.numbers or msisdn.startswith(self.prefixes)
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A checked service. `revision` changes whenever what the file says changes; comments and layout do not count."""
+
+    name: str
+    service: str
+    revision: str
+    style: Style
+    registry: Registry
+    nodes: Mapping[str, Node]
+    moves: Moves
+    entries: Entries
+    phrases: Mapping[str, Wording]
+    home: str
+    within: int
+    """For how many milliseconds a dropped session can be resumed."""
+    secrets: frozenset[str]
+    screens: Screens
+    availability: Availability | None = None
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The declared languages; the first is the default."""
+        return self.style.languages.declared
+
+    @property
+    def default_language(self) -> str:
+        """The language of a subscriber who has chosen none."""
+        return self.style.languages.default
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The USSD codes that the flow serves, as `*111#`."""
+        return tuple(f"{prefix}{'*'.join(rest)}#" for prefix, *rest in self.entries.codes)
+
+    @property
+    def numbers(self) -> frozenset[str]:
+        """The numbers to which the flow takes SMS."""
+        return frozenset(self.entries.texts)
+
+    def match_ussd(self, code: str) -> Match | None:
+        """Return where `*111*2*1#` leads: the longest entry that fits, and the rest as the tail."""
+        return self.entries.match_ussd(code)
+
+    def match_sms(self, number: str, text: str) -> Match | None:
+        """Return where this SMS to this number leads; neither case nor blanks around it count."""
+        return self.entries.match_sms(number, text)
+
+    def fits(self, operation: str, outcome: str, value: bytes) -> bool:
+        """Whether an answer, encoded, is what the operation declares for this outcome."""
+        return self._fitting(operation, outcome, value)
+
+    @cached_property
+    def _fitting(self) -> Callable[[str, str, bytes], bool]:
+        operations = self.registry.operations
+
+        def fit(operation: str, outcome: str, value: bytes) -> bool:
+            shape = operations[operation].outcomes[outcome]
+            return fits(decode(value), shape) if shape is not None else True
+
+        return lru_cache(KEPT)(fit)

@@ -1,0 +1,149 @@
+"""A flow's moves as one state machine: the only module that knows `transitions`.
+
+States are the flow's nodes; every move that a conversation makes is one of the machine's transitions, taken or refused
+by it. The machine is built when a flow is loaded and has no model: each step makes a throwaway `Cursor`, and nothing is
+ever added to the machine in a step. Triggers come from a closed set, never from what a subscriber typed.
+
+| trigger | from | to | if | on the way |
+|---|---|---|---|---|
+| `begin NODE` | the start | an entry's node | | |
+| `choose N` | menu, message, confirm | the option's node | its condition | remember the way back, bind its values |
+| `pick` | list | its node | there is such an item | remember the way back, bind the item |
+| `enter` | input | its node | | remember the way back, bind the value |
+| `got OUTCOME` | query, do, list | the outcome's node | | bind its value; after `do`: forget the way back |
+| `got OUTCOME` | list | stays | the first outcome, with items | keep the items |
+| `decide` | check | yes or no | the condition | |
+| `placed` | command | its node | | forget the way back |
+| `more`, `back` | screens | stays | there is such a page | turn the page |
+| `back` | screens | the last screen | there is one | undo what was bound since |
+| `home` | screens | home | | forget the way back and all values |
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple, TypeAlias, cast
+
+from transitions import EventData, Machine
+
+from menus.conditions import Facts
+from menus.limits import MAX_TRAIL
+from menus.session import Place, Value, Values
+
+START: Final = ":start"
+"""The state before an entry; no node can have this name."""
+
+
+class Cursor:
+    """One step's moving part: where a conversation is, and what goes with it from node to node."""
+
+    __slots__ = ("facts", "index", "page", "pages", "settled", "state", "trail", "value", "values")
+
+    def __init__(self, state: str, page: int, trail: tuple[Place, ...], values: Values, facts: Facts) -> None:
+        self.state = state
+        self.page = page
+        self.trail = trail
+        self.values = values
+        self.facts = facts
+        self.pages = 1
+        """How many pages the screen has."""
+        self.value: Value = None
+        """What was entered or answered."""
+        self.index = -1
+        """Which item of a list was picked."""
+        self.settled = False
+        """Whether the node was entered before, so that a list shows the items that it has."""
+
+    def bind(self, name: str, value: Value) -> None:
+        """Give a value a name, and remember for the way back what had it."""
+        if self.trail:
+            last = self.trail[-1]
+            if name not in last.before:
+                before = {**last.before, name: self.values.get(name)}
+                self.trail = (*self.trail[:-1], Place(last.node, last.page, before))
+        self.values = {**self.values, name: value}
+
+    def leave(self) -> None:
+        """Go on to another node, with a way back to this one."""
+        trail = self.trail if len(self.trail) < MAX_TRAIL else self.trail[1 - MAX_TRAIL :]
+        self.trail = (*trail, Place(self.state, self.page))
+        self.page = 0
+        self.settled = False
+
+    def retrace(self) -> None:
+        """Go back to the last screen, as it was."""
+        *trail, last = self.trail
+        self.trail = tuple(trail)
+        self.state, self.page = last.node, last.page
+        if last.before:
+            values = {name: value for name, value in self.values.items() if name not in last.before}
+            values.update((name, value) for name, value in last.before.items() if value is not None)
+            self.values = values
+        self.settled = True
+
+    def forget_way(self) -> None:
+        """Leave for good: what was done cannot be gone back on."""
+        self.trail = ()
+        self.page = 0
+        self.settled = False
+
+    def forget(self) -> None:
+        """Forget where the conversation came from and all that it knew."""
+        self.forget_way()
+        self.values = {}
+
+    def turn_page(self, by: int) -> None:
+        """Show another page of the same screen."""
+        self.page += by
+        self.settled = True
+
+
+Guard: TypeAlias = Callable[[Cursor], bool]
+Act: TypeAlias = Callable[[Cursor], None]
+
+
+class Move(NamedTuple):
+    """A transition. `target` None stays at the node; `act` happens before the node changes."""
+
+    trigger: str
+    source: str
+    target: str | None
+    guard: Guard | None = None
+    act: Act | None = None
+
+
+class Moves:
+    """All moves of a flow, as a machine."""
+
+    def __init__(self, nodes: Iterable[str], moves: Iterable[Move]) -> None:
+        machine = Machine(
+            model=None,
+            states=[START, *nodes],
+            initial=None,
+            auto_transitions=False,
+            send_event=True,
+        )
+        for move in moves:
+            machine.add_transition(
+                move.trigger,
+                move.source,
+                move.target,
+                conditions=None if move.guard is None else _guarding(move.guard),
+                before=None if move.act is None else _acting(move.act),
+            )
+        self._events: Mapping[str, Any] = machine.events
+
+    def take(self, trigger: str, cursor: Cursor) -> bool:
+        """Make the move that this trigger stands for here; False where there is none, or its guard is against it."""
+        event = self._events.get(trigger)
+        return event is not None and cursor.state in event.transitions and bool(event.trigger(cursor))
+
+    def triggers(self, node: str) -> frozenset[str]:
+        """Return the triggers that lead somewhere from a node."""
+        return frozenset(name for name, event in self._events.items() if node in event.transitions)
+
+
+def _guarding(guard: Guard) -> Callable[[EventData], bool]:
+    return lambda event: bool(guard(cast(Cursor, event.model)))
+
+
+def _acting(act: Act) -> Callable[[EventData], None]:
+    return lambda event: act(cast(Cursor, event.model))

@@ -1,0 +1,307 @@
+"""The nodes of a checked flow: what each says, asks, and leads to. Immutable; made by the compiler alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from menus.accept import Accept
+from menus.conditions import Condition
+from menus.limits import MAX_ITEMS
+from menus.machine import START, Act, Cursor, Guard, Move, Moves
+from menus.registry import Operation
+from menus.session import Value, Values
+from menus.text import Template
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A text in every language, and where it differs, by channel. `names` are the values it needs."""
+
+    other: Template
+    channels: Mapping[str, Template] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
+
+    def render(self, channel: str, language: str, values: Values) -> str:
+        """Return what this reader reads on this channel."""
+        return self.channels.get(channel, self.other).render(language, values)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An option: its label, where it leads, its condition, and the values it gives on the way."""
+
+    label: Wording
+    target: str
+    when: Condition | None = None
+    values: Values = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A parameter's value: a word, or the path to a value."""
+
+    parameter: str
+    word: str = ""
+    path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An operation with its arguments. `secret`: one of them must never be stored."""
+
+    operation: Operation
+    arguments: tuple[Argument, ...] = ()
+    secret: bool = False
+
+    def values(self, values: Values) -> Values:
+        """Return the arguments by parameter."""
+        found: Values = {}
+        for argument in self.arguments:
+            value: Value = argument.word
+            if argument.path:
+                value = values
+                for step in argument.path:
+                    value = value[step]
+            found[argument.parameter] = value
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Where an outcome leads, and the name that its value gets ("" none)."""
+
+    target: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What is sent when a command's outcome comes, and the name that its value gets ("" none)."""
+
+    sms: Wording
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a screen that waits behaves: navigation offered, what a resumed session does, wrong inputs it takes."""
+
+    navigation: bool
+    resume: str
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """A text with options: a menu, a message or a confirm.
+
+    `words` are the labels by which an option may be chosen instead of by its number. `names` are the values needed.
+    """
+
+    name: str
+    text: Wording
+    choices: tuple[Choice, ...]
+    manner: Manner
+    names: tuple[str, ...]
+    words: Mapping[str, int] = field(default_factory=dict)
+    conditional: bool = False
+    confirms: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """An operation's items as options. They are kept in the session under `key`."""
+
+    name: str
+    title: Wording
+    item: Wording
+    each: str
+    call: Call
+    target: str
+    empty: str
+    outcomes: Mapping[str, Outcome]
+    manner: Manner
+    names: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """The name of the items in the session; no value of the flow can have it."""
+        return f"#{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """Asks for a value."""
+
+    name: str
+    text: Wording
+    value: str
+    accept: Accept
+    target: str
+    secret: bool
+    invalid: Wording | None
+    manner: Manner
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A query or an action: asks, and goes on with the answer in the same turn."""
+
+    name: str
+    call: Call
+    outcomes: Mapping[str, Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Ordering:
+    """A command; `say` closes the dialogue, otherwise it goes on to `target`. `needs` are the closing texts' values."""
+
+    name: str
+    call: Call
+    say: Wording | None
+    target: str
+    closings: Mapping[str, Closing]
+    manner: Manner
+    names: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Goes one way or the other."""
+
+    name: str
+    condition: Condition
+    yes: str
+    no: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Shows a text and closes."""
+
+    name: str
+    text: Wording
+    manner: Manner
+    names: tuple[str, ...]
+
+
+Shown: TypeAlias = Menu | Listing | Input | Ordering | End
+Node: TypeAlias = Shown | Asking | Check
+
+
+# Moves ----------------------------------------------------------------------------------------------------------------
+
+
+def build_moves(nodes: Mapping[str, Node], begins: Sequence[str], home: str) -> Moves:
+    """Return a flow's machine; the table of its moves is in `menus.machine`."""
+    moves = [Move(f"begin {node}", START, node) for node in sorted(set(begins) | {home})]
+    for node in nodes.values():
+        moves += _ways(node)
+        if not isinstance(node, Asking | Check):
+            moves += _navigation(node, home)
+    return Moves(nodes, moves)
+
+
+def _ways(node: Node) -> list[Move]:
+    match node:
+        case Menu():
+            return [
+                Move(f"choose {slot}", node.name, choice.target, _allowed(choice.when), _chosen(choice.values))
+                for slot, choice in enumerate(node.choices)
+            ]
+        case Listing():
+            return [
+                Move("pick", node.name, node.target, _has_item(node.key), _picked(node.key, node.each)),
+                *_listed(node),
+            ]
+        case Input():
+            return [Move("enter", node.name, node.target, None, _entered(node.value))]
+        case Asking():
+            done = node.call.operation.kind == "action"
+            return [
+                Move(f"got {outcome}", node.name, leads.target, None, _got(leads.name, done=done))
+                for outcome, leads in node.outcomes.items()
+            ]
+        case Ordering():
+            return [Move("placed", node.name, node.target, None, Cursor.forget_way)] if node.target else []
+        case Check():
+            decides = _allowed(node.condition)
+            return [Move("decide", node.name, node.yes, decides), Move("decide", node.name, node.no)]
+        case End():
+            return []
+
+
+def _listed(node: Listing) -> list[Move]:
+    good = next(iter(node.call.operation.outcomes))
+
+    def keep(cursor: Cursor) -> None:
+        cursor.bind(node.key, cursor.value[:MAX_ITEMS])
+        cursor.settled = True
+
+    moves = [
+        Move(f"got {good}", node.name, None, lambda cursor: bool(cursor.value), keep),
+        Move(f"got {good}", node.name, node.empty),
+    ]
+    for outcome, leads in node.outcomes.items():
+        moves.append(Move(f"got {outcome}", node.name, leads.target, None, _got(leads.name, done=False)))
+    return moves
+
+
+def _navigation(node: Shown, home: str) -> list[Move]:
+    moves = [
+        Move(
+            "more", node.name, None, lambda cursor: cursor.page + 1 < cursor.pages, lambda cursor: cursor.turn_page(1)
+        ),
+        Move("back", node.name, None, lambda cursor: cursor.page > 0, lambda cursor: cursor.turn_page(-1)),
+    ]
+    if node.manner.navigation:
+        moves.append(Move("back", node.name, None, lambda cursor: bool(cursor.trail), Cursor.retrace))
+        if node.name != home:
+            moves.append(Move("home", node.name, home, None, Cursor.forget))
+    return moves
+
+
+def _allowed(condition: Condition | None) -> Guard | None:
+    return None if condition is None else lambda cursor: condition(cursor.values, cursor.facts)
+
+
+def _chosen(values: Values) -> Act:
+    def act(cursor: Cursor) -> None:
+        cursor.leave()
+        for name, value in values.items():
+            cursor.bind(name, value)
+
+    return act if values else Cursor.leave
+
+
+def _has_item(key: str) -> Guard:
+    return lambda cursor: 0 <= cursor.index < len(cursor.values.get(key, ()))
+
+
+def _picked(key: str, each: str) -> Act:
+    def act(cursor: Cursor) -> None:
+        item = cursor.values[key][cursor.index]
+        cursor.leave()
+        cursor.bind(each, item)
+
+    return act
+
+
+def _entered(name: str) -> Act:
+    def act(cursor: Cursor) -> None:
+        cursor.leave()
+        cursor.bind(name, cursor.value)
+
+    return act
+
+
+def _got(name: str, *, done: bool) -> Act | None:
+    def act(cursor: Cursor) -> None:
+        if name:
+            cursor.bind(name, cursor.value)
+        if done:
+            cursor.forget_way()
+
+    return act if name or done else None

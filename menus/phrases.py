@@ -1,0 +1,51 @@
+"""What the engine and the server say themselves, in built-in words that a flow's `texts:` may change."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from menus.registry import Shape, Text
+
+PHRASES: Final[Mapping[str, Mapping[str, str]]] = {
+    "back": {"ru": "Назад", "en": "Back"},
+    "home": {"ru": "В начало", "en": "Home"},
+    "more": {"ru": "Далее", "en": "More"},
+    "yes": {"ru": "Да", "en": "Yes"},
+    "no": {"ru": "Нет", "en": "No"},
+    "invalid": {"ru": "Неверный ввод.", "en": "Invalid input."},
+    "gave_up": {
+        "ru": "Слишком много неверных вводов. Попробуйте позже.",
+        "en": "Too many invalid inputs. Please try again later.",
+    },
+    "late": {"ru": "Запрос выполняется. Ответ придёт по SMS.", "en": "In progress. The answer will come by SMS."},
+    "broken": {
+        "ru": "Услуга временно недоступна. Попробуйте позже.",
+        "en": "The service is not available now. Please try again later.",
+    },
+    "expired": {"ru": "Меню обновилось, начните сначала.", "en": "The menu has changed, please start again."},
+    "secret_in_dial": {
+        "ru": "Секретный код нельзя набирать заранее.",
+        "en": "A secret code cannot be dialled in advance.",
+    },
+    "resume_question": {"ru": "Прошлый сеанс прервался. Продолжить?", "en": "The last session broke off. Go on?"},
+    "resume_yes": {"ru": "Продолжить", "en": "Go on"},
+    "resume_no": {"ru": "Начать сначала", "en": "Start again"},
+    "order_done": {"ru": "Ваша заявка выполнена.", "en": "Your order is done."},
+    "order_failed": {
+        "ru": "Ваша заявка не выполнена, деньги не списаны.",
+        "en": "Your order was not carried out; no money was taken.",
+    },
+    "unknown_code": {"ru": "Неверная команда.", "en": "Unknown code."},
+    "unknown_sms": {"ru": "Неизвестная команда.", "en": "Unknown command."},
+    "not_served": {"ru": "Номер не обслуживается.", "en": "This number is not in service."},
+    "overload": {
+        "ru": "Сейчас много запросов. Попробуйте через минуту.",
+        "en": "Too many requests now. Please try again in a minute.",
+    },
+    "code_sms": {
+        "ru": "Ваш код доступа: {code}. Никому его не сообщайте.",
+        "en": "Your access code: {code}. Keep it secret.",
+    },
+}
+
+PHRASE_VALUES: Final[Mapping[str, Mapping[str, Shape]]] = {"code_sms": {"code": Text()}}
+"""The values that a phrase may hold; all others hold none."""

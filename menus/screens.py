@@ -1,0 +1,147 @@
+"""What a node shows, laid out for a channel; kept, because most screens of a service are the same for everybody.
+
+What is kept is bounded, and its key holds all that a screen depends on, the values in their stored form among it; so a
+kept screen can never be another subscriber's.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from menus.events import Option, Screen, Show
+from menus.nodes import Asking, Check, End, Input, Listing, Menu, Node, Ordering, Shown, Wording
+from menus.render import Channel, Labels, Page, paginate
+from menus.session import Value, Values
+
+KEPT: Final = 2048
+"""Laid-out screens kept of a flow: its static ones in every language many times over; a few MB where all are lists."""
+
+BACK_KEY: Final = "0"
+HOME_KEY: Final = "00"
+MORE_KEY: Final = "9"
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder().decode
+
+
+class Look(NamedTuple):
+    """All that a screen depends on. `slots` are the options shown, None for all; `values` are encoded, by `names`."""
+
+    node: str
+    language: str
+    channel: Channel
+    back: bool
+    home: bool
+    slots: tuple[int, ...] | None
+    values: bytes
+
+
+class Laid(NamedTuple):
+    """A screen laid out: its pages, and what to show for each of them."""
+
+    shows: tuple[Show, ...]
+    pages: tuple[Page, ...]
+
+
+class Screens:
+    """Lays out the screens of one flow, in its own words."""
+
+    def __init__(self, nodes: Mapping[str, Node], phrases: Mapping[str, Wording]) -> None:
+        self._nodes = nodes
+        self._phrases = phrases
+        self.node: Callable[[Look], Laid] = lru_cache(KEPT)(self._node)
+        """Lay out a node's screen, or return what was kept of it."""
+
+    def any(self, screen: Screen, channel: Channel, language: str) -> Laid:
+        """Lay out a screen that is no node's."""
+        pages = paginate(screen, channel, self._labels(channel, language))
+        count = len(pages)
+        shows = tuple(
+            Show(screen, page.text, _closes(screen, page), number, count) for number, page in enumerate(pages)
+        )
+        return Laid(shows, pages)
+
+    def with_reason(self, laid: Laid, number: int, reason: str, channel: Channel, language: str) -> Show:
+        """Return a page with the reason for showing it again above it.
+
+        The page keeps its options: where it and the reason do not fit together, the reason takes the place of its text,
+        and where even that does not fit it is left out. Breaking the pages anew would move options under the reader.
+        """
+        show, page = laid.shows[number], laid.pages[number]
+        text = f"{reason}\n{page.text}"
+        if channel.fits is None or channel.fits(text):
+            return msgspec.structs.replace(show, screen=_under(reason, show.screen), text=text)
+        if page.options:
+            instead = Screen(reason, page.options, page.navigation)
+            alone = paginate(instead, channel, self._labels(channel, language))
+            if len(alone) == 1:
+                return msgspec.structs.replace(show, screen=_under(reason, show.screen), text=alone[0].text)
+        return show
+
+    def _labels(self, channel: Channel, language: str) -> Labels:
+        return Labels(
+            back=Option(BACK_KEY, self._phrases["back"].render(channel.name, language, {})),
+            more=Option(MORE_KEY, self._phrases["more"].render(channel.name, language, {})),
+        )
+
+    def _node(self, look: Look) -> Laid:
+        node = self._nodes[look.node]
+        assert not isinstance(node, Asking | Check), f"{look.node} shows nothing"
+        values: Values = dict(zip(node.names, decode(look.values), strict=True))
+        return self.any(_screen(node, look, values, self._navigation(look)), look.channel, look.language)
+
+    def _navigation(self, look: Look) -> tuple[Option, ...]:
+        offered = [("back", BACK_KEY)] if look.back else []
+        offered += [("home", HOME_KEY)] if look.home else []
+        return tuple(
+            Option(key, self._phrases[name].render(look.channel.name, look.language, {})) for name, key in offered
+        )
+
+
+def shown_values(node: Shown, values: Values) -> bytes:
+    """Return the values that a node's screen needs, encoded for `Look`."""
+    return encode([values.get(name) for name in node.names]) if node.names else b"\x90"
+
+
+def _under(reason: str, screen: Screen) -> Screen:
+    return msgspec.structs.replace(screen, text=f"{reason}\n{screen.text}")
+
+
+def _closes(screen: Screen, page: Page) -> bool:
+    """A page that offers nothing closes the dialogue."""
+    return not (page.options or page.navigation or page.more or screen.input != "none")
+
+
+def _screen(node: Shown, look: Look, values: Values, navigation: tuple[Option, ...]) -> Screen:
+    channel, language = look.channel.name, look.language
+
+    def said(wording: Wording) -> str:
+        return wording.render(channel, language, values)
+
+    match node:
+        case Menu():
+            chosen = node.choices if look.slots is None else [node.choices[slot] for slot in look.slots]
+            options = tuple(Option(str(number), said(one.label)) for number, one in enumerate(chosen, 1))
+            return Screen(said(node.text), options, navigation, "choice" if options or navigation else "none")
+        case Listing():
+            options = _items(node, values, channel, language)
+            return Screen(said(node.title), options, navigation, "choice" if options or navigation else "none")
+        case Input():
+            kind: Literal["text", "digits"] = "text" if node.accept.kind == "text" else "digits"
+            return Screen(said(node.text), (), navigation, kind, node.secret)
+        case Ordering(say=say) if say is not None:
+            return Screen(said(say))
+        case Ordering():
+            raise AssertionError(f"{look.node} shows nothing")
+        case End():
+            return Screen(said(node.text))
+
+
+def _items(node: Listing, values: Values, channel: str, language: str) -> tuple[Option, ...]:
+    items: list[Value] = values[node.key] or []
+    return tuple(
+        Option(str(number), node.item.render(channel, language, {**values, node.each: item}))
+        for number, item in enumerate(items, 1)
+    )
