@@ -94,6 +94,8 @@ def _route_standard_logging(stream: TextIO, threshold: int, shared: list[Process
     logging.basicConfig(handlers=[handler], level=threshold, force=True)
     # A request's path may name a subscriber, and we count requests elsewhere.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    # It tells every transition, several lines a step.
+    logging.getLogger("transitions").setLevel(logging.WARNING)
 
 
 def _secret(key: Any, value: Any) -> bool:
