@@ -1,0 +1,225 @@
+"""The shipped service: every screen that can be reached fits its channel, in every language, whatever is answered."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from menus import engine
+from menus.compiler import Flow, compile_flow
+from menus.events import Answered, Ask, Begin, Event, Late, Order, Reply, Send, Show
+from menus.registry import Date, Flag, Instant, List, Money, Number, Record, Shape, Text
+from menus.render import Channel
+from menus.session import Session, Value
+from smpp.alphabets import septets, ucs2_units
+from ussd_server.service import REGISTRY
+
+FLOWS = Path(__file__).parents[1] / "flows.yaml"
+NOW = 1_259_163_000_000
+"""18:30 on 25 November 2009 in Moscow, when the service was nine days old."""
+MSISDN = "79101234567"
+LANGUAGES = ("ru", "en", "ru-Latn")
+
+# The longest that an operator may plausibly send: names, summaries and sums on screens of 80 characters.
+LONG_NAME = {"ru": "Безлимитные разговоры по всей России+ 2009", "en": "Unlimited Calls All Over the Country+ 2009"}
+LONG_SUMMARY = {"ru": "Каждая минута внутри сети стоит 0,05 руб. " * 3, "en": "Each on-net minute costs 0.05 RUB. " * 3}
+ITEMS = 14
+
+
+def fits(text: str) -> bool:
+    count = septets(text)
+    return count <= 182 if count is not None else ucs2_units(text) <= 80
+
+
+USSD = Channel("ussd", fits)
+SMS = Channel("sms")
+
+
+@pytest.fixture(scope="module")
+def flow() -> Flow:
+    return compile_flow(FLOWS.read_bytes(), "flows.yaml", REGISTRY)
+
+
+def value_of(shape: Shape | None, name: str = "") -> Value:
+    """Return a long value of a shape."""
+    match shape:
+        case Text(localized=True):
+            return LONG_SUMMARY if name == "summary" else LONG_NAME
+        case Text():
+            return "1234"
+        case Number():
+            return 1437
+        case Money():
+            return -123_456_789
+        case Date():
+            return "2010-09-28"
+        case Instant():
+            return NOW
+        case Flag():
+            return True
+        case Record(fields=fields):
+            return {field_name: value_of(field_shape, field_name) for field_name, field_shape in fields.items()}
+        case List(of=of):
+            return [value_of(of) for _ in range(ITEMS)]
+        case None:
+            return None
+
+
+@dataclass
+class Walk:
+    """Everything that can be said to a flow, said once at each screen that differs."""
+
+    flow: Flow
+    language: str
+    channel: Channel
+    active: bool
+    shown: list[tuple[str, Show]] = field(default_factory=list)
+    sent: list[tuple[str, str]] = field(default_factory=list)
+    concluded: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.facts = {
+            "msisdn": MSISDN,
+            "language": self.language,
+            "active": self.active,
+            "has_code": self.active,
+            "locked": False,
+            "channel": self.channel.name,
+        }
+        self.seen: set[object] = set()
+        self.waiting: deque[tuple[Session | None, Event]] = deque()
+
+    def run(self) -> "Walk":
+        for node in self.begins():
+            self.waiting.append((None, Begin(id=f"s-{node}", node=node, values={"number": "9999"})))
+        while self.waiting:
+            self.take(*self.waiting.popleft())
+        return self
+
+    def begins(self) -> list[str]:
+        codes = [self.flow.match_ussd(code) for code in self.flow.codes]
+        texts = [
+            "",
+            "?",
+            "баланс",
+            "тарифы",
+            "мой тариф",
+            "услуги",
+            "мои услуги",
+            "пароль",
+            "язык",
+            "стоп",
+            "111",
+            "2163",
+        ]
+        texts += ["услуга 551", "убрать 551", "211"]
+        wanted = (
+            codes
+            if self.channel.name == "ussd"
+            else [self.flow.match_sms(number, text) for number in self.flow.numbers for text in texts]
+        )
+        return sorted({match.node for match in wanted if match is not None})
+
+    def take(self, session: Session | None, event: Event) -> None:
+        step = engine.step(self.flow, session, event, NOW, self.facts, self.channel)
+        for effect in step.effects:
+            match effect:
+                case Show():
+                    self.shown.append((step.session.node if step.session else "", effect))
+                    if step.session is not None:
+                        self.answer(step.session, effect)
+                case Ask():
+                    assert step.session is not None
+                    for outcome, shape in REGISTRY.operations[effect.operation].outcomes.items():
+                        self.go_on(step.session, Answered(effect.id, outcome, value_of(shape)), effect.id + outcome)
+                    self.go_on(step.session, Late(effect.id), "late")
+                case Order():
+                    for outcome, shape in REGISTRY.operations[effect.operation].outcomes.items():
+                        self.concluded.add(effect.pending.node)
+                        self.sent += [
+                            (effect.pending.node, closing.text)
+                            for closing in engine.conclude(
+                                self.flow, effect.pending, outcome, value_of(shape), NOW, self.facts
+                            )
+                            if isinstance(closing, Send)
+                        ]
+                case Send():
+                    self.sent.append(("", effect.text))
+
+    def answer(self, session: Session, show: Show) -> None:
+        """Reply with every key of the screen, with more, and with what is no option."""
+        keys = {option.key for option in (*show.screen.options, *show.screen.navigation)}
+        for said in (*sorted(keys), "9", "99", "0", "77", "слово"):
+            self.go_on(session, Reply(said), said)
+
+    def go_on(self, session: Session, event: Event, what: str) -> None:
+        bound = tuple(sorted(session.values))
+        key = (session.node, session.page, session.asked[-1:], bound, bool(session.trail), session.tries, what)
+        if key not in self.seen:
+            self.seen.add(key)
+            self.waiting.append((session, event))
+
+
+def walks(flow: Flow, channel: Channel) -> Iterator[Walk]:
+    for language in LANGUAGES:
+        for active in (True, False):
+            yield Walk(flow, language, channel, active).run()
+
+
+def test_the_shipped_flow_has_no_mistake(flow: Flow):
+    assert flow.languages == LANGUAGES
+    assert flow.codes == ("*111#", "*111*2163#", "*100#")
+    assert flow.numbers == {"111", "2163", "6262"}
+
+
+def test_no_ussd_page_of_any_screen_in_any_language_is_too_long(flow: Flow):
+    pages = 0
+    for walk in walks(flow, USSD):
+        for node, show in walk.shown:
+            assert fits(show.text), f"{walk.language} {node}: {show.text!r}"
+            assert show.text.strip(), f"{walk.language} {node}: an empty screen"
+            if walk.language == "ru-Latn":
+                assert septets(show.text) is not None, f"{node}: {show.text!r}"
+        pages += len(walk.shown)
+    assert pages > 300
+
+
+def test_every_node_is_reached_by_ussd_or_sms(flow: Flow):
+    reached: set[str] = set()
+    for channel in (USSD, SMS):
+        for walk in walks(flow, channel):
+            reached |= {key[0] for key in walk.seen if isinstance(key, tuple)} | {node for node, _ in walk.shown}
+            reached |= walk.concluded
+    waiting = {
+        name for name, node in flow.nodes.items() if type(node).__name__ in ("Menu", "Listing", "Input", "Asking")
+    }
+    assert waiting <= reached
+
+
+def test_every_order_ends_in_an_sms_that_names_it_and_says_what_was_charged(flow: Flow):
+    for walk in walks(flow, USSD):
+        if not walk.active:
+            assert walk.concluded == set()
+            continue
+        assert walk.concluded == {"change_tariff", "add_service", "remove_service"}
+        name = {"ru": LONG_NAME["ru"], "en": LONG_NAME["en"], "ru-Latn": "Bezlimitnye razgovory po vsey Rossii+ 2009"}
+        closings = [text for node, text in walk.sent if node]
+        assert len(closings) >= 9
+        assert all(name[walk.language] in text for text in closings)
+
+
+def test_who_has_not_activated_finds_activation_first_and_the_other_numbers_unchanged(flow: Flow):
+    menus = {}
+    for active in (True, False):
+        facts = {"msisdn": MSISDN, "language": "ru", "active": active, "has_code": False, "locked": False}
+        step = engine.step(flow, None, Begin(id="s", node="main"), NOW, {**facts, "channel": "ussd"}, USSD)
+        (show,) = step.effects
+        assert isinstance(show, Show)
+        assert show.pages == 1
+        menus[active] = {option.key: option.label for option in show.screen.options}
+    assert menus[False]["1"] == "Подключить"
+    assert menus[True]["1"] == "Пароль"
+    common = {key: label for key, label in menus[True].items() if key in "23456"}
+    assert common == {key: label for key, label in menus[False].items() if key != "1"}
