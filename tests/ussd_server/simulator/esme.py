@@ -1,7 +1,6 @@
 """A small service to try the simulator with: a real ESME on `smpp.link` that answers by a table."""
 
 import asyncio
-from collections.abc import Callable
 from typing import TypeAlias
 
 from smpp import alphabets, ussd
@@ -21,6 +20,9 @@ Say: TypeAlias = tuple[str, bool] | Status | None
 MENU = "МТС Сервис\n1 Тарифы\n2 Услуги\n0 Выход"
 TARIFFS = "Тарифы\n1 Супер Ноль\n2 RED Energy\n0 Назад"
 BALANCE = "Balance: 149.50 rub."
+MUTE = "*888#"
+"""What is dialled so that the service does not even respond."""
+
 CODE = "48215903"
 CODE_TEXT = f"Ваш пароль: {CODE}. Никому его не сообщайте."
 LONG_TEXT = "Тарифы: " + ", ".join(f"{number} Тариф номер {number}" for number in range(1, 12))
@@ -112,6 +114,8 @@ class Esme:
         if Tag.USSD_SERVICE_OP in message.tlvs:
             said = ussd.classify(message)
             text = getattr(said, "text", None)
+            if text == MUTE:
+                return
             say = SCREENS.get(text, ("?", True)) if text is not None else None
             connection.respond(message, say if isinstance(say, Status) else Status.ROK)
             if isinstance(say, tuple):
@@ -121,12 +125,3 @@ class Esme:
         reply = SMS.get((message.destination_addr, decode(message.user_data, message.data_coding)))
         if reply is not None and self.sms_status == Status.ROK:
             self.text(message.destination_addr, message.source_addr, reply)
-
-
-async def within(waited: "asyncio.Future[object] | object") -> object:
-    """Wait, but not for ever."""
-    async with asyncio.timeout(PATIENCE_S):
-        return await waited  # type: ignore[misc]
-
-
-Condition: TypeAlias = Callable[[], bool]

@@ -1,4 +1,4 @@
-"""A handset has at most one dialogue, whose messages are counted, timed, and answered in turns; and it keeps messages."""
+"""A handset has at most one dialogue, counted, timed and spoken in turns; and it keeps messages."""
 
 from hypothesis import given
 from hypothesis import strategies as st

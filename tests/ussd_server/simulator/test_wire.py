@@ -190,7 +190,9 @@ def test_an_sms_is_measured(text: str, expected: Usage, does_fit: bool) -> None:
     assert fits(sms(text)) == does_fit
 
 
-@pytest.mark.parametrize(("text", "does_fit"), [("a" * 182, True), ("a" * 183, False), ("ж" * 80, True), ("ж" * 81, False)])
+@pytest.mark.parametrize(
+    ("text", "does_fit"), [("a" * 182, True), ("a" * 183, False), ("ж" * 80, True), ("ж" * 81, False)]
+)
 def test_a_ussd_text_is_measured(text: str, does_fit: bool) -> None:
     assert fits(ussd.dial(NUMBER, "111", alphabets.choose(text), session=1)) == does_fit
 

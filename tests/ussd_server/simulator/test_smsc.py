@@ -1,0 +1,452 @@
+"""The simulator treats a real ESME as an operator's gateway and message centre do."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from smpp import alphabets, ussd
+from smpp.constants import CommandId, EsmClass, Status, Tag
+from smpp.pdu import Message
+from tests.ussd_server.simulator.esme import (
+    BALANCE,
+    CODE_TEXT,
+    LONG_TEXT,
+    MENU,
+    MUTE,
+    PATIENCE_S,
+    TARIFFS,
+    Esme,
+)
+from tests.ussd_server.simulator.handset import NUMBER, OTHER, Watched, simulator
+from ussd_server.simulator.phone import Timers
+from ussd_server.simulator.protocol import (
+    Add,
+    Answer,
+    Cancel,
+    Clear,
+    Delay,
+    Dial,
+    Dismiss,
+    Drop,
+    Forget,
+    Redeliver,
+    Remove,
+    Write,
+)
+from ussd_server.simulator.smsc import Smsc
+
+Scenario = Callable[[Watched, Esme], Awaitable[None]]
+
+
+def played(scenario: Scenario, timers: Timers | None = None) -> None:
+    """Play a scenario on a simulator to which a service is bound."""
+
+    async def play() -> None:
+        async with asyncio.timeout(PATIENCE_S), simulator(timers) as watched, service(watched) as esme:
+            await scenario(watched, esme)
+
+    asyncio.run(play())
+
+
+@asynccontextmanager
+async def service(watched: Watched, system_id: str = "ussd", password: str = "demo") -> AsyncIterator[Esme]:
+    esme = await Esme(system_id, password).start(watched.smsc.port)
+    try:
+        yield esme
+    finally:
+        await esme.stop()
+
+
+async def first_of(one: Esme, other: Esme) -> tuple[Message, Esme, Esme]:
+    """Return what is delivered to either, who got it, and who did not."""
+    waiting = {asyncio.create_task(esme.delivered.get()): esme for esme in (one, other)}
+    done, left = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in left:
+        task.cancel()
+    (got,) = done
+    return got.result(), waiting[got], one if waiting[got] is other else other
+
+
+def session_of(message: Message) -> tuple[int, int, bool]:
+    number, step = message.tlvs[Tag.ITS_SESSION_INFO]
+    return number, step >> 1, bool(step & 1)
+
+
+# Binds ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("system_id", "password", "status"),
+    [("ussd", "wrong", Status.RINVPASWD), ("nobody", "demo", Status.RINVSYSID), ("ussd", "", Status.RINVPASWD)],
+)
+def test_a_bind_with_a_wrong_name_or_password_is_refused(system_id: str, password: str, status: Status) -> None:
+    async def play() -> None:
+        async with simulator() as watched, service(watched, system_id, password) as esme:
+            assert esme.refused_with == status
+            assert watched.smsc.hello().network.binds == ()
+
+    asyncio.run(play())
+
+
+def test_anybody_may_bind_where_no_accounts_are_given() -> None:
+    async def play() -> None:
+        async with simulator(anybody=True) as watched, service(watched, "whoever", "x") as esme:
+            assert esme.bound.is_set()
+            (bound,) = watched.smsc.hello().network.binds
+            assert (bound.system_id, bound.mode) == ("whoever", "transceiver")
+
+    asyncio.run(play())
+
+
+# USSD -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_dialogue_goes_to_its_end() -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        phone.do(Dial(NUMBER, "*111#"))
+        dialogue = await phone.screen(MENU)
+        assert dialogue.usage is not None
+        assert (dialogue.usage.alphabet, dialogue.usage.used, dialogue.usage.budget) == ("UCS-2", len(MENU), 80)
+        phone.do(Answer(NUMBER, "1"))
+        await phone.screen(TARIFFS)
+        phone.do(Answer(NUMBER, "2"))
+        assert (await phone.screen("До свидания")).reason == "ended"
+        begin, first, second = [esme.delivered.get_nowait() for _ in range(3)]
+        assert (begin.service_type, begin.destination_addr, begin.source_addr) == ("USSD", "111", NUMBER)
+        assert [message.tlvs[Tag.USSD_SERVICE_OP] for message in (begin, first, second)] == [b"\x01", b"\x12", b"\x12"]
+        number, *_ = session_of(begin)
+        assert [session_of(message) for message in (begin, first, second)] == [
+            (number, 0, False),
+            (number, 1, False),
+            (number, 2, False),
+        ]
+        assert [esme.statuses.get_nowait() for _ in range(2)] == [Status.ROK] * 2
+
+    played(scenario)
+
+
+def test_without_a_service_the_phone_shows_a_network_error() -> None:
+    async def play() -> None:
+        async with simulator() as watched:
+            assert watched.do(Dial(NUMBER, "*111#")) is None
+            assert (await watched.over()).reason == "unreachable"
+            transmitter = await Esme().start(watched.smsc.port, CommandId.BIND_TRANSMITTER)
+            watched.do(Dial(NUMBER, "*111#"))
+            assert (await watched.over()).reason == "unreachable"
+            await transmitter.stop()
+
+    asyncio.run(play())
+
+
+def test_a_service_that_refuses_the_message_ends_the_dialogue() -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        phone.do(Dial(NUMBER, "*666#"))
+        assert (await phone.over()).reason == "refused"
+
+    played(scenario)
+
+
+@pytest.mark.parametrize(("dialled", "timers"), [("*999#", Timers(1, 60_000)), ("*111#", Timers(60_000, 1))])
+def test_the_gateways_timer_ends_the_dialogue_whoever_is_late(dialled: str, timers: Timers) -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        phone.do(Dial(NUMBER, dialled))
+        assert (await phone.over()).reason == "timeout"
+        begin, abort = await esme.delivered.get(), await esme.delivered.get()
+        number, *_ = session_of(begin)
+        assert session_of(abort) == (number, 1, True)
+        assert abort.short_message == b""
+
+    played(scenario, timers)
+
+
+@pytest.mark.parametrize(("command", "reason"), [(Cancel(NUMBER), "cancelled"), (Drop(NUMBER), "dropped")])
+def test_whoever_ends_the_dialogue_the_service_is_told(command: Cancel | Drop, reason: str) -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        phone.do(Dial(NUMBER, "*111#"))
+        await phone.screen(MENU)
+        phone.do(command)
+        assert phone.dialogue().reason == reason
+        begin, abort = await esme.delivered.get(), await esme.delivered.get()
+        assert session_of(abort) == (session_of(begin)[0], 1, True)
+        assert isinstance(ussd.classify(abort), ussd.Abort)
+
+    played(scenario)
+
+
+def test_a_second_dial_gives_up_the_first_dialogue() -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        phone.do(Dial(NUMBER, "*111#"))
+        await phone.screen(MENU)
+        phone.do(Dial(NUMBER, "*100#"))
+        await phone.screen(BALANCE)
+        first, abort, second = [await esme.delivered.get() for _ in range(3)]
+        assert session_of(abort) == (session_of(first)[0], 1, True)
+        assert session_of(second) == ((session_of(first)[0] + 1) % 256, 0, False)
+
+    played(scenario)
+
+
+def test_phones_have_dialogues_of_their_own() -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        phone.do(Dial(NUMBER, "*111#"))
+        phone.do(Dial(OTHER, "*100#"))
+        await phone.screen(MENU)
+        await phone.screen(BALANCE, OTHER)
+
+    played(scenario)
+
+
+def test_redelivery_is_the_same_message_under_a_new_sequence_number() -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        phone.do(Dial(NUMBER, "*111#"))
+        await phone.screen(MENU)
+        phone.do(Answer(NUMBER, "1"))
+        await phone.screen(TARIFFS)
+        phone.do(Redeliver(NUMBER))
+        _, answer, again = [await esme.delivered.get() for _ in range(3)]
+        assert again.sequence != answer.sequence
+        again.sequence = answer.sequence
+        assert again == answer
+        # The service answers twice; the second answer is what the phone shows already.
+        assert [await esme.statuses.get() for _ in range(3)] == [Status.ROK] * 3
+        assert phone.dialogue().turn == "subscriber"
+
+    played(scenario)
+
+
+def test_a_screen_that_nobody_waits_for_is_refused() -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        phone.do(Dial(NUMBER, "*111#"))
+        await phone.screen(MENU)
+        begin = await esme.delivered.get()
+        assert await esme.statuses.get() == Status.ROK
+        good = ussd.reply(begin, alphabets.choose("again"), ends=False)
+        esme.submit(good)
+        assert await esme.statuses.get() == Status.RINVOPTPARAMVAL
+        for change, status in (
+            ({Tag.ITS_SESSION_INFO: bytes((good.tlvs[Tag.ITS_SESSION_INFO][0] ^ 1, 0))}, Status.RINVOPTPARAMVAL),
+            ({Tag.ITS_SESSION_INFO: b""}, Status.RMISSINGOPTPARAM),
+        ):
+            message = ussd.reply(begin, alphabets.choose("x"), ends=True)
+            message.tlvs = {**message.tlvs, **change}
+            esme.submit(message)
+            assert await esme.statuses.get() == status
+        too_long = ussd.reply(begin, alphabets.choose("ж" * 81), ends=True)
+        esme.submit(too_long)
+        assert await esme.statuses.get() == Status.RINVMSGLEN
+        stranger = ussd.reply(begin, alphabets.choose("x"), ends=True)
+        stranger.destination_addr = "79999999999"
+        esme.submit(stranger)
+        assert await esme.statuses.get() == Status.RINVDSTADR
+        assert phone.dialogue().screen == MENU
+
+    played(scenario)
+
+
+def test_another_account_cannot_speak_in_the_dialogue() -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        phone.do(Dial(NUMBER, "*999#"))
+        begin = await esme.delivered.get()
+        async with service(phone, "other", "demo2") as intruder:
+            intruder.submit(ussd.reply(begin, alphabets.choose("x"), ends=True))
+            assert await intruder.statuses.get() == Status.RINVOPTPARAMVAL
+        assert phone.dialogue().turn == "service"
+
+    played(scenario)
+
+
+def test_a_dialogue_moves_to_the_accounts_other_link_and_ends_with_the_last() -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        async with service(phone) as second:
+            phone.do(Dial(NUMBER, MUTE))
+            begin, one, other = await first_of(esme, second)
+            await one.stop()
+            again = await other.delivered.get()
+            assert (session_of(again), again.short_message) == (session_of(begin), MUTE.encode())
+            assert phone.dialogue().turn == "service"
+            await other.stop()
+            assert (await phone.over()).reason == "lost"
+
+    played(scenario)
+
+
+# SMS --------------------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_sms_brings_a_code_that_the_phone_shows_and_the_recording_does_not() -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        phone.do(Write(NUMBER, "6262", ""))
+        (code,) = await phone.inbox()
+        await phone.delivery("sent")
+        assert (code.peer, code.text) == ("6262", CODE_TEXT)
+        sent = await esme.delivered.get()
+        assert (sent.short_message, sent.destination_addr, sent.tlvs) == (b"", "6262", {})
+        texts = [entry.text for entry in phone.smsc.hello().wire if entry.text]
+        assert texts == [CODE_TEXT.replace("48215903", "********")]
+
+    played(scenario)
+
+
+def test_long_messages_are_joined_on_the_phone_and_divided_by_it() -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        phone.do(Write(NUMBER, "111", "?"))
+        (got,) = await phone.inbox()
+        assert got.text == LONG_TEXT
+        assert got.usage is not None
+        assert got.usage.parts > 1
+        await esme.delivered.get()
+        phone.do(Write(NUMBER, "111", "ж" * 100))
+        parts = [await esme.delivered.get(), await esme.delivered.get()]
+        assert [part.esm_class for part in parts] == [EsmClass.UDHI] * 2
+        assert "".join(alphabets.decode(part.user_data, part.data_coding) for part in parts) == "ж" * 100
+        await phone.delivery("sent")
+
+    played(scenario)
+
+
+def test_a_receipt_follows_where_it_was_asked_for() -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        esme.text("111", NUMBER, "hello", registered_delivery=1)
+        receipt = await esme.delivered.get()
+        assert receipt.esm_class == EsmClass.DELIVERY_RECEIPT
+        assert (receipt.source_addr, receipt.destination_addr) == (NUMBER, "111")
+        assert receipt.text(Tag.RECEIPTED_MESSAGE_ID) == "1"
+        assert b"stat:DELIVRD" in receipt.short_message
+        assert [message.text for message in await phone.inbox()] == ["hello"]
+        esme.text("111", NUMBER, "on failure only", registered_delivery=2)
+        await phone.inbox(2)
+        assert esme.delivered.empty()
+
+    played(scenario)
+
+
+def test_an_sms_that_does_not_fit_or_has_no_phone_is_refused() -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        esme.text("111", "79999999999", "hello")
+        assert await esme.statuses.get() == Status.RINVDSTADR
+        esme.submit(Message(CommandId.SUBMIT_SM, source_addr="111", destination_addr=NUMBER, short_message=b"a" * 161))
+        assert await esme.statuses.get() == Status.RINVMSGLEN
+        assert phone.phone().messages == ()
+
+    played(scenario)
+
+
+def test_an_sms_waits_for_a_service_to_bind() -> None:
+    async def play() -> None:
+        async with simulator() as watched:
+            watched.do(Write(NUMBER, "2163", "111"))
+            await watched.delivery("waiting")
+            async with service(watched) as esme:
+                await watched.delivery("sent")
+                assert (await esme.delivered.get()).short_message == b"111"
+
+    asyncio.run(play())
+
+
+def test_an_sms_that_is_refused_for_good_is_not_tried_again_and_one_for_now_is() -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        esme.sms_status = Status.RX_P_APPN
+        phone.do(Write(NUMBER, "2163", "111"))
+        await phone.delivery("refused")
+        esme.sms_status = Status.RX_T_APPN
+        phone.do(Write(NUMBER, "2163", "111"))
+        await phone.delivery("waiting")
+        esme.sms_status = Status.ROK
+        async with service(phone):  # what waits is tried again when somebody binds
+            await phone.inbox()
+            assert [m.delivery for m in phone.phone().messages if m.outgoing] == ["refused", "sent"]
+
+    played(scenario)
+
+
+# The network ------------------------------------------------------------------------------------------------------
+
+
+def test_a_delay_keeps_the_order_both_ways() -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        assert phone.do(Delay(5)) is None
+        phone.do(Dial(NUMBER, "*111#"))
+        for text in ("one", "two", "three"):
+            phone.do(Write(NUMBER, "5", text))
+        assert esme.delivered.empty()
+        begin, *texts = [await esme.delivered.get() for _ in range(4)]
+        assert begin.short_message == b"*111#"
+        assert [message.short_message for message in texts] == [b"one", b"two", b"three"]
+        await phone.screen(MENU)
+        phone.do(Delay(0))
+        for text in ("four", "five"):
+            phone.do(Write(NUMBER, "5", text))
+        assert [(await esme.delivered.get()).short_message for _ in range(2)] == [b"four", b"five"]
+
+    played(scenario)
+
+
+def test_bad_commands_change_nothing() -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        before = phone.smsc.hello()
+        for command, problem in (
+            (Dial("79999999999", "*111#"), "bad_number"),
+            (Dial(NUMBER, ""), "bad_text"),
+            (Dial(NUMBER, "1" * 183), "bad_text"),
+            (Answer(NUMBER, "ж" * 81), "bad_text"),
+            (Write(NUMBER, "", "x"), "bad_number"),
+            (Write(NUMBER, "1" * 21, "x"), "bad_number"),
+            (Write(NUMBER, "Привет", "x"), "bad_number"),
+            (Write(NUMBER, "111", "x" * 2001), "bad_text"),
+            (Delay(-1), "bad_command"),
+            (Delay(60_001), "bad_command"),
+            (Add("12"), "bad_number"),
+            (Add("٧٩١٠٠٠٠"), "bad_number"),
+        ):
+            assert phone.do(command) == problem
+        after = phone.smsc.hello()
+        assert (after.phones, after.network) == (before.phones, before.network)
+        assert esme.delivered.empty()
+
+    played(scenario)
+
+
+def test_phones_come_and_go() -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        third = "79100000003"
+        phone.do(Add(third))
+        phone.do(Add(third))
+        assert [view.msisdn for view in phone.smsc.hello().phones] == [NUMBER, OTHER, third]
+        phone.do(Dial(third, "*111#"))
+        await phone.screen(MENU, third)
+        phone.do(Remove(third))
+        assert [view.msisdn for view in phone.smsc.hello().phones] == [NUMBER, OTHER]
+        begin, abort = await esme.delivered.get(), await esme.delivered.get()
+        assert session_of(abort) == (session_of(begin)[0], 1, True)
+        for number in range(60):
+            problem = phone.do(Add(f"7920{number:07d}"))
+        assert problem == "too_many"
+
+    played(scenario)
+
+
+def test_screens_messages_and_the_recording_can_be_put_away() -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        phone.do(Dial(NUMBER, "*100#"))
+        await phone.screen(BALANCE)
+        phone.do(Dismiss(NUMBER))
+        assert phone.phone().dialogue is None
+        phone.do(Write(NUMBER, "2163", "111"))
+        await phone.inbox()
+        phone.do(Forget(NUMBER))
+        assert phone.phone().messages == ()
+        phone.do(Clear())
+        assert phone.smsc.hello().wire == ()
+
+    played(scenario)
+
+
+def test_a_port_in_use_is_an_error() -> None:
+    async def play() -> None:
+        async with simulator() as watched:
+            with pytest.raises(OSError, match="in use"):
+                await Smsc("127.0.0.1", watched.smsc.port).start()
+
+    asyncio.run(play())
