@@ -13,7 +13,7 @@ from menus.compiler import Flow
 from menus.engine import step
 from menus.events import Answered, Ask, Defer, Effect, Event, Late, Note, Order, Send, Show
 from menus.render import Channel
-from menus.session import Pending, Session, Values
+from menus.session import Session, Values
 from ussd_server import eager
 from ussd_server.codes import Policy
 from ussd_server.operations import ACTIONS, Queries, act
@@ -145,9 +145,8 @@ class Turn:
         return Answered(asked.id, outcome, value)
 
     def _place(self, order: Order) -> None:
-        """Make an order durable, with the consent: what the subscriber had read when they agreed to it."""
-        pending: dict[str, Pending] = {**self.record.pending, order.id: order.pending}
-        self.record = replace(self.record, pending=pending)
+        """Make an order durable, with what its closing texts will need."""
+        self.record = replace(self.record, pending={**self.record.pending, order.id: order.pending})
         data = {"operation": order.operation, "arguments": order.arguments}
         self.outbox.append(self._work(order.id, "command", data))
         self.journal.append(JournalEntry(self.now, "order placed", {"order": order.id, **data}))
