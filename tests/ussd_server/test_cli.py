@@ -237,3 +237,38 @@ def test_it_runs_as_a_program_of_its_own() -> None:
     done = subprocess.run([sys.executable, "-m", "ussd_server", "rum"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "error: No such command 'rum'. Did you mean 'run'? (see ussd-server --help)\n"
+
+
+# Flows ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_flow_has_no_mistakes(said: Said) -> None:
+    assert said("flows", "check") == 0
+    assert "no mistakes" in said.out
+    assert "6262" in said.out
+
+
+def test_every_mistake_of_a_flow_is_a_line_with_its_place(said: Said) -> None:
+    text = (Path(__file__).parents[2] / "flows.yaml").read_text(encoding="utf-8")
+    Path("f.yaml").write_text(
+        text.replace("to: order_code}", "to: order_cod}").replace("home: main", "home: mian"), encoding="utf-8"
+    )
+    assert said("flows", "check", "f.yaml") == 1
+    lines = said.out.splitlines()
+    assert len(lines) > 2
+    assert all(re.match(r"f\.yaml:\d+:\d+: ", line) for line in lines)
+    assert any("mian" in line and "main" in line for line in lines)
+    assert said.err == f"f.yaml: {len(lines)} mistakes\n"
+
+
+def test_a_flow_file_that_is_not_there_is_one_line(said: Said) -> None:
+    assert said("flows", "check", "none.yaml") == 1
+    assert said.err == "error: none.yaml: the flow file cannot be read: No such file or directory\n"
+
+
+def test_a_flow_is_drawn_in_a_language_that_it_has(said: Said) -> None:
+    assert said("flows", "draw", "--language", "en") == 0
+    assert said.out.startswith("flowchart LR\n")
+    assert '"Tariffs"' in said.out
+    assert said("flows", "draw", "--language", "de") == 2
+    assert said.err == "error: --language de: the flow speaks ru, en, ru-Latn\n"

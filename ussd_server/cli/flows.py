@@ -1,4 +1,4 @@
-"""`ussd-server flows`: for authors of flows. Check a file, and play golden conversations against it."""
+"""`ussd-server flows`: for authors of flows."""
 
 import sys
 from pathlib import Path
@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from menus.compiler import Flow, compile_flow
+from menus.draw import mermaid
 from menus.schema import FlowErrors
 from ussd_server.cli.common import EXIT_FAILED, Failure, SettingsFile, console, examples
 from ussd_server.service import REGISTRY
-from ussd_server.settings import load
+from ussd_server.settings import SettingsError, load
 
 app = typer.Typer(name="flows", no_args_is_help=True, help="For authors of flows.", rich_markup_mode="rich")
 
@@ -36,6 +37,21 @@ def check(file: FlowFile = None, settings: SettingsFile = None) -> int:
         f"{count(len(flow.codes), 'USSD code')}, SMS to {', '.join(sorted(flow.numbers)) or 'no number'}."
     )
     return 0
+
+
+@app.command(epilog=examples("ussd-server flows draw > service.mmd", "ussd-server flows draw --language en"))
+def draw(
+    file: FlowFile = None,
+    language: Annotated[
+        str | None, typer.Option("--language", metavar="LANGUAGE", help="Labels in this language [the service's first]")
+    ] = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Draw a flow as a Mermaid flowchart: entries, nodes, and what leads where."""
+    flow = read(load({"flows": file, "settings": settings}).flows)
+    if language is not None and language not in flow.languages:
+        raise SettingsError(f"--language {language}: the flow speaks {', '.join(flow.languages)}")
+    print(mermaid(flow, language or flow.default_language), end="")
 
 
 def read(path: Path) -> Flow:

@@ -1,0 +1,138 @@
+"""What runs until it is stopped: the demonstration and the simulator, as processes of their own."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+ANY_PORTS = ("--http", "127.0.0.1:0", "--smpp", "127.0.0.1:0")
+
+
+@contextmanager
+def started(*arguments: str, until: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start a command in the working directory and read what it says up to the line that holds `until`."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ussd_server", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    said = ""
+    try:
+        for line in process.stdout:
+            said += line
+            if until in line:
+                break
+        else:
+            _, trouble = process.communicate()
+            raise AssertionError(f"it ended before it said {until!r}: {said}{trouble}")
+        yield process, said
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def ended(process: subprocess.Popen[str], by: signal.Signals) -> int:
+    """Send a signal and return the exit code."""
+    process.send_signal(by)
+    process.communicate(timeout=30)
+    return process.returncode
+
+
+def refused(*arguments: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "ussd_server", *arguments], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.returncode, done.stderr
+
+
+@pytest.fixture(autouse=True)
+def _own_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_demonstration_says_where_to_go_and_is_ready_there() -> None:
+    with started("demo", *ANY_PORTS, until="Stop with Ctrl-C.") as (process, said):
+        address = re.search(r"Open +(http://127\.0\.0\.1:\d+/) and dial \*111#", said)
+        assert address is not None, said
+        assert "first start: keys were made in var/keys.json" in said
+        with urlopen(address[1]) as page:
+            assert page.headers["Content-Type"].startswith("text/html")
+        with urlopen(f"{address[1]}healthz") as health:
+            assert health.status == 200
+        with urlopen(f"{address[1]}metrics") as metrics:
+            assert b'ussd_server_link_bound{link="smpp://ussd@' in metrics.read()
+        assert ended(process, signal.SIGINT) == 0
+
+
+def test_a_second_start_makes_no_keys() -> None:
+    for first in (True, False):
+        with started("demo", *ANY_PORTS, until="Stop with Ctrl-C.") as (process, said):
+            assert ("keys were made" in said) is first
+            assert ended(process, signal.SIGTERM) == 0
+
+
+def test_the_simulator_alone_takes_any_service() -> None:
+    with started("smsc", *ANY_PORTS, until="Stop with Ctrl-C.") as (process, said):
+        page = re.search(r"http://127\.0\.0\.1:\d+/", said)
+        smpp = re.search(r"smpp://127\.0\.0\.1:(\d+)", said)
+        assert page is not None
+        assert smpp is not None
+        with urlopen(page[0]) as answer:
+            assert answer.status == 200
+        socket.create_connection(("127.0.0.1", int(smpp[1]))).close()
+        assert ended(process, signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize(("option", "other"), [("--http", "--smpp"), ("--smpp", "--http")])
+@pytest.mark.parametrize("command", ["demo", "smsc"])
+def test_a_port_in_use_is_one_line(command: str, option: str, other: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, line = refused(command, option, address, other, "127.0.0.1:0")
+    assert code == 1
+    assert line == f"error: {option} {address}: the port is in use; choose another with {option} HOST:PORT\n"
+
+
+def test_a_host_that_is_not_there_is_one_line() -> None:
+    code, line = refused("smsc", "--smpp", "no-such-host.invalid:2775")
+    assert code == 1
+    assert line == "error: --smpp no-such-host.invalid:2775: there is no such host\n"
+
+
+def test_a_catalogue_with_mistakes_is_one_line() -> None:
+    Path("c.yaml").write_text("tariffs: [", encoding="utf-8")
+    code, line = refused("demo", *ANY_PORTS, "--catalogue", "c.yaml")
+    assert code == 1
+    assert "c.yaml" in line
+
+
+def test_a_hang_up_reads_the_flows_again() -> None:
+    with started("demo", *ANY_PORTS, "--log-format", "json", until="Stop with Ctrl-C.") as (process, _):
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        assert any("flow reloaded" in line for line in process.stderr)
+        assert ended(process, signal.SIGTERM) == 0
+
+
+def test_a_reload_of_a_flow_with_mistakes_keeps_the_old_one() -> None:
+    shipped = Path(__file__).parents[2] / "flows.yaml"
+    Path("flows.yaml").write_bytes(shipped.read_bytes())
+    with started("demo", *ANY_PORTS, "--log-format", "json", until="Stop with Ctrl-C.") as (process, said):
+        assert re.search(r"Flows +flows.yaml", said)
+        Path("flows.yaml").write_text("nodes: [", encoding="utf-8")
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        assert any("flow not reloaded" in line for line in process.stderr)
+        address = re.search(r"http://127\.0\.0\.1:\d+/", said)
+        assert address is not None
+        with urlopen(f"{address[0]}healthz") as health:
+            assert health.status == 200
+        assert ended(process, signal.SIGTERM) == 0
