@@ -378,7 +378,7 @@ class _Turn(Cursor):
         if isinstance(node, Menu):
             trigger = self.chosen(node, text)
         elif isinstance(node, Listing):
-            trigger = self.picked(text)
+            trigger = self.picked(node, text)
         elif isinstance(node, Input):
             trigger = self.entered(node, text)
         return trigger or NAVIGATION.get(text) or ("more" if self.is_more(node, text) else "")
@@ -393,10 +393,11 @@ class _Turn(Cursor):
         slot = node.words.get(text.casefold())
         return "" if slot is None else f"choose {slot}"
 
-    def picked(self, text: str) -> str:
+    def picked(self, node: Listing, text: str) -> str:
         number = _number(text)
         self.index = number - 1
-        return "pick" if number else ""
+        # A number beyond the items may still be the key for more (99).
+        return "pick" if 0 < number <= len(self.values.get(node.key, ())) else ""
 
     def entered(self, node: Input, text: str) -> str:
         if text in NAVIGATION and node.accept.kind in ("text", "phone"):
