@@ -49,6 +49,10 @@ class Bench:
             while not reached():
                 await asyncio.sleep(0)
 
+    async def settled(self) -> None:
+        """Let everything that is under way come to its end."""
+        await self.until(lambda: not self.outbox._tasks)
+
     async def pass_time(self, ms: int) -> None:
         self.now += ms
         self.outbox.wake()
@@ -75,6 +79,7 @@ def test_entries_of_a_subscriber_are_performed_once_and_in_order(tmp_path: Path)
     async def story(at: Bench) -> None:
         await at.put("a", "b", "c")
         await at.until(lambda: len(at.performed) == 3)
+        await at.settled()
         assert at.performed == [("a", 1), ("b", 1), ("c", 1)]
         assert await at.store.next_due() is None
 
@@ -100,6 +105,7 @@ def test_what_is_never_possible_is_buried_with_a_journal_entry(tmp_path: Path) -
         at.answers["a"] = [Hopeless("no such number")]
         await at.put("a", "b")
         await at.until(lambda: ("b", 1) in at.performed)
+        await at.settled()
         assert len(await at.kinds()) == 1
         assert await at.store.next_due() is None
 
@@ -121,7 +127,7 @@ def test_a_defect_in_a_performer_costs_only_a_wait(tmp_path: Path) -> None:
         at.answers["a"] = [ValueError("defect"), Done()]
         await at.put("a")
         await at.until(lambda: len(at.performed) == 1)
-        await at.until(lambda: not at.outbox._tasks)
+        await at.settled()
         await at.pass_time(FIRST_WAIT_MS)
         await at.until(lambda: len(at.performed) == 2)
 
