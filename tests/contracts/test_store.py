@@ -417,6 +417,15 @@ def test_forgetting_leaves_nothing_and_no_old_version_can_be_committed_to_the_ne
     on(open_store, test)
 
 
+def test_a_number_forgotten_right_after_a_commit_is_gone(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        outcomes = await asyncio.gather(store.commit(Change(0, Subscriber(ANNA, "ru"))), store.forget(ANNA))
+        assert outcomes == [True, True]
+        assert await store.load(ANNA) == (Subscriber(ANNA), 0)
+
+    on(open_store, test)
+
+
 # Life and death ---------------------------------------------------------------------------------------------------
 
 
