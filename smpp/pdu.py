@@ -415,7 +415,7 @@ def _encode_by_table(pdu: Pdu) -> bytes:
     """Encode a body as `specs.FIELDS` says."""
     if _TYPES.get(pdu.command) is not type(pdu):
         raise ValueError(f"command 0x{pdu.command:08X} is not a {type(pdu).__name__}")
-    if type(pdu) is Message and pdu.short_message:
+    if type(pdu) is Message and pdu.command == CommandId.DATA_SM and pdu.short_message:
         raise ValueError("a data_sm has no short_message: use message_payload")
     body = b"".join(_encode_field(field, getattr(pdu, field.name)) for field in specs.FIELDS[pdu.command])
     if pdu.command in specs.WITHOUT_TLVS:

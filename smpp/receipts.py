@@ -11,7 +11,7 @@ from smpp.pdu import Message
 _RECEIPT_BITS: Final = int(
     EsmClass.DELIVERY_RECEIPT | EsmClass.DELIVERY_ACKNOWLEDGEMENT | EsmClass.INTERMEDIATE_NOTIFICATION
 )
-_FIELD: Final = re.compile(rb"(?i)\b(id|stat|err|submit date|done date):[ ]?(\S*)")
+_FIELD: Final = re.compile(rb"(?i)\b(id|stat|err|submit date|done date):(\S*)")
 _STATES: Final = {
     b"ENROUTE": MessageState.ENROUTE,
     b"DELIVRD": MessageState.DELIVERED,

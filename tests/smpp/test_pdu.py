@@ -1,0 +1,204 @@
+"""Every PDU survives the wire, and nothing that a peer writes makes the codec raise."""
+
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from smpplib import smpp as witness
+from smpplib.client import SimpleSequenceGenerator
+
+from smpp import pdu as codec
+from smpp.constants import CommandId, EsmClass, Status, Tag
+from smpp.pdu import Bare, Bind, BindResp, Malformed, Message, MessageResp, Password, Pdu, Unknown, decode, encode
+from tests.smpp.strategies import long_messages, octets, pdus
+
+SHORT = Message(CommandId.DELIVER_SM, 7, service_type="USSD", source_addr="79101234567", short_message=b"*111#")
+
+
+def frame(command: int, body: bytes = b"", status: int = 0, sequence: int = 9) -> bytes:
+    return struct.pack(">IIII", 16 + len(body), command, status, sequence) + body
+
+
+@given(pdus)
+def test_a_pdu_survives_the_wire(pdu: Pdu) -> None:
+    assert decode(encode(pdu)) == pdu
+
+
+@given(long_messages)
+def test_the_unrolled_codec_does_what_the_table_says(message: Message) -> None:
+    wire = encode(message)
+    assert codec._decode_by_table(wire, message.command, message.status, message.sequence) == message
+    assert codec._encode_by_table(message) == wire[16:]
+
+
+@given(st.binary(max_size=80))
+def test_any_octets_decode_to_a_value(data: bytes) -> None:
+    decode(data)
+
+
+@given(st.sampled_from(CommandId), st.binary(max_size=80))
+@example(CommandId.DELIVER_SM, b"")
+def test_any_body_decodes_to_a_value_that_keeps_command_and_sequence(command: CommandId, body: bytes) -> None:
+    pdu = decode(frame(command, body))
+    assert (pdu.command, pdu.sequence) == (command, 9)
+
+
+@given(long_messages, st.data())
+def test_a_request_cut_off_is_malformed_or_lost_only_what_followed(message: Message, data: st.DataObject) -> None:
+    body = encode(message)[16:]
+    cut = data.draw(st.integers(0, len(body)))
+    pdu = decode(frame(message.command, body[:cut], message.status))
+    if isinstance(pdu, Message):
+        assert pdu.short_message == message.short_message
+        assert pdu.tlvs.items() <= message.tlvs.items()
+    else:
+        assert isinstance(pdu, Malformed)
+        assert pdu.error in {Status.RINVCMDLEN, Status.RINVMSGLEN, Status.RINVOPTPARSTREAM}
+
+
+@pytest.mark.parametrize("extra", [b"\0", b"\0\0", b"\0\0\0"])
+def test_up_to_three_octets_after_the_message_are_passed_over(extra: bytes) -> None:
+    assert decode(frame(CommandId.DELIVER_SM, encode(SHORT)[16:] + extra, sequence=7)) == SHORT
+
+
+def test_a_tlv_that_is_cut_off_is_named() -> None:
+    pdu = decode(frame(CommandId.DELIVER_SM, encode(SHORT)[16:] + b"\x05\x01\x00\x09\x01"))
+    assert isinstance(pdu, Malformed)
+    assert pdu.error == Status.RINVOPTPARSTREAM
+    assert "0x0501" in pdu.reason
+
+
+def test_a_short_message_longer_than_the_rest_is_a_message_length_error() -> None:
+    body = bytearray(encode(SHORT)[16:])
+    body[-6] = 200
+    pdu = decode(frame(CommandId.DELIVER_SM, bytes(body)))
+    assert isinstance(pdu, Malformed)
+    assert pdu.error == Status.RINVMSGLEN
+
+
+@pytest.mark.parametrize("body", [b"", b"\0", b"\0\0\0", b"abc", b"abc\0\x04"])
+@pytest.mark.parametrize("command", [CommandId.SUBMIT_SM_RESP, CommandId.BIND_TRANSCEIVER_RESP])
+def test_an_error_response_may_have_any_body_or_none(command: int, body: bytes) -> None:
+    pdu = decode(frame(command, body, status=Status.RTHROTTLED))
+    assert isinstance(pdu, MessageResp | BindResp)
+    assert (pdu.status, pdu.sequence) == (Status.RTHROTTLED, 9)
+
+
+def test_what_a_response_says_before_it_breaks_is_kept() -> None:
+    assert decode(frame(CommandId.SUBMIT_SM_RESP, b"00aF")) == MessageResp(CommandId.SUBMIT_SM_RESP, 9, 0, "00aF")
+
+
+def test_bodies_of_responses_follow_the_specification() -> None:
+    assert encode(MessageResp(CommandId.DELIVER_SM_RESP, 1, Status.RX_T_APPN))[16:] == b"\0"
+    assert encode(MessageResp(CommandId.SUBMIT_SM_RESP, 1, Status.RTHROTTLED))[16:] == b""
+    assert encode(MessageResp(CommandId.SUBMIT_SM_RESP, 1, 0, "7"))[16:] == b"7\0"
+    assert encode(BindResp(CommandId.BIND_TRANSCEIVER_RESP, 1, Status.RINVPASWD))[16:] == b""
+
+
+def test_an_unknown_command_is_kept_whole() -> None:
+    assert decode(frame(0x00010200, b"xyz")) == Unknown(0x00010200, 9, 0, b"xyz")
+
+
+@pytest.mark.parametrize("data", [b"", b"\0\0\0\x10", struct.pack(">IIII", 17, 4, 0, 1)])
+def test_a_frame_of_the_wrong_length_is_malformed(data: bytes) -> None:
+    pdu = decode(data)
+    assert isinstance(pdu, Malformed)
+    assert pdu.error == Status.RINVCMDLEN
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Message(CommandId.SUBMIT_SM, source_addr="1\0"),
+        Message(CommandId.SUBMIT_SM, source_addr="Теле"),
+        Message(CommandId.SUBMIT_SM, data_coding=256),
+        Message(CommandId.SUBMIT_SM, esm_class=-1),
+        Message(CommandId.SUBMIT_SM, short_message=bytes(256)),
+        Message(CommandId.SUBMIT_SM, short_message=b"a", tlvs={Tag.MESSAGE_PAYLOAD: b"b"}),
+        Message(CommandId.SUBMIT_SM, tlvs={0x10000: b""}),
+        Message(CommandId.SUBMIT_SM, tlvs={0x0501: bytes(0x10000)}),
+        Message(CommandId.SUBMIT_SM, sequence=1 << 32),
+        Message(CommandId.DATA_SM, short_message=b"a"),
+        Message(CommandId.UNBIND),
+        Bind(password=Password("a\0b")),
+        Bind(CommandId.SUBMIT_SM),
+        Bare(CommandId.SUBMIT_SM),
+        MessageResp(CommandId.SUBMIT_SM_RESP, message_id="a\0"),
+        MessageResp(CommandId.BIND_TRANSCEIVER_RESP),
+    ],
+    ids=repr,
+)
+def test_what_does_not_fit_is_the_callers_mistake(wrong: Pdu) -> None:
+    with pytest.raises(ValueError):
+        encode(wrong)
+
+
+def test_a_password_shows_in_no_text() -> None:
+    bind = Bind(system_id="us", password=Password("s3cret"))
+    assert "s3cret" not in f"{bind!r} {bind} {bind.password} {[bind.password]}"
+    assert bind.password.reveal() == "s3cret"
+
+
+def test_the_payload_is_in_either_place_and_the_header_comes_off() -> None:
+    udh = b"\x05\x00\x03\x01\x02\x01"
+    message = Message(CommandId.DELIVER_SM, esm_class=EsmClass.UDHI, tlvs={Tag.MESSAGE_PAYLOAD: udh + b"hi"})
+    assert (message.payload, message.user_data) == (udh + b"hi", b"hi")
+    assert Message(CommandId.DELIVER_SM, esm_class=EsmClass.UDHI).user_data == b""
+    assert SHORT.user_data == b"*111#"
+
+
+def test_tlvs_read_as_numbers_and_texts() -> None:
+    message = Message(CommandId.DELIVER_SM, tlvs={1: b"\x11\x02", 2: b"", 3: b"id\0x", 4: b"id"})
+    assert [message.integer(tag) for tag in (1, 2, 9)] == [0x1102, None, None]
+    assert [message.text(tag) for tag in (2, 3, 4, 9)] == ["", "id", "id", None]
+
+
+# Another implementation as witness: it knows plain SMS.
+class _Client:
+    """What smpplib wants of whoever makes a PDU: a source of sequence numbers."""
+
+    next_sequence = SimpleSequenceGenerator().next_sequence
+
+
+plain = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=9)
+
+
+@given(plain, plain, octets, octets, st.binary(max_size=140), st.integers(1, 0x7FFFFFFF))
+def test_smpplib_reads_what_we_write(
+    source: str, destination: str, ton: int, coding: int, text: bytes, sequence: int
+) -> None:
+    message = Message(
+        CommandId.SUBMIT_SM,
+        sequence,
+        source_addr=source,
+        dest_addr_ton=ton,
+        destination_addr=destination,
+        data_coding=coding,
+        short_message=text,
+    )
+    read: Any = witness.parse_pdu(encode(message), client=_Client(), allow_unknown_opt_params=False)
+    assert read.command == "submit_sm"
+    assert read.sequence == sequence
+    assert (read.source_addr or b"", read.destination_addr or b"") == (source.encode(), destination.encode())
+    assert (read.dest_addr_ton, read.data_coding, read.short_message or b"") == (ton, coding, text)
+
+
+@given(plain, plain, octets, st.binary(min_size=1, max_size=140))
+def test_we_read_what_smpplib_writes(source: str, destination: str, coding: int, text: bytes) -> None:
+    written: Any = witness.make_pdu(
+        "submit_sm",
+        client=_Client(),
+        service_type="CMT",
+        source_addr=source,
+        destination_addr=destination,
+        data_coding=coding,
+        short_message=text,
+        user_message_reference=0x0102,
+    )
+    read = decode(written.generate())
+    assert isinstance(read, Message)
+    assert (read.source_addr, read.destination_addr) == (source, destination)
+    assert (read.service_type, read.data_coding, read.short_message) == ("CMT", coding, text)
+    assert read.tlvs == {Tag.USER_MESSAGE_REFERENCE: b"\x01\x02"}
