@@ -303,6 +303,8 @@ class _Turn(Cursor):
         """Go on until there is something to show or to ask."""
         for _ in range(MAX_STEPS * (MAX_TAIL + 1)):
             node = self.flow.nodes[self.state]
+            if isinstance(node, Menu) and node.confirms:
+                self.tail = ()  # a price is read before it is agreed to, so no dialled code confirms
             if isinstance(node, Menu | Input) or self.settled:
                 if not self.tail:
                     return self.show()
@@ -376,12 +378,19 @@ class _Turn(Cursor):
             return ""
         trigger = ""
         if isinstance(node, Menu):
-            trigger = self.chosen(node, text)
+            trigger = self.chosen(node, text) if self.asks_now(node) else ""
         elif isinstance(node, Listing):
             trigger = self.picked(node, text)
         elif isinstance(node, Input):
             trigger = self.entered(node, text)
         return trigger or NAVIGATION.get(text) or ("more" if self.is_more(node, text) else "")
+
+    def asks_now(self, node: Menu) -> bool:
+        """Whether the page that was read offers the options; nobody agrees to what they have not read to the end."""
+        if not node.confirms or self.channel.fits is None:
+            return True
+        laid = self.laid(node)
+        return bool(laid.pages[min(self.page, len(laid.pages) - 1)].options)
 
     def chosen(self, node: Menu, text: str) -> str:
         number = _number(text)
