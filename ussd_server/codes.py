@@ -269,9 +269,10 @@ def locked_until(access: Access, now: int) -> int:
 
 def _elapse(access: Access, now: int) -> Access:
     """Do what time alone has done by `now`, as of the moments when it happened, not of the moment somebody looked."""
-    for lapsed in sorted(access.reservations, key=lambda each: each.lapses):
-        if lapsed.lapses <= now:
-            access = _count_wrong(_without(access, lapsed), lapsed, lapsed.lapses)
+    if access.reservations:  # hardly ever, and every turn comes by here
+        for lapsed in sorted(access.reservations, key=lambda each: each.lapses):
+            if lapsed.lapses <= now:
+                access = _count_wrong(_without(access, lapsed), lapsed, lapsed.lapses)
     if access.locked_until and access.locked_until <= now:
         access = msgspec.structs.replace(access, wrong=0, locked_until=0)
     return access
