@@ -163,6 +163,21 @@ def test_a_record_used_lately_is_not_read_again_and_the_oldest_make_room(path: P
     on(path, test, cached_records=3)
 
 
+def test_large_records_make_room_by_their_size(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        for n in range(10):
+            await store.commit(change(number(n), "x" * 1000))
+        await store.commit(change(number(9), "y" * 1000, (await store.load(number(9)))[1]))
+        statements = Statements(store)
+        kept = []
+        for n in (9, 8, 7, 6):
+            await store.load(number(n))
+            kept.append(statements.count("SELECT"))
+        assert kept == [0, 0, 0, 1]
+
+    on(path, test, cached_octets=3500)
+
+
 def test_what_another_store_changed_is_seen_after_one_refusal(path: Path) -> None:
     async def test(store: SqliteStore) -> None:
         await store.commit(change(ANNA))
