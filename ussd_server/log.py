@@ -51,6 +51,14 @@ def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     return {key: _clean(key, value, DEPTH) for key, value in event.items() if not _secret(key, value)}
 
 
+def _one_line(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Escape what is no character in the message; the console's renderer does it for the fields."""
+    message = str(event.get("event", ""))
+    if not message.isprintable():
+        event["event"] = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in message)
+    return event
+
+
 def configure(level: Level = "info", style: Format = "auto", stream: TextIO | None = None) -> None:
     """Set up all logging of the process, to standard error by default.
 
@@ -68,9 +76,9 @@ def configure(level: Level = "info", style: Format = "auto", stream: TextIO | No
     ]
     renderer: Processor = structlog.processors.JSONRenderer()
     if style == "console" or (style == "auto" and terminal):
+        shared.append(_one_line)
         renderer = structlog.dev.ConsoleRenderer(
             colors=terminal,
-            repr_native_str=True,
             timestamp_key="time",
             exception_formatter=structlog.dev.plain_traceback,
         )

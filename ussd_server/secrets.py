@@ -63,9 +63,6 @@ class Secret(Generic[T]):
     def __deepcopy__(self, memo: dict[int, Any]) -> "Secret[T]":
         return self
 
-    def __reduce_ex__(self, protocol: object) -> Never:
-        raise TypeError("a Secret cannot be pickled")
-
     def __getstate__(self) -> Never:
         raise TypeError("a Secret cannot be pickled")
 

@@ -139,6 +139,8 @@ def test_dropped_fields_are_gone_and_the_rest_stays_as_it_was() -> None:
         "rate": 1.5,
         "pin": 1234,
         "to": {"Token": "t"},
+        "code": Secret(CODE),
+        "codes": [Secret(CODE)],
     }
     assert redact(None, "info", event) == {
         "event": "x",
@@ -147,6 +149,7 @@ def test_dropped_fields_are_gone_and_the_rest_stays_as_it_was() -> None:
         "none": None,
         "rate": 1.5,
         "to": {},
+        "codes": [],
     }
 
 
@@ -195,9 +198,12 @@ def test_auto_is_json_where_nobody_looks() -> None:
     assert lines(stream)[0]["event"] == "started"
 
 
-def test_a_text_from_outside_cannot_begin_a_line_of_its_own() -> None:
-    for style in ("json", "console"):
-        stream = set_up(style)  # type: ignore[arg-type]
-        structlog.get_logger().info("bound", system_id="x\nERROR forged\x1b[2J")
-        assert stream.getvalue().count("\n") == 1
-        assert "\x1b" not in stream.getvalue()
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_text_from_outside_cannot_begin_a_line_of_its_own(style: Format) -> None:
+    stream = set_up(style)
+    forged = "x\nERROR forged\x1b[2J\r\x85"
+    structlog.get_logger().info("bound", system_id=forged)
+    logging.getLogger("aiohttp.server").error("bad request %s", forged)
+    for line in stream.getvalue().split("\n")[:-1]:
+        assert line.isprintable()
+    assert stream.getvalue().count("\n") == 2

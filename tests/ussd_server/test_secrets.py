@@ -84,7 +84,11 @@ REFUSED: list[Callable[[Secret[str]], object]] = [
     msgspec.to_builtins,
     lambda secret: msgspec.msgpack.encode(Holder(secret)),
     pickle.dumps,
-    lambda secret: pickle.dumps([secret], protocol=0),
+    *(
+        lambda secret, protocol=protocol: pickle.dumps([secret], protocol=protocol)
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+    ),
+    lambda secret: secret.__reduce__(),
     lambda secret: secret.__getstate__(),
     lambda secret: Model.model_construct(code=secret).model_dump_json(),
     vars,
