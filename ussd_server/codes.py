@@ -255,6 +255,7 @@ def unlock(access: Access, now: int) -> Access:
 
 def condition(access: Access, now: int, policy: Policy = POLICY) -> Condition:
     """Return what the code is good for, apart from any lock."""
+    access = _elapse(access, now)
     if access.sealed is None:
         return "none"
     if access.wrong_in_life >= MAX_WRONG_IN_LIFE:
