@@ -1,0 +1,538 @@
+"""Who may say what when, what is answered, what is given up, and that every request has one end."""
+
+import struct
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from smpp.constants import RESPONSE_BIT, CommandId, Status, Tag
+from smpp.errors import CloseReason
+from smpp.events import (
+    Alerted,
+    BindRefused,
+    BindRequested,
+    Bound,
+    Closed,
+    Delivered,
+    Event,
+    Expired,
+    Ignored,
+    Lost,
+    Nacked,
+    Outbound,
+    Responded,
+)
+from smpp.framing import Framer
+from smpp.link import LAST_SEQUENCE, Link, LinkSettings, Role, State
+from smpp.pdu import (
+    Alert,
+    Bare,
+    Bind,
+    BindResp,
+    Malformed,
+    Message,
+    MessageResp,
+    Outbind,
+    Password,
+    Pdu,
+    Unknown,
+    decode,
+    encode,
+)
+from tests.smpp.strategies import pdus
+
+SETTINGS = LinkSettings(window=2, queue=3, enquire_ms=100, response_ms=50, bind_ms=40)
+SUBMIT = Message(CommandId.SUBMIT_SM, destination_addr="79101234567", short_message=b"hello")
+DELIVER = Message(CommandId.DELIVER_SM, source_addr="79101234567", short_message=b"hello")
+BIND = Bind(system_id="us", password=Password("secret"))
+
+
+def written(link: Link) -> list[Pdu | Malformed]:
+    return [decode(frame) for frame in Framer(1 << 20).feed(link.take())]
+
+
+def opened(role: Role) -> Link:
+    link = Link(role, SETTINGS)
+    link.connected(0)
+    return link
+
+
+def bound(role: Role, command: int = CommandId.BIND_TRANSCEIVER, settings: LinkSettings = SETTINGS) -> Link:
+    """Return a link that has just bound, at time 0, with nothing left to write."""
+    link = Link(role, settings)
+    link.connected(0)
+    if role is Role.ESME:
+        link.bind(Bind(command), 0)
+        assert [type(event) for event in link.receive(encode(BindResp(command | RESPONSE_BIT, 1)), 0)] == [Bound]
+    else:
+        (event,) = link.receive(encode(Bind(command, 1)), 0)
+        assert isinstance(event, BindRequested)
+        assert [type(event) for event in link.accept(event.pdu, "SMSC", 0)] == [Bound]
+    link.take()
+    return link
+
+
+# Binding ----------------------------------------------------------------------------------------------------------
+
+
+def test_both_sides_agree_on_a_bind() -> None:
+    esme, smsc = opened(Role.ESME), opened(Role.SMSC)
+    esme.bind(BIND, 0)
+    (asked,) = smsc.receive(esme.take(), 0)
+    assert asked == BindRequested(Bind(sequence=1, system_id="us", password=Password("secret")))
+    assert isinstance(asked, BindRequested)
+    response = BindResp(CommandId.BIND_TRANSCEIVER_RESP, 1, 0, "SMSC", {Tag.SC_INTERFACE_VERSION: b"\x34"})
+    assert smsc.accept(asked.pdu, "SMSC", 0) == [Bound(response)]
+    assert esme.receive(smsc.take(), 0) == [Bound(response)]
+    assert esme.bound
+    assert smsc.bound
+
+
+def test_a_refused_bind_closes_both_sides() -> None:
+    esme, smsc = opened(Role.ESME), opened(Role.SMSC)
+    esme.bind(BIND, 0)
+    (asked,) = smsc.receive(esme.take(), 0)
+    assert isinstance(asked, BindRequested)
+    assert smsc.refuse(asked.pdu, Status.RINVPASWD, 0) == [Closed(CloseReason.BIND_REFUSED)]
+    assert esme.receive(smsc.take(), 0) == [BindRefused(Status.RINVPASWD), Closed(CloseReason.BIND_REFUSED)]
+    assert esme.closed
+    assert smsc.closed
+
+
+def test_a_bind_may_be_refused_by_a_generic_nack() -> None:
+    link = opened(Role.ESME)
+    link.bind(BIND, 0)
+    nack = Bare(CommandId.GENERIC_NACK, 1, Status.RINVCMDID)
+    assert link.receive(encode(nack), 0) == [BindRefused(Status.RINVCMDID), Closed(CloseReason.BIND_REFUSED)]
+
+
+@pytest.mark.parametrize("binds", [False, True])
+@pytest.mark.parametrize("role", Role)
+def test_a_connection_that_is_not_bound_in_time_is_closed(role: Role, binds: bool) -> None:
+    link = opened(role)
+    if binds and role is Role.ESME:
+        link.bind(BIND, 0)
+    elif binds:
+        link.receive(encode(BIND), 0)
+    assert link.timer() == 40
+    assert link.tick(39) == []
+    assert link.tick(40) == [Closed(CloseReason.BIND_TIMEOUT)]
+    assert link.timer() is None
+
+
+def test_a_second_bind_is_refused_and_the_link_lives() -> None:
+    link = bound(Role.SMSC)
+    (event,) = link.receive(encode(Bind(sequence=9)), 0)
+    assert isinstance(event, Nacked)
+    assert written(link) == [BindResp(CommandId.BIND_TRANSCEIVER_RESP, 9, Status.RALYBND)]
+    assert link.bound
+
+
+def test_binding_twice_or_from_the_wrong_side_is_the_callers_mistake() -> None:
+    for link in (bound(Role.ESME), opened(Role.SMSC)):
+        with pytest.raises(ValueError):
+            link.bind(BIND, 0)
+
+
+def test_an_outbind_and_an_alert_reach_the_owner() -> None:
+    assert opened(Role.ESME).receive(encode(Outbind(system_id="S")), 0) == [Outbound(Outbind(system_id="S"))]
+    link = bound(Role.ESME)
+    assert link.receive(encode(Alert(source_addr="7")), 0) == [Alerted(Alert(source_addr="7"))]
+    assert link.take() == b""
+
+
+MAY_SEND = {
+    (Role.ESME, CommandId.BIND_TRANSCEIVER): {CommandId.SUBMIT_SM, CommandId.DATA_SM},
+    (Role.ESME, CommandId.BIND_TRANSMITTER): {CommandId.SUBMIT_SM, CommandId.DATA_SM},
+    (Role.ESME, CommandId.BIND_RECEIVER): set(),
+    (Role.SMSC, CommandId.BIND_TRANSCEIVER): {CommandId.DELIVER_SM, CommandId.DATA_SM},
+    (Role.SMSC, CommandId.BIND_TRANSMITTER): set(),
+    (Role.SMSC, CommandId.BIND_RECEIVER): {CommandId.DELIVER_SM, CommandId.DATA_SM},
+}
+
+
+@pytest.mark.parametrize("command", [CommandId.SUBMIT_SM, CommandId.DELIVER_SM, CommandId.DATA_SM])
+@pytest.mark.parametrize(("role", "bind"), MAY_SEND)
+def test_messages_go_only_where_the_bind_allows(role: Role, bind: CommandId, command: CommandId) -> None:
+    other = Role.SMSC if role is Role.ESME else Role.ESME
+    sender, receiver = bound(role, bind), bound(other, bind)
+    allowed = command in MAY_SEND[role, bind]
+    assert sender.send(Message(command), "tag", 0) is allowed
+    (event,) = receiver.receive(encode(Message(command, 5)), 0)
+    if allowed:
+        assert event == Delivered(Message(command, 5))
+    else:
+        assert isinstance(event, Nacked)
+        assert written(receiver) == [MessageResp(command | RESPONSE_BIT, 5, Status.RINVBNDSTS)]
+
+
+def test_a_message_before_the_bind_is_refused() -> None:
+    for link, message in ((opened(Role.ESME), DELIVER), (opened(Role.SMSC), SUBMIT)):
+        (event,) = link.receive(encode(message), 0)
+        assert isinstance(event, Nacked)
+        assert written(link) == [MessageResp(message.command | RESPONSE_BIT, 0, Status.RINVBNDSTS)]
+        assert not link.send(SUBMIT if link.role is Role.ESME else DELIVER, 1, 0)
+
+
+# Requests and responses -------------------------------------------------------------------------------------------
+
+
+def test_a_delivery_waits_for_its_owner_and_its_sequence_is_echoed() -> None:
+    link = bound(Role.ESME)
+    for sequence in (0, 7, 0xFFFFFFFF):
+        message = Message(CommandId.DELIVER_SM, sequence)
+        (event,) = link.receive(encode(message), 0)
+        assert event == Delivered(message)
+        assert link.take() == b""
+        assert link.respond(message, Status.RX_T_APPN)
+        assert written(link) == [MessageResp(CommandId.DELIVER_SM_RESP, sequence, Status.RX_T_APPN)]
+
+
+def test_a_response_brings_back_the_tag() -> None:
+    link = bound(Role.ESME)
+    tag = object()
+    link.send(SUBMIT, tag, 0)
+    (sent,) = written(link)
+    assert sent == Message(CommandId.SUBMIT_SM, 2, destination_addr="79101234567", short_message=b"hello")
+    response = MessageResp(CommandId.SUBMIT_SM_RESP, 2, Status.RTHROTTLED)
+    assert link.receive(encode(response), 1) == [Responded(tag, Status.RTHROTTLED, response)]
+    assert link.receive(encode(response), 1) == [Ignored(response)]
+
+
+def test_a_generic_nack_completes_the_request_of_its_sequence() -> None:
+    link = bound(Role.ESME)
+    link.send(SUBMIT, "tag", 0)
+    nack = Bare(CommandId.GENERIC_NACK, 2, Status.RINVCMDID)
+    assert link.receive(encode(nack), 1) == [Responded("tag", Status.RINVCMDID, nack)]
+    stray = Bare(CommandId.GENERIC_NACK, 0, Status.RINVCMDLEN)
+    assert link.receive(encode(stray), 1) == [Ignored(stray)]
+
+
+def test_a_response_of_another_kind_completes_nothing() -> None:
+    link = bound(Role.ESME)
+    link.send(SUBMIT, "tag", 0)
+    response = MessageResp(CommandId.DATA_SM_RESP, 2)
+    assert link.receive(encode(response), 1) == [Ignored(response)]
+    assert link.in_flight == 1
+
+
+def test_no_more_than_the_window_is_under_way_and_urgent_ones_overtake() -> None:
+    link = bound(Role.ESME)
+    for tag in ("a", "b", "c", "d"):
+        assert link.send(SUBMIT, tag, 0)
+    assert link.send(SUBMIT, "urgent", 0, urgent=True)
+    assert not link.send(SUBMIT, "one too many", 0)
+    assert (link.in_flight, link.queued) == (2, 3)
+    order = []
+    for sequence in range(2, 7):
+        (event,) = link.receive(encode(MessageResp(CommandId.SUBMIT_SM_RESP, sequence)), 1)
+        assert isinstance(event, Responded)
+        assert link.in_flight <= 2
+        order.append(event.tag)
+    assert order == ["a", "b", "urgent", "c", "d"]
+    assert [pdu.sequence for pdu in written(link)] == [2, 3, 4, 5, 6]
+
+
+def test_a_request_without_an_answer_expires_and_makes_room() -> None:
+    link = bound(Role.ESME)
+    for tag in ("a", "b", "c"):
+        link.send(SUBMIT, tag, 10)
+    link.take()
+    assert link.timer() == 60
+    assert link.tick(59) == []
+    assert link.tick(60) == [Expired("a"), Expired("b")]
+    assert [pdu.sequence for pdu in written(link)] == [4]
+    late = MessageResp(CommandId.SUBMIT_SM_RESP, 2)
+    assert link.receive(encode(late), 61) == [Ignored(late)]
+
+
+def test_a_held_queue_waits_in_order_while_urgent_ones_go() -> None:
+    link = bound(Role.ESME)
+    link.hold(30, 0)
+    link.send(SUBMIT, "a", 0)
+    link.send(SUBMIT, "b", 0)
+    link.send(SUBMIT, "urgent", 0, urgent=True)
+    assert len(written(link)) == 1
+    assert link.timer() == 30
+    assert link.tick(30) == []
+    assert [pdu.sequence for pdu in written(link)] == [3]
+
+
+def test_sequence_numbers_start_again_at_one() -> None:
+    link = bound(Role.ESME)
+    link._sequence = LAST_SEQUENCE - 1
+    link.send(SUBMIT, "a", 0)
+    link.send(SUBMIT, "b", 0)
+    assert [pdu.sequence for pdu in written(link)] == [LAST_SEQUENCE, 1]
+
+
+def test_what_does_not_fit_is_refused_when_it_is_sent_not_later() -> None:
+    link = bound(Role.ESME)
+    for _ in range(3):
+        link.send(SUBMIT, "x", 0)
+    with pytest.raises(ValueError):
+        link.send(Message(CommandId.SUBMIT_SM, source_addr="\0"), "wrong", 0)
+    assert link.queued == 1
+
+
+# Keeping alive ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("make", [opened, bound])
+def test_enquire_link_is_answered_in_any_state(role: Role, make: Callable[[Role], Link]) -> None:
+    link = make(role)
+    assert link.receive(encode(Bare(CommandId.ENQUIRE_LINK, 77)), 0) == []
+    assert written(link) == [Bare(CommandId.ENQUIRE_LINK_RESP, 77)]
+
+
+def test_an_idle_link_asks_and_closes_when_nobody_answers() -> None:
+    link = bound(Role.ESME)
+    assert link.timer() == 100
+    assert link.tick(99) == []
+    assert link.take() == b""
+    assert link.tick(100) == []
+    assert written(link) == [Bare(CommandId.ENQUIRE_LINK, 2)]
+    assert link.timer() == 150
+    assert link.tick(150) == [Closed(CloseReason.NOT_ANSWERING)]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Bare(CommandId.ENQUIRE_LINK_RESP, 2),
+        Bare(CommandId.ENQUIRE_LINK_RESP, 99),
+        Bare(CommandId.GENERIC_NACK, 2, Status.RINVCMDID),
+    ],
+)
+def test_any_answer_to_an_enquiry_proves_that_somebody_is_there(answer: Bare) -> None:
+    link = bound(Role.ESME)
+    link.tick(100)
+    assert link.receive(encode(answer), 120) == []
+    assert link.timer() == 220
+
+
+def test_a_link_that_hears_something_does_not_ask_and_an_unbound_one_never_does() -> None:
+    link = bound(Role.ESME)
+    link.receive(encode(DELIVER), 90)
+    assert link.timer() == 190
+    assert opened(Role.ESME).tick(39) == []
+
+
+# Ends -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_unbind_is_answered_and_ends_the_link() -> None:
+    link = bound(Role.ESME)
+    for tag in ("a", "b", "c"):
+        link.send(SUBMIT, tag, 0)
+    link.take()
+    assert link.receive(encode(Bare(CommandId.UNBIND, 5)), 0) == [
+        Lost("a", True),
+        Lost("b", True),
+        Lost("c", False),
+        Closed(CloseReason.UNBOUND_BY_PEER),
+    ]
+    assert written(link) == [Bare(CommandId.UNBIND_RESP, 5)]
+    assert not link.respond(DELIVER)
+    assert not link.send(SUBMIT, "d", 0)
+    assert link.lost(0) == []
+
+
+def test_our_unbind_waits_for_what_is_under_way() -> None:
+    link = bound(Role.ESME)
+    link.send(SUBMIT, "a", 0)
+    link.take()
+    assert link.unbind(1, drain_ms=30) == []
+    assert not link.send(SUBMIT, "b", 1)
+    assert link.take() == b""
+    link.receive(encode(MessageResp(CommandId.SUBMIT_SM_RESP, 2)), 2)
+    assert written(link) == [Bare(CommandId.UNBIND, 3)]
+    assert link.receive(encode(Bare(CommandId.UNBIND_RESP, 3)), 3) == [Closed(CloseReason.UNBOUND)]
+
+
+def test_our_unbind_waits_no_longer_than_it_was_told_nor_for_ever() -> None:
+    link = bound(Role.ESME)
+    link.send(SUBMIT, "a", 0)
+    link.take()
+    link.unbind(1, drain_ms=30)
+    assert link.timer() == 31
+    assert link.tick(31) == []
+    assert written(link) == [Bare(CommandId.UNBIND, 3)]
+    assert link.tick(81) == [Lost("a", True), Closed(CloseReason.UNBOUND)]
+
+
+def test_a_message_that_crosses_our_unbind_is_put_off() -> None:
+    link = bound(Role.ESME)
+    link.unbind(0)
+    link.take()
+    (event,) = link.receive(encode(DELIVER), 0)
+    assert isinstance(event, Nacked)
+    assert written(link) == [MessageResp(CommandId.DELIVER_SM_RESP, 0, Status.RX_T_APPN)]
+
+
+def test_an_unbind_before_the_bind_just_closes() -> None:
+    link = opened(Role.ESME)
+    assert link.unbind(0) == [Closed(CloseReason.UNBOUND)]
+    assert link.take() == b""
+
+
+# What makes no sense ----------------------------------------------------------------------------------------------
+
+
+def test_a_truncated_body_is_refused_and_the_link_lives() -> None:
+    link = bound(Role.ESME)
+    cut_off = struct.pack(">IIII", 20, CommandId.DELIVER_SM, 0, 6) + b"USSD"
+    events = link.receive(cut_off + encode(DELIVER), 0)
+    assert [type(event) for event in events] == [Nacked, Delivered]
+    assert written(link) == [MessageResp(CommandId.DELIVER_SM_RESP, 6, Status.RINVCMDLEN)]
+    assert link.bound
+
+
+def test_an_unknown_request_is_nacked_with_its_sequence_and_an_unknown_response_is_not() -> None:
+    link = bound(Role.ESME)
+    (event,) = link.receive(encode(Unknown(0x00010200, 6)), 0)
+    assert event == Nacked(Unknown(0x00010200, 6), Status.RINVCMDID, "an unknown command")
+    assert written(link) == [Bare(CommandId.GENERIC_NACK, 6, Status.RINVCMDID)]
+    assert link.receive(encode(Unknown(0x80010200, 6)), 0) == [Ignored(Unknown(0x80010200, 6))]
+    assert link.take() == b""
+
+
+def test_a_bad_length_is_nacked_and_ends_the_link() -> None:
+    link = bound(Role.ESME)
+    events = link.receive(encode(DELIVER) + b"\0\0\0\x0f", 0)
+    assert events == [Delivered(DELIVER), Closed(CloseReason.BAD_LENGTH)]
+    assert written(link) == [Bare(CommandId.GENERIC_NACK, 0, Status.RINVCMDLEN)]
+
+
+def test_a_malformed_alert_has_no_answer() -> None:
+    link = bound(Role.ESME)
+    (event,) = link.receive(struct.pack(">IIII", 17, CommandId.ALERT_NOTIFICATION, 0, 6) + b"\0", 0)
+    assert isinstance(event, Nacked)
+    assert link.take() == b""
+
+
+@given(st.sampled_from(Role), st.booleans(), st.lists(pdus, max_size=6), st.lists(st.integers(min_value=0), max_size=8))
+def test_events_are_the_same_wherever_the_stream_is_cut(
+    role: Role, is_bound: bool, sent: list[Pdu], places: list[int]
+) -> None:
+    make = bound if is_bound else opened
+    stream = b"".join(map(encode, sent))
+    whole, cut = make(role), make(role)
+    edges = [0, *sorted(place % (len(stream) + 1) for place in places), len(stream)]
+    pieces = [stream[start:end] for start, end in pairwise(edges)]
+    assert whole.receive(stream, 0) == [event for piece in pieces for event in cut.receive(piece, 0)]
+    assert whole.take() == cut.take()
+    assert whole.state is cut.state
+
+
+@given(st.sampled_from(Role), st.lists(st.binary(max_size=60), max_size=10))
+def test_no_octets_make_a_link_raise(role: Role, pieces: list[bytes]) -> None:
+    link = bound(role)
+    for now, piece in enumerate(pieces):
+        link.receive(piece, now)
+        link.tick(now)
+
+
+# Two links, back to back ------------------------------------------------------------------------------------------
+
+
+class BackToBack(RuleBasedStateMachine):
+    """An ESME and an SMSC with wires between them that hold octets back as they like."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0
+        self.links = {role: Link(role, SETTINGS) for role in Role}
+        self.wires = dict.fromkeys(Role, b"")  # what each has written and the other has not read
+        self.taken: Counter[tuple[Role, int]] = Counter()
+        self.ended: Counter[tuple[Role, int]] = Counter()
+        self.inbox: dict[Role, list[Message]] = {role: [] for role in Role}
+        self.closed: Counter[Role] = Counter()
+        self.tags = 0
+
+    @initialize()
+    def bind(self) -> None:
+        for link in self.links.values():
+            link.connected(self.now)
+        self.links[Role.ESME].bind(BIND, self.now)
+
+    def note(self, role: Role, events: list[Event]) -> None:
+        link = self.links[role]
+        for event in events:
+            assert not self.closed[role], "nothing may follow Closed"
+            if isinstance(event, BindRequested):
+                self.note(role, link.accept(event.pdu, "SMSC", self.now))
+            elif isinstance(event, Delivered):
+                self.inbox[role].append(event.pdu)
+            elif isinstance(event, Responded | Expired | Lost):
+                self.ended[role, event.tag] += 1
+            elif isinstance(event, Closed):
+                self.closed[role] += 1
+            else:
+                assert isinstance(event, Bound | Ignored | Nacked)
+
+    @rule(role=st.sampled_from(Role), urgent=st.booleans())
+    def send(self, role: Role, urgent: bool) -> None:
+        self.tags += 1
+        message = SUBMIT if role is Role.ESME else DELIVER
+        if self.links[role].send(message, self.tags, self.now, urgent=urgent):
+            self.taken[role, self.tags] += 1
+
+    @rule(role=st.sampled_from(Role), octets=st.integers(1, 200))
+    def carry(self, role: Role, octets: int) -> None:
+        other = Role.SMSC if role is Role.ESME else Role.ESME
+        self.wires[role] += self.links[role].take()
+        piece, self.wires[role] = self.wires[role][:octets], self.wires[role][octets:]
+        if piece:
+            self.note(other, self.links[other].receive(piece, self.now))
+
+    @rule(role=st.sampled_from(Role), status=st.sampled_from([0, Status.RTHROTTLED]))
+    def respond(self, role: Role, status: int) -> None:
+        if self.inbox[role]:
+            self.links[role].respond(self.inbox[role].pop(), status)
+
+    @rule(ms=st.integers(1, 60))
+    def wait(self, ms: int) -> None:
+        self.now += ms
+        for role, link in self.links.items():
+            self.note(role, link.tick(self.now))
+
+    @rule(role=st.sampled_from(Role), drain_ms=st.sampled_from([0, 30]))
+    def unbind(self, role: Role, drain_ms: int) -> None:
+        self.note(role, self.links[role].unbind(self.now, drain_ms))
+
+    @precondition(lambda self: self.tags > 5)
+    @rule(role=st.sampled_from(Role))
+    def lose(self, role: Role) -> None:
+        self.note(role, self.links[role].lost(self.now))
+
+    @invariant()
+    def a_window_is_kept_and_a_queue_is_bounded(self) -> None:
+        for link in self.links.values():
+            assert link.in_flight <= SETTINGS.window
+            assert link.queued <= SETTINGS.queue
+
+    @invariant()
+    def a_tick_that_is_done_is_not_due_again(self) -> None:
+        for role, link in self.links.items():
+            due = link.timer()
+            if due is not None and due <= self.now:
+                self.note(role, link.tick(self.now))
+                again = link.timer()
+                assert again is None or again > self.now
+
+    def teardown(self) -> None:
+        for role, link in self.links.items():
+            self.note(role, link.lost(self.now))
+            assert link.state is State.CLOSED
+            assert self.closed[role] == 1
+        assert self.ended == self.taken, "every request that was taken has one end"
+
+
+TestBackToBack = BackToBack.TestCase

@@ -1,0 +1,348 @@
+"""Links over loopback, on both event loops: messages both ways, binds that come back, and orderly ends."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import pytest
+import uvloop
+
+from smpp.constants import CommandId, Status
+from smpp.errors import CloseReason
+from smpp.events import BindRefused, BindRequested, Bound, Closed, Delivered, Event, Lost, Responded
+from smpp.link import Link, LinkSettings, Role
+from smpp.pdu import Bare, Bind, Message, MessageResp, Password, decode, encode
+from smpp.transport import Backoff, Binding, Connection, Listener, Retrying, connect, listen
+
+T = TypeVar("T")
+Run = Callable[[Coroutine[Any, Any, T]], T]
+
+BIND = Bind(system_id="us", password=Password("secret"))
+SUBMIT = Message(CommandId.SUBMIT_SM, destination_addr="79101234567", short_message=b"hello")
+DELIVER = Message(CommandId.DELIVER_SM, source_addr="79101234567", short_message=b"hello")
+AT_ONCE = Backoff(first_ms=0, most_ms=60_000, refused_ms=0)
+LIMIT_SECONDS = 20
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run[Any]:
+    def run_to_end(work: Coroutine[Any, Any, T]) -> T:
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            return runner.run(asyncio.wait_for(work, LIMIT_SECONDS))
+
+    return run_to_end
+
+
+class Owner:
+    """Keeps the events of its connections, and lets a test wait for one of a kind."""
+
+    def __init__(self, answers: Callable[[Connection, Event], None] = lambda connection, event: None) -> None:
+        self.events: list[Event] = []
+        self.connections: list[Connection] = []
+        self._answers = answers
+        self._came = asyncio.Event()
+
+    def __call__(self, connection: Connection, event: Event) -> None:
+        self.events.append(event)
+        self.connections.append(connection)
+        self._came.set()
+        self._answers(connection, event)
+
+    async def wait_for(self, kind: type, times: int = 1) -> None:
+        while sum(isinstance(event, kind) for event in self.events) < times:
+            self._came.clear()
+            await self._came.wait()
+
+
+def welcoming(connection: Connection, event: Event) -> None:
+    """Grant every bind and take every message."""
+    if isinstance(event, BindRequested):
+        connection.accept(event.pdu, "SMSC")
+    elif isinstance(event, Delivered):
+        connection.respond(event.pdu, message_id="1")
+
+
+async def smsc(owner: Owner, settings: LinkSettings | None = None) -> Listener:
+    return await listen("127.0.0.1", 0, lambda: Link(Role.SMSC, settings or LinkSettings()), owner)
+
+
+async def bound(listener: Listener, owner: Owner) -> Connection:
+    connection = await connect("127.0.0.1", listener.port, Link(Role.ESME), owner)
+    connection.bind(BIND)
+    await owner.wait_for(Bound)
+    return connection
+
+
+def test_messages_go_both_ways_and_an_unbind_ends_both_sides(run: Run[None]) -> None:
+    async def scenario() -> None:
+        theirs, ours = Owner(welcoming), Owner(welcoming)
+        listener = await smsc(theirs)
+        connection = await bound(listener, ours)
+        assert connection.peer == f"127.0.0.1:{listener.port}"
+
+        assert connection.send(SUBMIT, "submit")
+        assert theirs.connections[0].send(DELIVER, "deliver")
+        await ours.wait_for(Responded)
+        await theirs.wait_for(Responded)
+        (outcome,) = (event for event in ours.events if isinstance(event, Responded))
+        assert outcome == Responded("submit", 0, MessageResp(CommandId.SUBMIT_SM_RESP, 2, 0, "1"))
+        assert sum(isinstance(event, Delivered) for event in ours.events) == 1
+
+        connection.unbind(drain_ms=1_000)
+        await connection.wait_closed()
+        await theirs.connections[0].wait_closed()
+        assert ours.events[-1] == Closed(CloseReason.UNBOUND)
+        assert theirs.events[-1] == Closed(CloseReason.UNBOUND_BY_PEER)
+        assert listener.connections == set()
+        assert not connection.send(SUBMIT, "late")
+        await listener.close()
+
+    run(scenario())
+
+
+def test_a_burst_beyond_window_and_socket_buffers_arrives_whole_and_in_order(run: Run[None]) -> None:
+    count = 3_000
+
+    async def scenario() -> None:
+        theirs, ours = Owner(welcoming), Owner()
+        listener = await smsc(theirs)
+        connection = await bound(listener, ours)
+        for number in range(count):
+            text = struct.pack(">I", number) + bytes(200)
+            assert connection.send(Message(CommandId.SUBMIT_SM, short_message=text), number)
+        await ours.wait_for(Responded, count)
+        assert [event.tag for event in ours.events if isinstance(event, Responded)] == list(range(count))
+        arrived = [event.pdu.short_message[:4] for event in theirs.events if isinstance(event, Delivered)]
+        assert arrived == [struct.pack(">I", number) for number in range(count)]
+        await listener.close()
+        await connection.wait_closed()
+
+    run(scenario())
+
+
+def test_while_the_other_side_does_not_read_we_do_not_either(run: Run[None]) -> None:
+    """A peer sends requests and reads no answers: what we hold for it stays bounded, and it gets all when it reads."""
+    count = 60_000
+    stream = b"".join(encode(Bare(CommandId.ENQUIRE_LINK, number)) for number in range(1, count + 1))
+    answers_octets = 16 * count
+
+    async def scenario() -> None:
+        theirs = Owner(welcoming)
+        listener = await smsc(theirs)
+        loop = asyncio.get_running_loop()
+        with socket.socket() as peer:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            peer.setblocking(False)
+            await loop.sock_connect(peer, ("127.0.0.1", listener.port))
+            writing = asyncio.create_task(loop.sock_sendall(peer, stream))
+            read = bytearray()
+            while len(read) < answers_octets:
+                read += await loop.sock_recv(peer, 65_536)
+            await writing
+            assert bytes(read[:16]) == encode(Bare(CommandId.ENQUIRE_LINK_RESP, 1))
+            assert bytes(read[-16:]) == encode(Bare(CommandId.ENQUIRE_LINK_RESP, count))
+        await listener.close()
+
+    run(scenario())
+
+
+def test_what_one_input_brings_about_is_one_write(run: Run[None]) -> None:
+    async def scenario() -> None:
+        def both(connection: Connection, event: Event) -> None:
+            if isinstance(event, Delivered):
+                connection.respond(event.pdu)
+                connection.send(SUBMIT, "answer", urgent=True)
+
+        transport = _Transport()
+        connection = Connection(Link(Role.ESME), Owner(both))
+        connection.connection_made(transport)
+        connection.bind(BIND)
+        await asyncio.sleep(0)
+        bind = decode(transport.writes.pop())
+        connection.data_received(struct.pack(">IIII", 17, bind.command | 0x80000000, 0, bind.sequence) + b"\0")
+        connection.data_received(encode(DELIVER) * 3)
+        assert len(transport.writes) == 1
+        connection.send(SUBMIT, 1)
+        connection.send(SUBMIT, 2)
+        await asyncio.sleep(0)
+        assert len(transport.writes) == 2
+
+        connection.pause_writing()
+        assert transport.reading is False
+        connection.send(SUBMIT, 3)
+        await asyncio.sleep(0)
+        assert len(transport.writes) == 2
+        connection.resume_writing()
+        assert transport.reading is True
+        assert len(transport.writes) == 3
+        connection.connection_lost(None)
+
+    run(scenario())
+
+
+class _Transport(asyncio.Transport):
+    """Counts writes. A socket cannot tell how many there were."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+        self.reading = True
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+
+def test_a_broken_handler_is_reported_and_the_link_lives(run: Run[None]) -> None:
+    async def scenario() -> None:
+        def breaks(connection: Connection, event: Event) -> None:
+            welcoming(connection, event)
+            if isinstance(event, Delivered):
+                raise RuntimeError("broken")
+
+        reports: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: reports.append(context))
+        theirs, ours = Owner(breaks), Owner()
+        listener = await smsc(theirs)
+        connection = await bound(listener, ours)
+        connection.send(SUBMIT, 1)
+        connection.send(SUBMIT, 2)
+        await ours.wait_for(Responded, 2)
+        assert [str(report["exception"]) for report in reports] == ["broken", "broken"]
+        await listener.close()
+        await connection.wait_closed()
+
+    run(scenario())
+
+
+def test_a_peer_that_never_binds_is_closed_by_the_clock(run: Run[None]) -> None:
+    async def scenario() -> None:
+        theirs = Owner()
+        listener = await smsc(theirs, LinkSettings(bind_ms=1))
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        assert await reader.read() == b""
+        assert theirs.events == [Closed(CloseReason.BIND_TIMEOUT)]
+        writer.close()
+        await writer.wait_closed()
+        await listener.close()
+
+    run(scenario())
+
+
+# Binding ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_bind_comes_back_and_stays_closed_after_stop(run: Run[None]) -> None:
+    async def scenario() -> None:
+        theirs, ours = Owner(welcoming), Owner()
+        retries: list[Retrying] = []
+        listener = await smsc(theirs)
+        binding = Binding("127.0.0.1", listener.port, BIND, ours, retries.append, lambda: 0.5, backoff=AT_ONCE)
+        assert not binding.bound
+        assert not binding.send(SUBMIT, "early")
+        binding.start()
+        await ours.wait_for(Bound)
+        assert binding.bound
+        theirs.connections[0].close()
+        await ours.wait_for(Bound, 2)
+        assert retries == [Retrying(CloseReason.CONNECTION_LOST.value, 0, 0, False)]
+        assert binding.send(SUBMIT, "again")
+        await ours.wait_for(Responded)
+        await binding.stop()
+        assert not binding.bound
+        assert ours.events[-1] == Closed(CloseReason.UNBOUND)
+        assert len(retries) == 1
+        await listener.close()
+
+    run(scenario())
+
+
+def test_stop_waits_for_what_is_under_way(run: Run[None]) -> None:
+    async def scenario() -> None:
+        def slow(connection: Connection, event: Event) -> None:
+            if isinstance(event, Delivered):
+                asyncio.get_running_loop().call_soon(connection.respond, event.pdu)
+            else:
+                welcoming(connection, event)
+
+        ours = Owner()
+        listener = await smsc(Owner(slow))
+        binding = Binding("127.0.0.1", listener.port, BIND, ours, lambda retrying: None, lambda: 0.0)
+        binding.start()
+        await ours.wait_for(Bound)
+        for number in range(25):
+            binding.send(SUBMIT, number)
+        await binding.stop()
+        assert [event.tag for event in ours.events if isinstance(event, Responded)] == list(range(25))
+        assert not [event for event in ours.events if isinstance(event, Lost)]
+        await listener.close()
+
+    run(scenario())
+
+
+def test_a_refusal_that_needs_a_person_is_loud_and_is_tried_again(run: Run[None]) -> None:
+    async def scenario() -> None:
+        def refusing(connection: Connection, event: Event) -> None:
+            if isinstance(event, BindRequested):
+                connection.refuse(event.pdu, Status.RINVPASWD)
+
+        ours = Owner()
+        retries: list[Retrying] = []
+        listener = await smsc(Owner(refusing))
+        binding = Binding("127.0.0.1", listener.port, BIND, ours, retries.append, lambda: 0.0, backoff=AT_ONCE)
+        binding.start()
+        await ours.wait_for(BindRefused, 2)
+        await binding.stop()
+        assert retries[0] == Retrying(CloseReason.BIND_REFUSED.value, Status.RINVPASWD, 0, True)
+        await listener.close()
+
+    run(scenario())
+
+
+def test_nobody_listening_is_a_reason_to_try_again_and_stop_ends_the_wait(run: Run[None]) -> None:
+    async def scenario() -> None:
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            told = asyncio.Event()
+            retries: list[Retrying] = []
+
+            def on_retry(retrying: Retrying) -> None:
+                retries.append(retrying)
+                told.set()
+
+            port = unused.getsockname()[1]
+            backoff = Backoff(first_ms=60_000)
+            binding = Binding("127.0.0.1", port, BIND, Owner(), on_retry, lambda: 0.9, backoff=backoff)
+            binding.start()
+            await told.wait()
+            await binding.stop()
+        assert [(retry.status, retry.delay_ms, retry.loud) for retry in retries] == [(0, 54_000, False)]
+        assert retries[0].reason
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("tries", "loud", "random", "delay_ms"),
+    [
+        (1, False, 0.0, 0),
+        (1, False, 0.5, 500),
+        (2, False, 0.5, 1_000),
+        (7, False, 0.5, 30_000),
+        (10_000, False, 0.999, 59_940),
+        (1, True, 0.0, 150_000),
+        (1, True, 0.5, 225_000),
+    ],
+)
+def test_delays_double_up_to_a_limit_with_full_jitter(tries: int, loud: bool, random: float, delay_ms: int) -> None:
+    assert Backoff().delay_ms(tries, loud, random) == delay_ms
