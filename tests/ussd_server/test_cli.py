@@ -1,6 +1,7 @@
 """The command line: every error is one line with its exit code, and every command says how it is used."""
 
 import asyncio
+import io
 import json
 import os
 import re
@@ -272,3 +273,63 @@ def test_a_flow_is_drawn_in_a_language_that_it_has(said: Said) -> None:
     assert '"Tariffs"' in said.out
     assert said("flows", "draw", "--language", "de") == 2
     assert said.err == "error: --language de: the flow speaks ru, en, ru-Latn\n"
+
+
+GOLDEN = """\
+# The balance.
+given active
+answer balance: ok {amount: 150000}
+
+> dial *100#
+Баланс: 1 500 руб.
+(end)
+"""
+
+
+def test_golden_conversations_are_played(said: Said) -> None:
+    Path("golden").mkdir()
+    Path("golden/balance.txt").write_text(GOLDEN, encoding="utf-8")
+    assert said("flows", "test", "golden") == 0
+    assert said.out == "1 conversation: all as written\n"
+
+
+def test_what_is_read_otherwise_is_shown_and_can_be_written_down(said: Said) -> None:
+    path = Path("balance.txt")
+    path.write_text(GOLDEN.replace("1 500", "1 600"), encoding="utf-8")
+    assert said("flows", "test", str(path)) == 1
+    assert "-Баланс: 1 600 руб." in said.out.splitlines()
+    assert "+Баланс: 1 500 руб." in said.out.splitlines()
+    assert said.err == "1 conversation: 1 otherwise\n"
+    assert said("flows", "test", "--write", str(path)) == 0
+    assert path.read_text(encoding="utf-8") == GOLDEN
+
+
+def test_a_line_of_a_conversation_that_means_nothing_is_named(said: Said) -> None:
+    Path("c.txt").write_text("# Wrong.\n> dail *100#\n", encoding="utf-8")
+    assert said("flows", "test", "c.txt") == 1
+    assert said.err.startswith("error: c.txt:2: 'dail' is none of ")
+
+
+def test_conversations_that_are_not_there_are_named(said: Said) -> None:
+    assert said("flows", "test", "none.txt") == 1
+    assert said.err == "error: none.txt: the conversation cannot be read: No such file or directory\n"
+    Path("empty").mkdir()
+    assert said("flows", "test", "empty") == 1
+    assert said.err == "error: empty: no conversations (*.txt) there\n"
+
+
+def test_talking_to_a_flow_gives_a_golden_conversation(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = "given active\nanswer balance: ok {amount: 150000}\n*100#\nanswer balance: nonsense\n"
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    assert said("flows", "play") == 0
+    golden, _, wrong = said.out.partition("('balance: nonsense' is no answer")
+    assert wrong
+    assert golden.replace("\n", "") == GOLDEN.partition("\n")[2].replace("\n", "")
+
+
+def test_talking_goes_on_from_a_conversation(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("balance.txt").write_text(GOLDEN, encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("*111#\n0"))
+    assert said("flows", "play", "--with", "balance.txt") == 0
+    assert said.out.startswith(GOLDEN)
+    assert "> dial *111#\n" in said.out.removeprefix(GOLDEN)

@@ -4,6 +4,8 @@ What they run is imported when they run it: the other commands and every `--help
 """
 
 import asyncio
+import os
+import shutil
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -146,7 +148,8 @@ def _welcome(demo: "Demo", settings: Settings) -> None:
         f"[bold]ussd-server {version('ussd-server')}[/] is running: an SMSC with phones, and the server bound to it.\n"
     )
     out.print(f"  Open      [bold cyan]http://{http}/[/] and dial [bold]*111#[/]")
-    out.print(f"  Or here   ussd-server dial {DEMO_PHONES[0]} --http {http}")
+    elsewhere = "" if http == Settings.model_fields["http"].default else f" --http {http}"
+    out.print(f"  Or here   {_own_name()} dial {DEMO_PHONES[0]}{elsewhere}")
     out.print(f"  SMSC      smpp://{name}:{password}@{demo.smpp} (other services may bind, too)")
     out.print(f"  Health    http://{http}/readyz   http://{http}/metrics")
     out.print(f"  Flows     {settings.flows}")
@@ -159,6 +162,11 @@ def _started(service: "Service", settings: Settings) -> None:
     out.print(f"ussd-server {version('ussd-server')}: http://{service.http.from_here()}/readyz, flows {settings.flows}")
     if service.server.created_keys is not None:
         out.print(f"Data {settings.data}{_about_keys(service.server)}")
+
+
+def _own_name() -> str:
+    """Return how this program is called from the working directory."""
+    return "ussd-server" if shutil.which("ussd-server") else os.path.relpath(sys.argv[0])
 
 
 def _about_keys(server: "Server") -> str:
