@@ -61,6 +61,7 @@ _TYPOGRAPHY: Final = str.maketrans(
 # Babel groups digits with these; a phone shows them as a box, or as a space that cannot be broken.
 _SPACES: Final = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2007": " "})
 
+_CAPITALS: Final = re.compile(r"\b[А-ЯЁ]{2,}\b")
 # What no language needs to change: ASCII without control characters and the grave accent, which GSM does not have.
 _EVERYWHERE: Final = re.compile("[\n -_a-~]*").fullmatch
 
@@ -176,6 +177,8 @@ def _typeset(text: str) -> str:
 def _romanized(text: str) -> str:
     # The metro's scheme is ASCII throughout and spells the soft sign as nothing: short, and read without effort.
     latin = unicodedata.normalize("NFC", text).translate(_SPACES).translate(_TYPOGRAPHY)
+    # The scheme writes a capital as one capital and the rest small, which turns ЯЗЫК into YaZYK.
+    latin = _CAPITALS.sub(lambda word: iuliia.MOSMETRO.translate(word[0]).upper(), latin)
     latin = unicodedata.normalize("NFKD", iuliia.MOSMETRO.translate(latin)).translate(_TYPOGRAPHY)
     kept = (c if c.isascii() else "?" for c in latin if unicodedata.category(c) not in ("Mn", "Cf"))
     return "".join(c if c.isprintable() or c == "\n" else " " for c in kept)

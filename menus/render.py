@@ -67,6 +67,14 @@ def paginate(screen: Screen, channel: Channel, labels: Labels) -> tuple[Page, ..
     return _Paging(screen, channel.fits, labels).pages()
 
 
+def brief(page: Page) -> str:
+    """Return a page's text with the keys of its navigation alone, which leaves room for a remark above it."""
+    ending = "\n".join(_navigation(page.navigation, 0))
+    if not ending or not page.text.endswith(ending):
+        return page.text
+    return page.text.removesuffix(ending) + "\n".join(_navigation(page.navigation, 1))
+
+
 class _Paging:
     """The work of laying out one screen that needs more than one page; `body` and `done` say what is left."""
 

@@ -12,7 +12,7 @@ import msgspec
 
 from menus.events import Option, Screen, Show
 from menus.nodes import Asking, Check, End, Input, Listing, Menu, Node, Ordering, Shown, Wording
-from menus.render import Channel, Labels, Page, paginate
+from menus.render import Channel, Labels, Page, brief, paginate
 from menus.session import Value, Values
 
 KEPT: Final = 2048
@@ -66,13 +66,14 @@ class Screens:
     def with_reason(self, laid: Laid, number: int, reason: str, channel: Channel, language: str) -> Show:
         """Return a page with the reason for showing it again above it.
 
-        The page keeps its options: where it and the reason do not fit together, the reason takes the place of its text,
-        and where even that does not fit it is left out. Breaking the pages anew would move options under the reader.
+        The page keeps its options: where it and the reason do not fit together, navigation gives up its labels, then the
+        reason takes the place of the text, and where even that does not fit it is left out. Breaking the pages anew would
+        move options under the reader.
         """
         show, page = laid.shows[number], laid.pages[number]
-        text = f"{reason}\n{page.text}"
-        if channel.fits is None or channel.fits(text):
-            return msgspec.structs.replace(show, screen=_under(reason, show.screen), text=text)
+        for text in (f"{reason}\n{page.text}", f"{reason}\n{brief(page)}"):
+            if channel.fits is None or channel.fits(text):
+                return msgspec.structs.replace(show, screen=_under(reason, show.screen), text=text)
         if page.options:
             instead = Screen(reason, page.options, page.navigation)
             alone = paginate(instead, channel, self._labels(channel, language))

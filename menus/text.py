@@ -8,6 +8,7 @@ The syntax is Python's format syntax, parsed by the standard library; what may s
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import pairwise
 from string import Formatter
 from typing import Final, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -248,21 +249,26 @@ class _Compiler:
 
     def parts(self, source: str) -> Iterator[Part]:
         """Yield the text's literals, in the reader's letters, and a closure for each field."""
-        for piece in _parse(source):
+        stopped = False
+        for piece, following in pairwise([*_parse(source), ""]):
             match piece:
                 case str():
-                    yield spell(self.language, piece)
+                    yield spell(self.language, piece[1:] if stopped else piece)
+                    stopped = False
                 case Problem():
                     self.problem(piece.column, piece.message, piece.hint)
                 case _Field():
                     part = self.field(piece)
+                    stopped = (
+                        isinstance(following, str) and following.startswith(".") and not following.startswith("..")
+                    )
                     if part is not None:
-                        yield part
+                        yield _stopped(part) if stopped else part
 
     def problem(self, column: int, message: str, hint: str = "") -> None:
         self.problems.append(Problem(self.language, column, message, hint))
 
-    def field(self, placed: _Field) -> Part | None:
+    def field(self, placed: _Field) -> Callable[[Values], str] | None:
         if placed.conversion:
             self.problem(placed.column, f"{{{placed.name}!...}} is not part of a template", "{name} or {name:kind}")
             return None
@@ -350,6 +356,16 @@ class _Compiler:
                 return _spelled(language, lambda at: formats.clock(language, at, style.timezone))
             case _:
                 raise AssertionError(f"no writer for the kind {kind!r}")
+
+
+def _stopped(part: Callable[[Values], str]) -> Callable[[Values], str]:
+    """End a value with a full stop, but "450 руб." not with two."""
+
+    def write(values: Values) -> str:
+        text = part(values)
+        return text if text.endswith(".") else text + "."
+
+    return write
 
 
 def _spelling(language: str) -> Writer:

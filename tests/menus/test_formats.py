@@ -60,6 +60,7 @@ def test_the_script_of_a_language(language: str, latin: bool):
     ("russian", "latin"),
     [
         ("Подключён", "Podklyuchen"),
+        ("МОЙ ЯЗЫК, Яна и Ю", "MOY YAZYK, Yana i Yu"),
         ("Объявление вьюга", "Obyavlenie vyuga"),
         ("«Щука» — №5…", '"Schuka" - No.5...'),
         ("1\u00a0500 руб.\n0. Назад", "1 500 rub.\n0. Nazad"),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from menus.events import Option, Screen
-from menus.render import MAX_PAGES, Channel, Labels, Page, paginate
+from menus.render import MAX_PAGES, Channel, Labels, Page, brief, paginate
 from smpp.alphabets import septets, ucs2_units
 
 LABELS = Labels(Option("0", "Назад"), Option("9", "Далее"))
@@ -164,3 +164,10 @@ def body_of(page: Page) -> str:
     tail = lines(page)
     end = len(tail) - ending_of(page) if page.navigation else len(tail)
     return "\n".join(tail[: end - len(page.options)])
+
+
+def test_a_brief_page_keeps_all_but_the_labels_of_its_navigation():
+    (page,) = paginate(Screen("Тарифы", numbered("MAXI"), WAY), USSD, LABELS)
+    assert brief(page) == "Тарифы\n1. MAXI\n0 00"
+    (plain,) = paginate(Screen("Баланс"), USSD, LABELS)
+    assert brief(plain) == "Баланс"

@@ -86,6 +86,12 @@ def test_money(language: str, minor: int, expected: str):
     assert said("{tariff.monthly}", language, tariff={"monthly": minor}) == expected
 
 
+def test_a_full_stop_is_not_doubled_after_an_abbreviation():
+    assert said("Плата {tariff.monthly}. Всё.") == "Плата 450 руб. Всё."
+    assert said("Плата {tariff.monthly}.", "en") == "Плата 450 RUB."
+    assert said("{tariff.monthly}{tariff.name}. {tariff.name}...") == "450 руб.Супер Ноль. Супер Ноль..."
+
+
 @pytest.mark.parametrize(("language", "free"), [("ru", "бесплатно"), ("en", "free"), ("ru-Latn", "besplatno")])
 def test_a_price_of_nothing_is_the_word_for_free(language: str, free: str):
     assert said("{tariff.monthly:price}", language, tariff={"monthly": 0}) == free
