@@ -66,9 +66,9 @@ class Screens:
     def with_reason(self, laid: Laid, number: int, reason: str, channel: Channel, language: str) -> Show:
         """Return a page with the reason for showing it again above it.
 
-        The page keeps its options: where it and the reason do not fit together, navigation gives up its labels, then the
-        reason takes the place of the text, and where even that does not fit it is left out. Breaking the pages anew would
-        move options under the reader.
+        The page keeps its options: where it and the reason do not fit together, navigation gives up its labels, then
+        the reason takes the place of the text, and where even that does not fit it is left out. Breaking the pages
+        anew would move options under the reader.
         """
         show, page = laid.shows[number], laid.pages[number]
         for text in (f"{reason}\n{page.text}", f"{reason}\n{brief(page)}"):
