@@ -11,7 +11,7 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -242,8 +242,9 @@ class SqliteStore:
         self._bulk = ThreadPoolExecutor(1, thread_name_prefix="store-checkpoint")
 
     def _open(self) -> None:
-        self._db = connect(self._path)
-        try:
+        with ExitStack() as undo:
+            self._db = connect(self._path)
+            undo.callback(self._db.close)
             migrate(self._db, APPLICATION_ID, _MIGRATIONS)
             # A first write makes the log exist, and shows now rather than later that the file can be written.
             self._db.execute(_PING)
@@ -251,15 +252,15 @@ class SqliteStore:
             self._db.execute("PRAGMA busy_timeout = 0")
             self._db.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT_BYTES}")
             self._checkpointer = connect(self._path)
+            undo.callback(self._checkpointer.close)
             self._log = os.open(f"{self._path}-wal", os.O_RDONLY)
+            undo.callback(os.close, self._log)
             directory = os.open(os.path.dirname(self._path) or ".", os.O_RDONLY)
             try:
                 os.fsync(directory)
             finally:
                 os.close(directory)
-        except BaseException:
-            self._db.close()
-            raise
+            undo.pop_all()
 
     # Reading ------------------------------------------------------------------------------------------------------
 
