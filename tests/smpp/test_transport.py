@@ -124,7 +124,7 @@ def test_a_burst_beyond_window_and_socket_buffers_arrives_whole_and_in_order(run
 
 def test_while_the_other_side_does_not_read_we_do_not_either(run: Run[None]) -> None:
     """A peer sends requests and reads no answers: what we hold for it stays bounded, and it gets all when it reads."""
-    count = 60_000
+    count = 400_000  # answers of 6.4 MB, more than the system's socket buffers hold
     stream = b"".join(encode(Bare(CommandId.ENQUIRE_LINK, number)) for number in range(1, count + 1))
     answers_octets = 16 * count
 
@@ -137,6 +137,11 @@ def test_while_the_other_side_does_not_read_we_do_not_either(run: Run[None]) -> 
             peer.setblocking(False)
             await loop.sock_connect(peer, ("127.0.0.1", listener.port))
             writing = asyncio.create_task(loop.sock_sendall(peer, stream))
+            while not any(connection._paused for connection in listener.connections):
+                await asyncio.sleep(0)
+            (connection,) = listener.connections
+            assert connection._transport is not None
+            assert connection._transport.get_write_buffer_size() < 1_000_000
             read = bytearray()
             while len(read) < answers_octets:
                 read += await loop.sock_recv(peer, 65_536)
