@@ -309,7 +309,8 @@ class Smsc:
 
     def _undeliverable(self, delivery: _Delivery) -> None:
         if delivery.utterance is not None:
-            self._fail(delivery, "unreachable" if delivery.utterance.kind == "begin" else "lost")
+            # A dialogue that has an account was with a service before.
+            self._fail(delivery, "lost" if delivery.subscriber.account else "unreachable")
         else:
             self._store(delivery)
 

@@ -184,6 +184,15 @@ export function word(name, ...values) {
   return typeof text === "function" ? text(...values) : text;
 }
 
+/** The languages that the page speaks, and the names of a language's texts. */
+export function languages() {
+  return Object.keys(WORDS);
+}
+
+export function names(language) {
+  return Object.keys(WORDS[language]);
+}
+
 export function language() {
   return current;
 }

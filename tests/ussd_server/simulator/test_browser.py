@@ -1,0 +1,395 @@
+"""The phone page in real Chromium: by mouse and keyboard, wide and narrow, in both languages, from this host alone."""
+
+import asyncio
+import re
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from aiohttp import web
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, WebSocket, expect, sync_playwright
+
+from tests.ussd_server.simulator.esme import CODE, LONG_TEXT, MENU, TARIFFS, Esme
+from ussd_server.secrets import Secret
+from ussd_server.simulator.page import make_app
+from ussd_server.simulator.phone import Timers
+from ussd_server.simulator.smsc import Smsc
+
+pytestmark = pytest.mark.browser
+
+ONE, TWO = "79100000001", "79100000002"
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class Stage:
+    """A simulator with its page and a service, in a loop and a thread of their own."""
+
+    def __init__(self, timers: Timers | None = None) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._timers = timers
+        self.url = ""
+
+    def start(self) -> None:
+        self._thread.start()
+        self.run(self._start)
+
+    def stop(self) -> None:
+        self.run(self._stop)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def run(self, act: Callable[[], object]) -> None:
+        asyncio.run_coroutine_threadsafe(act(), self._loop).result(20)  # type: ignore[arg-type]
+
+    def leave(self) -> None:
+        """Let the service go away."""
+        self.run(self._esme.stop)
+
+    def text(self, source: str, msisdn: str, text: str) -> None:
+        """Let the service send an SMS."""
+        self._loop.call_soon_threadsafe(self._esme.text, source, msisdn, text)
+
+    async def _start(self) -> None:
+        self.smsc = Smsc("127.0.0.1", 0, {"ussd": Secret("demo")}, [ONE, TWO], self._timers)
+        await self.smsc.start()
+        self._esme = await Esme().start(self.smsc.port)
+        self._runner = web.AppRunner(make_app(self.smsc), access_log=None, shutdown_timeout=1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/"
+
+    async def _stop(self) -> None:
+        await self._runner.cleanup()
+        await self._esme.stop()
+        await self.smsc.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    stage = Stage(getattr(request, "param", None))
+    stage.start()
+    yield stage
+    stage.stop()
+
+
+Opener = Callable[..., Page]
+
+
+@pytest.fixture
+def opened(browser: Browser, stage: Stage) -> Iterator[Opener]:
+    """Open the page; what it logs or asks of another host fails the test."""
+    complaints: list[str] = []
+    contexts = []
+
+    def heard(message: ConsoleMessage) -> None:
+        complaints.append(f"console: {message.text}")
+
+    def asked(request: Request) -> None:
+        if not request.url.startswith(stage.url):
+            complaints.append(f"request: {request.url}")
+
+    def connected(line: WebSocket) -> None:
+        if not line.url.startswith(stage.url.replace("http", "ws")):
+            complaints.append(f"socket: {line.url}")
+
+    def open_page(width: int = 1440, height: int = 900, locale: str = "ru-RU", **options: object) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": height}, locale=locale, **options)
+        contexts.append(context)
+        context.set_default_timeout(15_000)
+        page = context.new_page()
+        page.on("console", heard)
+        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        page.on("request", asked)
+        page.on(
+            "websocket",
+            lambda line: (
+                complaints.append(line.url) if not line.url.startswith(stage.url.replace("http", "ws")) else None
+            ),
+        )
+        page.goto(stage.url)
+        expect(phone(page, ONE)).to_be_visible()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def phone(page: Page, number: str) -> Locator:
+    return page.locator(f'article[data-phone="{number}"]')
+
+
+def screen(handset: Locator) -> Locator:
+    return handset.locator(".lcd-text")
+
+
+def field(handset: Locator) -> Locator:
+    return handset.locator("input[id$=field]")
+
+
+def button(handset: Locator, name: str) -> Locator:
+    return handset.get_by_role("button", name=name, exact=True)
+
+
+def pdus(page: Page, command: str) -> Locator:
+    return page.locator(f'#wire-list > li[data-command="{command}"]')
+
+
+def test_a_code_is_dialled_answered_and_measured(opened: Opener) -> None:
+    page = opened()
+    handset = phone(page, ONE)
+    field(handset).fill("*111#")
+    button(handset, "Вызов").click()
+    expect(screen(handset)).to_have_text(MENU)
+    expect(handset.locator(".gauge-usage")).to_have_text(f"UCS-2 {len(MENU)}/80")
+    expect(handset.locator(".ring-seconds")).to_have_text(re.compile(r"^1[12]\d$"))
+    field(handset).fill("1")
+    button(handset, "Ответить").click()
+    expect(screen(handset)).to_have_text(TARIFFS)
+    field(handset).fill("2")
+    button(handset, "Ответить").click()
+    expect(screen(handset)).to_have_text("До свидания")
+    button(handset, "ОК").click()
+    expect(screen(handset)).to_have_text("Наберите код")
+    expect(screen(phone(page, TWO))).to_have_text("Наберите код")
+
+
+def test_the_keypad_types_into_the_field(opened: Opener) -> None:
+    handset = phone(opened(), ONE)
+    for key in "*111#":
+        handset.locator(".key").filter(has_text=re.compile(rf"^{re.escape(key)}")).click()
+    expect(field(handset)).to_have_value("*111#")
+
+
+def test_an_empty_sms_is_sent_and_its_answer_read(opened: Opener) -> None:
+    handset = phone(opened(), ONE)
+    button(handset, "SMS").click()
+    handset.get_by_label("Кому").fill("6262")
+    button(handset, "Отправить").click()
+    expect(handset.locator(".bubble-out")).to_contain_text("(пустое SMS)")
+    expect(handset.locator(".bubble-out")).to_contain_text("доставлено")
+    expect(handset.locator(".bubble-in")).to_contain_text(CODE)
+
+
+def test_messages_that_come_are_counted_until_they_are_read(opened: Opener, stage: Stage) -> None:
+    handset = phone(opened(), ONE)
+    stage.text("111", ONE, "first")
+    stage.text("111", ONE, LONG_TEXT)
+    expect(handset.locator(".lcd-envelope")).to_have_text("✉ 2")
+    button(handset, "SMS · 2").click()
+    expect(handset.locator(".bubble-in").first).to_contain_text("GSM-7 5/160")
+    expect(handset.locator(".bubble-in").last).to_contain_text(LONG_TEXT)
+    expect(handset.locator(".bubble-in").last).to_contain_text("частей: 4")
+    expect(handset.locator(".lcd-envelope")).to_have_text("")
+    expect(button(handset, "SMS")).to_be_visible()
+
+
+def test_the_wire_shows_everything_but_the_code(opened: Opener) -> None:
+    page = opened()
+    handset = phone(page, ONE)
+    button(handset, "пустое SMS → 6262").click()
+    expect(handset.locator(".bubble-in")).to_contain_text(CODE)
+    code = pdus(page, "submit_sm").first
+    expect(code).to_contain_text("********")
+    code.locator("summary").click()
+    expect(code).to_contain_text("data_coding")
+    expect(code.locator(".octet").first).to_have_text("00")
+    assert CODE not in page.locator("#wire").inner_text()
+    button(handset, "*111#").click()
+    expect(screen(handset)).to_have_text(MENU)
+    menu = pdus(page, "submit_sm").first
+    expect(menu).to_contain_text("USSR request")
+    expect(menu).to_contain_text("диалог 1, шаг 0")
+    expect(menu).to_contain_text(f"UCS-2 {len(MENU)}/80")
+    menu.locator("summary").click()
+    expect(menu).to_contain_text("its_session_info 0x1383")
+    menu.locator("tr", has_text="short_message").hover()
+    expect(menu.locator(".octet-lit")).to_have_count(2 * len(MENU) + 1)
+
+
+def test_the_wire_is_filtered_paused_and_cleared(opened: Opener) -> None:
+    page = opened()
+    button(phone(page, ONE), "*100#").click()
+    button(phone(page, TWO), "*111#").click()
+    expect(screen(phone(page, TWO))).to_have_text(MENU)
+    expect(pdus(page, "deliver_sm")).to_have_count(2)
+    page.locator("#wire-filter").select_option(TWO)
+    expect(pdus(page, "deliver_sm")).to_have_count(1)
+    expect(pdus(page, "submit_sm_resp")).to_have_count(1)
+    expect(pdus(page, "bind_transceiver")).to_have_count(0)
+    page.locator("#wire-pause").click()
+    button(phone(page, TWO), "Отмена").click()
+    expect(page.locator("#wire-count")).to_have_text("ещё 2")
+    expect(pdus(page, "deliver_sm")).to_have_count(1)
+    page.locator("#wire-pause").click()
+    expect(pdus(page, "deliver_sm")).to_have_count(2)
+    page.locator("#wire-clear").click()
+    expect(page.locator("#wire-empty")).to_be_visible()
+
+
+def test_the_network_drops_redelivers_and_delays(opened: Opener) -> None:
+    page = opened()
+    handset = phone(page, ONE)
+    expect(button(handset, "Прервать")).to_be_disabled()
+    button(handset, "*111#").click()
+    expect(screen(handset)).to_have_text(MENU)
+    button(handset, "Повторить").click()
+    expect(pdus(page, "deliver_sm")).to_have_count(2)
+    expect(pdus(page, "submit_sm_resp")).to_have_count(2)
+    expect(screen(handset)).to_have_text(MENU)
+    button(handset, "Прервать").click()
+    expect(screen(handset)).to_have_text("Соединение прервано сетью.")
+    expect(pdus(page, "deliver_sm").first).to_contain_text("конец")
+    page.locator("#delay").select_option("1")
+    button(handset, "*100#").click()
+    expect(screen(handset)).to_contain_text("Запрос выполняется")
+    expect(handset.locator(".gauge-turn")).to_have_text("шлюз ждёт сервис")
+    expect(screen(handset)).to_contain_text("149.50")
+
+
+@pytest.mark.parametrize("stage", [Timers(1_500, 60_000)], indirect=True)
+def test_the_timer_runs_out_on_the_phone(opened: Opener) -> None:
+    handset = phone(opened(locale="en-US"), ONE)
+    field(handset).fill("*999#")
+    field(handset).press("Enter")
+    expect(handset.locator(".gauges")).to_have_class(re.compile("urgent"))
+    expect(screen(handset)).to_have_text("The waiting time is over. Try again later.")
+    expect(handset.locator(".ring-seconds")).to_have_text("–")
+
+
+def test_without_a_service_the_page_says_so(opened: Opener, stage: Stage) -> None:
+    page = opened(locale="en-US")
+    expect(page.locator("#network")).to_have_text("Service is bound: ussd")
+    stage.leave()
+    expect(page.locator("#network")).to_contain_text("No service is bound to 127.0.0.1:")
+    button(phone(page, ONE), "*111#").click()
+    expect(screen(phone(page, ONE))).to_have_text("Network error: the service cannot be reached.")
+
+
+def test_the_keyboard_alone_is_enough(opened: Opener) -> None:
+    page = opened(locale="en-US")
+    one, two = phone(page, ONE), phone(page, TWO)
+    expect(field(one)).to_be_focused()
+    page.keyboard.type("*111#")
+    page.keyboard.press("Enter")
+    expect(screen(one)).to_have_text(MENU)
+    expect(field(one)).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(field(two)).to_be_focused()
+    page.keyboard.type("*100#")
+    page.keyboard.press("ArrowLeft")
+    expect(field(two)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(screen(two)).to_contain_text("149.50")
+    expect(button(two, "OK")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(field(two)).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    expect(field(one)).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(screen(one)).to_have_text("Request cancelled.")
+    page.keyboard.press("Escape")
+    expect(screen(one)).to_have_text("Dial a code")
+    for name in ("Clear", "Call", "Dial", "SMS"):
+        page.keyboard.press("Tab")
+        expect(button(one, name)).to_be_focused()
+        assert one.locator(":focus-visible").count() == 1
+    page.keyboard.press("Enter")
+    expect(one.get_by_label("To", exact=True)).to_be_focused()
+    page.keyboard.type("2163")
+    page.keyboard.press("Tab")
+    page.keyboard.type("111")
+    page.keyboard.press("Enter")
+    expect(one.locator(".bubble-in")).to_contain_text("Услуга подключена.")
+
+
+def test_screens_are_announced_and_fields_have_names(opened: Opener) -> None:
+    page = opened(locale="en-US")
+    handset = phone(page, ONE)
+    expect(screen(handset)).to_have_attribute("aria-live", "polite")
+    expect(handset.get_by_label("Number or code")).to_be_visible()
+    button(handset, "*111#").click()
+    expect(handset.get_by_label("Your answer")).to_be_visible()
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("button, input, select, textarea")].filter((element) =>
+            element.checkVisibility() && !element.closest("[aria-hidden]") && element.type !== "hidden"
+            && !(element.labels?.length || element.getAttribute("aria-label") || element.textContent.trim())
+        ).map((element) => element.outerHTML)"""
+    )
+    assert nameless == []
+
+
+def test_the_language_is_chosen_remembered_and_whole(opened: Opener) -> None:
+    page = opened(locale="ru-RU")
+    expect(page.locator("html")).to_have_attribute("lang", "ru")
+    page.get_by_role("button", name="EN").click()
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    expect(page).to_have_title("USSD and SMS phones")
+    cyrillic = re.compile("[а-яё]", re.IGNORECASE)
+    assert not cyrillic.search(page.locator("body").inner_text())
+    page.reload()
+    expect(button(phone(page, ONE), "Call")).to_be_visible()
+    page.get_by_role("button", name="RU").click()
+    expect(button(phone(page, ONE), "Вызов")).to_be_visible()
+    words = page.evaluate(
+        """async () => {
+            const words = await import(new URL("web/words.js", location.href));
+            return words.languages().map((language) => words.names(language).join());
+        }"""
+    )
+    assert len(words) == 2
+    assert words[0] == words[1]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_small_screen_shows_it_all_without_sideways_scrolling(opened: Opener, scheme: str) -> None:
+    page = opened(width=360, height=740, has_touch=True, is_mobile=True, color_scheme=scheme)
+    one, two = phone(page, ONE), phone(page, TWO)
+    button(one, "*111#").tap()
+    expect(screen(one)).to_have_text(MENU)
+    first, second = one.bounding_box(), two.bounding_box()
+    assert first is not None
+    assert second is not None
+    assert second["y"] >= first["y"] + first["height"]
+    expect(page.locator("#wire-list")).to_be_hidden()
+    page.locator("#wire > summary").tap()
+    expect(pdus(page, "submit_sm")).to_be_visible()
+    pdus(page, "submit_sm").locator("summary").tap()
+    expect(pdus(page, "submit_sm").locator(".octets")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_tabs_share_the_phones(opened: Opener) -> None:
+    here, there = opened(), opened(locale="en-US")
+    button(phone(here, ONE), "*111#").click()
+    expect(screen(phone(there, ONE))).to_have_text(MENU)
+    there.get_by_label("Number, digits only").fill("+7 910 000-00-03")
+    there.get_by_role("button", name="Add").click()
+    expect(phone(here, "79100000003")).to_be_visible()
+    phone(here, "79100000003").get_by_role("button", name="Убрать телефон").click()
+    expect(phone(there, "79100000003")).to_have_count(0)
+    there.get_by_label("Number, digits only").fill("12")
+    there.get_by_role("button", name="Add").click()
+    expect(there.locator("#notice")).to_have_text("A phone number has 5 to 15 digits.")
+    expect(here.locator("#notice")).to_be_hidden()

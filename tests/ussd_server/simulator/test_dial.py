@@ -1,0 +1,100 @@
+"""A phone in the terminal says line by line what is typed, and prints what the phone shows."""
+
+import asyncio
+from io import StringIO
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from tests.ussd_server.simulator.esme import BALANCE, CODE_TEXT, MENU, PATIENCE_S, TARIFFS, Esme
+from tests.ussd_server.simulator.handset import NUMBER, simulator
+from ussd_server.simulator.dial import dial
+from ussd_server.simulator.page import make_app
+from ussd_server.simulator.phone import Timers
+
+
+class Terminal(StringIO):
+    """An input that says that a person sits at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def typed(lines: str, *, bound: bool = True, person: bool = False, timers: Timers | None = None) -> tuple[int, str]:
+    """Type these lines at a phone; return the exit code and what was printed."""
+
+    async def play() -> tuple[int, str]:
+        async with asyncio.timeout(PATIENCE_S), simulator(timers) as watched:
+            esme = await Esme().start(watched.smsc.port) if bound else None
+            server = TestServer(make_app(watched.smsc))
+            await server.start_server()
+            output = StringIO()
+            input = Terminal(lines) if person else StringIO(lines)
+            code = await dial(NUMBER, str(server.make_url("/")), input, output)
+            await server.close()
+            if esme is not None:
+                await esme.stop()
+            return code, output.getvalue()
+
+    return asyncio.run(play())
+
+
+def test_a_conversation_is_a_script() -> None:
+    assert typed("*111#\n1\n2\n") == (0, f"{MENU}\n{TARIFFS}\nДо свидания\n")
+
+
+def test_the_next_line_after_the_end_is_dialled() -> None:
+    assert typed("*100#\n*100#\n") == (0, f"{BALANCE}\n{BALANCE}\n")
+
+
+def test_a_dialogue_that_is_open_at_the_end_is_hung_up() -> None:
+    assert typed("*111#\n") == (0, f"{MENU}\nRequest cancelled.\n")
+
+
+def test_messages_are_sent_and_printed() -> None:
+    assert typed("/sms 6262\n/sms 2163 111\n") == (0, f"SMS 6262: {CODE_TEXT}\nSMS 2163: Услуга подключена.\n")
+
+
+def test_the_network_can_be_made_to_fail() -> None:
+    assert typed("*111#\n/drop\n") == (1, f"{MENU}\nThe network ended the dialogue.\n")
+    assert typed("*100#\n/redeliver\n") == (0, f"{BALANCE}\n")
+    assert typed("*111#\n/cancel\n*100#\n") == (0, f"{MENU}\nRequest cancelled.\n{BALANCE}\n")
+
+
+def test_a_failure_of_the_network_is_the_exit_code() -> None:
+    assert typed("*111#\n", bound=False) == (1, "Network error: the service cannot be reached.\n")
+    assert typed("*999#\n", timers=Timers(1, 1)) == (1, "The waiting time is over.\n")
+
+
+def test_what_cannot_be_sent_is_said() -> None:
+    assert typed("1" * 200 + "\n*100#\n") == (1, f"This text does not fit or cannot be sent.\n{BALANCE}\n")
+
+
+def test_help_is_given_for_an_unknown_command() -> None:
+    code, printed = typed("/what\n")
+    assert code == 0
+    assert "/sms NUMBER [TEXT]" in printed
+
+
+def test_a_person_sees_a_screen_and_a_prompt() -> None:
+    code, printed = typed("*111#\n2\n\n", person=True)
+    assert code == 0
+    assert "+79100000001" in printed
+    assert f"UCS-2 {len(MENU)}/80" in printed
+    assert printed.count("dial>") == 3
+    assert printed.count("answer>") == 1
+    for line in MENU.splitlines():
+        assert line in printed
+
+
+def test_without_a_simulator_one_line_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    async def play() -> int:
+        server = TestServer(web.Application())
+        await server.start_server()
+        url = str(server.make_url("/"))
+        await server.close()
+        return await dial(NUMBER, url, StringIO("*111#\n"), StringIO())
+
+    assert asyncio.run(play()) == 1
+    assert capsys.readouterr().err.startswith("no simulator at http://127.0.0.1")
