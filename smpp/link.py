@@ -290,8 +290,8 @@ class Link:
         elif self._state in _BOUND:
             self._drain_deadline = now + drain_ms
             self._held_until = 0
-            self._pump(now)
-            if not drain_ms:
+            self._pump(now)  # unbinds at once where nothing is under way
+            if not drain_ms and self._state is not State.UNBINDING:
                 self._send_unbind(now)
         return events
 

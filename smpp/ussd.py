@@ -116,11 +116,13 @@ def classify(message: Message, dialect: Dialect = STANDARD, default: Alphabet = 
 
 
 def _session(message: Message, dialect: Dialect) -> int | None:
-    """Return the session TLV as an integer, None where it is missing, empty, or the dialect has none."""
+    """Return the session TLV as an integer, None where it is missing, of another length, or the dialect has none."""
     if dialect.session_tag is None:
         return None
     value = message.tlvs.get(dialect.session_tag)
-    return int.from_bytes(value, "big") if value else None
+    if value is None or len(value) != dialect.session_octets:
+        return None
+    return int.from_bytes(value, "big")
 
 
 def _name(session: int, dialect: Dialect) -> str:

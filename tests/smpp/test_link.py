@@ -356,6 +356,18 @@ def test_our_unbind_waits_for_what_is_under_way() -> None:
     assert link.receive(encode(Bare(CommandId.UNBIND_RESP, 3)), 3) == [Closed(CloseReason.UNBOUND)]
 
 
+@pytest.mark.parametrize("drain_ms", [0, 30])
+@pytest.mark.parametrize("sends", [False, True])
+def test_we_unbind_once_and_at_once_where_there_is_nothing_to_wait_for(sends: bool, drain_ms: int) -> None:
+    link = bound(Role.ESME)
+    if sends:
+        link.send(SUBMIT, "a", 0)
+        link.take()
+    link.unbind(0, drain_ms)
+    link.unbind(0, drain_ms)
+    assert len(written(link)) == (0 if sends and drain_ms else 1)
+
+
 def test_our_unbind_waits_no_longer_than_it_was_told_nor_for_ever() -> None:
     link = bound(Role.ESME)
     link.send(SUBMIT, "a", 0)
