@@ -192,8 +192,20 @@ def _longest(limit: int, fits: Callable[[int], bool]) -> int:
 
 
 def _word_break(text: str, length: int) -> int:
-    """Return the end of the last word that ends at or before `length`, or `length` inside a word without end."""
-    if length >= len(text) or text[length].isspace():
+    """Return the end of the last word that ends at or before `length`, or `length` inside a word without end.
+
+    A number stays with the word after it (450 руб., 26 ноября) where that leaves at least half of the page.
+    """
+    if length >= len(text):
         return length
-    at = max(text.rfind(" ", 0, length), text.rfind("\n", 0, length))
-    return at if at > 0 else length
+    last = length if text[length].isspace() else _blank_before(text, length)
+    if last <= 0:
+        return length
+    at = last
+    while at > 0 and text[at - 1].isdigit():
+        at = _blank_before(text, at)
+    return at if at > length // 2 else last
+
+
+def _blank_before(text: str, end: int) -> int:
+    return max(text.rfind(" ", 0, end), text.rfind("\n", 0, end))

@@ -83,6 +83,14 @@ def test_a_long_body_is_broken_between_words_and_its_options_come_after_it():
     assert pages[-1].options == numbered("Подключить")
 
 
+def test_a_number_stays_with_the_word_after_it():
+    body = "Длинные разговоры с 26 ноября. Переход: 90 руб., в месяц: 1 450 руб. Останется 99 руб."
+    first, *_ = paginate(Screen(body, numbered("Да", "Нет"), WAY), USSD, LABELS)
+    assert lines(first)[0] == "Длинные разговоры с 26 ноября. Переход: 90 руб., в"
+    first, *_ = paginate(Screen("Код " + "12 345 " * 20, (), WAY), USSD, LABELS)
+    assert len(lines(first)[0]) > 40
+
+
 def test_a_word_longer_than_a_page_is_broken_inside():
     pages = paginate(Screen("ы" * 200), USSD, LABELS)
     assert "".join(lines(page)[0] for page in pages) == "ы" * 200

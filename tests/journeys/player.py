@@ -1,7 +1,6 @@
-"""Plays a written conversation with the shipped service and writes down what the subscriber reads.
+"""Plays a journey through the shipped service and writes down what the subscriber reads.
 
-A conversation is a text file. A line that begins with `>` is what the subscriber does, or what happens to them; what
-follows is what they then read: the screen, with `(end)` where the dialogue closes, and each SMS under its number. The
+A journey is a text file in the form of a golden conversation (`menus.scenario`), without what the outside answers: the
 service is the real one with the embedded operator, a store on disk and the outbox; only the network is a notebook.
 
     > dial *111#            > reply 2               > text 111 тарифы       > text 6262
@@ -10,7 +9,7 @@ service is the real one with the embedded operator, a store on disk and the outb
     > operator slow         no answer in time;      > operator well     the answers come;   > operator down
     > wait 25 h             time passes
 
-`python -m tests.conversations.player FILE...` writes the files anew; read the difference before you commit it.
+`python -m tests.journeys.player FILE...` writes the files anew; read the difference before you commit it.
 """
 
 import re
@@ -37,7 +36,7 @@ def shipped() -> Flow:
 
 
 def transcript(script: str, flow: Flow, directory: Path) -> str:
-    """Play a conversation's `>` lines and return the file as it should be: comments, what was done, what was read."""
+    """Play a journey's `>` lines and return the file as it should be: comments, what was done, what was read."""
     said: list[str] = []
 
     async def story(bench: Bench) -> None:
@@ -134,12 +133,12 @@ def _screen(text: str | None, ends: bool) -> list[str]:
 
 
 def _masked(text: str) -> list[str]:
-    """Access codes are random; a conversation shows that there is one, and how long it is."""
+    """Access codes are random; a journey shows that there is one, and how long it is."""
     return re.sub(r"(?<=: )\d{6,10}(?=\.)", lambda found: "*" * len(found[0]), text).split("\n")
 
 
 def main(paths: list[str]) -> None:
-    """Write conversations anew."""
+    """Write journeys anew."""
     flow = shipped()
     for path in map(Path, paths):
         with tempfile.TemporaryDirectory() as directory:
