@@ -116,9 +116,9 @@ class ServerProcess:
         self.process.kill()
         self.wait()
 
-    def wait(self) -> int:
+    def wait(self, seconds: float = PATIENCE_S) -> int:
         """Wait for its end and return its exit status."""
-        status = self.process.wait(PATIENCE_S)
+        status = self.process.wait(seconds)
         self._reader.join(PATIENCE_S)
         assert self.process.stdout is not None
         self.process.stdout.close()

@@ -92,8 +92,7 @@ entries:
   - {ussd: "*111#", to: mian}
 nodes:
   main:
-    menu:
-    text: {ru: Меню, en: Menu}
+    menu: {ru: Меню, en: Menu}
     options:
       - {ru: Баланс, en: Balance, to: nowhere}
 """
@@ -106,7 +105,7 @@ def test_a_flow_file_with_mistakes(tmp_path: Path) -> None:
     status, output = run_to_end("run", *SMSC, "--http", "127.0.0.1:0", "--flows", str(flows), cwd=tmp_path)
     assert status == USAGE
     assert "Traceback" not in output
-    for place, word in ((f"{flows}:3:", "Mars/Olympus"), (f"{flows}:7:", "mian"), (f"{flows}:13:", "nowhere")):
+    for place, word in ((f"{flows}:3:", "Mars/Olympus"), (f"{flows}:7:", "mian"), (f"{flows}:12:", "nowhere")):
         assert any(place in line and word in line for line in output.splitlines()), output
     assert "main" in next(line for line in output.splitlines() if "mian" in line).partition("mian")[2]
 

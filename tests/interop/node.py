@@ -70,6 +70,11 @@ class NodeSmsc:
         self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()
 
+    def acknowledge(self, status: int) -> None:
+        """Answer submit_sm with this status from now on."""
+        self.tell(do="acknowledge", status=status)
+        assert self.event("acknowledging")["status"] == status
+
     def take(self, what: str, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Return the first event that is wanted, waiting for it; others stay for later."""
         deadline = time.monotonic() + PATIENCE_S

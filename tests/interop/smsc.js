@@ -5,7 +5,7 @@
 //           {"do": "raw", "hex": "..."}                                         octets as they are
 //           {"do": "acknowledge", "status": 0}                                  how submit_sm are answered from now on
 //           {"do": "drop"}                                                      cut the connection
-// Events:   listening, bind, submit, response, other, closed, error
+// Events:   listening, bind, submit, response, acknowledging, other, closed, error
 'use strict';
 
 const readline = require('readline');
@@ -93,7 +93,10 @@ function obey(line) {
   const command = JSON.parse(line);
   if (command.do === 'send') send(command);
   else if (command.do === 'raw') session.socket.write(Buffer.from(command.hex, 'hex'));
-  else if (command.do === 'acknowledge') acknowledgeWith = command.status;
+  else if (command.do === 'acknowledge') {
+    acknowledgeWith = command.status;
+    tell('acknowledging', { status: acknowledgeWith });
+  }
   else if (command.do === 'drop') session.destroy();
   else throw new Error(`unknown command ${line}`);
 }

@@ -114,10 +114,10 @@ def test_a_refusal_without_a_body_is_an_answer(node: NodeSmsc) -> None:
     async def play() -> None:
         async with linked(node) as (ours, connection):
             await ours.expect(Bound)
-            node.tell(do="acknowledge", status=int(Status.RTHROTTLED))
+            node.acknowledge(Status.RTHROTTLED)
             connection.send(Message(CommandId.SUBMIT_SM, destination_addr=MSISDN, short_message=b"x"), None)
             assert (await ours.expect(Responded)).status == Status.RTHROTTLED
-            node.tell(do="acknowledge", status=0)
+            node.acknowledge(0)
 
     asyncio.run(play())
     node.expect("our message", lambda message: message.destination == MSISDN)

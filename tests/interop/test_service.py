@@ -20,9 +20,9 @@ RUSSIAN = re.compile("[а-яё]", re.IGNORECASE)
 
 def rubles(text: str) -> int:
     """Return the first amount of money in a text, in kopecks."""
-    found = re.search(r"(-?[\d\s]+)[.,](\d\d)\s*(?:руб|rub|RUB)", text)
+    found = re.search(r"(-?\d[\d\s]*)(?:[.,](\d\d))?\s*(?:руб|rub|RUB)", text)
     assert found, f"no amount in {text!r}"
-    return int(re.sub(r"\s", "", found[1]) + found[2])
+    return int(re.sub(r"\s", "", found[1]) + (found[2] or "00"))
 
 
 def balance(phone: Phone) -> int:
@@ -172,7 +172,7 @@ def test_an_unknown_option_is_named_and_given_up_politely(service: Service) -> N
     phone = service.phone().activated()
     phone.dial("*111#")
     again = phone.answer("77")
-    assert "Нет такого пункта" in again.text
+    assert "Неверно" in again.text
     assert "Тарифы" in again.text
     phone.answer("88")
     last = phone.answer("99")
@@ -262,13 +262,17 @@ def test_without_money_nothing_changes(service: Service) -> None:
 def test_a_service_is_added_and_removed(service: Service) -> None:
     """A service is added by SMS and listed as one's own; removing it by SMS is free."""
     phone = service.phone().activated()
-    assert phone.text("111", "услуга 53") == 0
+    assert phone.text("111", "услуги") == 0
+    assert phone.text("111", "1") == 0
+    numbers = dict(re.findall(r"(GOOD'OK).*?\(номер (\d+)\)", phone.inbox() + phone.inbox()))
+    number = numbers["GOOD'OK"]
+    assert phone.text("111", f"услуга {number}") == 0
     assert "GOOD'OK" in phone.inbox()
     assert phone.text("111", "да") == 0
     assert "GOOD'OK" in phone.inbox() + phone.inbox()
     assert "GOOD'OK" in phone.walk("*111#", "3", "2").text
     before = balance(phone)
-    assert phone.text("111", "убрать 53") == 0
+    assert phone.text("111", f"убрать {number}") == 0
     phone.inbox()
     assert phone.text("111", "1") == 0
     assert "GOOD'OK" in phone.inbox() + phone.inbox()
