@@ -65,6 +65,9 @@ def compile_flow(source: str | bytes, name: str, registry: Registry) -> Flow:
     if document.head is None:
         raise FlowErrors(tuple(sorted(set(document.source.problems))))
     compiler = _Compiler(document, document.head, registry)
+    if compiler.style.languages.problems():
+        # Without its languages nothing else can be judged.
+        raise FlowErrors(tuple(sorted(set(document.source.problems))))
     flow = compiler.flow()
     if document.source.problems:
         raise FlowErrors(tuple(sorted(set(document.source.problems))))
@@ -89,15 +92,13 @@ class _Compiler:
         self.source = document.source
         self.head = head
         self.registry = registry
-        # Where a node could not be read, what follows from its being missing is not worth telling.
-        self.complete = not self.source.problems
+        self.complete = False
         self.names = frozenset(self.source.data.get("nodes") or ())
         self.style = self.read_style()
         self.parsed: dict[str, _Parsed] = {}
         self.ways: list[Way] = []
         self.secrets: set[str] = set()
         self.bound: Mapping[str, Bound] = {}
-        self.used: set[str] = set()
 
     def flow(self) -> Flow:
         """Return the flow; it must not be run where there are problems."""
@@ -105,6 +106,8 @@ class _Compiler:
         for name, node in self.document.nodes.items():
             self.read_node(name, node)
         self.target(self.head.home, ("home",))
+        # Where something could not be read, what follows from its being missing is not worth telling.
+        self.complete = not self.source.problems
         if self.complete:
             self.check_graph()
         self.check_names()
@@ -150,10 +153,10 @@ class _Compiler:
             words = {key: str(value) for key, value in written.others.items()}
             currency = Currency(written.code, written.digits, words, written.free)
             for key in written.others:
-                if key not in languages.declared:
+                if key not in languages.declared and not languages.problems():
                     self.unknown_key(("currency", key), [*schema.Currency.model_fields, *languages.declared])
         style = Style(languages, currency, self.head.timezone)
-        for problem in style.problems():
+        for problem in languages.problems() or style.problems():
             place: Path = ("currency",) if "currency" in problem.message else ("languages",)
             self.add(("timezone",) if "time zone" in problem.message else place, problem.message, problem.hint)
         return style
@@ -683,10 +686,14 @@ class _Compiler:
         self, path: Path, written: Any, values: Mapping[str, Any], node: str
     ) -> tuple[Template, frozenset[str]]:
         """Compile a text that is given by language, or once for all of them."""
+        before = len(self.source.problems)
         texts = dict(self.texts(path, written))
+        told = len(self.source.problems) > before
         compiled = compile_text(texts, values, self.style)
         alone = isinstance(written, str)
-        for problem in compiled.problems if texts or isinstance(written, dict) else ():
+        for problem in compiled.problems:
+            if told and problem.language not in texts:
+                continue
             place: Path = path if alone or problem.language not in texts else (*path, problem.language)
             missing = _NO_VALUE.search(problem.message)
             if missing:

@@ -258,6 +258,9 @@ class _Turn(Cursor):
             self.tries = 0
             return self.run()
         self.tries += 1
+        if not self.page:
+            # What was refused may be an option whose condition has changed; offer what there is now.
+            self.slots = ()
         if self.tries >= self.tries_allowed():
             return self.close("gave_up")
         return self.show("invalid")
@@ -328,6 +331,10 @@ class _Turn(Cursor):
         """Answer a screen with the next input that was given in advance; the rest is void where that cannot be."""
         text, *rest = self.tail
         self.tail = tuple(rest)
+        if isinstance(node, Menu) and node.confirms:
+            # Nobody agrees to what they have not read.
+            self.tail = ()
+            return False
         if isinstance(node, Input) and node.secret:
             self.reason = "secret_in_dial"
         elif self.react(text):

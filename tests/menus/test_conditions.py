@@ -24,8 +24,8 @@ VALUES = {"offer": {"monthly": 0, "name": {"en": "x"}, "kind": "tariff"}, "colou
         ("locked or active", True), ("locked and active or active", True), ("locked and (active or active)", False),
         ("not (locked or active)", False), ("not not active", True), ("language is ru-Latn", True),
         ("language is not en", True), ("channel is sms", False), ("offer.monthly is 0", True),
-        ("count is not 3", False),        ("colour is red and count is 3", True), ("active is true", True), ("active is false", False),
-        ('offer.kind is "tariff"', True),
+        ("count is not 3", False), ("colour is red and count is 3", True), ("active is true", True),
+        ("active is false", False),        ('offer.kind is "tariff"', True),
     ],
 )  # fmt: skip
 def test_a_condition_means_what_it_says(written: str, met: bool):
