@@ -85,29 +85,38 @@ class _Handset:
         self._refusals = 0
         self._closed = False
         self._known = False
+        self._asking = False
         self._changed = asyncio.Condition()
 
     async def use(self, lines: "asyncio.Queue[str | None]") -> int:
         """Carry the lines out one after the other."""
         await self._say(protocol.Add(self._msisdn))
-        listener = asyncio.create_task(self._listen())
+        listener = asyncio.create_task(self._listen(lines))
         try:
             await self._until(lambda: self._known)
-            self._display.ask(self._dialogue)
-            while not self._closed and (line := await lines.get()) is not None:
-                await self._carry_out(line.strip())
+            if not self._open:
+                await self._say(protocol.Dismiss(self._msisdn))
+                await self._until(lambda: self._dialogue is None)
+            while not self._closed:
                 self._display.ask(self._dialogue)
+                self._asking = True
+                line = await lines.get()
+                self._asking = False
+                if line is None:
+                    break
+                await self._carry_out(line.strip())
             if self._open:
                 await self._say(protocol.Cancel(self._msisdn))
                 await self._until(lambda: not self._open)
-            if self._closed:
-                self._display.note("The simulator went away.")
+            went = self._closed
         finally:
             listener.cancel()
             with suppress(asyncio.CancelledError):
                 await listener
+        if went:
+            self._display.note("The simulator went away.")
         failed = self._dialogue is not None and self._dialogue.reason not in (None, "ended", "cancelled")
-        return 1 if failed or self._refusals or self._closed else 0
+        return 1 if failed or self._refusals or went else 0
 
     # Commands -------------------------------------------------------------------------------------------------------
 
@@ -184,13 +193,17 @@ class _Handset:
         async with self._changed:
             await self._changed.wait_for(lambda: reached() or self._closed or self._refusals > refusals)
 
-    async def _listen(self) -> None:
-        async for received in self._socket:
-            if received.type is aiohttp.WSMsgType.TEXT:
-                await self._hear(_decode(received.data))
-        async with self._changed:
+    async def _listen(self, lines: "asyncio.Queue[str | None]") -> None:
+        """Hear events until the simulator goes, which ends the input as well."""
+        try:
+            async for received in self._socket:
+                if received.type is aiohttp.WSMsgType.TEXT:
+                    await self._hear(_decode(received.data))
+        finally:
             self._closed = True
-            self._changed.notify_all()
+            lines.put_nowait(None)
+            async with self._changed:
+                self._changed.notify_all()
 
     async def _hear(self, event: protocol.AnyEvent) -> None:
         async with self._changed:
@@ -199,6 +212,7 @@ class _Handset:
                     if phone.msisdn == self._msisdn:
                         # What was there before is not news.
                         self._read = max((message.id for message in phone.messages), default=0)
+                        self._shown = _key(phone.dialogue) if _is_over(phone.dialogue) else None
                         self._take(phone)
             elif isinstance(event, protocol.PhoneChanged) and event.phone.msisdn == self._msisdn:
                 self._take(event.phone)
@@ -211,18 +225,30 @@ class _Handset:
         """Show what is new about the phone."""
         self._known = True
         self._view = phone
+        news = False
         for message in phone.messages:
             if message.id > self._read:
                 self._read = message.id
                 if not message.outgoing:
                     self._received += 1
                     self._display.sms(message)
+                    news = True
         dialogue = phone.dialogue
-        if dialogue is not None and dialogue.turn != "service":
-            shown = (dialogue.session, dialogue.step, dialogue.turn)
-            if shown != self._shown:
-                self._shown = shown
-                self._display.screen(dialogue)
+        if dialogue is not None and dialogue.turn != "service" and _key(dialogue) != self._shown:
+            self._shown = _key(dialogue)
+            self._display.screen(dialogue)
+            news = True
+        if news and self._asking:
+            self._display.ask(dialogue)
+
+
+def _key(dialogue: Dialogue | None) -> tuple[int, int, str] | None:
+    """Return what changes whenever there is another screen."""
+    return None if dialogue is None else (dialogue.session, dialogue.step, dialogue.turn)
+
+
+def _is_over(dialogue: Dialogue | None) -> bool:
+    return dialogue is not None and dialogue.turn == "over"
 
 
 class Display(Protocol):

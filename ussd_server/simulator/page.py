@@ -6,6 +6,7 @@ may not use the socket: whoever runs the simulator on the own machine must not h
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from importlib.resources import files
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
@@ -106,6 +107,7 @@ class _Line:
         self._smsc = smsc
         self._socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MOST_COMMAND)
         self._events: asyncio.Queue[bytes] = asyncio.Queue(MOST_UNSENT)
+        self._closing: asyncio.Task[None] | None = None
 
     async def serve(self, request: web.Request, quick: tuple[Shortcut, ...]) -> web.WebSocketResponse:
         """Say hello, then pass events and commands on until the page goes."""
@@ -132,7 +134,7 @@ class _Line:
             self._events.put_nowait(_encode(event))
         except asyncio.QueueFull:
             self._smsc.listeners.discard(self._hear)
-            asyncio.get_running_loop().create_task(self.close())
+            self._closing = asyncio.create_task(self.close())
 
     def _take(self, text: str) -> None:
         try:
@@ -143,5 +145,6 @@ class _Line:
             self._hear(protocol.Refused(problem))
 
     async def _write(self) -> None:
-        while True:
-            await self._socket.send_str((await self._events.get()).decode())
+        with suppress(ConnectionError):  # the page went while something was on its way
+            while True:
+                await self._socket.send_str((await self._events.get()).decode())

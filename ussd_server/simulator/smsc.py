@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from smpp.segments import split
-
 from smpp import alphabets, ussd
 from smpp.constants import CommandId, EsmClass, MessageState, Npi, Status, Tag, Ton
 from smpp.errors import TRANSIENT
@@ -23,6 +21,7 @@ from smpp.events import BindRequested, Closed, Delivered, Expired, Lost, Respond
 from smpp.events import Event as LinkEvent
 from smpp.link import Link
 from smpp.pdu import Bind, Message
+from smpp.segments import split
 from smpp.transport import Connection, Listener, listen
 from ussd_server.secrets import Secret
 from ussd_server.simulator import protocol

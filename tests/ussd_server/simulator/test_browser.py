@@ -200,7 +200,7 @@ def test_messages_that_come_are_counted_until_they_are_read(opened: Opener, stag
     button(handset, "SMS · 2").click()
     expect(handset.locator(".bubble-in").first).to_contain_text("GSM-7 5/160")
     expect(handset.locator(".bubble-in").last).to_contain_text(LONG_TEXT)
-    expect(handset.locator(".bubble-in").last).to_contain_text("частей: 4")
+    expect(handset.locator(".bubble-in").last).to_contain_text("частей: 3")
     expect(handset.locator(".lcd-envelope")).to_have_text("")
     expect(button(handset, "SMS")).to_be_visible()
 

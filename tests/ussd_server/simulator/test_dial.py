@@ -1,6 +1,7 @@
 """A phone in the terminal says line by line what is typed, and prints what the phone shows."""
 
 import asyncio
+import threading
 from io import StringIO
 
 import pytest
@@ -12,6 +13,7 @@ from tests.ussd_server.simulator.handset import NUMBER, simulator
 from ussd_server.simulator.dial import dial
 from ussd_server.simulator.page import make_app
 from ussd_server.simulator.phone import Timers
+from ussd_server.simulator.protocol import Dial
 
 
 class Terminal(StringIO):
@@ -98,3 +100,66 @@ def test_without_a_simulator_one_line_says_so(capsys: pytest.CaptureFixture[str]
 
     assert asyncio.run(play()) == 1
     assert capsys.readouterr().err.startswith("no simulator at http://127.0.0.1")
+
+
+def test_what_the_phone_went_through_before_is_not_news() -> None:
+    async def play() -> tuple[int, str]:
+        async with asyncio.timeout(PATIENCE_S), simulator() as watched:
+            watched.do(Dial(NUMBER, "*111#"))
+            assert (await watched.over()).reason == "unreachable"
+            esme = await Esme().start(watched.smsc.port)
+            esme.text("111", NUMBER, "old")
+            await watched.inbox()
+            server = TestServer(make_app(watched.smsc))
+            await server.start_server()
+            output = StringIO()
+            code = await dial(NUMBER, str(server.make_url("/")), StringIO("/sms 2163 111\n"), output)
+            await server.close()
+            await esme.stop()
+            return code, output.getvalue()
+
+    assert asyncio.run(play()) == (0, "SMS 2163: Услуга подключена.\n")
+
+
+class Held(StringIO):
+    """An input that says one line and then nothing, until it is let go."""
+
+    def __init__(self, line: str) -> None:
+        super().__init__(line)
+        self.let_go = threading.Event()
+
+    def __next__(self) -> str:
+        line = self.readline()
+        if not line:
+            self.let_go.wait(PATIENCE_S)
+            raise StopIteration
+        return line
+
+
+class Printed(StringIO):
+    """An output that tells when something was printed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.printed = asyncio.Event()
+
+    def flush(self) -> None:
+        self.printed.set()
+
+
+def test_a_simulator_that_goes_away_ends_the_call() -> None:
+    async def play() -> tuple[int, str]:
+        async with asyncio.timeout(PATIENCE_S), simulator() as watched:
+            esme = await Esme().start(watched.smsc.port)
+            server = TestServer(make_app(watched.smsc))
+            await server.start_server()
+            output, input = Printed(), Held("*111#\n")
+            call = asyncio.create_task(dial(NUMBER, str(server.make_url("/")), input, output))
+            await output.printed.wait()
+            await server.close()
+            code = await call
+            input.let_go.set()
+            await esme.stop()
+            return code, output.getvalue()
+
+    assert asyncio.run(play()) == (1, f"{MENU}\nThe simulator went away.\n")
