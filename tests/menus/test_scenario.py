@@ -1,0 +1,106 @@
+"""A written conversation is played with a flow alone, and says where what is read now differs from what is written."""
+
+import pytest
+
+from menus.scenario import ScenarioError, differences, transcript
+from tests.menus.small import USSD, shop
+
+FLOW = shop()
+WRITTEN = """\
+# A purchase, and a slow answer.
+given active, language is en, age is 20
+answer items: ok [{id: a, name: {ru: Чай, en: Tea}, price: 1000}]
+answer quote: ok {price: 1000, starts: 2009-12-01}
+
+> dial *1*1*1#
+Tea costs 10 RUB
+1. Buy
+0. Back
+00. Home
+
+> reply 1
+For 10 RUB, 1 December
+1. Buy
+2. No
+0. Back
+00. Home
+
+> reply 1
+Ordered
+(end)
+
+> outcome done {left: 500}
+SMS:
+Tea is yours. 5 RUB left
+answer find: late
+
+> dial *1*2*12#
+In progress. The answer will come by SMS.
+(end)
+answer find: ok {id: a, name: {ru: Чай, en: Tea}, price: 1000}
+
+> deliver
+SMS:
+Tea costs 10 RUB
+1. Buy
+
+> text 100 1
+SMS:
+For 10 RUB, 1 December
+1. Buy
+2. No
+
+> text 100 ?
+SMS:
+Text here
+
+> dial *1#
+Shop
+1. Goods
+2. Number
+3. Discount
+4. PIN
+5. Help
+
+> drop
+
+> wait 5 min
+
+> dial *1#
+The last session broke off. Go on?
+1. Go on
+2. Start again
+"""
+
+
+def test_a_conversation_that_is_as_it_is_written():
+    assert transcript(WRITTEN, FLOW, USSD.fits) == WRITTEN
+    assert differences(WRITTEN, FLOW, USSD.fits) == []
+
+
+def test_only_what_is_said_and_done_matters_for_what_is_read():
+    spoken = "\n".join(line for line in WRITTEN.split("\n") if line.startswith((">", "#", "given", "answer")))
+    assert transcript(spoken, FLOW, USSD.fits) == WRITTEN
+
+
+def test_a_difference_is_shown_with_what_is_read_now():
+    changed = WRITTEN.replace("Tea is yours", "Tee is yours")
+    lines = differences(changed, FLOW, USSD.fits)
+    assert "-Tee is yours. 5 RUB left" in lines
+    assert "+Tea is yours. 5 RUB left" in lines
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("> shout", "line 2: 'shout' is none of dial, reply, text, drop, wait, given, answer, deliver, outcome"),
+        ("given actve", "line 2: 'actve' is no fact"),
+        ("answer items: perhaps", "line 2: 'items: perhaps' is no answer: operation: outcome value"),
+        ("> outcome done", "line 2: no order is open"),
+        ("> dial *1*7#", "line 2: 'items' is asked, and the scenario does not say what it answers"),
+    ],
+)
+def test_a_line_that_means_nothing_is_told(line: str, message: str):
+    with pytest.raises(ScenarioError) as caught:
+        transcript(f"# a test\n{line}\n", FLOW)
+    assert str(caught.value) == message
