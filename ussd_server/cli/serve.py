@@ -7,7 +7,6 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,10 +47,11 @@ def demo(
     log_level: LogLevel = None,
 ) -> int:
     """Start the whole product in one process: an SMSC simulator with phones, and the server on it."""
-    options = {"http": http, "smpp": smpp, "data": data, "flows": flows, "catalogue": catalogue, "settings": settings}
-    where = _prepared({**options, "log_format": log_format, "log_level": log_level})
     from ussd_server.cli.parts import Demo
 
+    options = {"http": http, "smpp": smpp, "data": data, "flows": flows, "catalogue": catalogue, "settings": settings}
+    where = load({**options, "log_format": log_format, "log_level": log_level})
+    log.configure(where.log_level, where.log_format)
     whole = Demo(where)
     return run_until_signal(whole, lambda: _welcome(whole, where), lambda: _reload(whole.service))
 
@@ -70,12 +70,13 @@ def run(
     log_level: LogLevel = None,
 ) -> int:
     """Run the server against real SMSCs, until SIGTERM or Ctrl-C. SIGHUP reads the flows again."""
-    options = {"smsc": smsc, "store": store, "http": http, "flows": flows, "catalogue": catalogue, "data": data}
-    where = _prepared({**options, "settings": settings, "log_format": log_format, "log_level": log_level})
-    if not where.smsc:
-        raise SettingsError("--smsc: no SMSC to bind to; give one, or try everything with: ussd-server demo")
     from ussd_server.cli.parts import Service
 
+    options = {"smsc": smsc, "store": store, "http": http, "flows": flows, "catalogue": catalogue, "data": data}
+    where = load({**options, "settings": settings, "log_format": log_format, "log_level": log_level})
+    if not where.smsc:
+        raise SettingsError("--smsc: no SMSC to bind to; give one, or try everything with: ussd-server demo")
+    log.configure(where.log_level, where.log_format)
     service = Service(where)
     return run_until_signal(service, lambda: _started(service, where), lambda: _reload(service))
 
@@ -88,10 +89,12 @@ def smsc(
     log_level: LogLevel = None,
 ) -> int:
     """Start the SMSC simulator alone: any service may bind to it, and its page has the phones."""
-    options = {"smpp": smpp, "http": http, "settings": settings, "log_format": log_format, "log_level": log_level}
     from ussd_server.cli.parts import Simulator
 
-    simulator = Simulator(_prepared(options))
+    options = {"smpp": smpp, "http": http, "settings": settings, "log_format": log_format, "log_level": log_level}
+    where = load(options)
+    log.configure(where.log_level, where.log_format)
+    simulator = Simulator(where)
 
     def ready() -> None:
         out = console()
@@ -129,12 +132,6 @@ def add_to(app: typer.Typer) -> None:
     )(run)
     app.command(epilog=examples("ussd-server smsc", "ussd-server smsc --smpp 0.0.0.0:2775"))(smsc)
     app.command(epilog=examples("ussd-server dial 79101234567", "echo '*100#' | ussd-server dial 79101234567"))(dial)
-
-
-def _prepared(options: Mapping[str, object]) -> Settings:
-    settings = load(options)
-    log.configure(settings.log_level, settings.log_format)
-    return settings
 
 
 def _welcome(demo: "Demo", settings: Settings) -> None:
