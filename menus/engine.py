@@ -331,10 +331,6 @@ class _Turn(Cursor):
         """Answer a screen with the next input that was given in advance; the rest is void where that cannot be."""
         text, *rest = self.tail
         self.tail = tuple(rest)
-        if isinstance(node, Menu) and node.confirms:
-            # Nobody agrees to what they have not read.
-            self.tail = ()
-            return False
         if isinstance(node, Input) and node.secret:
             self.reason = "secret_in_dial"
         elif self.react(text):
