@@ -254,6 +254,7 @@ def test_the_network_drops_redelivers_and_delays(opened: Opener) -> None:
     expect(button(handset, "Прервать")).to_be_disabled()
     button(handset, "*111#").click()
     expect(screen(handset)).to_have_text(MENU)
+    expect(field(handset)).to_be_focused()
     button(handset, "Повторить").click()
     expect(pdus(page, "deliver_sm")).to_have_count(2)
     expect(pdus(page, "submit_sm_resp")).to_have_count(2)

@@ -55,6 +55,7 @@ export class Handset {
 
   /** Move the countdown to `now`, ms since 1970 UTC by the simulator's clock. */
   tick(now) {
+    setText(this.clock, new Date(now).toLocaleTimeString(language(), TIME));
     const dialogue = this.phone.dialogue;
     const open = dialogue !== null && dialogue.turn !== "over";
     const left = open ? Math.max(0, dialogue.until - now) : 0;
@@ -162,7 +163,10 @@ export class Handset {
 
   chip(one) {
     const act = one.dial
-      ? () => this.say({ do: "dial", text: one.dial })
+      ? () => {
+          this.say({ do: "dial", text: one.dial });
+          this.look("dial", true);
+        }
       : () => {
           this.look("sms", false);
           this.to.value = one.to;
@@ -250,7 +254,6 @@ export class Handset {
   }
 
   drawWords() {
-    setText(this.clock, new Date().toLocaleTimeString(language(), TIME));
     setText(this.dialTab, word("dialTab"));
     setText(this.toLabel, word("to"));
     setText(this.textLabel, word("message"));

@@ -87,6 +87,7 @@ function show(phone) {
     wire.phones([...handsets.keys()]);
   }
   handset.show(phone);
+  handset.tick(Date.now() + clockOffset);
 }
 
 function lineChanged(up) {
@@ -159,7 +160,9 @@ phones.addEventListener("keydown", (event) => {
   row[(at + step + row.length) % row.length].focus();
 });
 
-setInterval(() => {
+function tick() {
   const now = Date.now() + clockOffset;
   for (const handset of handsets.values()) handset.tick(now);
-}, 250);
+}
+
+setInterval(tick, 250);
