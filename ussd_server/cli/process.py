@@ -15,8 +15,8 @@ STOP_S = 9.5
 """How long a stop may take, so that the process is gone within ten seconds."""
 
 COLLECT_AFTER = (20_000, 20, 20)
-"""New objects before a garbage collection, and collections before one that looks further. With Python's own (700, 10, 10)
-a loaded server stops for tens of milliseconds again and again, to look through records that are all in use."""
+"""New objects before a garbage collection, and collections before one that looks further. With Python's own
+(700, 10, 10) a loaded server stops for tens of milliseconds again and again, to look through records in use."""
 
 
 class Part(Protocol):
