@@ -51,6 +51,8 @@ __all__ = ["Flow", "FlowErrors", "Match", "Problem", "compile_flow"]
 
 CHANNELS: Final = ("ussd", "sms", "terminal")
 REST: Final = "other"
+HINTED: Final = 200
+"""Mistakes after which no near names are looked for."""
 _CALL: Final = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(?:\(([^()]*)\))?\s*")
 _UNITS: Final = {"s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _KIND_OF_CALL: Final = {"query": "query", "list": "query", "do": "action", "command": "command"}
@@ -302,7 +304,9 @@ class _Compiler:
     def target(self, target: str, path: Path) -> None:
         """Note a target that does not exist."""
         if target and target not in self.names:
-            self.add(path, f"there is no node {target!r}", meant(target, sorted(self.names)))
+            # Looking for the nearest name takes long where there are many of both.
+            hint = meant(target, sorted(self.names)) if len(self.source.problems) < HINTED else ""
+            self.add(path, f"there is no node {target!r}", hint)
 
     def confirm_target(self, written: Any, path: Path) -> str:
         if isinstance(written, str):

@@ -350,14 +350,17 @@ def _validated(model: type[Any], source: Source, path: Path, what: str) -> Any:
     try:
         return model.model_validate(data)
     except ValidationError as error:
+        keys = frozenset(str(key[-1]) for key in source.keys)
         for details in error.errors(include_url=False):
-            _explain(details, model, source, path, what)
+            _explain(details, model, source, path, what, keys)
         return None
 
 
-def _explain(details: ErrorDetails, model: type[BaseModel], source: Source, base: Path, what: str) -> None:
+def _explain(
+    details: ErrorDetails, model: type[BaseModel], source: Source, base: Path, what: str, keys: frozenset[str]
+) -> None:
     # A union puts the name of each tried member into the path; only what is a real key or index is a place.
-    inner: list[str | int] = [step for step in details["loc"] if isinstance(step, int) or step in _all_keys(source)]
+    inner: list[str | int] = [step for step in details["loc"] if isinstance(step, int) or step in keys]
     path: Path = (*base, *inner)
     kind, context = details["type"], details.get("ctx", {})
     last = next((step for step in reversed(inner) if isinstance(step, str)), "")
@@ -398,10 +401,6 @@ def _explain(details: ErrorDetails, model: type[BaseModel], source: Source, base
     # A value that fits no member of a union is reported once for each of them; the first says enough.
     if not (kind.endswith("_type") and any((p.line, p.column) == (mark.line, mark.column) for p in source.problems)):
         source.add(mark, message, hint)
-
-
-def _all_keys(source: Source) -> frozenset[str]:
-    return frozenset(str(path[-1]) for path in source.keys)
 
 
 def _keys_at(model: type[BaseModel], inner: Sequence[str | int]) -> list[str]:

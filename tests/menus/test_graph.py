@@ -1,5 +1,7 @@
 """What is said of a flow as a graph holds for every graph."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,7 +51,7 @@ def test_a_loop_is_one_and_without_it_the_longest_chain_ends(found: list[Way]):
     immediate = {(way.source, way.target) for way in found if way.immediate}
     if circle:
         assert circle[0] == circle[-1]
-        assert all(pair in immediate for pair in zip(circle, circle[1:], strict=False))
+        assert all(pair in immediate for pair in pairwise(circle))
     else:
         _, steps = longest(found)
         assert steps <= len(NODES) + 1

@@ -33,7 +33,7 @@ def test_what_is_wrong_is_said_with_its_place(content: str | bytes, problem: str
 def test_a_file_that_is_too_large_is_not_even_read():
     source = read("#" * (MAX_FILE_BYTES + 1), "f")
     assert source.data is None
-    assert [problem.message for problem in source.problems] == ["the file is larger than 1000 kB"]
+    assert [problem.message for problem in source.problems] == ["the file is larger than 500 kB"]
 
 
 def test_aliases_cannot_multiply():
