@@ -308,7 +308,7 @@ class _Turn(Cursor):
             node = self.flow.nodes[self.state]
             if isinstance(node, Menu) and node.confirms:
                 self.tail = ()  # a price is read before it is agreed to, so no dialled code confirms
-            if isinstance(node, Menu | Input) or self.settled:
+            if isinstance(node, Menu | Input) or (self.settled and self.has_items(node)):
                 if not self.tail:
                     return self.show()
                 if not self.take_from_tail(node):
@@ -326,6 +326,10 @@ class _Turn(Cursor):
                 self.tail = ()
                 return self.show()
         return self.broken("too many steps without a screen")
+
+    def has_items(self, node: Node) -> bool:
+        """Whether a list has what it shows; one that was left by choosing has it no longer."""
+        return not isinstance(node, Listing) or node.key in self.values
 
     def take_from_tail(self, node: Node) -> bool:
         """Answer a screen with the next input that was given in advance; the rest is void where that cannot be."""

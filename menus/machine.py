@@ -61,6 +61,10 @@ class Cursor:
                 self.trail = (*self.trail[:-1], Place(last.node, last.page, before))
         self.values = {**self.values, name: value}
 
+    def drop(self, name: str) -> None:
+        """Forget a value for good."""
+        self.values = {other: value for other, value in self.values.items() if other != name}
+
     def leave(self) -> None:
         """Go on to another node, with a way back to this one."""
         trail = self.trail if len(self.trail) < MAX_TRAIL else self.trail[1 - MAX_TRAIL :]

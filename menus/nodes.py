@@ -110,7 +110,7 @@ class Menu:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """An operation's items as options. They are kept in the session under `key`."""
+    """An operation's items as options. They are kept in the session under `key` while it stands here."""
 
     name: str
     title: Wording
@@ -285,6 +285,7 @@ def _picked(key: str, each: str) -> Act:
         item = cursor.values[key][cursor.index]
         cursor.leave()
         cursor.bind(each, item)
+        cursor.drop(key)  # the way back asks for the items again: the record of every later step is a fifth so
 
     return act
 
