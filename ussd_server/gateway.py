@@ -129,6 +129,7 @@ class Account:
         for part in sms.parts(source, ton, npi, msisdn, text, reference):
             await self._pace()
             done: asyncio.Future[SendOutcome] = asyncio.get_running_loop().create_future()
+            self._metrics.pdus["out", "submit_sm"] += 1
             if not self._send(part, SmsPart(done)):
                 return SendOutcome("later", "no bound link takes it")
             waiting.append(done)
@@ -195,6 +196,7 @@ class Account:
             if answer.text is not None:
                 reply = ussd.reply(message, choose(answer.text), ends=answer.ends)
                 self._unaccepted.add(msisdn)
+                self._metrics.pdus["out", "submit_sm"] += 1
                 connection.send(reply, UssdAnswer(msisdn, reply), urgent=True)
 
         self._conversations.take(input, answer)
