@@ -7,7 +7,6 @@ USSD message is not.
 
 import asyncio
 import hmac
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -15,19 +14,27 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from smpp import alphabets, ussd
-from smpp.constants import CommandId, EsmClass, MessageState, Npi, Status, Tag, Ton
+from smpp.constants import CommandId, Status, Tag
 from smpp.errors import TRANSIENT
 from smpp.events import BindRequested, Closed, Delivered, Expired, Lost, Responded
 from smpp.events import Event as LinkEvent
 from smpp.link import Link
 from smpp.pdu import Bind, Message
-from smpp.segments import split
 from smpp.transport import Connection, Listener, listen
 from ussd_server.secrets import Secret
 from ussd_server.simulator import protocol
+from ussd_server.simulator.measure import fits, part_of, usage
+from ussd_server.simulator.messages import (
+    ADDRESS_CHARACTERS,
+    can_be_said,
+    receipt_of,
+    service_code,
+    sms_messages,
+    ussd_message,
+)
 from ussd_server.simulator.phone import Delivery, Part, Phone, Reason, Timers, Utterance, together
 from ussd_server.simulator.transit import Line, RecordedLink
-from ussd_server.simulator.wire import Direction, Recorder, fits, part_of, usage
+from ussd_server.simulator.wire import Direction, Recorder
 
 NAME: Final = "simulator"
 """The system_id that services are told."""
@@ -46,9 +53,6 @@ SESSIONS: Final = 256
 
 NUMBER_DIGITS: Final = (5, 15)
 """A phone's number: E.164 allows 15 digits, and nobody has fewer than five."""
-
-ADDRESS_CHARACTERS: Final = 20
-"""The longest address (SMPP 3.4, 5.2.8: 21 octets with the NUL)."""
 
 RECEIPT_BITS: Final = 0x03
 RECEIPT_ALWAYS: Final = 0x01
@@ -197,7 +201,7 @@ class Smsc:
             case protocol.Dial(text=text):
                 return self._dial(subscriber, text)
             case protocol.Answer(text=text):
-                if not _can_be_said(text):
+                if not can_be_said(text):
                     return "bad_text"
                 self._utter(subscriber, phone.answer(text, self._clock()))
             case protocol.Cancel():
@@ -215,13 +219,13 @@ class Smsc:
         return None
 
     def _dial(self, subscriber: _Subscriber, code: str) -> protocol.Problem | None:
-        if not code or not _can_be_said(code):
+        if not code or not can_be_said(code):
             return "bad_text"
         self._sessions = (self._sessions + 1) % SESSIONS
         *given_up, begin = subscriber.phone.dial(code, self._sessions, self._clock())
         self._utter(subscriber, given_up)
         # The account is chosen when the message is sent: with a delay, whoever is bound then.
-        subscriber.account, subscriber.code = "", _service_code(code)
+        subscriber.account, subscriber.code = "", service_code(code)
         self._utter(subscriber, (begin,))
         return None
 
@@ -237,7 +241,7 @@ class Smsc:
         if len(text) > MOST_TEXT:
             return "bad_text"
         self._references = (self._references + 1) % 0x100
-        messages = _sms_messages(subscriber.phone.msisdn, to, text, self._references)
+        messages = sms_messages(subscriber.phone.msisdn, to, text, self._references)
         measured = together(usage(message) for message in messages)
         letter = _Letter(subscriber.phone.write(to, text, measured, self._clock()).id, len(messages))
         for message in messages:
@@ -274,7 +278,7 @@ class Smsc:
     def _utter(self, subscriber: _Subscriber, utterances: Iterable[Utterance]) -> None:
         """Pass on what the phone's dialogue brings about."""
         for utterance in utterances:
-            message = _ussd_message(subscriber.phone.msisdn, utterance, subscriber.code)
+            message = ussd_message(subscriber.phone.msisdn, utterance, subscriber.code)
             self._pass_on(_Delivery(message, subscriber, subscriber.account, utterance))
 
     def _pass_on(self, delivery: _Delivery) -> None:
@@ -474,7 +478,7 @@ class Smsc:
         subscriber.phone.receive(got, self._clock())
         self._changed(subscriber)
         if message.registered_delivery & RECEIPT_BITS == RECEIPT_ALWAYS:
-            receipt = _receipt(message, message_id, self._clock())
+            receipt = receipt_of(message, message_id, self._clock())
             self._pass_on(_Delivery(receipt, subscriber, service.system_id))
 
     def _message_id(self) -> str:
@@ -514,66 +518,3 @@ class Smsc:
 def _stop(timer: asyncio.TimerHandle | None) -> None:
     if timer is not None:
         timer.cancel()
-
-
-# Messages ---------------------------------------------------------------------------------------------------------
-
-
-def _can_be_said(text: str) -> bool:
-    """Tell whether a phone can send this in one USSD message."""
-    return fits(ussd.dial("", "", alphabets.choose(text), session=0))
-
-
-def _ussd_message(msisdn: str, utterance: Utterance, code: str) -> Message:
-    """Spell what a phone says in the standard dialect."""
-    session, step = utterance.session, utterance.step
-    if utterance.kind == "abort":
-        return ussd.abort(msisdn, code, session=session, sequence=step)
-    encoded = alphabets.choose(utterance.text)
-    make = ussd.dial if utterance.kind == "begin" else ussd.answer
-    return make(msisdn, code, encoded, session=session, sequence=step)
-
-
-def _service_code(dialled: str) -> str:
-    """Return the number of the service that a dialled string names: 111 of `*111*2#`."""
-    digits = re.search("[0-9]+", dialled)
-    return digits[0][:ADDRESS_CHARACTERS] if digits else ""
-
-
-def _sms_messages(msisdn: str, to: str, text: str, reference: int) -> list[Message]:
-    """Spell an SMS from a phone, in as many parts as it needs."""
-    return [
-        Message(
-            CommandId.DELIVER_SM,
-            source_addr_ton=Ton.INTERNATIONAL,
-            source_addr_npi=Npi.ISDN,
-            source_addr=msisdn,
-            dest_addr_npi=Npi.ISDN,
-            destination_addr=to,
-            esm_class=EsmClass.UDHI if part.udh else 0,
-            data_coding=part.data_coding,
-            short_message=part.udh + part.data,
-        )
-        for part in split(text, reference)
-    ]
-
-
-def _receipt(message: Message, message_id: str, now: int) -> Message:
-    """Spell the receipt of an SMS that reached its phone (SMPP 3.4, appendix B)."""
-    date = time.strftime("%y%m%d%H%M", time.gmtime(now / 1000))
-    text = f"id:{message_id} sub:001 dlvrd:001 submit date:{date} done date:{date} stat:DELIVRD err:000 text:"
-    return Message(
-        CommandId.DELIVER_SM,
-        source_addr_ton=message.dest_addr_ton,
-        source_addr_npi=message.dest_addr_npi,
-        source_addr=message.destination_addr,
-        dest_addr_ton=message.source_addr_ton,
-        dest_addr_npi=message.source_addr_npi,
-        destination_addr=message.source_addr,
-        esm_class=EsmClass.DELIVERY_RECEIPT,
-        short_message=text.encode("ascii"),
-        tlvs={
-            Tag.RECEIPTED_MESSAGE_ID: message_id.encode("ascii") + b"\0",
-            Tag.MESSAGE_STATE: bytes((MessageState.DELIVERED,)),
-        },
-    )

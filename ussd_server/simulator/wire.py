@@ -19,7 +19,6 @@ from smpp.constants import (
     HEADER_OCTETS,
     RESPONSE_BIT,
     CommandId,
-    DataCoding,
     EsmClass,
     MessageState,
     Npi,
@@ -30,19 +29,14 @@ from smpp.constants import (
     status_description,
     status_name,
 )
-from smpp.pdu import Malformed, Message
+from smpp.pdu import Malformed, Message, Unknown
 from smpp.pdu import decode as decode_pdu
 from smpp.specs import FIELDS, WITHOUT_TLVS, Kind
+from ussd_server.simulator.measure import PartView, is_ussd, measures, part_of, usage
 from ussd_server.simulator.phone import Usage
 
 HISTORY = 500
 """PDUs that are remembered; the oldest go first."""
-
-USSD_OCTETS, USSD_SEPTETS, USSD_UNITS = 160, 182, 80
-"""What one USSD message holds: 160 octets, which are 182 packed septets or 80 UCS-2 units (3GPP TS 23.038, 6.1.2.3)."""
-
-SMS_SEPTETS, SMS_OCTETS, SMS_UNITS = 160, 140, 70
-"""What one short message holds (3GPP TS 23.040, 9.2.3.24)."""
 
 SECRET_DIGITS = 6
 """A group of digits this long in an SMS is taken for an access code; no code is shorter."""
@@ -78,14 +72,6 @@ class SessionView(msgspec.Struct, frozen=True):
     number: int
     step: int
     end: bool
-
-
-class PartView(msgspec.Struct, frozen=True):
-    """Which part of a long message this is, from 1."""
-
-    reference: int
-    index: int
-    total: int
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -197,75 +183,6 @@ def describe(
     )
 
 
-def usage(message: Message) -> Usage:
-    """Measure a message's text against what its bearer carries in its alphabet."""
-    octets = len(message.user_data)
-    alphabet, used, ussd, sms, in_parts = _measures(message.data_coding, octets)
-    if _is_ussd(message):
-        return Usage(alphabet, used, ussd)
-    if used <= sms and part_of(message) is None:
-        return Usage(alphabet, used, sms)
-    parts = max(1, -(-used // in_parts))
-    return Usage(alphabet, used, parts * in_parts, parts)
-
-
-def fits(message: Message) -> bool:
-    """Tell whether one message of the bearer holds this text, its user data header included."""
-    measured = usage(message)
-    if Tag.MESSAGE_PAYLOAD in message.tlvs:
-        return not _is_ussd(message) or measured.used <= measured.budget
-    header = len(message.short_message) - len(message.user_data)
-    octets = -(-measured.used * 7 // 8) if measured.alphabet == "GSM-7" else len(message.user_data)
-    return header + octets <= (USSD_OCTETS if _is_ussd(message) else SMS_OCTETS)
-
-
-def _is_ussd(message: Message) -> bool:
-    return Tag.USSD_SERVICE_OP in message.tlvs
-
-
-def _measures(data_coding: int, octets: int) -> tuple[str, int, int, int, int]:
-    """Return the alphabet, the units used, and the budgets of USSD, of an SMS alone and of a part of a long one."""
-    header = 6  # octets of a user data header with an 8-bit reference; a 16-bit one takes one more
-    if data_coding in (DataCoding.UCS2, DataCoding.USSD_UCS2) or 0x18 <= data_coding <= 0x1B:
-        return "UCS-2", octets // 2, USSD_UNITS, SMS_UNITS, (SMS_OCTETS - header) // 2
-    if data_coding in (DataCoding.DEFAULT, DataCoding.GSM7) or 0xF0 <= data_coding <= 0xF3:
-        return "GSM-7", octets, USSD_SEPTETS, SMS_SEPTETS, SMS_SEPTETS - 7
-    return "8-bit", octets, USSD_OCTETS, SMS_OCTETS, SMS_OCTETS - header
-
-
-# Secrets ----------------------------------------------------------------------------------------------------------
-
-
-def conceal(frame: bytes) -> tuple[bytes, bool]:
-    """Overwrite passwords, and what may be a code in an SMS, with asterisks; tell whether a text changed."""
-    octets = bytearray(frame)
-    spans = list(_spans(frame))
-    for span in spans:
-        if span.kind is Kind.SECRET:
-            octets[span.offset : span.end - 1] = b"*" * (span.size - 1)
-    pdu = decode_pdu(frame)
-    if not isinstance(pdu, Message) or _is_ussd(pdu) or pdu.esm_class & EsmClass.DELIVERY_RECEIPT:
-        return bytes(octets), False
-    masked = False
-    ucs2 = _measures(pdu.data_coding, 0)[0] == "UCS-2"
-    for span in spans:
-        if span.name == "short_message" or span.tag == Tag.MESSAGE_PAYLOAD:
-            at = span.offset + (4 if span.is_tlv else 1)
-            if pdu.esm_class & EsmClass.UDHI and at < span.end:
-                at += octets[at] + 1
-            masked |= _asterisks(octets, at, span.end, ucs2)
-    return bytes(octets), masked
-
-
-def _asterisks(octets: bytearray, start: int, end: int, ucs2: bool) -> bool:
-    found = False
-    for group in (_UCS2_GROUP if ucs2 else _GSM_GROUP).finditer(bytes(octets[start:end])):
-        for at in range(start + group.start() + ucs2, start + group.end(), 1 + ucs2):
-            octets[at] = ord("*")
-        found = True
-    return found
-
-
 # Where fields lie -------------------------------------------------------------------------------------------------
 
 
@@ -319,6 +236,46 @@ def _size(frame: bytes, at: int, kind: Kind) -> int | None:
     return len(frame) - at if end < 0 else end + 1 - at
 
 
+# Secrets ----------------------------------------------------------------------------------------------------------
+
+
+def conceal(frame: bytes) -> tuple[bytes, bool]:
+    """Overwrite passwords, and what may be a code in an SMS, with asterisks; tell whether a text changed."""
+    octets = bytearray(frame)
+    spans = list(_spans(frame))
+    for span in spans:
+        if span.kind is Kind.SECRET:
+            secret = frame[span.offset : span.end].rstrip(b"\0")
+            octets[span.offset : span.offset + len(secret)] = b"*" * len(secret)
+    masked = False
+    for start, end in _texts(frame, spans):
+        masked |= _asterisks(octets, start, end)
+    return bytes(octets), masked
+
+
+def _texts(frame: bytes, spans: list[_Span]) -> Iterator[tuple[int, int]]:
+    """Yield where a code could stand: in the texts of an SMS, and anywhere in what cannot be read."""
+    pdu = decode_pdu(frame)
+    if isinstance(pdu, Malformed | Unknown):
+        yield HEADER_OCTETS, len(frame)
+    elif isinstance(pdu, Message) and not is_ussd(pdu) and not pdu.esm_class & EsmClass.DELIVERY_RECEIPT:
+        for span in spans:
+            if span.name == "short_message" or span.tag == Tag.MESSAGE_PAYLOAD:
+                at = span.offset + (4 if span.is_tlv else 1)
+                header = frame[at] + 1 if pdu.esm_class & EsmClass.UDHI and at < span.end else 0
+                yield min(at + header, span.end), span.end
+
+
+def _asterisks(octets: bytearray, start: int, end: int) -> bool:
+    """Overwrite groups of digits in whatever alphabet, since data_coding may lie."""
+    text = bytes(octets[start:end])
+    for group in (*_GSM_GROUP.finditer(text), *_UCS2_GROUP.finditer(text)):
+        wide = text[group.start()] == 0
+        for at in range(start + group.start() + wide, start + group.end(), 1 + wide):
+            octets[at] = ord("*")
+    return octets[start:end] != text
+
+
 # Words ------------------------------------------------------------------------------------------------------------
 
 
@@ -347,7 +304,7 @@ def _header_meaning(name: str, number: int) -> str:
 
 def _octet_meaning(name: str, number: int) -> str:
     if name == "data_coding":
-        return _measures(number, 0)[0]
+        return measures(number, 0)[0]
     if name == "esm_class":
         return _esm_class(number)
     if name.endswith("_ton"):
@@ -424,27 +381,3 @@ def _session(message: Message) -> SessionView | None:
     if value is None or len(value) != 2:
         return None
     return SessionView(value[0], value[1] >> 1, bool(value[1] & 1))
-
-
-def part_of(message: Message) -> PartView | None:
-    """Find which part of a long message this is, by its user data header or its SAR TLVs."""
-    payload = message.payload
-    if message.esm_class & EsmClass.UDHI and payload:
-        return _part_by_header(payload[1 : payload[0] + 1])
-    reference = message.integer(Tag.SAR_MSG_REF_NUM)
-    total, index = message.integer(Tag.SAR_TOTAL_SEGMENTS), message.integer(Tag.SAR_SEGMENT_SEQNUM)
-    if reference is None or total is None or index is None:
-        return None
-    return PartView(reference, index, total)
-
-
-def _part_by_header(header: bytes) -> PartView | None:
-    """Walk the information elements of a user data header (3GPP TS 23.040, 9.2.3.24) for the one of long messages."""
-    at = 0
-    while at + 2 <= len(header):
-        element, size = header[at], header[at + 1]
-        value = header[at + 2 : at + 2 + size]
-        if (element, len(value)) in ((0x00, 3), (0x08, 4)):
-            return PartView(int.from_bytes(value[:-2], "big"), value[-1], value[-2])
-        at += 2 + size
-    return None

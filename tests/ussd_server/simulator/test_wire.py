@@ -1,5 +1,7 @@
 """The recording shows each PDU decoded, measured against its budget, and holds neither passwords nor codes."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,8 +9,9 @@ from hypothesis import strategies as st
 from smpp import alphabets, ussd
 from smpp.constants import CommandId, Tag
 from smpp.pdu import Bare, Bind, Message, MessageResp, Password, encode
+from ussd_server.simulator.measure import PartView, fits, usage
 from ussd_server.simulator.phone import Usage
-from ussd_server.simulator.wire import HISTORY, Entry, OpView, PartView, Recorder, SessionView, describe, fits, usage
+from ussd_server.simulator.wire import HISTORY, Entry, OpView, Recorder, SessionView, describe
 
 NUMBER = "79100000001"
 
@@ -107,6 +110,36 @@ def test_codes_are_hidden_in_a_payload_and_behind_a_header_too() -> None:
         (shown,) = recorded(encode(message))
         assert shown.text == "Код ********"
         assert "48215903".encode("utf-16-be").hex() not in shown.hex
+
+
+def test_codes_are_hidden_whatever_the_coding_says_and_in_what_cannot_be_read() -> None:
+    lying, odd = sms(""), sms("")
+    lying.short_message, lying.data_coding = "Код 48215903".encode("utf-16-be"), 0
+    odd.short_message, odd.data_coding = b"Code 48215903", 8
+    whole = encode(sms("Your code is 48215903."))
+    cut = (len(whole) - 3).to_bytes(4, "big") + whole[4:-3]
+    unknown = whole[:4] + b"\x00\x00\x00\x99" + whole[8:]
+    for frame in (encode(lying), encode(odd), cut, unknown):
+        (shown,) = recorded(frame)
+        assert shown.masked
+        assert b"48215".hex() not in shown.hex
+        assert "48215".encode("utf-16-be").hex() not in shown.hex
+
+
+@given(st.text("0123456789 aж", max_size=60))
+def test_hiding_changes_nothing_but_long_groups_of_digits(text: str) -> None:
+    (shown,) = recorded(encode(sms(text)))
+    assert shown.text == re.sub("[0-9]{6,}", lambda group: "*" * len(group[0]), text)
+    assert not shown.problem
+
+
+def test_a_password_that_is_cut_off_is_hidden_too() -> None:
+    frame = encode(Bind(system_id="ussd", password=Password("s3cret")))
+    end = frame.index(b"s3cret") + 6
+    (shown,) = recorded(end.to_bytes(4, "big") + frame[4:end])
+    assert shown.problem
+    assert b"s3c".hex() not in shown.hex
+    assert shown.hex.endswith(b"******".hex())
 
 
 def test_short_numbers_and_ussd_are_shown_as_they_are() -> None:

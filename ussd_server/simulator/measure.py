@@ -1,0 +1,82 @@
+"""How much a message holds: the budgets of USSD and SMS, and what a text takes of them."""
+
+import msgspec
+
+from smpp.constants import DataCoding, EsmClass, Tag
+from smpp.pdu import Message
+from ussd_server.simulator.phone import Usage
+
+USSD_OCTETS, USSD_SEPTETS, USSD_UNITS = 160, 182, 80
+"""What one USSD message holds: 160 octets, which are 182 packed septets or 80 UCS-2 units (3GPP TS 23.038, 6.1.2.3)."""
+
+SMS_SEPTETS, SMS_OCTETS, SMS_UNITS = 160, 140, 70
+"""What one short message holds (3GPP TS 23.040, 9.2.3.24)."""
+
+
+class PartView(msgspec.Struct, frozen=True):
+    """Which part of a long message this is, from 1."""
+
+    reference: int
+    index: int
+    total: int
+
+
+def usage(message: Message) -> Usage:
+    """Measure a message's text against what its bearer carries in its alphabet."""
+    octets = len(message.user_data)
+    alphabet, used, ussd, sms, in_parts = measures(message.data_coding, octets)
+    if is_ussd(message):
+        return Usage(alphabet, used, ussd)
+    if used <= sms and part_of(message) is None:
+        return Usage(alphabet, used, sms)
+    parts = max(1, -(-used // in_parts))
+    return Usage(alphabet, used, parts * in_parts, parts)
+
+
+def fits(message: Message) -> bool:
+    """Tell whether one message of the bearer holds this text, its user data header included."""
+    measured = usage(message)
+    if Tag.MESSAGE_PAYLOAD in message.tlvs:
+        return not is_ussd(message) or measured.used <= measured.budget
+    header = len(message.short_message) - len(message.user_data)
+    octets = -(-measured.used * 7 // 8) if measured.alphabet == "GSM-7" else len(message.user_data)
+    return header + octets <= (USSD_OCTETS if is_ussd(message) else SMS_OCTETS)
+
+
+def is_ussd(message: Message) -> bool:
+    """Tell whether a message is of a USSD dialogue."""
+    return Tag.USSD_SERVICE_OP in message.tlvs
+
+
+def measures(data_coding: int, octets: int) -> tuple[str, int, int, int, int]:
+    """Return the alphabet, the units used, and the budgets of USSD, of an SMS alone and of a part of a long one."""
+    header = 6  # octets of a user data header with an 8-bit reference; a 16-bit one takes one more
+    if data_coding in (DataCoding.UCS2, DataCoding.USSD_UCS2) or 0x18 <= data_coding <= 0x1B:
+        return "UCS-2", octets // 2, USSD_UNITS, SMS_UNITS, (SMS_OCTETS - header) // 2
+    if data_coding in (DataCoding.DEFAULT, DataCoding.GSM7) or 0xF0 <= data_coding <= 0xF3:
+        return "GSM-7", octets, USSD_SEPTETS, SMS_SEPTETS, SMS_SEPTETS - 7
+    return "8-bit", octets, USSD_OCTETS, SMS_OCTETS, SMS_OCTETS - header
+
+
+def part_of(message: Message) -> PartView | None:
+    """Find which part of a long message this is, by its user data header or its SAR TLVs."""
+    payload = message.payload
+    if message.esm_class & EsmClass.UDHI and payload:
+        return _part_by_header(payload[1 : payload[0] + 1])
+    reference = message.integer(Tag.SAR_MSG_REF_NUM)
+    total, index = message.integer(Tag.SAR_TOTAL_SEGMENTS), message.integer(Tag.SAR_SEGMENT_SEQNUM)
+    if reference is None or total is None or index is None:
+        return None
+    return PartView(reference, index, total)
+
+
+def _part_by_header(header: bytes) -> PartView | None:
+    """Walk the information elements of a user data header (3GPP TS 23.040, 9.2.3.24) for the one of long messages."""
+    at = 0
+    while at + 2 <= len(header):
+        element, size = header[at], header[at + 1]
+        value = header[at + 2 : at + 2 + size]
+        if (element, len(value)) in ((0x00, 3), (0x08, 4)):
+            return PartView(int.from_bytes(value[:-2], "big"), value[-1], value[-2])
+        at += 2 + size
+    return None

@@ -1,0 +1,75 @@
+"""What the network sends to a service, spelled as PDUs: USSD in the standard dialect, SMS and receipts."""
+
+import re
+import time
+from typing import Final
+
+from smpp import alphabets, ussd
+from smpp.constants import CommandId, EsmClass, MessageState, Npi, Tag, Ton
+from smpp.pdu import Message
+from smpp.segments import split
+from ussd_server.simulator.measure import fits
+from ussd_server.simulator.phone import Utterance
+
+ADDRESS_CHARACTERS: Final = 20
+"""The longest address (SMPP 3.4, 5.2.8: 21 octets with the NUL)."""
+
+
+def can_be_said(text: str) -> bool:
+    """Tell whether a phone can send this in one USSD message."""
+    return fits(ussd.dial("", "", alphabets.choose(text), session=0))
+
+
+def ussd_message(msisdn: str, utterance: Utterance, code: str) -> Message:
+    """Spell what a phone says in the standard dialect."""
+    session, step = utterance.session, utterance.step
+    if utterance.kind == "abort":
+        return ussd.abort(msisdn, code, session=session, sequence=step)
+    encoded = alphabets.choose(utterance.text)
+    make = ussd.dial if utterance.kind == "begin" else ussd.answer
+    return make(msisdn, code, encoded, session=session, sequence=step)
+
+
+def service_code(dialled: str) -> str:
+    """Return the number of the service that a dialled string names: 111 of `*111*2#`."""
+    digits = re.search("[0-9]+", dialled)
+    return digits[0][:ADDRESS_CHARACTERS] if digits else ""
+
+
+def sms_messages(msisdn: str, to: str, text: str, reference: int) -> list[Message]:
+    """Spell an SMS from a phone, in as many parts as it needs."""
+    return [
+        Message(
+            CommandId.DELIVER_SM,
+            source_addr_ton=Ton.INTERNATIONAL,
+            source_addr_npi=Npi.ISDN,
+            source_addr=msisdn,
+            dest_addr_npi=Npi.ISDN,
+            destination_addr=to,
+            esm_class=EsmClass.UDHI if part.udh else 0,
+            data_coding=part.data_coding,
+            short_message=part.udh + part.data,
+        )
+        for part in split(text, reference)
+    ]
+
+
+def receipt_of(message: Message, message_id: str, now: int) -> Message:
+    """Spell the receipt of an SMS that reached its phone (SMPP 3.4, appendix B)."""
+    date = time.strftime("%y%m%d%H%M", time.gmtime(now / 1000))
+    text = f"id:{message_id} sub:001 dlvrd:001 submit date:{date} done date:{date} stat:DELIVRD err:000 text:"
+    return Message(
+        CommandId.DELIVER_SM,
+        source_addr_ton=message.dest_addr_ton,
+        source_addr_npi=message.dest_addr_npi,
+        source_addr=message.destination_addr,
+        dest_addr_ton=message.source_addr_ton,
+        dest_addr_npi=message.source_addr_npi,
+        destination_addr=message.source_addr,
+        esm_class=EsmClass.DELIVERY_RECEIPT,
+        short_message=text.encode("ascii"),
+        tlvs={
+            Tag.RECEIPTED_MESSAGE_ID: message_id.encode("ascii") + b"\0",
+            Tag.MESSAGE_STATE: bytes((MessageState.DELIVERED,)),
+        },
+    )
