@@ -11,7 +11,7 @@ ever added to the machine in a step. Triggers come from a closed set, never from
 | `pick` | list | its node | there is such an item | remember the way back, bind the item |
 | `enter` | input | its node | | remember the way back, bind the value |
 | `got OUTCOME` | query, do, list | the outcome's node | | bind its value; after `do`: forget the way back |
-| `got OUTCOME` | list | stays | the first outcome, with items | keep the items |
+| `got OUTCOME` | list | stays | the first outcome, with items | keep the items; without them: its `empty` |
 | `decide` | check | yes or no | the condition | |
 | `placed` | command | its node | | forget the way back |
 | `more`, `back` | screens | stays | there is such a page | turn the page |
@@ -93,6 +93,11 @@ class Cursor:
         """Forget where the conversation came from and all that it knew."""
         self.forget_way()
         self.values = {}
+
+    def go_on(self) -> None:
+        """Go on from a node that showed nothing, or nothing new: the next screen begins with its first page."""
+        self.page = 0
+        self.settled = False
 
     def turn_page(self, by: int) -> None:
         """Show another page of the same screen."""

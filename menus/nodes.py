@@ -242,7 +242,7 @@ def _listed(node: Listing) -> list[Move]:
 
     moves = [
         Move(f"got {good}", node.name, None, lambda cursor: bool(cursor.value), keep),
-        Move(f"got {good}", node.name, node.empty),
+        Move(f"got {good}", node.name, node.empty, None, Cursor.go_on),
     ]
     for outcome, leads in node.outcomes.items():
         moves.append(Move(f"got {outcome}", node.name, leads.target, None, _got(leads.name, done=False)))
@@ -298,11 +298,12 @@ def _entered(name: str) -> Act:
     return act
 
 
-def _got(name: str, *, done: bool) -> Act | None:
+def _got(name: str, *, done: bool) -> Act:
     def act(cursor: Cursor) -> None:
+        cursor.go_on()
         if name:
             cursor.bind(name, cursor.value)
         if done:
             cursor.forget_way()
 
-    return act if name or done else None
+    return act

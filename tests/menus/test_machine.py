@@ -56,6 +56,14 @@ def test_back_gives_values_back_what_they_were():
     assert (cursor.state, cursor.values, cursor.trail) == ("ask_number", {"number": "11", "other": 1}, (Place("main"),))
 
 
+def test_what_follows_a_list_that_was_come_back_to_begins_with_its_first_page():
+    for outcome, value, target in (("got ok", [], "nothing"), ("got down", None, "not_now")):
+        cursor = at("catalogue")
+        cursor.page, cursor.value = 3, value
+        assert FLOW.moves.take(outcome, cursor)
+        assert (cursor.state, cursor.page) == (target, 0)
+
+
 def test_the_way_back_is_bounded():
     cursor = at("main")
     for _ in range(100):
