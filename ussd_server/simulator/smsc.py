@@ -146,7 +146,8 @@ class Smsc:
         self._from_service = Line()
         self._listener: Listener | None = None
         self._links = 0
-        self._sessions = 0
+        # Not from 0: a simulator that starts anew must not number a dialogue as the one before it did.
+        self._sessions = clock() % SESSIONS
         self._references = 0
         self._messages = 0
         self._turns = 0
