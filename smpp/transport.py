@@ -26,11 +26,11 @@ class Connection(asyncio.Protocol):
     take what we write, we do not read, so neither side's haste fills our memory.
     """
 
-    def __init__(self, link: Link, on_event: "OnEvent", on_lost: Callable[["Connection"], None] | None = None) -> None:
+    def __init__(self, link: Link, on_event: "OnEvent", alive: set["Connection"] | None = None) -> None:
         self.link = link
         self.peer = ""
         self._on_event = on_event
-        self._on_lost = on_lost
+        self._alive = alive if alive is not None else set()
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._gone = asyncio.Event()
@@ -96,6 +96,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the link."""
         self._transport = cast(asyncio.Transport, transport)
+        self._alive.add(self)  # only now: one whose TLS handshake fails is never made, nor lost
         address = transport.get_extra_info("peername")
         self.peer = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else ""
         self.link.connected(self._now())
@@ -114,8 +115,7 @@ class Connection(asyncio.Protocol):
         self._timer = self._flush_handle = None
         self._transport = None
         self._tell(self.link.lost(self._now()))
-        if self._on_lost is not None:
-            self._on_lost(self)
+        self._alive.discard(self)
         self._gone.set()
 
     def pause_writing(self) -> None:
@@ -223,9 +223,7 @@ class Listener:
         self.port = self._server.sockets[0].getsockname()[1]
 
     def _make(self) -> Connection:
-        connection = Connection(self._make_link(), self._on_event, self.connections.discard)
-        self.connections.add(connection)
-        return connection
+        return Connection(self._make_link(), self._on_event, self.connections)
 
     async def close(self, drain_ms: int = 0) -> None:
         """Stop listening, unbind every connection, and return when all are gone."""
