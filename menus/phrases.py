@@ -21,7 +21,7 @@ PHRASES: Final[Mapping[str, Mapping[str, str]]] = {
         "ru": "Услуга временно недоступна. Попробуйте позже.",
         "en": "The service is not available now. Please try again later.",
     },
-    "expired": {"ru": "Меню обновилось, начните сначала.", "en": "The menu has changed, please start again."},
+    "expired": {"ru": "Сеанс устарел. Начните заново.", "en": "This session is over. Please start again."},
     "secret_in_dial": {
         "ru": "Секретный код нельзя набирать заранее.",
         "en": "A secret code cannot be dialled in advance.",

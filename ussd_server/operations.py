@@ -18,7 +18,6 @@ from ussd_server.operators.base import (
     Offering,
     Operator,
     OperatorUnavailable,
-    OrderState,
     Quote,
 )
 from ussd_server.stores.base import JournalEntry, OutboxEntry
@@ -168,13 +167,9 @@ async def place_order(
     state = await operator.order_state(order_id) if again else None
     if state is None:
         state = await operator.submit_order(order_id, msisdn, quote_from_value(arguments["quote"]))
-    return _order_outcome(state)
-
-
-def _order_outcome(state: OrderState) -> Outcome | InProgress:
     match state.status:
         case "completed":
-            return "completed", None if state.balance is None else balance_value(state.balance)
+            return "completed", balance_value(state.balance or await operator.balance(msisdn))
         case "rejected" | "cancelled":
             return "rejected", None
         case "failed":

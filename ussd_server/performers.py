@@ -112,7 +112,7 @@ class Performers:
             return Later("the operator does not answer")
 
         async def work(turn: Turn) -> None:
-            shown = await turn.play(Answered(data["ask"], outcome, value), SMS)
+            shown = await turn.play(Answered(data["ask"], outcome, value), SMS, place=data["ask"])
             if shown is not None:
                 turn.send(shown.text)
 

@@ -33,8 +33,9 @@ class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Subscriber(msgspec.Struct, frozen=True, array_like=True):
     """One subscriber. `activated_at` and all other times are milliseconds since 1970 UTC; 0 is never.
 
-    `sessions`, `exchanges` are by channel (`ussd`, `sms`, `terminal`); `pending` by order id; `replies` are the times
-    of the latest automatic SMS answers, `strays` of those to texts that lead nowhere; `patience.py` limits both.
+    `sessions` are by channel (`ussd`, `sms`, `terminal`), or by the query whose late answer they wait for; `exchanges`
+    are by channel, `pending` by order id; `replies` are the times of the latest automatic SMS answers, `strays` of
+    those to texts that lead nowhere; `patience.py` limits both.
     """
 
     msisdn: str

@@ -24,6 +24,11 @@ SMS_VALIDITY_MS = 24 * 3_600_000
 """How long an SMS of ours is worth delivering; network operators keep undelivered ones one to three days."""
 
 
+MAX_LATE = 3
+"""Sessions of one subscriber that may wait for late answers; whoever dials on while the operator is away has one SMS
+coming for each of the latest."""
+
+
 @dataclass(frozen=True)
 class Tools:
     """What every turn works with: the operator's answers, the code's rules, the time (ms), ids of our own."""
@@ -77,19 +82,21 @@ class Turn:
         self.journal: list[JournalEntry] = []
         self.outbox: list[OutboxEntry] = []
 
-    async def play(self, event: Event, channel: Channel) -> Show | None:
+    async def play(self, event: Event, channel: Channel, place: str = "") -> Show | None:
         """Step the channel's session until it shows something; None where there is nothing to show.
 
         Every query is performed on the way. One that is not answered by the deadline ends the dialogue with the text
-        that an SMS will follow, and becomes durable work whose answer goes on with the session by SMS.
+        that an SMS will follow, and becomes durable work whose answer goes on with the session by SMS. Until then the
+        session is kept under the query's id, out of the way of newer ones; `place` says so when the answer is there.
         """
-        session = self.record.sessions.get(channel.name)
+        place = place or channel.name
+        session = self.record.sessions.get(place)
         while True:
             done = step(self.flow, session, event, self.now, self.facts(channel), channel)
             session = done.session
             asked, shown = self._collect(done.effects)
             if asked is None:
-                self._keep(channel.name, session)
+                self._keep(place, session)
                 return shown
             event = await self._answer(asked)
 
@@ -158,11 +165,15 @@ class Turn:
         """Return the entry with the way on which its SMS are to go."""
         return replace(entry, data={**entry.data, "account": self.account, "number": self.number})
 
-    def _keep(self, channel: str, session: Session | None) -> None:
+    def _keep(self, place: str, session: Session | None) -> None:
         sessions = dict(self.record.sessions)
-        sessions.pop(channel, None)
+        sessions.pop(place, None)
         if session is not None:
-            sessions[session.channel] = session
+            if session.asked:
+                late = [other for other, one in sessions.items() if one.asked]
+                for oldest in late[: len(late) - MAX_LATE + 1]:
+                    del sessions[oldest]
+            sessions[session.asked or session.channel] = session
         self.record = replace(self.record, sessions=sessions)
 
 

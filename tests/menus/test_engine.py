@@ -433,7 +433,7 @@ def test_a_session_of_another_revision_starts_again_with_the_reason():
     talk.dial("*1*1*3#")
     talk.flow = compile_flow(SHOP.replace("en: Help", "en: Aid"), "f", REGISTRY)
     changed = MAIN.replace("Help", "Aid")
-    assert talk.types("1") == f"The menu has changed, please start again.\n{changed}"
+    assert talk.types("1") == f"This session is over. Please start again.\n{changed}"
     assert talk.session is not None
     assert (talk.session.revision, talk.session.serial) == (talk.flow.revision, 1)
     assert talk.types("1").startswith("Goods")

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from tests.ussd_server.bench import MSISDN, Bench, play
 from ussd_server.channels.base import Answer
 from ussd_server.stores.base import Change, StoreUnavailable
+from ussd_server.turn import MAX_LATE
 
 
 def test_a_dialogue_goes_from_screen_to_screen(tmp_path: Path) -> None:
@@ -254,6 +255,32 @@ def test_a_quote_that_came_late_is_confirmed_by_sms(tmp_path: Path) -> None:
         assert (await at.sms_until(1))[0].startswith("RED Energy for free?")
         await at.text("111", "1")
         assert sorted((await at.sms_until(3))[1:]) == ["Accepted.", "Done. Balance 500 RUB"]
+
+    play(tmp_path, story, deadline_ms=1)
+
+
+def test_what_is_done_meanwhile_does_not_cost_the_promised_sms(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.operator.hold()
+        await at.dial("*100#")
+        await at.text("2163", "111")
+        await at.text("111", "balance")
+        assert await at.sms_until(1) == ["Activated."]
+        at.operator.release()
+        assert sorted(await at.sms_until(3)) == ["Activated.", "Balance 500 RUB", "Balance 500 RUB"]
+        assert (await at.store.load(MSISDN))[0].sessions == {}
+
+    play(tmp_path, story, deadline_ms=1)
+
+
+def test_dialling_on_while_the_operator_is_away_keeps_the_record_small(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.operator.hold()
+        for _ in range(10):
+            await at.dial("*100#")
+        assert len((await at.store.load(MSISDN))[0].sessions) == MAX_LATE
+        at.operator.release()
+        assert await at.sms_until(MAX_LATE) == ["Balance 500 RUB"] * MAX_LATE
 
     play(tmp_path, story, deadline_ms=1)
 
