@@ -40,7 +40,7 @@ def deliver(op: int | None, session: bytes | None = b"\x11\x04", text: bytes = b
         (deliver(0x01, text=b"", destination_addr="*111#"), Begin("1100", "*111#", 2)),
         (deliver(0x01, session=None), Begin("", "*111#", None)),
         (deliver(0x01, session=b""), Begin("", "*111#", None)),
-        (deliver(0x01, session=b"\0\0\x11\x04"), Begin("1100", "*111#", 2)),
+        (deliver(0x01, session=b"\0\0\x11\x04"), Begin("", "*111#", None)),
         (deliver(0x01, service_type="CMT"), Begin("1100", "*111#", 2)),
         (deliver(0x12, text=b"1\r"), Answer("1100", "1", 2)),
         (deliver(0x12, text=b"1\r\r"), Answer("1100", "1\r", 2)),
