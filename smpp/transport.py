@@ -14,7 +14,7 @@ from smpp.events import BindRefused, Bound, Closed, Event
 from smpp.link import DEFAULTS, Link, LinkSettings, Role
 from smpp.pdu import Bind, Message, Tlvs
 
-LINGER_SECONDS: Final = 5
+LINGER_SECONDS: Final = 2
 """How long a closed link may take to get its last octets out, and its peer to take note."""
 
 

@@ -34,10 +34,14 @@ from ussd_server.vault import CodeHasher, Vault
 
 log = structlog.get_logger()
 
-DRAIN_MS = 3_000
-"""How long unbinding waits for responses that are under way; all of a stop has ten seconds."""
+DRAIN_MS = 2_000
+"""How long unbinding waits for responses that are under way.
 
-OUTBOX_STOP_S = 3.0
+An SMSC that answers nothing any more costs all of these limits and the link's linger; together they stay below
+the ten seconds of a whole stop.
+"""
+
+OUTBOX_STOP_S = 2.0
 TURNS_STOP_S = 3.0
 
 

@@ -41,6 +41,26 @@ def test_a_person_is_answered_again(service: Service) -> None:
     assert "Отправьте ?" in phone.inbox()
 
 
+def test_a_redelivered_sms_is_answered_once(service: Service) -> None:
+    """An SMS that the network delivers again under the same sequence number is acknowledged again, and that is all."""
+    phone = service.phone()
+    fields = phone.sms_fields("2163", short_message=b"111", sequence=service.gateway.next_sequence())
+    assert service.gateway.deliver(fields) == 0
+    assert service.gateway.deliver(fields) == 0
+    assert "подключён, бесплатно" in phone.inbox()
+    assert_silent(service, phone)
+
+
+def test_a_number_outside_the_trial_reads_so(service: Service) -> None:
+    """Who is outside the numbers that the service is available to reads that, by USSD and by SMS, and nothing else."""
+    outsider = Phone(service.gateway, "78121234567")
+    screen = outsider.dial("*111*2163#")
+    assert screen.op == END
+    assert "не для всех" in screen.text
+    assert outsider.text("2163", "111") == 0
+    assert "не для всех" in outsider.inbox()
+
+
 NOBODY: dict[str, dict[str, Any]] = {
     "a short code": {"source_addr": "9000", "source_addr_ton": 0},
     "our own number": {"source_addr": "111", "source_addr_ton": 0},
@@ -189,4 +209,14 @@ def test_a_code_in_the_address_is_dialled(service: Service) -> None:
     phone.session = 6
     fields = {**phone.ussd_fields("", BEGIN), "destination_addr": "*111#"}
     assert service.gateway.deliver(fields) == 0
+    assert "Помощник" in phone.screen().text
+
+
+def test_ussd_in_data_sm_is_served(service: Service) -> None:
+    """A gateway that sends USSD in data_sm, its text in message_payload, is served all the same."""
+    phone = service.phone()
+    phone.session = 8
+    fields = phone.ussd_fields("", BEGIN)
+    del fields["short_message"]
+    assert service.gateway.deliver({**fields, "command": "data_sm", "message_payload": b"*111#"}) == 0
     assert "Помощник" in phone.screen().text

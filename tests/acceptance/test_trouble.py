@@ -3,16 +3,19 @@
 import json
 import re
 import resource
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import ussd_server
 from smpp.constants import CommandId, Status
 from tests.acceptance.conftest import Service
 from tests.acceptance.gateway import Gateway
 from tests.acceptance.harness import END, MENU, ServerProcess, running
 
 STOP_S = 10
+SHIPPED_FLOWS = Path(ussd_server.__file__).with_name("flows.yaml")
 
 
 @contextmanager
@@ -22,6 +25,13 @@ def serving(gateway: Gateway, data: Path, **settings: str) -> Iterator[Service]:
     with running(data, smsc=gateway.url, environment=environment) as server:
         gateway.accept()
         yield Service(server, gateway, data)
+
+
+def stop(service: Service) -> int:
+    """Ask the server to stop, let it unbind, and return its exit status."""
+    service.server.process.terminate()
+    service.gateway.wait_closed()
+    return service.server.wait(STOP_S)
 
 
 def errors(server: ServerProcess) -> list[dict[str, object]]:
@@ -168,7 +178,7 @@ def test_an_sms_that_waits_survives_a_stop(gateway: Gateway, tmp_path: Path) -> 
         gateway.acknowledge = Status.RTHROTTLED
         assert phone.text("2163", "111") == 0
         phone.inbox()
-        assert service.server.terminate() == 0
+        assert stop(service) == 0
     gateway.acknowledge = 0
     with serving(gateway, tmp_path):
         assert "подключён" in phone.inbox()
@@ -185,8 +195,38 @@ def test_a_stop_finishes_turns_and_unbinds(gateway: Gateway, tmp_path: Path) -> 
         assert gateway.response(sequence) == 0
         assert "Баланс" in phone.screen().text
         gateway.take("an unbind", lambda pdu: pdu.command == CommandId.UNBIND)
+        gateway.wait_closed()
         assert service.server.wait(STOP_S) == 0
         assert not errors(service.server)
+
+
+def test_a_stop_does_not_wait_for_a_dead_smsc(gateway: Gateway, tmp_path: Path) -> None:
+    """An SMSC that answers nothing any more, not even the unbind, does not keep the server longer than ten seconds."""
+    with serving(gateway, tmp_path) as service:
+        assert service.phone().text("2163", "111") == 0
+        service.server.process.terminate()
+        assert service.server.wait(STOP_S) == 0
+
+
+# Changing the flow --------------------------------------------------------------------------------------------------
+
+
+def test_a_flow_with_mistakes_is_not_taken_over(gateway: Gateway, tmp_path: Path) -> None:
+    """On SIGHUP a better flow is taken over; one with mistakes is one error line, and the one in force stays."""
+    flows = tmp_path / "mine.yaml"
+    shipped = SHIPPED_FLOWS.read_text(encoding="utf-8")
+    flows.write_text(shipped, encoding="utf-8")
+    with serving(gateway, tmp_path / "data", flows=str(flows)) as service:
+        flows.write_text(shipped.replace("to: order_code", "to: nowhere", 1), encoding="utf-8")
+        service.server.process.send_signal(signal.SIGHUP)
+        line = service.server.wait_for_log("not reloaded")
+        assert "nowhere" in line
+        assert f"{flows}:" in line
+        service.alive()
+        flows.write_text(shipped.replace("menu: {ru: Помощник,", "menu: {ru: Меню,"), encoding="utf-8")
+        service.server.process.send_signal(signal.SIGHUP)
+        service.server.wait_for_log("flow reloaded")
+        assert service.phone().dial("*111#").text.startswith("Меню")
 
 
 # A slow operator ----------------------------------------------------------------------------------------------------
