@@ -22,7 +22,7 @@ ever added to the machine in a step. Triggers come from a closed set, never from
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
-from transitions import EventData, Machine
+from transitions import Event, EventData, Machine, Transition
 
 from menus.conditions import Facts
 from menus.limits import MAX_TRAIL
@@ -119,11 +119,49 @@ class Move(NamedTuple):
     act: Act | None = None
 
 
+class _Hop(Transition):
+    """A transition with what a flow's has: conditions, something to do on the way, a state to go to or to stay in.
+
+    The library calls ten lists of hooks around each one and writes as many debug lines; here all of them are empty, and
+    they would be most of what a step costs (`docs/decisions/0005-transitions-without-hooks.md`).
+    """
+
+    def execute(self, event_data: Any) -> bool:
+        """Make the transition if its conditions hold; tell whether it was made."""
+        conditions: Any = self.conditions
+        for condition in conditions:
+            if not condition.func(event_data):
+                return False
+        acts: Any = self.before
+        for act in acts:
+            act(event_data)
+        if self.dest is not None:
+            event_data.model.state = self.dest
+        return True
+
+
+class _Trigger(Event):
+    """A trigger whose transitions are tried in their order, at once: a throwaway cursor needs no queue of events."""
+
+    def trigger(self, model: Any, *args: Any, **kwargs: Any) -> bool:
+        """Make the first transition that is possible from the cursor's state; tell whether one was."""
+        data = EventData(None, self, self.machine, model, args, kwargs)
+        for hop in self.transitions.get(model.state, ()):  # noqa: SIM110 - a generator costs as much as the transition
+            if hop.execute(data):
+                return True
+        return False
+
+
+class _FlowMachine(Machine):
+    transition_cls = _Hop
+    event_cls = _Trigger
+
+
 class Moves:
     """All moves of a flow, as a machine."""
 
     def __init__(self, nodes: Iterable[str], moves: Iterable[Move]) -> None:
-        machine = Machine(
+        machine = _FlowMachine(
             model=None,
             states=[START, *nodes],
             initial=None,
@@ -143,7 +181,7 @@ class Moves:
     def take(self, trigger: str, cursor: Cursor) -> bool:
         """Make the move that this trigger stands for here; False where there is none, or its guard is against it."""
         event = self._events.get(trigger)
-        return event is not None and cursor.state in event.transitions and bool(event.trigger(cursor))
+        return event is not None and bool(event.trigger(cursor))
 
     def triggers(self, node: str) -> frozenset[str]:
         """Return the triggers that lead somewhere from a node."""
