@@ -30,10 +30,10 @@ from menus.events import (
 from menus.flow import Flow
 from menus.limits import MAX_INPUT, MAX_ITEMS, MAX_STEPS, MAX_TAIL, MAX_VALUES_BYTES, SMS_WAITS_MS
 from menus.machine import START, Cursor
-from menus.nodes import Asking, Check, Input, Listing, Menu, Node, Ordering, Shown
+from menus.nodes import Asking, Check, Input, Listing, Menu, Node, Ordering, Shown, items_of
 from menus.render import Channel
-from menus.screens import BACK_KEY, HOME_KEY, Laid, Look, encode, shown_values
-from menus.session import Pending, Session, Value, Values
+from menus.screens import BACK_KEY, HOME_KEY, Laid, Look, shown_values
+from menus.session import Pending, Session, Value, Values, encode, pack
 
 __all__ = ["Facts", "Step", "accepts", "conclude", "say", "step"]
 
@@ -281,7 +281,7 @@ class _Turn(Cursor):
 
     def admit(self, node: Asking | Listing, outcome: str) -> bool:
         """Check an answer's shape and size; a list that is too long for the session is cut."""
-        blob = encode(self.value)
+        self.packed = blob = encode(self.value)
         if not self.flow.fits(node.call.operation.name, outcome, blob):
             return False
         room = MAX_VALUES_BYTES - len(encode((self.values, self.trail)))
@@ -296,7 +296,7 @@ class _Turn(Cursor):
             if room < 0:
                 break
             kept.append(item)
-        self.value = kept
+        self.value, self.packed = kept, pack(kept)
         self.effects += (Note("list cut", {"node": node.name, "items": count, "kept": len(kept)}),)
         return bool(kept)
 
@@ -413,7 +413,7 @@ class _Turn(Cursor):
         number = _number(text)
         self.index = number - 1
         # A number beyond the items may still be the key for more (99).
-        return "pick" if 0 < number <= len(self.values.get(node.key, ())) else ""
+        return "pick" if 0 < number <= len(items_of(node.key, self.values)) else ""
 
     def entered(self, node: Input, text: str) -> str:
         if text in NAVIGATION and node.accept.kind in ("text", "phone"):

@@ -8,7 +8,8 @@ from menus.entries import Entries, Match
 from menus.machine import Moves
 from menus.nodes import Node, Wording
 from menus.registry import Registry
-from menus.screens import KEPT, Screens, decode
+from menus.screens import KEPT, Screens
+from menus.session import decode
 from menus.shapes import fits
 from menus.text import Style
 

@@ -35,7 +35,7 @@ START: Final = ":start"
 class Cursor:
     """One step's moving part: where a conversation is, and what goes with it from node to node."""
 
-    __slots__ = ("facts", "index", "page", "pages", "settled", "state", "trail", "value", "values")
+    __slots__ = ("facts", "index", "packed", "page", "pages", "settled", "state", "trail", "value", "values")
 
     def __init__(self, state: str, page: int, trail: tuple[Place, ...], values: Values, facts: Facts) -> None:
         self.state = state
@@ -45,6 +45,8 @@ class Cursor:
         self.facts = facts
         self.pages = 1
         """How many pages the screen has."""
+        self.packed = b""
+        """The items that were answered, as a session keeps them."""
         self.value: Value = None
         """What was entered or answered."""
         self.index = -1

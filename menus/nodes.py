@@ -6,10 +6,9 @@ from typing import TypeAlias
 
 from menus.accept import Accept
 from menus.conditions import Condition
-from menus.limits import MAX_ITEMS
 from menus.machine import START, Act, Cursor, Guard, Move, Moves
 from menus.registry import Operation
-from menus.session import Value, Values
+from menus.session import Value, Values, unpack
 from menus.text import Template
 
 
@@ -110,7 +109,7 @@ class Menu:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """An operation's items as options. They are kept in the session under `key` while it stands here."""
+    """An operation's items as options. They are packed in the session under `key` while it stands here."""
 
     name: str
     title: Wording
@@ -237,7 +236,7 @@ def _listed(node: Listing) -> list[Move]:
     good = next(iter(node.call.operation.outcomes))
 
     def keep(cursor: Cursor) -> None:
-        cursor.bind(node.key, cursor.value[:MAX_ITEMS])
+        cursor.bind(node.key, cursor.packed)
         cursor.settled = True
 
     moves = [
@@ -276,13 +275,19 @@ def _chosen(values: Values) -> Act:
     return act if values else Cursor.leave
 
 
+def items_of(key: str, values: Values) -> list[Value]:
+    """Return the items of the list that keeps them under this key."""
+    packed = values.get(key)
+    return unpack(packed) if packed else []
+
+
 def _has_item(key: str) -> Guard:
-    return lambda cursor: 0 <= cursor.index < len(cursor.values.get(key, ()))
+    return lambda cursor: 0 <= cursor.index < len(items_of(key, cursor.values))
 
 
 def _picked(key: str, each: str) -> Act:
     def act(cursor: Cursor) -> None:
-        item = cursor.values[key][cursor.index]
+        item = items_of(key, cursor.values)[cursor.index]
         cursor.leave()
         cursor.bind(each, item)
         cursor.drop(key)  # the way back asks for the items again: the record of every later step is a fifth so

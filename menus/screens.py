@@ -11,9 +11,9 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from menus.events import Option, Screen, Show
-from menus.nodes import Asking, Check, End, Input, Listing, Menu, Node, Ordering, Shown, Wording
+from menus.nodes import Asking, Check, End, Input, Listing, Menu, Node, Ordering, Shown, Wording, items_of
 from menus.render import Channel, Labels, Page, brief, paginate
-from menus.session import Value, Values
+from menus.session import Values, decode, encode
 
 KEPT: Final = 2048
 """Laid-out screens kept of a flow: its static ones in every language many times over; a few MB where all are lists."""
@@ -22,8 +22,6 @@ BACK_KEY: Final = "0"
 HOME_KEY: Final = "00"
 MORE_KEY: Final = "9"
 
-encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder().decode
 
 
 class Look(NamedTuple):
@@ -141,8 +139,7 @@ def _screen(node: Shown, look: Look, values: Values, navigation: tuple[Option, .
 
 
 def _items(node: Listing, values: Values, channel: str, language: str) -> tuple[Option, ...]:
-    items: list[Value] = values[node.key] or []
     return tuple(
         Option(str(number), node.item.render(channel, language, {**values, node.each: item}))
-        for number, item in enumerate(items, 1)
+        for number, item in enumerate(items_of(node.key, values), 1)
     )

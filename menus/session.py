@@ -5,6 +5,7 @@ Values are what YAML and JSON can hold. Money is an `int` of minor units in the 
 to text. The shapes declared in the `Registry` say which is which.
 """
 
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -12,6 +13,22 @@ import msgspec
 # str | int | bool | None, and lists and dicts of them: msgspec has no recursive aliases.
 Value: TypeAlias = Any
 Values: TypeAlias = dict[str, Value]
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder().decode
+
+
+def pack(items: list[Value]) -> bytes:
+    """Return a list of items as a session keeps it: encoded once, and carried from input to input as it is."""
+    return encode(items)
+
+
+@lru_cache(256)
+def unpack(packed: bytes) -> list[Value]:
+    """Return packed items. The list is shared by all that ask for it, so it must not be changed."""
+    items: list[Value] = decode(packed)
+    return items
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True, gc=False):
