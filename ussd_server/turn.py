@@ -91,14 +91,17 @@ class Turn:
         """
         place = place or channel.name
         session = self.record.sessions.get(place)
+        known = self.facts(channel)
         while True:
-            done = step(self.flow, session, event, self.now, self.facts(channel), channel)
+            done = step(self.flow, session, event, self.now, known, channel)
             session = done.session
             asked, shown = self._collect(done.effects)
             if asked is None:
                 self._keep(place, session)
                 return shown
             event = await self._answer(asked)
+            if asked.operation in ACTIONS:
+                known = self.facts(channel)
 
     def facts(self, channel: Channel) -> Values:
         """Return what conditions may ask about this subscriber."""

@@ -32,6 +32,8 @@ ARGON2_PASSES: Final = 2
 ARGON2_MEMORY: Final = 19 * 1024 * 1024
 """Octets; passes and memory are what OWASP's Password Storage Cheat Sheet recommends (19 MiB, t=2, p=1)."""
 HASH_SIZE: Final = 32
+DIGEST_SIZE: Final = 16
+"""Octets by which an input is known again."""
 SALT_SIZE: Final = nacl.pwhash.argon2id.SALTBYTES
 HASHING_THREADS: Final = 2
 """Enough for 90 checks a second, and 38 MiB at most."""
@@ -61,7 +63,8 @@ class Vault:
     def __init__(self, keys: Keyring, random: Random = nacl.utils.random) -> None:
         self._keys = keys
         self._random = random
-        self._digest_key = Secret(_derive(keys.current("kek").secret, b"input"))
+        key = _derive(keys.current("kek").secret, b"input")
+        self._digest = hashlib.blake2b(digest_size=DIGEST_SIZE, key=key)
 
     def seal(self, code: Secret[str], msisdn: str, generation: int) -> SealedCode:
         """Return the code as it is stored, for this subscriber and generation. Takes 22 ms."""
@@ -102,12 +105,13 @@ class Vault:
         return Secret(opened.reveal().decode("utf-8", "surrogatepass"))
 
     def digest(self, text: str) -> bytes:
-        """Return 16 octets by which the same text is known again, and from which nobody without the key finds it.
+        """Return octets by which the same text is known again, and from which nobody without the key finds it.
 
         Other servers of the same keys make the same digest; after a rotation it is another one.
         """
-        key = self._digest_key.reveal()
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, key=key).digest()
+        digest = self._digest.copy()
+        digest.update(text.encode("utf-8", "surrogatepass"))
+        return digest.digest()
 
     def _encrypt(self, plain: Secret[bytes], place: bytes) -> tuple[str, bytes]:
         key = self._keys.current("kek")
