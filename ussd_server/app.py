@@ -1,7 +1,6 @@
 """The composition root: from settings to a running server, and back down without losing anything."""
 
 import asyncio
-import gc
 import random
 import secrets
 import ssl
@@ -46,10 +45,6 @@ OUTBOX_STOP_S = 2.0
 TURNS_STOP_S = 3.0
 
 
-GC_YOUNG, GC_MIDDLE, GC_OLD = 20_000, 50, 100
-"""Thresholds of the cycle collector: about once in a hundred turns, against once in four as Python comes."""
-
-
 def wall_clock() -> int:
     """Return the time in milliseconds since 1970 UTC."""
     return time.time_ns() // 1_000_000
@@ -60,17 +55,6 @@ def unique_ids() -> Callable[[], str]:
     boot = secrets.token_hex(6)
     numbers = count(1)
     return lambda: f"{boot}-{next(numbers):x}"
-
-
-def _spare_the_collector() -> None:
-    """Keep Python's cycle collector from walking what lives as long as the server, and from running every few turns.
-
-    A turn makes no cycles: what it leaves is freed by counting. The collector is there for the rare rest, and each of
-    its full runs walks every object; with a started server and its caches that was a tenth of the time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_YOUNG, GC_MIDDLE, GC_OLD)
 
 
 def read_flow(path: Path) -> Flow:
@@ -143,7 +127,6 @@ class Server:
         self.outbox = Outbox(self.store, performers.by_kind(), self.metrics, wall_clock)
         self.outbox.start()
         self.gateway.start()
-        _spare_the_collector()
 
     def _account(self, url: SmscUrl, new_id: Callable[[], str]) -> Account:
         return Account(
