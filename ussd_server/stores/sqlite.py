@@ -6,6 +6,7 @@ the event loop's thread; only waiting for the disk happens elsewhere, once a gro
 """
 
 import asyncio
+import errno
 import os
 import sqlite3
 from collections import OrderedDict
@@ -127,6 +128,7 @@ _UNFIT = (
 
 T = TypeVar("T")
 _Row: TypeAlias = tuple[Any, ...]
+_NO_ROWS: list[_Row] = []
 _Outcome: TypeAlias = int | Exception
 """What became of a change: the version it made, 0 where it was refused, or why it can never be written."""
 
@@ -160,6 +162,21 @@ class _Commit(msgspec.Struct, frozen=True):
     journal: list[_Row]
     outbox: list[_Row]
     future: "asyncio.Future[bool]"
+
+
+def _settled_rows(ids: Sequence[str], key: int) -> list[_Row]:
+    return [(id, key) for id in ids]
+
+
+def _journal_rows(entries: Sequence[JournalEntry], key: int) -> list[_Row]:
+    return [(key, entry.at, entry.kind, _to_json(entry.data)) for entry in entries]
+
+
+def _outbox_rows(entries: Sequence[OutboxEntry], key: int) -> list[_Row]:
+    return [
+        (entry.id, key, LANES[entry.kind], entry.kind, entry.due, entry.expires, _to_json(entry.data))
+        for entry in entries
+    ]
 
 
 class _Job(msgspec.Struct, frozen=True):
@@ -307,21 +324,21 @@ class SqliteStore:
         """
         key = _key(change.record.msisdn)
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        settled, journal, outbox = change.settled, change.journal, change.outbox
         self._commits.append(
             _Commit(
                 change,
                 key,
                 encode(change.record),
-                [(id, key) for id in change.settled],
-                [(key, entry.at, entry.kind, _to_json(entry.data)) for entry in change.journal],
-                [
-                    (entry.id, key, LANES[entry.kind], entry.kind, entry.due, entry.expires, _to_json(entry.data))
-                    for entry in change.outbox
-                ],
+                # Nearly every commit is a record and nothing else.
+                _settled_rows(settled, key) if settled else _NO_ROWS,
+                _journal_rows(journal, key) if journal else _NO_ROWS,
+                _outbox_rows(outbox, key) if outbox else _NO_ROWS,
                 future,
             )
         )
-        self._wake()
+        if self._resting.is_set():
+            self._wake()
         return await future
 
     async def claim(self, now: int, limit: int, lease_ms: int) -> list[Claimed]:
@@ -501,11 +518,8 @@ class SqliteStore:
     def _sync(self) -> None:
         """Wait until the log is on the disk. Runs in the disk's thread; the store writes nothing meanwhile."""
         # Closing this descriptor drops no lock of SQLite's: those are on the database and its -shm, never on the log.
-        name = f"{self._path}-wal"
-        there, ours = os.stat(name), os.fstat(self._log)
-        if (there.st_ino, there.st_dev) != (ours.st_ino, ours.st_dev):
-            os.close(self._log)
-            self._log = os.open(name, os.O_RDONLY)
+        if not os.fstat(self._log).st_nlink:
+            raise FileNotFoundError(errno.ENOENT, "the log was taken away", f"{self._path}-wal")
         os.fdatasync(self._log)
 
     def _written(
@@ -523,22 +537,20 @@ class SqliteStore:
             log.critical("store_broken", reason=self._broken)
             self._fail(commits, jobs, self._broken)
         else:
+            put = self._cache.put
             for commit, version in zip(commits, versions, strict=True):
-                self._acknowledge(commit, version)
+                if isinstance(version, int) and version:
+                    put(commit.change.record, version, len(commit.record))
+                    if not commit.future.done():
+                        commit.future.set_result(True)
+                else:
+                    self._cache.drop(commit.change.record.msisdn)
+                    _answer(commit.future, version if isinstance(version, Exception) else False)
             for job, answer in zip(jobs, answers, strict=True):
                 _answer(job.future, answer)
             if self._db.total_changes - self._checkpointed > self._checkpoint_rows:
                 self._start_checkpoint()
         self._next()
-
-    def _acknowledge(self, commit: _Commit, version: _Outcome) -> None:
-        record = commit.change.record
-        if isinstance(version, int) and version:
-            self._cache.put(record, version, len(commit.record))
-            _answer(commit.future, True)
-        else:
-            self._cache.drop(record.msisdn)
-            _answer(commit.future, version if isinstance(version, Exception) else False)
 
     def _fail(self, commits: list[_Commit], jobs: list[_Job], reason: str) -> None:
         for commit in commits:
