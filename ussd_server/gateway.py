@@ -12,6 +12,7 @@ from menus.render import Channel
 from smpp import receipts, ussd
 from smpp.alphabets import choose
 from smpp.constants import CommandId, Status, status_name
+from smpp.errors import THROTTLED, TRANSIENT
 from smpp.events import BindRefused, Bound, Closed, Delivered, Event, Expired, Ignored, Lost, Nacked, Responded
 from smpp.link import LinkSettings
 from smpp.pdu import Bind, Message, Password
@@ -28,16 +29,8 @@ from ussd_server.settings import SmscUrl
 
 log = structlog.get_logger()
 
-THROTTLED = frozenset({Status.RTHROTTLED, Status.RMSGQFUL})
 RETRY_SECONDS = 0.3
 """A throttled USSD answer is tried once more after this; later the subscriber is gone."""
-
-TRANSIENT = THROTTLED | {
-    Status.RINVBNDSTS,
-    Status.RSYSERR,
-    Status.RX_T_APPN,
-}
-"""Statuses after which the same SMS may well be taken later; every other refusal is for good."""
 
 
 class UssdAnswer(msgspec.Struct, gc=False):

@@ -20,8 +20,8 @@ log = structlog.get_logger()
 UNDER_WAY = 64
 """Entries that are performed at once."""
 
-LEASE_MS = 120_000
-"""How long an entry is ours. Longer than anything here takes, shorter than anybody wants to wait after a crash."""
+LEASE_MS = 30_000
+"""How long an entry is ours, renewed while it is performed: as long as somebody waits for an SMS after a crash."""
 
 FIRST_WAIT_MS = 1_000
 LONGEST_WAIT_MS = 60_000
@@ -71,6 +71,8 @@ class Outbox:
         self._now = now
         self._news = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._held: dict[str, Claimed] = {}
+        """The entries under way, by id, each as it was claimed last."""
         self._stopping = False
         metrics.outbox_under_way = lambda: len(self._tasks)
         self._worker: asyncio.Task[None] | None = None
@@ -106,11 +108,18 @@ class Outbox:
                 log.error("store unavailable, the outbox waits", cause=str(error))
                 claimed, pause = [], STORE_WAIT_S
             for each in claimed:
-                task = asyncio.get_running_loop().create_task(self._perform(each))
-                self._tasks.add(task)
-                task.add_done_callback(self._finished)
+                self._begin(each)
             if pause != 0:
                 await self._wait(pause)
+
+    def _begin(self, claimed: Claimed) -> None:
+        """Perform an entry; one still under way when its lease ended is ours again, and is not begun again."""
+        under_way = claimed.entry.id in self._held
+        self._held[claimed.entry.id] = claimed
+        if not under_way:
+            task = asyncio.get_running_loop().create_task(self._perform(claimed))
+            self._tasks.add(task)
+            task.add_done_callback(self._finished)
 
     async def _pause(self, busy: bool) -> float | None:
         """Return for how many seconds there is nothing to do, None for ever."""
@@ -139,17 +148,20 @@ class Outbox:
             else:
                 performed = await self._try(claimed)
             self._metrics.outbox[entry.kind, type(performed).__name__.lower()] += 1
+            held = self._held[entry.id]  # by now perhaps a later claim than the one that began this
             match performed:
                 case Later(reason=reason):
-                    await self._store.postpone(claimed, self._now() + wait_ms(claimed.attempt), reason)
+                    await self._store.postpone(held, self._now() + wait_ms(claimed.attempt), reason)
                 case Hopeless(reason=reason):
                     log.error("given up", msisdn=mask(claimed.msisdn), kind=entry.kind, id=entry.id, cause=reason)
-                    await self._store.bury(claimed, self._now(), reason)
+                    await self._store.bury(held, self._now(), reason)
                 case Done():
                     pass
         except StoreUnavailable as error:
             # The lease runs out, and then it is tried again: at least once.
             log.error("store unavailable, will be tried again", id=entry.id, cause=str(error))
+        finally:
+            del self._held[entry.id]
 
     async def _try(self, claimed: Claimed) -> Performed:
         try:

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ussd_server.metrics import Metrics
-from ussd_server.outbox import FIRST_WAIT_MS, LONGEST_WAIT_MS, Done, Hopeless, Later, Outbox, Performed, wait_ms
+from ussd_server.outbox import (
+    FIRST_WAIT_MS,
+    LEASE_MS,
+    LONGEST_WAIT_MS,
+    Done,
+    Hopeless,
+    Later,
+    Outbox,
+    Performed,
+    wait_ms,
+)
 from ussd_server.stores.base import Change, Claimed, OutboxEntry
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscriber import Subscriber
@@ -25,10 +35,13 @@ class Bench:
         self.now = 1_800_000_000_000
         self.performed: list[tuple[str, int]] = []
         self.answers: dict[str, list[Performed | Exception]] = {}
+        self.hold = asyncio.Event()
+        self.hold.set()
         self.outbox = Outbox(store, {"sms": self._perform}, Metrics(), lambda: self.now)
 
     async def _perform(self, claimed: Claimed) -> Performed:
         self.performed.append((claimed.entry.id, claimed.attempt))
+        await self.hold.wait()
         answers = self.answers.get(claimed.entry.id)
         answer = answers.pop(0) if answers else Done()
         if isinstance(answer, Exception):
@@ -130,6 +143,23 @@ def test_a_defect_in_a_performer_costs_only_a_wait(tmp_path: Path) -> None:
         await at.settled()
         await at.pass_time(FIRST_WAIT_MS)
         await at.until(lambda: len(at.performed) == 2)
+
+    bench(tmp_path, story)
+
+
+def test_what_takes_longer_than_its_lease_is_not_begun_twice(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.hold = asyncio.Event()
+        await at.put("a")
+        await at.until(lambda: len(at.performed) == 1)
+        for _ in range(3):
+            await at.pass_time(LEASE_MS + 1)
+            await at.until(lambda: at.outbox._held["a"].lease > at.now)
+        assert len(at.performed) == 1
+        at.answers["a"] = [Later("the operator is slow")]
+        at.hold.set()
+        await at.settled()
+        assert await at.store.next_due() == at.now + FIRST_WAIT_MS
 
     bench(tmp_path, story)
 
