@@ -1,7 +1,9 @@
 # Every target sets up what it needs and does nothing where that is there already.
 # A fresh machine needs Debian 12, Python 3.11, make, and the package registries.
 
-PYTHON ?= python3
+# Debian's own Python first: it is built with profile-guided and link-time optimisation, and serves a third more steps
+# than one compiled as it comes. Another one: make setup PYTHON=/path/to/python3.11
+PYTHON ?= $(or $(wildcard /usr/bin/python3),python3)
 BIN := .venv/bin
 INTEROP := tests/interop
 
