@@ -542,10 +542,11 @@ class _Compiler:
         if isinstance(first, List):
             values[node.each] = first.of
         item = self.wording(("nodes", name, "item"), node.item, values, name)
-        names = (*sorted(title.names | (item.names - {node.each})), f"#{name}")
+        names = tuple(sorted(title.names | (item.names - {node.each})))
         outcomes = {outcome: leads for outcome, leads in parsed.outcomes.items() if outcome}
         empty = parsed.outcomes[""].target
-        return Listing(name, title, item, node.each, call, node.to, empty, outcomes, self.manner(node), names)
+        manner = self.manner(node)
+        return Listing(name, f"#{name}", title, item, node.each, call, node.to, empty, outcomes, manner, names)
 
     def ordering(self, name: str, node: schema.Command, parsed: _Parsed) -> Ordering:
         say = None if node.say is None else self.wording_at(name, "say", node.say)

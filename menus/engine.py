@@ -32,13 +32,20 @@ from menus.limits import MAX_INPUT, MAX_ITEMS, MAX_STEPS, MAX_TAIL, MAX_VALUES_B
 from menus.machine import START, Cursor
 from menus.nodes import Asking, Check, Input, Listing, Menu, Node, Ordering, Shown, items_of
 from menus.render import Channel
-from menus.screens import BACK_KEY, HOME_KEY, Laid, Look, shown_values
+from menus.screens import BACK_KEY, HOME_KEY, NO_VALUES, Laid, shown_values
 from menus.session import Pending, Session, Value, Values, encode, pack
 
 __all__ = ["Facts", "Step", "accepts", "conclude", "say", "step"]
 
 NAVIGATION: Final = {BACK_KEY: "back", HOME_KEY: "home"}
+NUMBERS: Final = {str(number): number for number in range(1, 1000)}
+"""The numbers of options and items, as they are typed; written otherwise (with zeros before it) none is one."""
 _SMS: Final = Channel("sms")
+# Tuples, because a union that `isinstance` is given is made, and walked, anew each time.
+_ASKING: Final = (Asking, Listing)
+_SILENT: Final = (Asking, Check)
+_WAITING: Final = (Menu, Input)
+_MOST_NODES: Final = MAX_STEPS * (MAX_TAIL + 1)
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
@@ -90,7 +97,7 @@ def accepts(flow: Flow, session: Session, text: str, facts: Facts, now: int | No
         return False
     if session.instead:
         return _resume_answer(flow, text) is not None
-    turn = _Turn(flow, session, session.at, facts, _SMS)
+    turn = _turn(flow, session, session.at, facts, _SMS)
     trigger = turn.understood(text)
     return bool(trigger) and flow.moves.take(trigger, turn)
 
@@ -108,12 +115,12 @@ def _reply(flow: Flow, session: Session | None, event: Reply, now: int, facts: F
         return _close(flow, "expired", facts, channel)
     if _foreign(flow, session):
         fresh = Session(session.id, flow.revision, channel.name, START, now, serial=session.serial)
-        return _Turn(flow, fresh, now, facts, channel, reason="expired").begin(flow.home, {})
+        return _turn(flow, fresh, now, facts, channel, reason="expired").begin(flow.home, {})
     if session.asked:
         return Step(session, _close(flow, "late", facts, channel).effects)
     if session.instead:
         return _resumed(flow, session, event, now, facts, channel)
-    return _Turn(flow, session, now, facts, channel).reply(event.text)
+    return _turn(flow, session, now, facts, channel).reply(event.text)
 
 
 def _begin(flow: Flow, session: Session | None, event: Begin, now: int, facts: Facts, channel: Channel) -> Step:
@@ -124,12 +131,12 @@ def _begin(flow: Flow, session: Session | None, event: Begin, now: int, facts: F
     if session is not None and not event.tail and not event.values:
         match _policy(flow, session, now):
             case "continue":
-                return _Turn(flow, session, now, facts, channel).show()
+                return _turn(flow, session, now, facts, channel).show()
             case "ask":
                 asking = msgspec.structs.replace(session, instead=event.node, at=now, channel=channel.name, tries=0)
                 return _ask_to_resume(flow, asking, facts, channel)
     fresh = Session(event.id, flow.revision, channel.name, START, now, tail=event.tail[:MAX_TAIL])
-    return _Turn(flow, fresh, now, facts, channel).begin(event.node, event.values)
+    return _turn(flow, fresh, now, facts, channel).begin(event.node, event.values)
 
 
 def _answered(flow: Flow, session: Session | None, event: Answered, now: int, facts: Facts, channel: Channel) -> Step:
@@ -137,14 +144,14 @@ def _answered(flow: Flow, session: Session | None, event: Answered, now: int, fa
         return Step(session)
     if _foreign(flow, session):
         return _close(flow, "expired", facts, channel)
-    return _Turn(flow, session, now, facts, channel).answered(event.outcome, event.value)
+    return _turn(flow, session, now, facts, channel).answered(event.outcome, event.value)
 
 
 def _late(flow: Flow, session: Session | None, event: Late, now: int, facts: Facts, channel: Channel) -> Step:
     if session is None or not session.asked or session.asked != event.ask:
         return Step(session)
     node = flow.nodes.get(session.node)
-    if _foreign(flow, session) or not isinstance(node, Asking | Listing):
+    if _foreign(flow, session) or not isinstance(node, _ASKING):
         return _close(flow, "expired", facts, channel)
     call = node.call
     if call.secret or call.operation.kind != "query":
@@ -170,7 +177,7 @@ def _dropped(flow: Flow, session: Session | None, event: Dropped, now: int) -> S
 
 def _manner(flow: Flow, session: Session) -> str:
     node = flow.nodes[session.node]
-    return "restart" if isinstance(node, Asking | Check) else node.manner.resume
+    return "restart" if isinstance(node, _SILENT) else node.manner.resume
 
 
 def _policy(flow: Flow, session: Session, now: int) -> str:
@@ -204,43 +211,32 @@ def _resume_answer(flow: Flow, text: str) -> bool | None:
 def _resumed(flow: Flow, session: Session, event: Reply, now: int, facts: Facts, channel: Channel) -> Step:
     answer = _resume_answer(flow, event.text[:MAX_INPUT])
     if answer is None:
-        if session.tries + 1 >= _Turn(flow, session, now, facts, channel).tries_allowed():
+        if session.tries + 1 >= _turn(flow, session, now, facts, channel).tries_allowed():
             return _close(flow, "gave_up", facts, channel)
         again = msgspec.structs.replace(session, tries=session.tries + 1, at=now)
         return _ask_to_resume(flow, again, facts, channel, "invalid")
     if answer:
-        return _Turn(flow, session, now, facts, channel).show()
+        return _turn(flow, session, now, facts, channel).show()
     fresh = Session(session.id, flow.revision, channel.name, START, now, serial=session.serial)
-    return _Turn(flow, fresh, now, facts, channel).begin(session.instead, {})
+    return _turn(flow, fresh, now, facts, channel).begin(session.instead, {})
 
 
 # A step through the nodes ---------------------------------------------------------------------------------------------
 
 
-class _Turn(Cursor):
+class _Turn(Cursor, kw_only=True, gc=False):
     """A session under way: the cursor that the machine moves, and what is to be done at each node it comes to."""
 
-    __slots__ = (
-        "channel", "effects", "flow", "id", "language", "now", "reason", "serial", "slots", "tail", "tries",
-    )  # fmt: skip
-
-    def __init__(
-        self, flow: Flow, session: Session, now: int, facts: Facts, channel: Channel, reason: str = ""
-    ) -> None:
-        Cursor.__init__(self, session.node, session.page, session.trail, session.values, facts)
-        self.flow = flow
-        self.id = session.id
-        self.serial = session.serial
-        self.tries = session.tries
-        self.tail = session.tail
-        self.slots = session.slots
-        self.now = now
-        self.channel = channel
-        self.language = _language(flow, facts)
-        self.effects: tuple[Effect, ...] = ()
-        self.reason = reason
-        # A list that a session stands at has its items, unless it is still being asked for them.
-        self.settled = not session.asked
+    flow: Flow
+    id: str
+    serial: int
+    tries: int
+    tail: tuple[str, ...]
+    slots: tuple[int, ...]
+    now: int
+    channel: Channel
+    reason: str = ""
+    effects: tuple[Effect, ...] = ()
 
     # Events
 
@@ -268,7 +264,7 @@ class _Turn(Cursor):
     def answered(self, outcome: str, value: Value) -> Step:
         """Take the answer to the query that the session waits for."""
         node = self.flow.nodes.get(self.state)
-        if not isinstance(node, Asking | Listing) or outcome not in node.call.operation.outcomes:
+        if not isinstance(node, _ASKING) or outcome not in node.call.operation.outcomes:
             return self.broken("an answer that the flow does not know")
         self.value = value
         if node.call.operation.outcomes[outcome] is None:
@@ -281,14 +277,16 @@ class _Turn(Cursor):
 
     def admit(self, node: Asking | Listing, outcome: str) -> bool:
         """Check an answer's shape and size; a list that is too long for the session is cut."""
-        self.packed = blob = encode(self.value)
+        self.packed = blob = pack(self.value)
         if not self.flow.fits(node.call.operation.name, outcome, blob):
             return False
         room = MAX_VALUES_BYTES - len(encode((self.values, self.trail)))
         if len(blob) <= room and not (isinstance(self.value, list) and len(self.value) > MAX_ITEMS):
             return True
-        if not isinstance(self.value, list):
-            return False
+        return isinstance(self.value, list) and self.cut(node, room)
+
+    def cut(self, node: Asking | Listing, room: int) -> bool:
+        """Keep as many of the items that were answered as there is room for; False where not even one fits."""
         count = len(self.value)
         kept: list[Value] = []
         for item in self.value[:MAX_ITEMS]:
@@ -304,22 +302,24 @@ class _Turn(Cursor):
 
     def run(self) -> Step:
         """Go on until there is something to show or to ask."""
-        for _ in range(MAX_STEPS * (MAX_TAIL + 1)):
-            node = self.flow.nodes[self.state]
-            if isinstance(node, Menu) and node.confirms:
-                self.tail = ()  # a price is read before it is agreed to, so no dialled code confirms
-            if isinstance(node, Menu | Input) or (self.settled and self.has_items(node)):
+        nodes, take = self.flow.nodes, self.flow.moves.take
+        for _ in range(_MOST_NODES):
+            node = nodes[self.state]
+            if isinstance(node, _WAITING) or (self.settled and self.has_items(node)):
                 if not self.tail:
+                    return self.show()
+                if isinstance(node, Menu) and node.confirms:
+                    self.tail = ()  # a price is read before it is agreed to, so no dialled code confirms
                     return self.show()
                 if not self.take_from_tail(node):
                     return self.show(self.reason)
-            elif isinstance(node, Asking | Listing):
+            elif isinstance(node, _ASKING):
                 return self.ask(node)
             elif isinstance(node, Check):
-                self.flow.moves.take("decide", self)
+                take("decide", self)
             elif isinstance(node, Ordering):
                 self.order(node)
-                if not self.flow.moves.take("placed", self):
+                if not take("placed", self):
                     self.forget_way()
                     self.settled = True
             else:
@@ -361,7 +361,7 @@ class _Turn(Cursor):
         pending = Pending(order, self.flow.revision, node.name, kept, operation)
         read = self.flow.nodes[self.trail[-1].node] if self.trail else None
         if isinstance(read, Menu) and read.confirms:
-            text = read.text.render(self.channel.name, self.language, self.values)
+            text = read.text.render(self.channel.name, _language(self.flow, self.facts), self.values)
             self.effects += (Note("consent", {"order": order, "read": text, "channel": self.channel.name}),)
         self.effects += (Order(order, operation, node.call.values(self.values), pending),)
 
@@ -381,7 +381,7 @@ class _Turn(Cursor):
         """Return the trigger that an input stands for, "" for none; what was entered or picked is kept for the move."""
         node = self.flow.nodes[self.state]
         text = plain(text)
-        if len(text) > MAX_INPUT or isinstance(node, Asking | Check):
+        if len(text) > MAX_INPUT or isinstance(node, _SILENT):
             return ""
         trigger = ""
         if isinstance(node, Menu):
@@ -400,8 +400,8 @@ class _Turn(Cursor):
         return bool(laid.pages[min(self.page, len(laid.pages) - 1)].options)
 
     def chosen(self, node: Menu, text: str) -> str:
-        number = _number(text)
-        if number:
+        number = NUMBERS.get(text)
+        if number is not None:
             slots = self.shown_slots(node)
             if slots is not None:
                 return f"choose {slots[number - 1]}" if number <= len(slots) else ""
@@ -410,10 +410,12 @@ class _Turn(Cursor):
         return "" if slot is None else f"choose {slot}"
 
     def picked(self, node: Listing, text: str) -> str:
-        number = _number(text)
-        self.index = number - 1
-        # A number beyond the items may still be the key for more (99).
-        return "pick" if 0 < number <= len(items_of(node.key, self.values)) else ""
+        number = NUMBERS.get(text)
+        items = items_of(node.key, self.values)
+        if number is None or number > len(items):
+            return ""  # it may still be the key for more (99)
+        self.value = items[number - 1]
+        return "pick"
 
     def entered(self, node: Input, text: str) -> str:
         if text in NAVIGATION and node.accept.kind in ("text", "phone"):
@@ -434,10 +436,9 @@ class _Turn(Cursor):
         if not node.conditional:
             return None
         if not self.slots:
+            values, facts = self.values, self.facts
             self.slots = tuple(
-                slot
-                for slot, choice in enumerate(node.choices)
-                if choice.when is None or choice.when(self.values, self.facts)
+                [slot for slot, one in enumerate(node.choices) if one.when is None or one.when(values, facts)]
             )
         return self.slots
 
@@ -445,34 +446,37 @@ class _Turn(Cursor):
 
     def laid(self, node: Shown) -> Laid:
         """Return the node's screen, laid out."""
-        offered = node.manner.navigation and self.channel.name != "sms"
-        look = Look(
+        flow, channel, values = self.flow, self.channel, self.values
+        offered = node.manner.navigation and channel.name != "sms"
+        return flow.screens.node(
             node.name,
-            self.language,
-            self.channel,
+            _language(flow, self.facts),
+            channel,
             offered and bool(self.trail),
-            offered and node.name != self.flow.home,
+            offered and node.name != flow.home,
             self.shown_slots(node) if isinstance(node, Menu) else None,
-            shown_values(node, self.values),
+            # Packed items are looked up as they are: encoding kilobytes once more would cost more than all the rest.
+            values.get(node.key, b"") if isinstance(node, Listing) else b"",
+            shown_values(node, values) if node.names else NO_VALUES,
         )
-        return self.flow.screens.node(look)
 
     def show(self, reason: str = "") -> Step:
         """Show the node's screen, and wait where it offers anything."""
         node = self.flow.nodes[self.state]
-        assert not isinstance(node, Asking | Check), f"nothing to show at {self.state}"
+        assert not isinstance(node, _SILENT), f"nothing to show at {self.state}"
         laid = self.laid(node)
-        self.page = min(self.page, len(laid.pages) - 1)
+        if self.page:
+            self.page = min(self.page, len(laid.pages) - 1)
         reason = reason or self.reason
-        if not reason:
-            show = laid.shows[self.page]
-        else:
-            show = self.flow.screens.with_reason(laid, self.page, self.said(node, reason), self.channel, self.language)
+        show = self.again(node, laid, reason) if reason else laid.shows[self.page]
         return Step(None if show.ends else self.session(), (*self.effects, show))
 
-    def said(self, node: Shown, reason: str) -> str:
+    def again(self, node: Shown, laid: Laid, reason: str) -> Show:
+        """Return the page with the reason why it is shown again."""
+        flow, channel, language = self.flow, self.channel, _language(self.flow, self.facts)
         wording = node.invalid if isinstance(node, Input) and reason == "invalid" else None
-        return (wording or self.flow.phrases[reason]).render(self.channel.name, self.language, self.values)
+        said = (wording or flow.phrases[reason]).render(channel.name, language, self.values)
+        return flow.screens.with_reason(laid, self.page, said, channel, language)
 
     def close(self, phrase: str) -> Step:
         """End the dialogue with one of the engine's own texts."""
@@ -486,7 +490,7 @@ class _Turn(Cursor):
 
     def tries_allowed(self) -> int:
         node = self.flow.nodes[self.state]
-        return 1 if isinstance(node, Asking | Check) else node.manner.tries
+        return 1 if isinstance(node, _SILENT) else node.manner.tries
 
     def session(self, asked: str = "", tail: tuple[str, ...] = ()) -> Session:
         """Return the session to keep. Secrets are not part of it."""
@@ -514,6 +518,27 @@ class _Turn(Cursor):
 # ----------------------------------------------------------------------------------------------------------------------
 
 
+def _turn(flow: Flow, session: Session, now: int, facts: Facts, channel: Channel, reason: str = "") -> _Turn:
+    return _Turn(
+        session.node,
+        session.page,
+        session.trail,
+        session.values,
+        facts,
+        flow=flow,
+        id=session.id,
+        serial=session.serial,
+        tries=session.tries,
+        tail=session.tail,
+        slots=session.slots,
+        now=now,
+        channel=channel,
+        reason=reason,
+        # A list that a session stands at has its items, unless it is still being asked for them.
+        settled=not session.asked,
+    )
+
+
 def _language(flow: Flow, facts: Facts) -> str:
     return flow.style.languages.pick(str(facts.get("language", "")))
 
@@ -521,11 +546,6 @@ def _language(flow: Flow, facts: Facts) -> str:
 def _foreign(flow: Flow, session: Session) -> bool:
     """Whether the flow has changed under a session, so that what it saw may mean something else now."""
     return session.revision != flow.revision or session.node not in flow.nodes
-
-
-def _number(text: str) -> int:
-    """Return the number of an option, 0 where the text is none."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 3 and text[0] != "0" else 0
 
 
 def _close(flow: Flow, phrase: str, facts: Facts, channel: Channel) -> Step:

@@ -20,9 +20,10 @@ ever added to the machine in a step. Triggers come from a closed set, never from
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from transitions import Event, EventData, Machine, Transition
+import msgspec
+from transitions import Event, Machine, Transition
 
 from menus.conditions import Facts
 from menus.limits import MAX_TRAIL
@@ -32,36 +33,32 @@ START: Final = ":start"
 """The state before an entry; no node can have this name."""
 
 
-class Cursor:
+class Cursor(msgspec.Struct, gc=False):
     """One step's moving part: where a conversation is, and what goes with it from node to node."""
 
-    __slots__ = ("facts", "index", "packed", "page", "pages", "settled", "state", "trail", "value", "values")
-
-    def __init__(self, state: str, page: int, trail: tuple[Place, ...], values: Values, facts: Facts) -> None:
-        self.state = state
-        self.page = page
-        self.trail = trail
-        self.values = values
-        self.facts = facts
-        self.pages = 1
-        """How many pages the screen has."""
-        self.packed = b""
-        """The items that were answered, as a session keeps them."""
-        self.value: Value = None
-        """What was entered or answered."""
-        self.index = -1
-        """Which item of a list was picked."""
-        self.settled = False
-        """Whether the node was entered before, so that a list shows the items that it has."""
+    state: str
+    page: int
+    trail: tuple[Place, ...]
+    values: Values
+    facts: Facts
+    pages: int = 1
+    """How many pages the screen has."""
+    packed: bytes = b""
+    """The items that were answered, as a session keeps them."""
+    value: Value = None
+    """What was entered, picked or answered."""
+    settled: bool = False
+    """Whether the node was entered before, so that a list shows the items that it has."""
 
     def bind(self, name: str, value: Value) -> None:
         """Give a value a name, and remember for the way back what had it."""
-        if self.trail:
-            last = self.trail[-1]
+        values, trail = self.values, self.trail
+        if trail:
+            last = trail[-1]
             if name not in last.before:
-                before = {**last.before, name: self.values.get(name)}
-                self.trail = (*self.trail[:-1], Place(last.node, last.page, before))
-        self.values = {**self.values, name: value}
+                before = {**last.before, name: values.get(name)}
+                self.trail = (*trail[:-1], Place(last.node, last.page, before))
+        self.values = {**values, name: value}
 
     def drop(self, name: str) -> None:
         """Forget a value for good."""
@@ -69,8 +66,7 @@ class Cursor:
 
     def leave(self) -> None:
         """Go on to another node, with a way back to this one."""
-        trail = self.trail if len(self.trail) < MAX_TRAIL else self.trail[1 - MAX_TRAIL :]
-        self.trail = (*trail, Place(self.state, self.page))
+        self.trail = (*self.trail[1 - MAX_TRAIL :], Place(self.state, self.page))
         self.page = 0
         self.settled = False
 
@@ -122,34 +118,33 @@ class Move(NamedTuple):
 
 
 class _Hop(Transition):
-    """A transition with what a flow's has: conditions, something to do on the way, a state to go to or to stay in.
+    """A transition with what a flow's has: one guard and one act at most, a state to go to or to stay in.
 
     The library calls ten lists of hooks around each one and writes as many debug lines; here all of them are empty, and
     they would be most of what a step costs (`docs/decisions/0005-transitions-without-hooks.md`).
     """
 
-    def execute(self, event_data: Any) -> bool:
-        """Make the transition if its conditions hold; tell whether it was made."""
-        conditions: Any = self.conditions
-        for condition in conditions:
-            if not condition.func(event_data):
-                return False
-        acts: Any = self.before
-        for act in acts:
-            act(event_data)
-        if self.dest is not None:
-            event_data.model.state = self.dest
-        return True
+    def __init__(self, source: str, dest: Any, guard: Any, _unless: None, act: Any, *_more: None) -> None:
+        super().__init__(source, dest, guard, None, act)
+        self.guard: Guard | None = guard
+        self.act: Act | None = act
 
 
 class _Trigger(Event):
     """A trigger whose transitions are tried in their order, at once: a throwaway cursor needs no queue of events."""
 
     def trigger(self, model: Any, *args: Any, **kwargs: Any) -> bool:
-        """Make the first transition that is possible from the cursor's state; tell whether one was."""
-        data = EventData(None, self, self.machine, model, args, kwargs)
-        for hop in self.transitions.get(model.state, ()):  # noqa: SIM110 - a generator costs as much as the transition
-            if hop.execute(data):
+        """Make the first transition that is possible from the cursor's state; tell whether one was.
+
+        The guard and the act are given the cursor itself, as there is nothing else in an event that they could need.
+        """
+        hop: Any
+        for hop in self.transitions.get(model.state, ()):
+            if hop.guard is None or hop.guard(model):
+                if hop.act is not None:
+                    hop.act(model)
+                if hop.dest is not None:
+                    model.state = hop.dest
                 return True
         return False
 
@@ -171,13 +166,7 @@ class Moves:
             send_event=True,
         )
         for move in moves:
-            machine.add_transition(
-                move.trigger,
-                move.source,
-                move.target,
-                conditions=None if move.guard is None else _guarding(move.guard),
-                before=None if move.act is None else _acting(move.act),
-            )
+            machine.add_transition(move.trigger, move.source, move.target, conditions=move.guard, before=move.act)
         self._events: Mapping[str, Any] = machine.events
 
     def take(self, trigger: str, cursor: Cursor) -> bool:
@@ -188,11 +177,3 @@ class Moves:
     def triggers(self, node: str) -> frozenset[str]:
         """Return the triggers that lead somewhere from a node."""
         return frozenset(name for name, event in self._events.items() if node in event.transitions)
-
-
-def _guarding(guard: Guard) -> Callable[[EventData], bool]:
-    return lambda event: bool(guard(cast(Cursor, event.model)))
-
-
-def _acting(act: Act) -> Callable[[EventData], None]:
-    return lambda event: act(cast(Cursor, event.model))

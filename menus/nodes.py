@@ -109,9 +109,13 @@ class Menu:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """An operation's items as options. They are packed in the session under `key` while it stands here."""
+    """An operation's items as options. They are packed in the session under `key` while it stands here.
+
+    No value of the flow can have this key. `names` are the values needed beside the items.
+    """
 
     name: str
+    key: str
     title: Wording
     item: Wording
     each: str
@@ -121,11 +125,6 @@ class Listing:
     outcomes: Mapping[str, Outcome]
     manner: Manner
     names: tuple[str, ...]
-
-    @property
-    def key(self) -> str:
-        """The name of the items in the session; no value of the flow can have it."""
-        return f"#{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +211,7 @@ def _ways(node: Node) -> list[Move]:
             ]
         case Listing():
             return [
-                Move("pick", node.name, node.target, _has_item(node.key), _picked(node.key, node.each)),
+                Move("pick", node.name, node.target, _has_item, _picked(node.key, node.each)),
                 *_listed(node),
             ]
         case Input():
@@ -281,15 +280,14 @@ def items_of(key: str, values: Values) -> list[Value]:
     return unpack(packed) if packed else []
 
 
-def _has_item(key: str) -> Guard:
-    return lambda cursor: 0 <= cursor.index < len(items_of(key, cursor.values))
+def _has_item(cursor: Cursor) -> bool:
+    return cursor.value is not None
 
 
 def _picked(key: str, each: str) -> Act:
     def act(cursor: Cursor) -> None:
-        item = items_of(key, cursor.values)[cursor.index]
         cursor.leave()
-        cursor.bind(each, item)
+        cursor.bind(each, cursor.value)
         cursor.drop(key)  # the way back asks for the items again: the record of every later step is a fifth so
 
     return act

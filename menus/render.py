@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from menus.events import Option, Screen
 
 MAX_PAGES: Final = 200
@@ -17,8 +19,7 @@ COMFORT: Final = 10
 _LEVELS: Final = 3
 
 
-@dataclass(frozen=True)
-class Channel:
+class Channel(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
     """A way to the subscriber: `ussd`, `sms` or `terminal`. `fits` tells whether a page's text does; None: any does.
 
     `fits` must be monotonic: a part of a text that fits, fits too.

@@ -21,11 +21,14 @@ KEPT: Final = 2048
 BACK_KEY: Final = "0"
 HOME_KEY: Final = "00"
 MORE_KEY: Final = "9"
-
+NO_VALUES: Final = encode([])
 
 
 class Look(NamedTuple):
-    """All that a screen depends on. `slots` are the options shown, None for all; `values` are encoded, by `names`."""
+    """All that a screen depends on.
+
+    `slots` are the options shown, None for all; `items` are a list's, packed; `values` are encoded, by `names`.
+    """
 
     node: str
     language: str
@@ -33,6 +36,7 @@ class Look(NamedTuple):
     back: bool
     home: bool
     slots: tuple[int, ...] | None
+    items: bytes
     values: bytes
 
 
@@ -49,8 +53,12 @@ class Screens:
     def __init__(self, nodes: Mapping[str, Node], phrases: Mapping[str, Wording]) -> None:
         self._nodes = nodes
         self._phrases = phrases
-        self.node: Callable[[Look], Laid] = lru_cache(KEPT)(self._node)
-        """Lay out a node's screen, or return what was kept of it."""
+        self.node: Callable[[str, str, Channel, bool, bool, tuple[int, ...] | None, bytes, bytes], Laid]
+        self.node = lru_cache(KEPT)(lambda *look: self._node(Look(*look)))
+        """Lay out a node's screen, or return what was kept of it.
+
+        The arguments are those of a `Look`, which is made only where nothing was kept: it costs more than looking up.
+        """
 
     def any(self, screen: Screen, channel: Channel, language: str) -> Laid:
         """Lay out a screen that is no node's."""
@@ -89,6 +97,8 @@ class Screens:
         node = self._nodes[look.node]
         assert not isinstance(node, Asking | Check), f"{look.node} shows nothing"
         values: Values = dict(zip(node.names, decode(look.values), strict=True))
+        if isinstance(node, Listing):
+            values[node.key] = look.items
         return self.any(_screen(node, look, values, self._navigation(look)), look.channel, look.language)
 
     def _navigation(self, look: Look) -> tuple[Option, ...]:
@@ -101,7 +111,7 @@ class Screens:
 
 def shown_values(node: Shown, values: Values) -> bytes:
     """Return the values that a node's screen needs, encoded for `Look`."""
-    return encode([values.get(name) for name in node.names]) if node.names else b"\x90"
+    return encode([*map(values.get, node.names)]) if node.names else NO_VALUES
 
 
 def _under(reason: str, screen: Screen) -> Screen:

@@ -5,7 +5,7 @@ Values are what YAML and JSON can hold. Money is an `int` of minor units in the 
 to text. The shapes declared in the `Registry` say which is which.
 """
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -19,9 +19,22 @@ encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder().decode
 
 
-def pack(items: list[Value]) -> bytes:
-    """Return a list of items as a session keeps it: encoded once, and carried from input to input as it is."""
-    return encode(items)
+class Items(list[Value]):
+    """A list that answers many questions, and is not changed any more: all of them share what was packed of it.
+
+    The very same bytes also know their hash already wherever they are looked up, which for some kilobytes is most of
+    what a look-up costs.
+    """
+
+    @cached_property
+    def packed(self) -> bytes:
+        """The list, encoded."""
+        return encode(self)
+
+
+def pack(value: Value) -> bytes:
+    """Return a value encoded; a list of items is kept so in a session, and carried from input to input as it is."""
+    return value.packed if isinstance(value, Items) else encode(value)
 
 
 @lru_cache(256)

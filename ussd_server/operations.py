@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from menus.session import Value, Values
+from menus.session import Items, Value, Values
 from ussd_server import codes
 from ussd_server.operators.base import (
     InsufficientFunds,
@@ -96,7 +96,7 @@ class Queries:
 
     def __init__(self, operator: Operator) -> None:
         self._operator = operator
-        self._on_offer: dict[str, tuple[Sequence[Offering], list[Value]]] = {}
+        self._on_offer: dict[str, tuple[Sequence[Offering], Items]] = {}
         self._queries = {
             "offerings": self._offerings,
             "find_offering": self._find_offering,
@@ -118,7 +118,7 @@ class Queries:
         offerings = await self._operator.offerings(msisdn, kind)
         seen = self._on_offer.get(kind)
         if seen is None or seen[0] is not offerings:  # most subscribers are offered the very same sequence
-            seen = self._on_offer[kind] = (offerings, [offering_value(one) for one in offerings])
+            seen = self._on_offer[kind] = (offerings, Items(map(offering_value, offerings)))
         return "ok", seen[1]
 
     async def _find_offering(self, msisdn: str, arguments: Values) -> Outcome:
