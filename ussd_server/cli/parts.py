@@ -17,7 +17,8 @@ from ussd_server.simulator.page import make_app
 from ussd_server.simulator.phone import Timers
 from ussd_server.simulator.smsc import Smsc
 
-DEMO_PHONES = ("79101234567", "79157654321")
+DEMO_PHONES = ("79100000001", "79100000002")
+"""In the shipped catalogue: one with money for any change, one with hardly any."""
 DEMO_ACCOUNT = ("ussd", "demo")
 
 
