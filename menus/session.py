@@ -55,7 +55,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True, gc=False):
     before: Values = {}
 
 
-class Session(msgspec.Struct, frozen=True, array_like=True):
+class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One subscriber's conversation on one channel; it may outlive the dialogue it began in.
 
     `asked` is the id of the query that the session waits for ("" when it waits for the subscriber); `serial` counts
@@ -82,7 +82,7 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     instead: str = ""
 
 
-class Pending(msgspec.Struct, frozen=True, array_like=True):
+class Pending(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An order that was placed and has no outcome yet, with what its closing texts will need.
 
     `operation` tells a good outcome from a bad one also where the flow has no such node any more.

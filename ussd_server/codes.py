@@ -82,7 +82,7 @@ class Reservation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     generation: int
 
 
-class Access(msgspec.Struct, frozen=True, array_like=True):
+class Access(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The code and its lock: the part of the record that guards the terminal channel.
 
     `generation` counts codes, 0 before the first; `wrong` are wrong entries in a row, `wrong_in_life` those of this

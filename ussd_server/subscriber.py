@@ -30,7 +30,7 @@ class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ends: bool
 
 
-class Subscriber(msgspec.Struct, frozen=True, array_like=True):
+class Subscriber(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One subscriber. `activated_at` and all other times are milliseconds since 1970 UTC; 0 is never.
 
     `sessions` are by channel (`ussd`, `sms`, `terminal`), or by the query whose late answer they wait for; `exchanges`
