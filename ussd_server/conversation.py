@@ -17,9 +17,8 @@ from ussd_server.eager import Eager
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
 from ussd_server.patience import Patience
-from ussd_server.redelivery import SMS_WINDOW_MS, USSD_WINDOW_MS, counts_steps, is_repetition
+from ussd_server.redelivery import is_repetition, remember
 from ussd_server.stores.base import Store, StoreUnavailable
-from ussd_server.subscriber import Exchange, Subscriber
 from ussd_server.turn import Tools, Turn
 
 log = structlog.get_logger()
@@ -129,7 +128,7 @@ class Conversations:
             record, version = await self._store.load(input.msisdn)
             last = record.exchanges.get(input.channel.name)
             typed = self._digest(input.text)
-            if last is not None and self._is_repetition(last, input, typed):
+            if last is not None and is_repetition(last, input, typed):
                 self._metrics.turns[input.channel.name, "repeated"] += 1
                 return Answer(last.text, last.ends)
             if last is not None and input.kind in ("reply", "drop") and input.dialogue != last.dialogue:
@@ -149,7 +148,8 @@ class Conversations:
             answer = await self._play(turn, input)
             if turn.record is record:
                 return answer
-            turn.record = replace(turn.record, exchanges=_exchanges(turn.record, last, input, typed, answer))
+            exchanges = {**record.exchanges, input.channel.name: remember(last, input, typed, answer)}
+            turn.record = replace(turn.record, exchanges=exchanges)
             if await self._store.commit(turn.change()):
                 if turn.outbox:
                     self._work_waits()
@@ -207,19 +207,6 @@ class Conversations:
         if shown is not None:
             turn.send(shown.text)
 
-    def _is_repetition(self, last: Exchange, input: Input, typed: bytes) -> bool:
-        return is_repetition(
-            last,
-            input.dialogue,
-            typed,
-            input.link,
-            input.sequence,
-            input.step,
-            input.at,
-            SMS_WINDOW_MS if input.kind == "message" else USSD_WINDOW_MS,
-            input.accepted,
-        )
-
     def _refuse(self, input: Input, answer: Answering) -> None:
         self._metrics.turns[input.channel.name, "overload"] += 1
         answer(Answer(self._say("overload"), durable=False))
@@ -233,20 +220,3 @@ class Conversations:
 
 def _is_code(text: str) -> bool:
     return text.startswith(("*", "#")) and text.endswith("#")
-
-
-def _exchanges(
-    record: Subscriber, last: Exchange | None, input: Input, typed: bytes, answer: Answer
-) -> dict[str, Exchange]:
-    exchange = Exchange(
-        dialogue=input.dialogue,
-        link=input.link,
-        sequence=input.sequence,
-        step=input.step,
-        counts=counts_steps(last, input.dialogue, input.step),
-        at=input.at,
-        input=typed,
-        text=answer.text,
-        ends=answer.ends,
-    )
-    return {**record.exchanges, input.channel.name: exchange}

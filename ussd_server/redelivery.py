@@ -14,6 +14,7 @@ proves nothing. What does, in this order:
 | anything else | a repetition: showing a screen twice is harmless, acting twice is not |
 """
 
+from ussd_server.channels.base import Answer, Input
 from ussd_server.subscriber import Exchange
 
 USSD_WINDOW_MS = 180_000
@@ -23,36 +24,31 @@ SMS_WINDOW_MS = 120_000
 """An SMS of the same text after this is more likely meant than repeated; each of its effects is idempotent anyway."""
 
 
-def is_repetition(
-    last: Exchange,
-    dialogue: str,
-    input: bytes,
-    link: str,
-    sequence: int,
-    step: int,
-    now: int,
-    window_ms: int,
-    accepted: bool,
-) -> bool:
+def is_repetition(last: Exchange, input: Input, typed: bytes) -> bool:
     """Tell whether this input is the one that `last` already answered (see the module's table).
 
-    `accepted` says that the gateway took our answer to `last` on the link that is up now. `step` is the network's
-    count within the dialogue, -1 where it sends none, `input` the digest of what was typed.
+    `typed` is the digest of what was typed.
     """
-    if last.dialogue != dialogue or last.input != input or now - last.at > window_ms:
+    if last.dialogue != input.dialogue or last.input != typed:
         return False
-    if last.link == link and last.sequence == sequence:
+    if input.at - last.at > (SMS_WINDOW_MS if input.kind == "message" else USSD_WINDOW_MS):
+        return False
+    if last.link == input.link and last.sequence == input.sequence:
         return True
-    if step >= 0 and last.step >= 0:
-        if step != last.step:
+    if input.step >= 0 and last.step >= 0:
+        if input.step != last.step:
             return False
         if last.counts:
             return True
-    return not (accepted and last.link == link)
+    return not (input.accepted and last.link == input.link)
 
 
-def counts_steps(last: Exchange | None, dialogue: str, step: int) -> bool:
-    """Tell whether this network has been seen to change its count within the dialogue."""
-    if last is None or last.dialogue != dialogue:
-        return False
-    return last.counts or (step >= 0 and last.step >= 0 and step != last.step)
+def remember(last: Exchange | None, input: Input, typed: bytes, answer: Answer) -> Exchange:
+    """Return what to keep of an input and its answer, so that a repetition of it is known."""
+    counts = False
+    if last is not None and last.dialogue == input.dialogue:
+        # A network counts where its count was once seen to change within a dialogue.
+        counts = last.counts or (input.step != last.step and input.step >= 0 and last.step >= 0)
+    return Exchange(
+        input.dialogue, input.link, input.sequence, input.step, counts, input.at, typed, answer.text, answer.ends
+    )

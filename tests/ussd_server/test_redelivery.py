@@ -5,29 +5,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ussd_server.redelivery import USSD_WINDOW_MS, counts_steps, is_repetition
+from menus.render import Channel
+from ussd_server.channels.base import Answer, Input
+from ussd_server.redelivery import USSD_WINDOW_MS, is_repetition, remember
 from ussd_server.subscriber import Exchange
 
+TYPED = b"digest of 1"
 LAST = Exchange(
-    dialogue="a/7", link="x1", sequence=40, step=-1, counts=False, at=1_000, input=b"1", text="menu", ends=False
+    dialogue="a/7", link="x1", sequence=40, step=-1, counts=False, at=1_000, input=TYPED, text="menu", ends=False
 )
 
 
-def repeats(last: Exchange = LAST, **changed: object) -> bool:
-    heard = {
+def heard(**changed: object) -> Input:
+    """Return the same text on the same link a second later, in another PDU, after our answer was accepted."""
+    usual = {
+        "msisdn": "79100000001",
+        "channel": Channel("ussd"),
+        "kind": "reply",
+        "text": "1",
+        "account": "a",
         "dialogue": "a/7",
-        "input": b"1",
         "link": "x1",
         "sequence": 41,
+        "at": 2_000,
         "step": -1,
-        "now": 2_000,
-        "window_ms": USSD_WINDOW_MS,
         "accepted": True,
     }
-    return is_repetition(last, **(heard | changed))  # type: ignore[arg-type]
+    return Input(**(usual | changed))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("changed", [{"dialogue": "a/8"}, {"input": b"2"}, {"now": 1_001 + USSD_WINDOW_MS}])
+def repeats(last: Exchange = LAST, typed: bytes = TYPED, **changed: object) -> bool:
+    return is_repetition(last, heard(**changed), typed)
+
+
+@pytest.mark.parametrize("changed", [{"dialogue": "a/8"}, {"typed": b"of 2"}, {"at": 1_001 + USSD_WINDOW_MS}])
 def test_another_dialogue_text_or_day_is_new_whatever_else_is_the_same(changed: dict[str, object]) -> None:
     assert not repeats(**({"sequence": 40, "accepted": False} | changed))
 
@@ -60,13 +71,23 @@ def test_a_constant_count_decides_nothing() -> None:
     assert repeats(last, step=0, accepted=False)
 
 
+def counts(last: Exchange | None, **changed: object) -> bool:
+    return remember(last, heard(**changed), TYPED, Answer("menu")).counts
+
+
 def test_a_network_counts_once_its_count_was_seen_to_change_within_a_dialogue() -> None:
     first = msgspec.structs.replace(LAST, step=0)
-    assert not counts_steps(None, "a/7", 0)
-    assert not counts_steps(first, "a/7", 0)
-    assert counts_steps(first, "a/7", 1)
-    assert not counts_steps(first, "a/8", 1)
-    assert counts_steps(msgspec.structs.replace(first, counts=True), "a/7", 0)
+    assert not counts(None, step=0)
+    assert not counts(first, step=0)
+    assert counts(first, step=1)
+    assert not counts(first, step=1, dialogue="a/8")
+    assert counts(msgspec.structs.replace(first, counts=True), step=0)
+
+
+def test_what_is_remembered_is_known_again() -> None:
+    kept = remember(LAST, heard(), TYPED, Answer("menu", ends=False))
+    assert is_repetition(kept, heard(), TYPED)
+    assert (kept.text, kept.ends) == ("menu", False)
 
 
 @given(st.integers(0, 127), st.booleans(), st.sampled_from(["x1", "x2"]), st.integers(1, 3))
