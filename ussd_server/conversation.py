@@ -124,38 +124,32 @@ class Conversations:
         return Answer(self._say("broken"), durable=False)
 
     async def _turn(self, input: Input) -> Answer:
+        channel, turns = input.channel.name, self._metrics.turns
+        typed = self._digest(input.text)
         for _ in range(MAX_CONFLICTS):
             record, version = await self._store.load(input.msisdn)
-            last = record.exchanges.get(input.channel.name)
-            typed = self._digest(input.text)
-            if last is not None and is_repetition(last, input, typed):
-                self._metrics.turns[input.channel.name, "repeated"] += 1
-                return Answer(last.text, last.ends)
-            if last is not None and input.kind in ("reply", "drop") and input.dialogue != last.dialogue:
-                # It belongs to a dialogue that is over; the one that followed must not be touched by it.
-                self._metrics.turns[input.channel.name, "stale"] += 1
-                return Answer(self._say("expired", record.language) if input.kind == "reply" else None)
-            turn = Turn(
-                self.flow,
-                record,
-                version,
-                input.at,
-                self._tools,
-                account=input.account,
-                number=input.number,
-                deadline=input.at + self._limits.deadline_ms,
-            )
+            last = record.exchanges.get(channel)
+            if last is not None:
+                if is_repetition(last, input, typed):
+                    turns[channel, "repeated"] += 1
+                    return Answer(last.text, last.ends)
+                if input.dialogue != last.dialogue and input.kind in ("reply", "drop"):
+                    # It belongs to a dialogue that is over; the one that followed must not be touched by it.
+                    turns[channel, "stale"] += 1
+                    return Answer(self._say("expired", record.language) if input.kind == "reply" else None)
+            until = input.at + self._limits.deadline_ms
+            turn = Turn(self.flow, record, version, input.at, until, self._tools, input.account, input.number)
             answer = await self._play(turn, input)
             if turn.record is record:
                 return answer
-            exchanges = {**record.exchanges, input.channel.name: remember(last, input, typed, answer)}
+            exchanges = {**record.exchanges, channel: remember(last, input, typed, answer)}
             turn.record = replace(turn.record, exchanges=exchanges)
             if await self._store.commit(turn.change()):
                 if turn.outbox:
                     self._work_waits()
-                self._metrics.turns[input.channel.name, "answered"] += 1
+                turns[channel, "answered"] += 1
                 return answer
-            self._metrics.turns[input.channel.name, "conflict"] += 1
+            turns[channel, "conflict"] += 1
         raise StoreUnavailable(f"another server changed this subscriber {MAX_CONFLICTS} times during one turn")
 
     async def _play(self, turn: Turn, input: Input) -> Answer:

@@ -162,10 +162,10 @@ class Performers:
                 record,
                 version,
                 now,
+                now + ASK_MS,
                 self._tools,
-                account=data.get("account", ""),
-                number=data.get("number", ""),
-                deadline=now + ASK_MS,
+                data.get("account", ""),
+                data.get("number", ""),
             )
             await work(turn)
             if await self._store.commit(turn.change(settled=(claimed.entry.id,))):

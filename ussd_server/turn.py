@@ -65,20 +65,19 @@ class Turn:
         record: Subscriber,
         version: int,
         now: int,
+        deadline: int,
         tools: Tools,
-        *,
         account: str,
         number: str,
-        deadline: int,
     ) -> None:
         self.flow = flow
         self.record = record
         self.version = version
         self.now = now
+        self.deadline = deadline
         self.tools = tools
         self.account = account
         self.number = number
-        self.deadline = deadline
         self.journal: list[JournalEntry] = []
         self.outbox: list[OutboxEntry] = []
 
