@@ -5,6 +5,7 @@ GSM text travels unpacked, one septet an octet; packing is the gateway's work.
 
 import codecs
 import re
+from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias
 
 from smpp.constants import DataCoding
@@ -72,15 +73,14 @@ def decode(data: bytes, data_coding: int, default: Alphabet = "gsm") -> str:
     as Latin-1, so that no octet is lost.
     """
     alphabet = _CODINGS.get(data_coding, default)
-    if alphabet == "gsm":
-        return _decode_gsm(data)
-    return data.decode(_CODECS[alphabet], "replace")
+    if alphabet != "gsm":
+        return data.decode(_CODECS[alphabet], "replace")
+    text = codecs.charmap_decode(data, "replace", _READ_BASIC)[0]
+    return _with_extension(data, text) if _ESCAPE in data else text
 
 
-def _decode_gsm(data: bytes) -> str:
-    text, _ = codecs.charmap_decode(data, "replace", _READ_BASIC)
-    if _ESCAPE not in data:
-        return text
+def _with_extension(data: bytes, text: str) -> str:
+    """Return `text`, which is `data` in the basic table, with its escapes and what they escape read as one."""
     pieces: list[str] = []
     done = 0
     for pair in _ESCAPED.finditer(data):
@@ -103,20 +103,22 @@ def encode(text: str, alphabet: Alphabet) -> bytes:
     return text.encode(_CODECS[alphabet], "replace")
 
 
+@lru_cache(maxsize=1024)
 def choose(text: str, gsm_coding: int = DataCoding.DEFAULT, ucs2_coding: int = DataCoding.UCS2) -> Encoded:
-    """Encode in GSM 03.38 where every character is in it, else in UCS-2, with the account's data_coding for each."""
-    try:
-        return Encoded(codecs.charmap_encode(text, "strict", _WRITE_GSM)[0], gsm_coding, "gsm")
-    except UnicodeEncodeError:
-        return Encoded(encode(text, "ucs2"), ucs2_coding, "ucs2")
+    """Encode in GSM 03.38 where every character is in it, else in UCS-2, with the account's data_coding for each.
+
+    Menus repeat, so the latest are kept.
+    """
+    if _OUTSIDE_GSM.search(text):
+        return Encoded(text.encode("utf-16-be", "replace"), ucs2_coding, "ucs2")
+    return Encoded(codecs.charmap_encode(text, "strict", _WRITE_GSM)[0], gsm_coding, "gsm")
 
 
 def septets(text: str) -> int | None:
     """Return the length in GSM septets (an extension character counts two), None where a character is not GSM."""
-    try:
-        return len(codecs.charmap_encode(text, "strict", _WRITE_GSM)[0])
-    except UnicodeEncodeError:
+    if _OUTSIDE_GSM.search(text):
         return None
+    return len(codecs.charmap_encode(text, "strict", _WRITE_GSM)[0])
 
 
 def ucs2_units(text: str) -> int:

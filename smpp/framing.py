@@ -1,6 +1,10 @@
 """Octets in, whole PDUs out."""
 
+from struct import Struct
+
 from smpp.constants import HEADER_OCTETS
+
+_unpack_length = Struct(">I").unpack_from
 
 
 class Framer:
@@ -34,7 +38,7 @@ class Framer:
         start = 0
         total = len(data)
         while total - start >= 4:
-            length = int.from_bytes(data[start : start + 4], "big")
+            (length,) = _unpack_length(data, start)
             if not HEADER_OCTETS <= length <= self._max_octets:
                 self.fault = length
                 return frames
@@ -45,6 +49,7 @@ class Framer:
                 return frames
             frames.append(data[start:end])
             start = end
-        self._need = 4
-        buffer += data[start:]
+        if start < total:
+            self._need = 4
+            buffer += data[start:]
         return frames

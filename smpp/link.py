@@ -7,7 +7,7 @@ argument, `now` in milliseconds on a clock that does not go back: `timer` says w
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -41,6 +41,7 @@ from smpp.pdu import (
     Pdu,
     Tlvs,
     Unknown,
+    acknowledge,
     decode,
     encode,
 )
@@ -87,11 +88,11 @@ class LinkSettings(msgspec.Struct, frozen=True):
 DEFAULTS: Final = LinkSettings()
 
 
-class _Request(NamedTuple):
-    """A request on its way: what to tell whom when it is answered, or not by `deadline`."""
+class _Request(msgspec.Struct, frozen=True, gc=False):
+    """A request on its way: what to tell whom when it is answered, by a PDU of `answer`, or not by `deadline`."""
 
     tag: Any
-    command: int
+    answer: int
     deadline: int
 
 
@@ -109,6 +110,8 @@ class Link:
     def __init__(self, role: Role, settings: LinkSettings = DEFAULTS) -> None:
         self.role = role
         self.settings = settings
+        self.due_sooner = True
+        """Whether `tick` may be due sooner than `timer` last said; as long as not, a timer that runs may be left."""
         self._framer = Framer(settings.max_pdu)
         self._out: list[bytes] = []
         self._state = State.OPEN
@@ -118,11 +121,13 @@ class Link:
         self._pending: dict[int, _Request] = {}
         self._urgent: deque[tuple[Any, bytes]] = deque()
         self._queue: deque[tuple[Any, bytes]] = deque()
+        self._may_send: frozenset[int] = frozenset()
         self._held_until = 0
         self._heard = 0
         self._enquiry: _Request | None = None
         self._handshake = 0  # the sequence number of our bind or unbind
         self._state_deadline: int | None = None
+        self._told_due: int | None = None  # what `timer` last said
         self._drain_deadline: int | None = None
         self._enter(State.OPEN)
 
@@ -168,21 +173,23 @@ class Link:
         """Say that the connection is there."""
         self._heard = now
         self._state_deadline = now + self.settings.bind_ms
+        self.due_sooner = True
 
     def receive(self, data: bytes, now: int) -> list[Event]:
         """Take octets from the connection, cut anywhere."""
         events: list[Event] = []
         self._heard = now
-        for frame in self._framer.feed(data):
-            if self._state is State.CLOSED:
-                return events
+        framer = self._framer
+        for frame in framer.feed(data):
             pdu = decode(frame)
-            action = self._actions.get(pdu.command)
-            if action is None or type(pdu) is Malformed:
-                _refuse(self, pdu, now, events)
-            else:
+            action = self._actions.get(pdu.command)  # where the link has closed: for no command
+            if action is not None and type(pdu) is not Malformed:
                 action(self, pdu, now, events)
-        if self._framer.fault is not None and self._state is not State.CLOSED:
+            elif self._state is State.CLOSED:
+                return events
+            else:
+                _refuse(self, pdu, now, events)
+        if framer.fault is not None and self._state is not State.CLOSED:
             self._write(Bare(CommandId.GENERIC_NACK, 0, Status.RINVCMDLEN))
             self._close(CloseReason.BAD_LENGTH, events)
         return events
@@ -198,12 +205,14 @@ class Link:
 
     def timer(self) -> int | None:
         """Return when `tick` must be called at the latest, None for never. A time that has passed means at once."""
-        if self._state is State.CLOSED:
-            return None
-        due = self._state_deadline
-        for candidate in (self._expiry(), self._enquiry_due(), self._drain_deadline, self._release()):
-            if candidate is not None and (due is None or candidate < due):
-                due = candidate
+        due = None
+        if self._state is not State.CLOSED:
+            due = self._state_deadline
+            for candidate in (self._expiry(), self._enquiry_due(), self._drain_deadline, self._release()):
+                if candidate is not None and (due is None or candidate < due):
+                    due = candidate
+        self._told_due = due
+        self.due_sooner = False
         return due
 
     def _expiry(self) -> int | None:
@@ -222,6 +231,7 @@ class Link:
     def tick(self, now: int) -> list[Event]:
         """Do what is due by now."""
         events: list[Event] = []
+        self.due_sooner = True
         if self._state is State.CLOSED:
             return events
         if self._state_deadline is not None and now >= self._state_deadline:
@@ -237,7 +247,7 @@ class Link:
                 self._close(CloseReason.NOT_ANSWERING, events)
                 return events
             sequence = self._next_sequence()
-            self._enquiry = _Request(sequence, CommandId.ENQUIRE_LINK, now + self.settings.response_ms)
+            self._enquiry = _Request(sequence, CommandId.ENQUIRE_LINK_RESP, now + self.settings.response_ms)
             self._write(Bare(CommandId.ENQUIRE_LINK, sequence))
         return events
 
@@ -259,7 +269,7 @@ class Link:
             raise ValueError(f"cannot bind: {self.role.name} link is {self._state.name}")
         self._bound_as = _STATE_OF_BIND[CommandId(pdu.command)]
         self._handshake = self._next_sequence()
-        self._out.append(_with_sequence(encode(pdu), self._handshake))
+        self._out.append(encode(pdu, self._handshake))
         self._enter(State.BINDING)
         self._state_deadline = now + self.settings.bind_ms
 
@@ -289,7 +299,9 @@ class Link:
             self._close(CloseReason.UNBOUND, events)
         elif self._state in _BOUND:
             self._drain_deadline = now + drain_ms
+            self._may_send = _NONE
             self._held_until = 0
+            self.due_sooner = True
             self._pump(now)  # unbinds at once where nothing is under way
             if not drain_ms and self._state is not State.UNBINDING:
                 self._send_unbind(now)
@@ -311,11 +323,20 @@ class Link:
         because the link is not bound for it or its queue is full; no event will follow. Raises `ValueError` where a
         field does not fit.
         """
-        if self._drain_deadline is not None or message.command not in _MAY_SEND[self.role, self._state]:
+        if message.command not in self._may_send:
             return False
-        if len(self._urgent) + len(self._queue) >= self.settings.queue:
+        if self._urgent or self._queue or self._held_until or len(self._pending) >= self.settings.window:
+            return self._enqueue(message, tag, now, urgent)
+        sequence = self._next_sequence()
+        self._request(tag, sequence, encode(message, sequence), message.command, now)
+        return True
+
+    def _enqueue(self, message: Message, tag: Any, now: int, urgent: bool) -> bool:
+        """Let a message wait for its turn, if only until `_pump` has looked."""
+        if self.queued >= self.settings.queue:
             return False
         (self._urgent if urgent else self._queue).append((tag, encode(message)))
+        self.due_sooner = True
         self._pump(now)
         return True
 
@@ -323,20 +344,23 @@ class Link:
         """Answer a delivered message; False where the link has closed meanwhile."""
         if self._state is State.CLOSED:
             return False
-        self._write(MessageResp(pdu.command | RESPONSE_BIT, pdu.sequence, status, message_id, tlvs or {}))
+        if status or message_id or tlvs:
+            self._write(MessageResp(pdu.command | RESPONSE_BIT, pdu.sequence, status, message_id, tlvs or {}))
+        else:
+            self._out.append(acknowledge(pdu))
         return True
 
     def hold(self, until: int, now: int) -> None:
         """Let the messages that are not urgent wait until `until`, in their order: the other side is throttling."""
         self._held_until = until
+        self.due_sooner = True
         self._pump(now)
 
     def _pump(self, now: int) -> None:
         """Send what waits, as far as the window allows."""
         if self._held_until and now >= self._held_until:
             self._held_until = 0
-        pending = self._pending
-        while len(pending) < self.settings.window:
+        while len(self._pending) < self.settings.window:
             if self._urgent:
                 tag, frame = self._urgent.popleft()
             elif self._queue and not self._held_until:
@@ -345,10 +369,17 @@ class Link:
                 break
             sequence = self._next_sequence()
             command = int.from_bytes(frame[4:8], "big")
-            pending[sequence] = _Request(tag, command, now + self.settings.response_ms)
-            self._out.append(_with_sequence(frame, sequence))
-        if self._drain_deadline is not None and not pending and not self.queued:
+            self._request(tag, sequence, _with_sequence(frame, sequence), command, now)
+        if self._drain_deadline is not None and not self._pending and not self.queued:
             self._send_unbind(now)
+
+    def _request(self, tag: Any, sequence: int, frame: bytes, command: int, now: int) -> None:
+        """Write a request and wait for its answer."""
+        deadline = now + self.settings.response_ms
+        if self._told_due is None or deadline < self._told_due:
+            self.due_sooner = True
+        self._pending[sequence] = _Request(tag, command | RESPONSE_BIT, deadline)
+        self._out.append(frame)
 
     # Inside -----------------------------------------------------------------------------------------------------
 
@@ -362,6 +393,8 @@ class Link:
     def _enter(self, state: State) -> None:
         self._state = state
         self._actions = _ACTIONS[self.role, state]
+        self._may_send = _MAY_SEND[self.role, state]
+        self.due_sooner = True
         if state in _BOUND or state is State.CLOSED:
             self._state_deadline = None
 
@@ -392,18 +425,19 @@ def _deliver(link: Link, pdu: Message, now: int, events: list[Event]) -> None:
 def _settle(link: Link, pdu: MessageResp | Bare, now: int, events: list[Event]) -> None:
     """Match a response to its request; a generic_nack answers any."""
     request = link._pending.get(pdu.sequence)
-    if request is None or (pdu.command != CommandId.GENERIC_NACK and pdu.command != request.command | RESPONSE_BIT):
+    if request is None or (pdu.command != request.answer and pdu.command != CommandId.GENERIC_NACK):
         events.append(Ignored(pdu))
         return
     del link._pending[pdu.sequence]
     events.append(Responded(request.tag, pdu.status, pdu))
-    link._pump(now)
+    if link._urgent or link._queue or link._drain_deadline is not None:
+        link._pump(now)
 
 
 def _nacked(link: Link, pdu: Bare, now: int, events: list[Event]) -> None:
     """Find out which of our requests a generic_nack is about."""
     if link._enquiry is not None and pdu.sequence == link._enquiry.tag:
-        link._enquiry = None  # it does not know enquire_link, but it is there
+        _alive(link, pdu, now, events)  # it does not know enquire_link, but it is there
     elif link._state is State.BINDING and pdu.sequence == link._handshake:
         events.append(BindRefused(pdu.status))
         link._close(CloseReason.BIND_REFUSED, events)
@@ -420,6 +454,7 @@ def _answer_enquiry(link: Link, pdu: Bare, now: int, events: list[Event]) -> Non
 def _alive(link: Link, pdu: Bare, now: int, events: list[Event]) -> None:
     # Any sequence number will do: some SMSCs answer with another one, and it proves the same.
     link._enquiry = None
+    link.due_sooner = True  # the next enquiry may be sooner than this one's answer was awaited
 
 
 def _ask_owner(link: Link, pdu: Bind, now: int, events: list[Event]) -> None:

@@ -5,6 +5,8 @@ the few that are of use. Decoding never raises: a body that makes no sense becom
 answer it. Encoding raises `ValueError` where a field does not fit, because then the caller is wrong.
 """
 
+from collections.abc import Callable
+from contextlib import suppress
 from struct import Struct
 from struct import error as StructError
 from typing import Any, Final, TypeAlias
@@ -196,6 +198,16 @@ _TLV = Struct(">HH")
 _unpack_header = _HEADER.unpack_from
 _unpack_tlv = _TLV.unpack_from
 
+# From esm_class to sm_length where schedule_delivery_time and validity_period are empty: octets all.
+_TEN = Struct("10B")
+_pack_ten = _TEN.pack
+_unpack_ten = _TEN.unpack_from
+
+# The TLVs of nearly every USSD message are ussd_service_op and its_session_info, of one octet and of two: read at once.
+_PAIR = Struct(">HH1sHH2s")
+_PAIR_OCTETS: Final = _PAIR.size
+_unpack_pair = _PAIR.unpack_from
+
 _TYPES: dict[int, type[Pdu]] = {
     CommandId.SUBMIT_SM: Message,
     CommandId.DELIVER_SM: Message,
@@ -217,7 +229,8 @@ _TYPES: dict[int, type[Pdu]] = {
     CommandId.ENQUIRE_LINK_RESP: Bare,
     CommandId.GENERIC_NACK: Bare,
 }
-_LONG_MESSAGES = frozenset({int(CommandId.SUBMIT_SM), int(CommandId.DELIVER_SM)})
+_LONG_MESSAGES: Final = frozenset({int(CommandId.SUBMIT_SM), int(CommandId.DELIVER_SM)})
+_MESSAGE_RESPONSES: Final = frozenset(int(command) for command, kind in _TYPES.items() if kind is MessageResp)
 
 
 class _Broken(Exception):
@@ -236,30 +249,30 @@ def decode(frame: bytes) -> Pdu | Malformed:
     if length != len(frame):
         return Malformed(command, sequence, Status.RINVCMDLEN, f"command_length {length} of {len(frame)} octets")
     try:
-        if command in _LONG_MESSAGES:
-            return _decode_long(frame, command, status, sequence)
-        if command not in _TYPES:
-            return Unknown(command, sequence, status, frame[HEADER_OCTETS:])
-        if command & RESPONSE_BIT:
-            return _decode_response(frame, command, status, sequence)
-        return _decode_by_table(frame, command, status, sequence)
+        return _DECODERS.get(command, _decode_unknown)(frame, command, status, sequence)
     except _Broken as broken:
         return Malformed(command, sequence, broken.error, str(broken))
-    except (IndexError, ValueError):
+    except (IndexError, ValueError, StructError):
         return Malformed(command, sequence, Status.RINVCMDLEN, "the body ends inside its mandatory fields")
 
 
-def _decode_long(frame: bytes, command: int, status: int, sequence: int) -> Message:
+def _decode_unknown(frame: bytes, command: int, status: int, sequence: int) -> Unknown:
+    return Unknown(command, sequence, status, frame[HEADER_OCTETS:])
+
+
+def _decode_long(frame: bytes, command: int, status: int, sequence: int) -> Pdu:
     """Decode a deliver_sm or submit_sm; the same as by its table, unrolled because every USSD step passes here."""
     text = frame.decode("latin-1")
     find = text.index
-    service_end = find("\0", 16)
+    service_end = find("\0", HEADER_OCTETS)
     source_end = find("\0", service_end + 3)
     destination_end = find("\0", source_end + 3)
-    schedule_end = find("\0", destination_end + 4)
-    validity_end = find("\0", schedule_end + 1)
-    length = frame[validity_end + 5]
-    start = validity_end + 6
+    esm_class, protocol, priority, schedule, validity, registered, replace, coding, canned, length = _unpack_ten(
+        frame, destination_end + 1
+    )
+    if schedule or validity:  # their strings are not empty: what was read is not what it is called
+        return _decode_by_table(frame, command, status, sequence)
+    start = destination_end + 11
     end = start + length
     if end > len(frame):
         raise _Broken(Status.RINVMSGLEN, f"short_message is cut off: sm_length {length} of {len(frame) - start} octets")
@@ -267,22 +280,22 @@ def _decode_long(frame: bytes, command: int, status: int, sequence: int) -> Mess
         command,
         sequence,
         status,
-        text[16:service_end],
+        text[HEADER_OCTETS:service_end],
         frame[service_end + 1],
         frame[service_end + 2],
         text[service_end + 3 : source_end],
         frame[source_end + 1],
         frame[source_end + 2],
         text[source_end + 3 : destination_end],
-        frame[destination_end + 1],
-        frame[destination_end + 2],
-        frame[destination_end + 3],
-        text[destination_end + 4 : schedule_end],
-        text[schedule_end + 1 : validity_end],
-        frame[validity_end + 1],
-        frame[validity_end + 2],
-        frame[validity_end + 3],
-        frame[validity_end + 4],
+        esm_class,
+        protocol,
+        priority,
+        "",
+        "",
+        registered,
+        replace,
+        coding,
+        canned,
         frame[start:end],
         _decode_tlvs(frame, end),
     )
@@ -292,6 +305,10 @@ def _decode_tlvs(frame: bytes, position: int) -> Tlvs:
     """Read TLVs up to the end; up to three octets too many, such as a NUL after short_message, are passed over."""
     tlvs: Tlvs = {}
     total = len(frame)
+    if total - position == _PAIR_OCTETS:
+        one_tag, one_length, one, other_tag, other_length, other = _unpack_pair(frame, position)
+        if one_length == 1 and other_length == 2:
+            return {one_tag: one, other_tag: other}
     while total - position >= 4:
         tag, length = _unpack_tlv(frame, position)
         start = position + 4
@@ -328,44 +345,75 @@ def _decode_field(frame: bytes, position: int, kind: Kind) -> tuple[int | str | 
     return (Password(text) if kind is Kind.SECRET else text), end + 1
 
 
-def _decode_response(frame: bytes, command: int, status: int, sequence: int) -> Pdu:
+def _decode_response(frame: bytes, command: int, status: int, sequence: int) -> BindResp | MessageResp:
     """Decode a response as far as it goes: a request must find its answer, however badly the answer is written."""
-    kind = _TYPES[command]
-    if kind is Bare:
-        return Bare(command, sequence, status)
     name, _, rest = frame[HEADER_OCTETS:].partition(b"\0")
-    try:
-        tlvs = _decode_tlvs(rest, 0)
-    except _Broken:
-        tlvs = {}
-    if kind is BindResp:
-        return BindResp(command, sequence, status, name.decode("latin-1"), tlvs)
-    return MessageResp(command, sequence, status, name.decode("latin-1"), tlvs)
+    tlvs: Tlvs = {}
+    if rest:
+        with suppress(_Broken):
+            tlvs = _decode_tlvs(rest, 0)
+    kind = MessageResp if command in _MESSAGE_RESPONSES else BindResp
+    return kind(command, sequence, status, name.decode("latin-1"), tlvs)
+
+
+def _decode_bare(frame: bytes, command: int, status: int, sequence: int) -> Bare:
+    return Bare(command, sequence, status)
+
+
+_BODY_DECODERS: Final[dict[type[Pdu], Callable[[bytes, int, int, int], Pdu]]] = {
+    MessageResp: _decode_response,
+    BindResp: _decode_response,
+    Bare: _decode_bare,
+}
+_DECODERS: Final = {
+    command: _decode_long if command in _LONG_MESSAGES else _BODY_DECODERS.get(kind, _decode_by_table)
+    for command, kind in _TYPES.items()
+}
 
 
 # Encoding -------------------------------------------------------------------------------------------------------
 
 _pack_header = _HEADER.pack
 _pack_tlv = _TLV.pack
+_DELIVER_SM: Final = int(CommandId.DELIVER_SM)
 _DELIVER_SM_RESP: Final = int(CommandId.DELIVER_SM_RESP)
+_pack_acknowledgement = Struct(">IIIIx").pack
 
 
-def encode(pdu: Pdu) -> bytes:
-    """Encode a PDU with its header. Raises `ValueError` where a field does not fit its place."""
-    if type(pdu) is Message and pdu.command in _LONG_MESSAGES:
-        body = _encode_long(pdu)
-    elif type(pdu) is MessageResp:
-        body = _encode_response(pdu, pdu.message_id)
-    elif type(pdu) is BindResp:
-        body = _encode_response(pdu, pdu.system_id)
-    elif type(pdu) is Unknown:
-        body = pdu.body
-    else:
-        body = _encode_by_table(pdu)
+def encode(pdu: Pdu, sequence: int | None = None) -> bytes:
+    """Encode a PDU with its header, its sequence number replaced by `sequence` where one is given.
+
+    Raises `ValueError` where a field does not fit its place.
+    """
     try:
-        return _pack_header(len(body) + HEADER_OCTETS, pdu.command, pdu.status, pdu.sequence) + body
+        if type(pdu) is Message and pdu.command in _LONG_MESSAGES:
+            body = _encode_long(pdu)
+        elif type(pdu) is MessageResp:
+            body = _encode_response(pdu, pdu.message_id)
+        elif type(pdu) is BindResp:
+            body = _encode_response(pdu, pdu.system_id)
+        elif type(pdu) is Unknown:
+            body = pdu.body
+        else:
+            body = _encode_by_table(pdu)
+        if sequence is None:
+            sequence = pdu.sequence
+        return _pack_header(len(body) + HEADER_OCTETS, pdu.command, pdu.status, sequence) + body
     except StructError as wrong:
-        raise ValueError(f"header out of range: {wrong}") from wrong
+        raise ValueError(f"a number out of range: {wrong}") from wrong
+
+
+def acknowledge(message: Message) -> bytes:
+    """Encode the response that says that a message was taken, and nothing else.
+
+    A deliver_sm has the short way: every USSD step passes here. Raises as `encode`.
+    """
+    if message.command != _DELIVER_SM:
+        return encode(MessageResp(message.command | RESPONSE_BIT, message.sequence))
+    try:
+        return _pack_acknowledgement(HEADER_OCTETS + 1, _DELIVER_SM_RESP, 0, message.sequence)
+    except StructError as wrong:
+        raise ValueError(f"a number out of range: {wrong}") from wrong
 
 
 def _encode_response(pdu: MessageResp | BindResp, name: str) -> bytes:
@@ -385,28 +433,35 @@ def _encode_long(message: Message) -> bytes:
     tlvs = message.tlvs
     if short_message and _MESSAGE_PAYLOAD in tlvs:
         raise ValueError("short_message and message_payload exclude each other")
+    if message.schedule_delivery_time or message.validity_period:
+        return _encode_by_table(message)
     service_type = message.service_type
     source = message.source_addr
     destination = message.destination_addr
-    schedule = message.schedule_delivery_time
-    validity = message.validity_period
-    if "\0" in f"{service_type}{source}{destination}{schedule}{validity}":
+    if "\0" in service_type + source + destination:
         raise ValueError("a C-octet string holds a NUL")
-    head = (
+    addresses = (
         f"{service_type}\0{chr(message.source_addr_ton)}{chr(message.source_addr_npi)}{source}\0"
         f"{chr(message.dest_addr_ton)}{chr(message.dest_addr_npi)}{destination}\0"
-        f"{chr(message.esm_class)}{chr(message.protocol_id)}{chr(message.priority_flag)}{schedule}\0{validity}\0"
-        f"{chr(message.registered_delivery)}{chr(message.replace_if_present_flag)}"
-        f"{chr(message.data_coding)}{chr(message.sm_default_msg_id)}{chr(len(short_message))}"
     ).encode("latin-1")
-    return head + short_message + _encode_tlvs(tlvs) if tlvs else head + short_message
+    ten = _pack_ten(
+        message.esm_class,
+        message.protocol_id,
+        message.priority_flag,
+        0,
+        0,
+        message.registered_delivery,
+        message.replace_if_present_flag,
+        message.data_coding,
+        message.sm_default_msg_id,
+        len(short_message),
+    )
+    return addresses + ten + short_message + _encode_tlvs(tlvs) if tlvs else addresses + ten + short_message
 
 
 def _encode_tlvs(tlvs: Tlvs) -> bytes:
     out = b""
     for tag, value in tlvs.items():
-        if not 0 <= tag <= 0xFFFF or len(value) > 0xFFFF:
-            raise ValueError(f"TLV 0x{tag:04X} of {len(value)} octets does not fit")
         out += _pack_tlv(tag, len(value)) + value
     return out
 

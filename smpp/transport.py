@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl as tls
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, TypeAlias, cast
@@ -34,8 +33,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._gone = asyncio.Event()
-        self._events: deque[Event] = deque()
-        self._telling = False
+        self._telling: list[Event] | None = None  # the events that the owner is being told
         self._paused = False
         self._shutting = False
         self._flush_handle: asyncio.Handle | None = None
@@ -46,14 +44,16 @@ class Connection(asyncio.Protocol):
 
     def send(self, message: Message, tag: Any, *, urgent: bool = False) -> bool:
         """As `Link.send`."""
-        taken = self.link.send(message, tag, self._now(), urgent=urgent)
-        self._flush_soon()
+        taken = self.link.send(message, tag, int(self._loop.time() * 1000), urgent=urgent)
+        if self._telling is None:
+            self._flush_soon()
         return taken
 
     def respond(self, pdu: Message, status: int = 0, message_id: str = "", tlvs: Tlvs | None = None) -> bool:
         """As `Link.respond`."""
         written = self.link.respond(pdu, status, message_id, tlvs)
-        self._flush_soon()
+        if self._telling is None:
+            self._flush_soon()
         return written
 
     def hold(self, delay_ms: int) -> None:
@@ -104,7 +104,9 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the link, tell what happened, write what came of it."""
-        self._tell(self.link.receive(data, self._now()))
+        events = self.link.receive(data, int(self._loop.time() * 1000))
+        if events:
+            self._tell(events)
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -136,13 +138,12 @@ class Connection(asyncio.Protocol):
 
     def _tell(self, events: list[Event]) -> None:
         """Tell events in their order, also those that the owner brings about while it is told."""
-        self._events.extend(events)
-        if self._telling:
+        if self._telling is not None:
+            self._telling.extend(events)
             return
-        self._telling = True
+        self._telling = events
         try:
-            while self._events:
-                event = self._events.popleft()
+            for event in events:  # the list may grow meanwhile
                 try:
                     self._on_event(self, event)
                 except Exception as broken:
@@ -150,11 +151,11 @@ class Connection(asyncio.Protocol):
                     context = {"message": f"handler of {type(event).__name__} failed", "exception": broken}
                     self._loop.call_exception_handler(context | {"protocol": self})
         finally:
-            self._telling = False
+            self._telling = None
 
     def _flush_soon(self) -> None:
         """Write at the end of the callback that is running, or else of the loop's turn."""
-        if not self._telling and self._flush_handle is None and self._transport is not None:
+        if self._telling is None and self._flush_handle is None and self._transport is not None:
             self._flush_handle = self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
@@ -164,16 +165,17 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or self._shutting:
             return
-        closed = self.link.closed
+        link = self.link
+        closed = link.closed
         if not self._paused or closed:
-            data = self.link.take()
+            data = link.take()
             if data:
                 transport.write(data)
         if closed:
             self._shutting = True
             transport.close()
             self._wake_at(self._now() + LINGER_SECONDS * 1000)
-        else:
+        elif link.due_sooner:
             self._schedule()
 
     def _schedule(self) -> None:

@@ -5,6 +5,7 @@ simulator needs: `dial`, `answer` and `abort` make the deliver_sm, and `read_rep
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 import msgspec
@@ -17,6 +18,8 @@ from smpp.pdu import Message, Tlvs
 _DELIVER_SM: Final = int(CommandId.DELIVER_SM)
 _SUBMIT_SM: Final = int(CommandId.SUBMIT_SM)
 _USSD_SERVICE_OP: Final = int(Tag.USSD_SERVICE_OP)
+
+_OCTETS: Final = tuple(bytes((octet,)) for octet in range(256))
 
 NO_OP: Final = -1
 """The op of a USSD message that carries none: its service_type alone says that it is USSD."""
@@ -92,19 +95,23 @@ Input: TypeAlias = Begin | Answer | Confirm | Abort
 def classify(message: Message, dialect: Dialect = STANDARD, default: Alphabet = "gsm") -> Input | None:
     """Say what a received message is in this dialect; None: it is not USSD. `default` is as in `alphabets.decode`."""
     value = message.tlvs.get(_USSD_SERVICE_OP)
-    if not value:
-        if message.service_type != dialect.service_type:
-            return None
+    if value:
+        op = value[0]
+    elif message.service_type == dialect.service_type:
         op = NO_OP
     else:
-        op = value[0]
+        return None
 
+    dialogue, sequence = "", None
     session = _session(message, dialect)
-    if session is None:
-        dialogue, sequence, ends = "", None, False
-    else:
-        dialogue, sequence, ends = _name(session, dialect), _count(session, dialect), bool(session & dialect.end_mask)
-    if ends or op in dialect.abort_ops:
+    if session is not None:
+        dialogue = _name(session & dialect.id_mask, dialect.session_octets)
+        if session & dialect.end_mask:
+            return Abort(dialogue)
+        mask = dialect.sequence_mask
+        if mask:
+            sequence = (session & mask) // (mask & -mask)
+    if op in dialect.abort_ops:
         return Abort(dialogue)
     if op in dialect.confirm_ops:
         return Confirm(dialogue)
@@ -117,22 +124,16 @@ def classify(message: Message, dialect: Dialect = STANDARD, default: Alphabet = 
 
 def _session(message: Message, dialect: Dialect) -> int | None:
     """Return the session TLV as an integer, None where it is missing, of another length, or the dialect has none."""
-    if dialect.session_tag is None:
-        return None
-    value = message.tlvs.get(dialect.session_tag)
+    tag = dialect.session_tag
+    value = None if tag is None else message.tlvs.get(tag)
     if value is None or len(value) != dialect.session_octets:
         return None
     return int.from_bytes(value, "big")
 
 
-def _name(session: int, dialect: Dialect) -> str:
-    return f"{session & dialect.id_mask:0{2 * dialect.session_octets}x}"
-
-
-def _count(session: int, dialect: Dialect) -> int | None:
-    """Return the sequence bits as a number from 0."""
-    mask = dialect.sequence_mask
-    return (session & mask) // (mask & -mask) if mask else None
+@lru_cache(maxsize=4096)  # ids are used again and again: the standard dialect has 256
+def _name(session_id: int, octets: int) -> str:
+    return f"{session_id:0{2 * octets}x}"
 
 
 def _text(message: Message, default: Alphabet) -> str:
@@ -148,7 +149,7 @@ def reply(received: Message, encoded: Encoded, *, ends: bool, dialect: Dialect =
 
     The session goes back as it came, but for its end bit.
     """
-    tlvs: Tlvs = {_USSD_SERVICE_OP: bytes((dialect.end_op if ends else dialect.menu_op,))}
+    tlvs: Tlvs = {_USSD_SERVICE_OP: _OCTETS[dialect.end_op if ends else dialect.menu_op]}
     session = _session(received, dialect)
     if session is not None:
         _put_session(tlvs, session, ends, dialect)
@@ -219,7 +220,7 @@ def read_reply(message: Message, dialect: Dialect = STANDARD) -> Reply | None:
         return None
     session = _session(message, dialect)
     ends = value[0] != dialect.menu_op or bool((session or 0) & dialect.end_mask)
-    dialogue = "" if session is None else _name(session, dialect)
+    dialogue = "" if session is None else _name(session & dialect.id_mask, dialect.session_octets)
     return Reply(dialogue, _text(message, "gsm"), ends, session)
 
 
