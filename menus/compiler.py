@@ -133,7 +133,7 @@ class _Compiler:
             home=self.head.home,
             within=_milliseconds(self.head.resume.within),
             secrets=frozenset(self.secrets),
-            screens=Screens(nodes, phrases),
+            screens=Screens(nodes, phrases, self.head.home),
             availability=availability,
         )
 
@@ -497,7 +497,7 @@ class _Compiler:
             self.manner(node),
             tuple(sorted(names)),
             words,
-            conditional=any(choice.when is not None for choice in choices),
+            conditions=tuple((slot, one.when) for slot, one in enumerate(choices) if one.when is not None),
             confirms=isinstance(node, schema.Confirm),
         )
 

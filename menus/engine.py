@@ -4,7 +4,7 @@ Where a conversation goes is decided by the flow's machine (`menus.machine`); th
 one of the machine's triggers, and does what the node that was reached asks for.
 """
 
-from typing import Final
+from typing import Final, TypeGuard
 
 import msgspec
 
@@ -115,7 +115,9 @@ def _reply(flow: Flow, session: Session | None, event: Reply, now: int, facts: F
         return _close(flow, "expired", facts, channel)
     if _foreign(flow, session):
         fresh = Session(session.id, flow.revision, channel.name, START, now, serial=session.serial)
-        return _turn(flow, fresh, now, facts, channel, reason="expired").begin(flow.home, {})
+        turn = _turn(flow, fresh, now, facts, channel)
+        turn.reason = "expired"
+        return turn.begin(flow.home, {})
     if session.asked:
         return Step(session, _close(flow, "late", facts, channel).effects)
     if session.instead:
@@ -131,7 +133,7 @@ def _begin(flow: Flow, session: Session | None, event: Begin, now: int, facts: F
     if session is not None and not event.tail and not event.values:
         match _policy(flow, session, now):
             case "continue":
-                return _turn(flow, session, now, facts, channel).show()
+                return _turn(flow, session, now, facts, channel).show_again()
             case "ask":
                 asking = msgspec.structs.replace(session, instead=event.node, at=now, channel=channel.name, tries=0)
                 return _ask_to_resume(flow, asking, facts, channel)
@@ -216,7 +218,7 @@ def _resumed(flow: Flow, session: Session, event: Reply, now: int, facts: Facts,
         again = msgspec.structs.replace(session, tries=session.tries + 1, at=now)
         return _ask_to_resume(flow, again, facts, channel, "invalid")
     if answer:
-        return _turn(flow, session, now, facts, channel).show()
+        return _turn(flow, session, now, facts, channel).show_again()
     fresh = Session(session.id, flow.revision, channel.name, START, now, serial=session.serial)
     return _turn(flow, fresh, now, facts, channel).begin(session.instead, {})
 
@@ -259,76 +261,74 @@ class _Turn(Cursor, kw_only=True, gc=False):
             self.slots = ()
         if self.tries >= self.tries_allowed():
             return self.close("gave_up")
-        return self.show("invalid")
+        return self.show_again("invalid")
 
     def answered(self, outcome: str, value: Value) -> Step:
         """Take the answer to the query that the session waits for."""
-        node = self.flow.nodes.get(self.state)
-        if not isinstance(node, _ASKING) or outcome not in node.call.operation.outcomes:
+        flow = self.flow
+        node = flow.nodes.get(self.state)
+        if not isinstance(node, _ASKING) or outcome not in (outcomes := node.call.operation.outcomes):
             return self.broken("an answer that the flow does not know")
-        self.value = value
-        if node.call.operation.outcomes[outcome] is None:
-            self.value = None
-        elif not self.admit(node, outcome):
+        if outcomes[outcome] is not None and not self.admit(node, outcome, value):
             return self.broken("an answer of the wrong shape or size")
-        if not self.flow.moves.take(f"got {outcome}", self):
+        if not flow.moves.take(f"got {outcome}", self):
             return self.broken("an answer that leads nowhere")
         return self.run()
 
-    def admit(self, node: Asking | Listing, outcome: str) -> bool:
-        """Check an answer's shape and size; a list that is too long for the session is cut."""
-        self.packed = blob = pack(self.value)
-        if not self.flow.fits(node.call.operation.name, outcome, blob):
+    def admit(self, node: Asking | Listing, outcome: str, value: Value) -> bool:
+        """Take an answer whose shape and size are right; a list that is too long for the session is cut."""
+        packed = pack(value)
+        if not self.flow.fits(node.call.operation.name, outcome, packed):
             return False
+        self.value, self.packed = value, packed
         room = MAX_VALUES_BYTES - len(encode((self.values, self.trail)))
-        if len(blob) <= room and not (isinstance(self.value, list) and len(self.value) > MAX_ITEMS):
-            return True
-        return isinstance(self.value, list) and self.cut(node, room)
+        if isinstance(value, list) and (len(value) > MAX_ITEMS or len(packed) > room):
+            return self.cut(node, value, room)
+        return len(packed) <= room
 
-    def cut(self, node: Asking | Listing, room: int) -> bool:
-        """Keep as many of the items that were answered as there is room for; False where not even one fits."""
-        count = len(self.value)
+    def cut(self, node: Asking | Listing, items: list[Value], room: int) -> bool:
+        """Take as many of the items that were answered as there is room for; False where not even one fits."""
         kept: list[Value] = []
-        for item in self.value[:MAX_ITEMS]:
+        for item in items[:MAX_ITEMS]:
             room -= len(encode(item))
             if room < 0:
                 break
             kept.append(item)
         self.value, self.packed = kept, pack(kept)
-        self.effects += (Note("list cut", {"node": node.name, "items": count, "kept": len(kept)}),)
+        self.effects += (Note("list cut", {"node": node.name, "items": len(items), "kept": len(kept)}),)
         return bool(kept)
 
     # From node to node
 
     def run(self) -> Step:
         """Go on until there is something to show or to ask."""
-        nodes, take = self.flow.nodes, self.flow.moves.take
+        flow = self.flow
         for _ in range(_MOST_NODES):
-            node = nodes[self.state]
+            node = flow.nodes[self.state]
             if isinstance(node, _WAITING) or (self.settled and self.has_items(node)):
                 if not self.tail:
-                    return self.show()
+                    return self.show(node)
                 if isinstance(node, Menu) and node.confirms:
                     self.tail = ()  # a price is read before it is agreed to, so no dialled code confirms
-                    return self.show()
+                    return self.show(node)
                 if not self.take_from_tail(node):
-                    return self.show(self.reason)
+                    return self.show(node, self.reason)
             elif isinstance(node, _ASKING):
                 return self.ask(node)
             elif isinstance(node, Check):
-                take("decide", self)
+                flow.moves.take("decide", self)
             elif isinstance(node, Ordering):
                 self.order(node)
-                if not take("placed", self):
+                if not flow.moves.take("placed", self):
                     self.forget_way()
                     self.settled = True
             else:
                 self.tail = ()
-                return self.show()
+                return self.show(node)
         return self.broken("too many steps without a screen")
 
-    def has_items(self, node: Node) -> bool:
-        """Whether a list has what it shows; one that was left by choosing has it no longer."""
+    def has_items(self, node: Node) -> TypeGuard[Shown]:
+        """Whether a settled node has what it shows; a list that was left by choosing has its items no longer."""
         return not isinstance(node, Listing) or node.key in self.values
 
     def take_from_tail(self, node: Node) -> bool:
@@ -381,38 +381,43 @@ class _Turn(Cursor, kw_only=True, gc=False):
         """Return the trigger that an input stands for, "" for none; what was entered or picked is kept for the move."""
         node = self.flow.nodes[self.state]
         text = plain(text)
-        if len(text) > MAX_INPUT or isinstance(node, _SILENT):
+        if len(text) > MAX_INPUT:
             return ""
         trigger = ""
         if isinstance(node, Menu):
-            trigger = self.chosen(node, text) if self.asks_now(node) else ""
+            if not node.confirms or self.asks_now(node):
+                trigger = self.chosen(node, text)
         elif isinstance(node, Listing):
             trigger = self.picked(node, text)
         elif isinstance(node, Input):
             trigger = self.entered(node, text)
+        elif isinstance(node, _SILENT):
+            return ""
         return trigger or NAVIGATION.get(text) or ("more" if self.is_more(node, text) else "")
 
     def asks_now(self, node: Menu) -> bool:
-        """Whether the page that was read offers the options; nobody agrees to what they have not read to the end."""
-        if not node.confirms or self.channel.fits is None:
+        """Whether the page of a confirm that was read offers its options; nobody agrees to what they have not read."""
+        if self.channel.fits is None:
             return True
         laid = self.laid(node)
         return bool(laid.pages[min(self.page, len(laid.pages) - 1)].options)
 
     def chosen(self, node: Menu, text: str) -> str:
         number = NUMBERS.get(text)
-        if number is not None:
-            slots = self.shown_slots(node)
-            if slots is not None:
-                return f"choose {slots[number - 1]}" if number <= len(slots) else ""
+        if number is None:
+            slot = node.words.get(text.casefold())
+            return "" if slot is None else f"choose {slot}"
+        if not node.conditions:
             return f"choose {number - 1}" if number <= len(node.choices) else ""
-        slot = node.words.get(text.casefold())
-        return "" if slot is None else f"choose {slot}"
+        slots = self.shown_slots(node)
+        return f"choose {slots[number - 1]}" if number <= len(slots) else ""
 
     def picked(self, node: Listing, text: str) -> str:
         number = NUMBERS.get(text)
+        if number is None:
+            return ""
         items = items_of(node.key, self.values)
-        if number is None or number > len(items):
+        if number > len(items):
             return ""  # it may still be the key for more (99)
         self.value = items[number - 1]
         return "pick"
@@ -431,39 +436,44 @@ class _Turn(Cursor, kw_only=True, gc=False):
         self.pages = len(laid.pages)
         return bool(text) and text == laid.pages[min(self.page, self.pages - 1)].more
 
-    def shown_slots(self, node: Menu) -> tuple[int, ...] | None:
-        """Return which options are shown, None for all; they stay what was seen until another screen comes."""
-        if not node.conditional:
-            return None
+    def shown_slots(self, node: Menu) -> tuple[int, ...]:
+        """Return which options are shown; they stay what was seen until another screen comes."""
         if not self.slots:
             values, facts = self.values, self.facts
-            self.slots = tuple(
-                [slot for slot, one in enumerate(node.choices) if one.when is None or one.when(values, facts)]
-            )
+            slots = [*range(len(node.choices))]
+            for slot, condition in node.conditions:
+                if not condition(values, facts):
+                    slots.remove(slot)
+            self.slots = tuple(slots)
         return self.slots
 
     # What is shown
 
     def laid(self, node: Shown) -> Laid:
         """Return the node's screen, laid out."""
-        flow, channel, values = self.flow, self.channel, self.values
-        offered = node.manner.navigation and channel.name != "sms"
-        return flow.screens.node(
+        values = self.values
+        options: tuple[int, ...] | bytes | None = None
+        if isinstance(node, Menu):
+            options = self.shown_slots(node) if node.conditions else None
+        elif isinstance(node, Listing):
+            options = values.get(node.key)
+        return self.flow.screens.node(
             node.name,
-            _language(flow, self.facts),
-            channel,
-            offered and bool(self.trail),
-            offered and node.name != flow.home,
-            self.shown_slots(node) if isinstance(node, Menu) else None,
-            # Packed items are looked up as they are: encoding kilobytes once more would cost more than all the rest.
-            values.get(node.key, b"") if isinstance(node, Listing) else b"",
+            _language(self.flow, self.facts),
+            self.channel,
+            not self.trail,
+            options,
             shown_values(node, values) if node.names else NO_VALUES,
         )
 
-    def show(self, reason: str = "") -> Step:
-        """Show the node's screen, and wait where it offers anything."""
+    def show_again(self, reason: str = "") -> Step:
+        """Show the screen that the session stands at."""
         node = self.flow.nodes[self.state]
         assert not isinstance(node, _SILENT), f"nothing to show at {self.state}"
+        return self.show(node, reason)
+
+    def show(self, node: Shown, reason: str = "") -> Step:
+        """Show the node's screen, and wait where it offers anything."""
         laid = self.laid(node)
         if self.page:
             self.page = min(self.page, len(laid.pages) - 1)
@@ -518,7 +528,7 @@ class _Turn(Cursor, kw_only=True, gc=False):
 # ----------------------------------------------------------------------------------------------------------------------
 
 
-def _turn(flow: Flow, session: Session, now: int, facts: Facts, channel: Channel, reason: str = "") -> _Turn:
+def _turn(flow: Flow, session: Session, now: int, facts: Facts, channel: Channel) -> _Turn:
     return _Turn(
         session.node,
         session.page,
@@ -533,14 +543,15 @@ def _turn(flow: Flow, session: Session, now: int, facts: Facts, channel: Channel
         slots=session.slots,
         now=now,
         channel=channel,
-        reason=reason,
         # A list that a session stands at has its items, unless it is still being asked for them.
         settled=not session.asked,
     )
 
 
 def _language(flow: Flow, facts: Facts) -> str:
-    return flow.style.languages.pick(str(facts.get("language", "")))
+    declared = flow.style.languages.declared
+    language = facts.get("language")
+    return str(language) if language in declared else declared[0]
 
 
 def _foreign(flow: Flow, session: Session) -> bool:

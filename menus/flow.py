@@ -79,12 +79,9 @@ class Flow:
         """Return where this SMS to this number leads; neither case nor blanks around it count."""
         return self.entries.match_sms(number, text)
 
-    def fits(self, operation: str, outcome: str, value: bytes) -> bool:
-        """Whether an answer, encoded, is what the operation declares for this outcome."""
-        return self._fitting(operation, outcome, value)
-
     @cached_property
-    def _fitting(self) -> Callable[[str, str, bytes], bool]:
+    def fits(self) -> Callable[[str, str, bytes], bool]:
+        """Whether an answer, encoded, is what the operation declares for this outcome; what was judged is kept."""
         operations = self.registry.operations
 
         def fit(operation: str, outcome: str, value: bytes) -> bool:

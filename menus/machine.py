@@ -163,16 +163,16 @@ class Moves:
             states=[START, *nodes],
             initial=None,
             auto_transitions=False,
-            send_event=True,
         )
         for move in moves:
             machine.add_transition(move.trigger, move.source, move.target, conditions=move.guard, before=move.act)
         self._events: Mapping[str, Any] = machine.events
+        self._triggers: Mapping[str, Guard] = {name: event.trigger for name, event in machine.events.items()}
 
     def take(self, trigger: str, cursor: Cursor) -> bool:
         """Make the move that this trigger stands for here; False where there is none, or its guard is against it."""
-        event = self._events.get(trigger)
-        return event is not None and bool(event.trigger(cursor))
+        known = self._triggers.get(trigger)
+        return known is not None and known(cursor)
 
     def triggers(self, node: str) -> frozenset[str]:
         """Return the triggers that lead somewhere from a node."""

@@ -95,6 +95,7 @@ class Menu:
     """A text with options: a menu, a message or a confirm.
 
     `words` are the labels by which an option may be chosen instead of by its number. `names` are the values needed.
+    `conditions` are those of the options that have one, by their place.
     """
 
     name: str
@@ -103,7 +104,7 @@ class Menu:
     manner: Manner
     names: tuple[str, ...]
     words: Mapping[str, int] = field(default_factory=dict)
-    conditional: bool = False
+    conditions: tuple[tuple[int, Condition], ...] = ()
     confirms: bool = False
 
 

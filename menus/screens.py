@@ -27,16 +27,15 @@ NO_VALUES: Final = encode([])
 class Look(NamedTuple):
     """All that a screen depends on.
 
-    `slots` are the options shown, None for all; `items` are a list's, packed; `values` are encoded, by `names`.
+    `first`: there is no screen to go back to. `options` are a menu's that are shown, by their place, or a list's packed
+    items; None for all that there are. `values` are encoded, by `names`.
     """
 
     node: str
     language: str
     channel: Channel
-    back: bool
-    home: bool
-    slots: tuple[int, ...] | None
-    items: bytes
+    first: bool
+    options: tuple[int, ...] | bytes | None
     values: bytes
 
 
@@ -50,10 +49,11 @@ class Laid(NamedTuple):
 class Screens:
     """Lays out the screens of one flow, in its own words."""
 
-    def __init__(self, nodes: Mapping[str, Node], phrases: Mapping[str, Wording]) -> None:
+    def __init__(self, nodes: Mapping[str, Node], phrases: Mapping[str, Wording], home: str) -> None:
         self._nodes = nodes
         self._phrases = phrases
-        self.node: Callable[[str, str, Channel, bool, bool, tuple[int, ...] | None, bytes, bytes], Laid]
+        self._home = home
+        self.node: Callable[[str, str, Channel, bool, tuple[int, ...] | bytes | None, bytes], Laid]
         self.node = lru_cache(KEPT)(lambda *look: self._node(Look(*look)))
         """Lay out a node's screen, or return what was kept of it.
 
@@ -98,12 +98,14 @@ class Screens:
         assert not isinstance(node, Asking | Check), f"{look.node} shows nothing"
         values: Values = dict(zip(node.names, decode(look.values), strict=True))
         if isinstance(node, Listing):
-            values[node.key] = look.items
-        return self.any(_screen(node, look, values, self._navigation(look)), look.channel, look.language)
+            values[node.key] = look.options
+        return self.any(_screen(node, look, values, self._navigation(node, look)), look.channel, look.language)
 
-    def _navigation(self, look: Look) -> tuple[Option, ...]:
-        offered = [("back", BACK_KEY)] if look.back else []
-        offered += [("home", HOME_KEY)] if look.home else []
+    def _navigation(self, node: Shown, look: Look) -> tuple[Option, ...]:
+        if not node.manner.navigation or look.channel.name == "sms":
+            return ()
+        offered = [] if look.first else [("back", BACK_KEY)]
+        offered += [] if node.name == self._home else [("home", HOME_KEY)]
         return tuple(
             Option(key, self._phrases[name].render(look.channel.name, look.language, {})) for name, key in offered
         )
@@ -131,7 +133,8 @@ def _screen(node: Shown, look: Look, values: Values, navigation: tuple[Option, .
 
     match node:
         case Menu():
-            chosen = node.choices if look.slots is None else [node.choices[slot] for slot in look.slots]
+            slots = range(len(node.choices)) if look.options is None else look.options
+            chosen = [node.choices[slot] for slot in slots]
             options = tuple(Option(str(number), said(one.label)) for number, one in enumerate(chosen, 1))
             return Screen(said(node.text), options, navigation, "choice" if options or navigation else "none")
         case Listing():

@@ -66,10 +66,6 @@ class Languages:
         """The languages that every text must be written in: all but the derived ones."""
         return tuple(language for language in self.declared if source_of(language) == language)
 
-    def pick(self, language: str) -> str:
-        """Return the language itself where it is declared, else the default."""
-        return language if language in self.declared else self.declared[0]
-
     def source(self, language: str, texts: Mapping[str, T]) -> T | None:
         """Return what is written for a language, or for the one it is derived from; None where nothing is."""
         found = texts.get(language)
