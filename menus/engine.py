@@ -39,13 +39,13 @@ __all__ = ["Facts", "Step", "accepts", "conclude", "say", "step"]
 
 NAVIGATION: Final = {BACK_KEY: "back", HOME_KEY: "home"}
 NUMBERS: Final = {str(number): number for number in range(1, 1000)}
-"""The numbers of options and items, as they are typed; written otherwise (with zeros before it) none is one."""
+"""The numbers of options and items as they are typed; with a zero before it, a number is none of them."""
 _SMS: Final = Channel("sms")
-# Tuples, because a union that `isinstance` is given is made, and walked, anew each time.
+_MOST_NODES: Final = MAX_STEPS * (MAX_TAIL + 1)
+# Tuples, because a union given to `isinstance` is made and walked anew each time.
 _ASKING: Final = (Asking, Listing)
 _SILENT: Final = (Asking, Check)
 _WAITING: Final = (Menu, Input)
-_MOST_NODES: Final = MAX_STEPS * (MAX_TAIL + 1)
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):

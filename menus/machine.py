@@ -56,9 +56,9 @@ class Cursor(msgspec.Struct, gc=False):
         if trail:
             last = trail[-1]
             if name not in last.before:
-                before = {**last.before, name: values.get(name)}
+                before = last.before | {name: values.get(name)}
                 self.trail = (*trail[:-1], Place(last.node, last.page, before))
-        self.values = {**values, name: value}
+        self.values = values | {name: value}
 
     def drop(self, name: str) -> None:
         """Forget a value for good."""
@@ -66,7 +66,7 @@ class Cursor(msgspec.Struct, gc=False):
 
     def leave(self) -> None:
         """Go on to another node, with a way back to this one."""
-        self.trail = (*self.trail[1 - MAX_TRAIL :], Place(self.state, self.page))
+        self.trail = (*self.trail, Place(self.state, self.page))[-MAX_TRAIL:]
         self.page = 0
         self.settled = False
 
@@ -171,9 +171,13 @@ class Moves:
 
     def take(self, trigger: str, cursor: Cursor) -> bool:
         """Make the move that this trigger stands for here; False where there is none, or its guard is against it."""
-        known = self._triggers.get(trigger)
-        return known is not None and known(cursor)
+        return self._triggers.get(trigger, _unknown)(cursor)
 
     def triggers(self, node: str) -> frozenset[str]:
         """Return the triggers that lead somewhere from a node."""
         return frozenset(name for name, event in self._events.items() if node in event.transitions)
+
+
+def _unknown(cursor: Cursor) -> bool:
+    """Refuse what is no trigger of the flow."""
+    return False

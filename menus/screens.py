@@ -113,7 +113,7 @@ class Screens:
 
 def shown_values(node: Shown, values: Values) -> bytes:
     """Return the values that a node's screen needs, encoded for `Look`."""
-    return encode([*map(values.get, node.names)]) if node.names else NO_VALUES
+    return encode([*map(values.get, node.names)])
 
 
 def _under(reason: str, screen: Screen) -> Screen:

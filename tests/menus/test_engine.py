@@ -27,7 +27,7 @@ from menus.events import (
 )
 from menus.limits import MAX_ITEMS, MAX_TRAIL, MAX_VALUES_BYTES, SMS_WAITS_MS
 from menus.render import Channel
-from menus.session import Session, Value, unpack
+from menus.session import Items, Session, Value, unpack
 from tests.menus.small import FACTS, NOW, REGISTRY, SHOP, SMS, USSD, item, shop
 
 FLOW = shop()
@@ -123,6 +123,17 @@ def test_an_option_whose_condition_no_longer_holds_is_refused():
     talk.dial("*1#")
     talk.facts["active"] = False
     assert talk.types("3").startswith("Invalid input.\n")
+
+
+def test_a_menu_whose_options_are_all_hidden_offers_none():
+    options = "      - {ru: а, en: a, to: help, when: not active}\n      - {ru: б, en: b, to: help, when: age is 3}\n"
+    hidden = f"nodes:\n  hidden:\n    menu: {{ru: Пусто, en: Empty}}\n    options:\n{options}"
+    text = SHOP.replace("nodes:\n", hidden, 1).replace("entries:\n", 'entries:\n  - {ussd: "*3#", to: hidden}\n', 1)
+    talk = Talk(flow=compile_flow(text, "shop.yaml", REGISTRY))
+    assert talk.dial("*3#") == "Empty\n00. Home"
+    assert talk.types("1") == "Invalid input.\nEmpty\n00. Home"
+    talk.facts["active"] = False
+    assert talk.dial("*3#") == "Empty\n1. a\n00. Home"
 
 
 def test_a_list_pages_with_its_numbering_going_on():
@@ -323,6 +334,16 @@ def test_an_answer_of_the_wrong_shape_is_broken_and_noted(answer: tuple[str, Val
     assert talk.dial("*1*7#").startswith("The service is not available")
     assert talk.found(Note).kind == "broken"
     assert talk.session is None
+
+
+def test_a_list_that_answers_many_leads_where_any_list_does_and_is_not_copied():
+    items = Items(ITEMS)
+    plain, shared = Talk(), Talk(answers={**ANSWERS, "items": ("ok", items)})
+    assert shared.dial("*1*7#") == plain.dial("*1*7#")
+    assert shared.session == plain.session
+    assert shared.session is not None
+    assert shared.session.values["#catalogue"] is items.packed
+    assert shared.types("3") == plain.types("3") == THING
 
 
 def test_a_long_list_is_cut_and_that_is_noted():

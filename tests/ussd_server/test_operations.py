@@ -147,7 +147,8 @@ def test_the_same_offerings_are_turned_into_values_once() -> None:
         )
 
     (_, first), (_, second) = asyncio.run(both())  # type: ignore[misc]
-    assert first == second == [offering_value(TARIFF)]
+    assert first is second
+    assert first == [offering_value(TARIFF)]
 
 
 @pytest.mark.parametrize("value", [offering_value(TARIFF), quote_value(GOOD)])
