@@ -37,7 +37,8 @@ class Framer:
         frames: list[bytes] = []
         start = 0
         total = len(data)
-        while total - start >= 4:
+        last = total - 4
+        while start <= last:
             (length,) = _unpack_length(data, start)
             if not HEADER_OCTETS <= length <= self._max_octets:
                 self.fault = length

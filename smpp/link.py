@@ -102,6 +102,7 @@ _STATE_OF_BIND: Final = {
     CommandId.BIND_RECEIVER: State.BOUND_RX,
 }
 _BOUND: Final = frozenset(_STATE_OF_BIND.values())
+_NEVER: Final = 1 << 63
 
 
 class Link:
@@ -110,6 +111,8 @@ class Link:
     def __init__(self, role: Role, settings: LinkSettings = DEFAULTS) -> None:
         self.role = role
         self.settings = settings
+        self.closed = False
+        """Whether the connection is to be closed once `take()` is written."""
         self.due_sooner = True
         """Whether `tick` may be due sooner than `timer` last said; as long as not, a timer that runs may be left."""
         self._framer = Framer(settings.max_pdu)
@@ -127,7 +130,7 @@ class Link:
         self._enquiry: _Request | None = None
         self._handshake = 0  # the sequence number of our bind or unbind
         self._state_deadline: int | None = None
-        self._told_due: int | None = None  # what `timer` last said
+        self._told_due = _NEVER  # what `timer` last said
         self._drain_deadline: int | None = None
         self._enter(State.OPEN)
 
@@ -142,11 +145,6 @@ class Link:
     def bound(self) -> bool:
         """Whether messages may be sent now, in the direction that the bind allows."""
         return self._state in _BOUND and self._drain_deadline is None
-
-    @property
-    def closed(self) -> bool:
-        """Whether the connection is to be closed once `take()` is written."""
-        return self._state is State.CLOSED
 
     @property
     def in_flight(self) -> int:
@@ -185,11 +183,11 @@ class Link:
             action = self._actions.get(pdu.command)  # where the link has closed: for no command
             if action is not None and type(pdu) is not Malformed:
                 action(self, pdu, now, events)
-            elif self._state is State.CLOSED:
+            elif self.closed:
                 return events
             else:
                 _refuse(self, pdu, now, events)
-        if framer.fault is not None and self._state is not State.CLOSED:
+        if framer.fault is not None and not self.closed:
             self._write(Bare(CommandId.GENERIC_NACK, 0, Status.RINVCMDLEN))
             self._close(CloseReason.BAD_LENGTH, events)
         return events
@@ -197,7 +195,7 @@ class Link:
     def lost(self, now: int) -> list[Event]:
         """Say that the connection is gone."""
         events: list[Event] = []
-        if self._state is not State.CLOSED:
+        if not self.closed:
             ours = self._state is State.UNBINDING
             self._close(CloseReason.UNBOUND if ours else CloseReason.CONNECTION_LOST, events)
         self._out.clear()
@@ -206,12 +204,12 @@ class Link:
     def timer(self) -> int | None:
         """Return when `tick` must be called at the latest, None for never. A time that has passed means at once."""
         due = None
-        if self._state is not State.CLOSED:
+        if not self.closed:
             due = self._state_deadline
             for candidate in (self._expiry(), self._enquiry_due(), self._drain_deadline, self._release()):
                 if candidate is not None and (due is None or candidate < due):
                     due = candidate
-        self._told_due = due
+        self._told_due = _NEVER if due is None else due
         self.due_sooner = False
         return due
 
@@ -232,7 +230,7 @@ class Link:
         """Do what is due by now."""
         events: list[Event] = []
         self.due_sooner = True
-        if self._state is State.CLOSED:
+        if self.closed:
             return events
         if self._state_deadline is not None and now >= self._state_deadline:
             ours = self._state is State.UNBINDING
@@ -342,7 +340,7 @@ class Link:
 
     def respond(self, pdu: Message, status: int = 0, message_id: str = "", tlvs: Tlvs | None = None) -> bool:
         """Answer a delivered message; False where the link has closed meanwhile."""
-        if self._state is State.CLOSED:
+        if self.closed:
             return False
         if status or message_id or tlvs:
             self._write(MessageResp(pdu.command | RESPONSE_BIT, pdu.sequence, status, message_id, tlvs or {}))
@@ -376,7 +374,7 @@ class Link:
     def _request(self, tag: Any, sequence: int, frame: bytes, command: int, now: int) -> None:
         """Write a request and wait for its answer."""
         deadline = now + self.settings.response_ms
-        if self._told_due is None or deadline < self._told_due:
+        if deadline < self._told_due:
             self.due_sooner = True
         self._pending[sequence] = _Request(tag, command | RESPONSE_BIT, deadline)
         self._out.append(frame)
@@ -384,14 +382,15 @@ class Link:
     # Inside -----------------------------------------------------------------------------------------------------
 
     def _next_sequence(self) -> int:
-        self._sequence = 1 if self._sequence >= LAST_SEQUENCE else self._sequence + 1
-        return self._sequence
+        sequence = self._sequence = self._sequence % LAST_SEQUENCE + 1
+        return sequence
 
     def _write(self, pdu: Pdu) -> None:
         self._out.append(encode(pdu))
 
     def _enter(self, state: State) -> None:
         self._state = state
+        self.closed = state is State.CLOSED
         self._actions = _ACTIONS[self.role, state]
         self._may_send = _MAY_SEND[self.role, state]
         self.due_sooner = True

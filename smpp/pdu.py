@@ -85,7 +85,7 @@ class Message(msgspec.Struct, gc=False):
     @property
     def user_data(self) -> bytes:
         """`payload` without a user data header, where esm_class says that there is one."""
-        payload = self.payload
+        payload = self.short_message or self.payload
         if self.esm_class & _UDHI and payload:
             return payload[payload[0] + 1 :]
         return payload
@@ -243,9 +243,10 @@ class _Broken(Exception):
 
 def decode(frame: bytes) -> Pdu | Malformed:
     """Decode one whole PDU, as `Framer` cuts them; never raises."""
-    if len(frame) < HEADER_OCTETS:
+    try:
+        length, command, status, sequence = _unpack_header(frame)
+    except StructError:
         return Malformed(0, 0, Status.RINVCMDLEN, f"{len(frame)} octets are less than a header")
-    length, command, status, sequence = _unpack_header(frame)
     if length != len(frame):
         return Malformed(command, sequence, Status.RINVCMDLEN, f"command_length {length} of {len(frame)} octets")
     try:
@@ -303,12 +304,12 @@ def _decode_long(frame: bytes, command: int, status: int, sequence: int) -> Pdu:
 
 def _decode_tlvs(frame: bytes, position: int) -> Tlvs:
     """Read TLVs up to the end; up to three octets too many, such as a NUL after short_message, are passed over."""
-    tlvs: Tlvs = {}
     total = len(frame)
     if total - position == _PAIR_OCTETS:
         one_tag, one_length, one, other_tag, other_length, other = _unpack_pair(frame, position)
         if one_length == 1 and other_length == 2:
             return {one_tag: one, other_tag: other}
+    tlvs: Tlvs = {}
     while total - position >= 4:
         tag, length = _unpack_tlv(frame, position)
         start = position + 4
@@ -430,9 +431,6 @@ def _encode_response(pdu: MessageResp | BindResp, name: str) -> bytes:
 def _encode_long(message: Message) -> bytes:
     """Encode a deliver_sm or submit_sm; the same as by its table, unrolled because every USSD step passes here."""
     short_message = message.short_message
-    tlvs = message.tlvs
-    if short_message and _MESSAGE_PAYLOAD in tlvs:
-        raise ValueError("short_message and message_payload exclude each other")
     if message.schedule_delivery_time or message.validity_period:
         return _encode_by_table(message)
     service_type = message.service_type
@@ -456,7 +454,13 @@ def _encode_long(message: Message) -> bytes:
         message.sm_default_msg_id,
         len(short_message),
     )
-    return addresses + ten + short_message + _encode_tlvs(tlvs) if tlvs else addresses + ten + short_message
+    body = addresses + ten + short_message
+    tlvs = message.tlvs
+    if not tlvs:
+        return body
+    if short_message and _MESSAGE_PAYLOAD in tlvs:
+        raise ValueError("short_message and message_payload exclude each other")
+    return body + _encode_tlvs(tlvs)
 
 
 def _encode_tlvs(tlvs: Tlvs) -> bytes:
@@ -470,8 +474,11 @@ def _encode_by_table(pdu: Pdu) -> bytes:
     """Encode a body as `specs.FIELDS` says."""
     if _TYPES.get(pdu.command) is not type(pdu):
         raise ValueError(f"command 0x{pdu.command:08X} is not a {type(pdu).__name__}")
-    if type(pdu) is Message and pdu.command == CommandId.DATA_SM and pdu.short_message:
-        raise ValueError("a data_sm has no short_message: use message_payload")
+    if type(pdu) is Message and pdu.short_message:
+        if pdu.command == CommandId.DATA_SM:
+            raise ValueError("a data_sm has no short_message: use message_payload")
+        if _MESSAGE_PAYLOAD in pdu.tlvs:
+            raise ValueError("short_message and message_payload exclude each other")
     body = b"".join(_encode_field(field, getattr(pdu, field.name)) for field in specs.FIELDS[pdu.command])
     if pdu.command in specs.WITHOUT_TLVS:
         return body

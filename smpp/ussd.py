@@ -150,9 +150,13 @@ def reply(received: Message, encoded: Encoded, *, ends: bool, dialect: Dialect =
     The session goes back as it came, but for its end bit.
     """
     tlvs: Tlvs = {_USSD_SERVICE_OP: _OCTETS[dialect.end_op if ends else dialect.menu_op]}
+    tag = dialect.session_tag
     session = _session(received, dialect)
-    if session is not None:
-        _put_session(tlvs, session, ends, dialect)
+    if tag is not None and session is not None:
+        if ends or session & dialect.end_mask:
+            _put_session(tlvs, session, ends, dialect)
+        else:
+            tlvs[tag] = received.tlvs[tag]
     return Message(
         _SUBMIT_SM,
         service_type=dialect.service_type,
