@@ -25,6 +25,7 @@ def rubles(amount: int) -> base.Money:
 TARIFF = Offering(
     "t1", "tariff", "101", {"ru": "Онлайнер", "en": "Onliner"}, {"ru": "…", "en": "…"}, rubles(9), rubles(0)
 )
+ON_SALE = (TARIFF,)
 GOOD = Quote("q1", "change_tariff", TARIFF, rubles(9), rubles(0), "2026-12-01", rubles(91))
 
 
@@ -37,7 +38,7 @@ class Scripted:
         self.calls: list[str] = []
 
     async def offerings(self, msisdn: str, kind: str) -> Sequence[Offering]:
-        return (TARIFF,)
+        return ON_SALE
 
     async def products(self, msisdn: str) -> base.Products:
         return base.Products(TARIFF, (TARIFF,))
