@@ -549,9 +549,8 @@ def _turn(flow: Flow, session: Session, now: int, facts: Facts, channel: Channel
 
 
 def _language(flow: Flow, facts: Facts) -> str:
-    declared = flow.style.languages.declared
     language = facts.get("language")
-    return str(language) if language in declared else declared[0]
+    return str(language) if language in flow.languages else flow.default_language
 
 
 def _foreign(flow: Flow, session: Session) -> bool:

@@ -51,12 +51,12 @@ class Flow:
     screens: Screens
     availability: Availability | None = None
 
-    @property
+    @cached_property
     def languages(self) -> tuple[str, ...]:
         """The declared languages; the first is the default."""
         return self.style.languages.declared
 
-    @property
+    @cached_property
     def default_language(self) -> str:
         """The language of a subscriber who has chosen none."""
         return self.style.languages.default
