@@ -423,11 +423,12 @@ def _deliver(link: Link, pdu: Message, now: int, events: list[Event]) -> None:
 
 def _settle(link: Link, pdu: MessageResp | Bare, now: int, events: list[Event]) -> None:
     """Match a response to its request; a generic_nack answers any."""
-    request = link._pending.get(pdu.sequence)
+    pending, sequence = link._pending, pdu.sequence
+    request = pending.get(sequence)
     if request is None or (pdu.command != request.answer and pdu.command != CommandId.GENERIC_NACK):
         events.append(Ignored(pdu))
         return
-    del link._pending[pdu.sequence]
+    del pending[sequence]
     events.append(Responded(request.tag, pdu.status, pdu))
     if link._urgent or link._queue or link._drain_deadline is not None:
         link._pump(now)

@@ -36,7 +36,7 @@ class Connection(asyncio.Protocol):
         self._telling: list[Event] | None = None  # the events that the owner is being told
         self._paused = False
         self._shutting = False
-        self._flush_handle: asyncio.Handle | None = None
+        self._flush_waits = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0
 
@@ -111,11 +111,9 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the link settle its accounts."""
-        for handle in (self._timer, self._flush_handle):
-            if handle is not None:
-                handle.cancel()
-        self._timer = self._flush_handle = None
-        self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._transport = None
         self._tell(self.link.lost(self._now()))
         self._alive.discard(self)
         self._gone.set()
@@ -155,13 +153,15 @@ class Connection(asyncio.Protocol):
 
     def _flush_soon(self) -> None:
         """Write at the end of the callback that is running, or else of the loop's turn."""
-        if self._telling is None and self._flush_handle is None and self._transport is not None:
-            self._flush_handle = self._loop.call_soon(self._flush)
+        if self._telling is None and not self._flush_waits and self._transport is not None:
+            self._flush_waits = True
+            self._loop.call_soon(self._on_turn)
+
+    def _on_turn(self) -> None:
+        self._flush_waits = False
+        self._flush()
 
     def _flush(self) -> None:
-        if self._flush_handle is not None:
-            self._flush_handle.cancel()
-            self._flush_handle = None
         transport = self._transport
         if transport is None or self._shutting:
             return

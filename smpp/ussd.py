@@ -25,7 +25,7 @@ NO_OP: Final = -1
 """The op of a USSD message that carries none: its service_type alone says that it is USSD."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself: comparing or hashing the fields would cost on every step
 class Dialect:
     """One way to spell USSD. The ops are values of `ussd_service_op`, SMPP 3.4 §5.3.2.44.
 
@@ -102,38 +102,63 @@ def classify(message: Message, dialect: Dialect = STANDARD, default: Alphabet = 
     else:
         return None
 
-    dialogue, sequence = "", None
     session = _session(message, dialect)
-    if session is not None:
-        dialogue = _name(session & dialect.id_mask, dialect.session_octets)
-        if session & dialect.end_mask:
-            return Abort(dialogue)
-        mask = dialect.sequence_mask
-        if mask:
-            sequence = (session & mask) // (mask & -mask)
-    if op in dialect.abort_ops:
+    dialogue = session.dialogue
+    if session.ended or op in dialect.abort_ops:
         return Abort(dialogue)
     if op in dialect.confirm_ops:
         return Confirm(dialogue)
 
     text = _text(message, default)
     if op in dialect.begin_ops:
-        return Begin(dialogue, text or message.destination_addr, sequence)
-    return Answer(dialogue, text, sequence, op in dialect.answer_ops)
+        return Begin(dialogue, text or message.destination_addr, session.sequence)
+    return Answer(dialogue, text, session.sequence, op in dialect.answer_ops)
 
 
-def _session(message: Message, dialect: Dialect) -> int | None:
-    """Return the session TLV as an integer, None where it is missing, of another length, or the dialect has none."""
+class _Session(msgspec.Struct, frozen=True):
+    """What a session TLV says, and how it goes back: in a menu and in the last text, None where none goes."""
+
+    number: int | None = None
+    dialogue: str = ""
+    sequence: int | None = None
+    ended: bool = False
+    in_menu: bytes | None = None
+    in_end: bytes | None = None
+
+
+_NO_SESSION: Final = _Session()
+
+
+def _session(message: Message, dialect: Dialect) -> _Session:
     tag = dialect.session_tag
     value = None if tag is None else message.tlvs.get(tag)
-    if value is None or len(value) != dialect.session_octets:
-        return None
-    return int.from_bytes(value, "big")
+    return _NO_SESSION if value is None else _read_session(value, dialect)
 
 
-@lru_cache(maxsize=4096)  # ids are used again and again: the standard dialect has 256
-def _name(session_id: int, octets: int) -> str:
-    return f"{session_id:0{2 * octets}x}"
+@lru_cache(maxsize=4096)  # a gateway has few ids and counts from 0: the same values come again and again
+def _read_session(value: bytes, dialect: Dialect) -> _Session:
+    """Read a session TLV; one of another length than the dialect's counts as none."""
+    octets = dialect.session_octets
+    if len(value) != octets:
+        return _NO_SESSION
+    number = int.from_bytes(value, "big")
+    mask = dialect.sequence_mask
+    return _Session(
+        number,
+        f"{number & dialect.id_mask:0{2 * octets}x}",
+        (number & mask) // (mask & -mask) if mask else None,
+        bool(number & dialect.end_mask),
+        _session_octets(number, False, dialect),
+        _session_octets(number, True, dialect),
+    )
+
+
+def _session_octets(number: int, ends: bool, dialect: Dialect) -> bytes:
+    """Write a session TLV with its end bit as it is to be."""
+    number &= ~dialect.end_mask
+    if ends and dialect.sets_end_bit:
+        number |= dialect.end_mask
+    return number.to_bytes(dialect.session_octets, "big")
 
 
 def _text(message: Message, default: Alphabet) -> str:
@@ -150,13 +175,10 @@ def reply(received: Message, encoded: Encoded, *, ends: bool, dialect: Dialect =
     The session goes back as it came, but for its end bit.
     """
     tlvs: Tlvs = {_USSD_SERVICE_OP: _OCTETS[dialect.end_op if ends else dialect.menu_op]}
-    tag = dialect.session_tag
     session = _session(received, dialect)
-    if tag is not None and session is not None:
-        if ends or session & dialect.end_mask:
-            _put_session(tlvs, session, ends, dialect)
-        else:
-            tlvs[tag] = received.tlvs[tag]
+    echo = session.in_end if ends else session.in_menu
+    if echo is not None and dialect.session_tag is not None:
+        tlvs[dialect.session_tag] = echo
     return Message(
         _SUBMIT_SM,
         service_type=dialect.service_type,
@@ -180,8 +202,8 @@ def push(
     `session` is the whole session TLV as a number; None where the gateway is to choose it.
     """
     tlvs: Tlvs = {_USSD_SERVICE_OP: bytes((dialect.push_end_op if ends else dialect.push_menu_op,))}
-    if session is not None:
-        _put_session(tlvs, session, ends, dialect)
+    if session is not None and dialect.session_tag is not None:
+        tlvs[dialect.session_tag] = _session_octets(session, ends, dialect)
     return Message(
         _SUBMIT_SM,
         service_type=dialect.service_type,
@@ -194,15 +216,6 @@ def push(
         short_message=encoded.data,
         tlvs=tlvs,
     )
-
-
-def _put_session(tlvs: Tlvs, session: int, ends: bool, dialect: Dialect) -> None:
-    if dialect.session_tag is None:
-        return
-    session &= ~dialect.end_mask
-    if ends and dialect.sets_end_bit:
-        session |= dialect.end_mask
-    tlvs[dialect.session_tag] = session.to_bytes(dialect.session_octets, "big")
 
 
 # The gateway's side -----------------------------------------------------------------------------------------------
@@ -223,9 +236,8 @@ def read_reply(message: Message, dialect: Dialect = STANDARD) -> Reply | None:
     if not value:
         return None
     session = _session(message, dialect)
-    ends = value[0] != dialect.menu_op or bool((session or 0) & dialect.end_mask)
-    dialogue = "" if session is None else _name(session & dialect.id_mask, dialect.session_octets)
-    return Reply(dialogue, _text(message, "gsm"), ends, session)
+    ends = value[0] != dialect.menu_op or session.ended
+    return Reply(session.dialogue, _text(message, "gsm"), ends, session.number)
 
 
 def dial(

@@ -13,6 +13,14 @@ tlvs = st.dictionaries(st.integers(0, 0xFFFF), st.binary(max_size=40), max_size=
 other_tlvs = st.dictionaries(
     st.integers(0, 0xFFFF).filter(lambda tag: tag != Tag.MESSAGE_PAYLOAD), st.binary(max_size=40), max_size=6
 )
+pairs = st.builds(
+    lambda tags, one, other: dict(zip(tags, (one, other), strict=True)),
+    st.permutations([Tag.USSD_SERVICE_OP, Tag.ITS_SESSION_INFO]) | st.tuples(st.just(0), st.integers(1, 0xFFFF)),
+    st.binary(min_size=1, max_size=2),
+    st.binary(min_size=1, max_size=2),
+).filter(lambda tlvs: Tag.MESSAGE_PAYLOAD not in tlvs)
+"""What a USSD message has, in one octet and two or otherwise."""
+times = st.just("") | cstrings
 
 _addresses = {
     "sequence": words,
@@ -34,12 +42,12 @@ long_messages = st.builds(
     **_addresses,
     protocol_id=octets,
     priority_flag=octets,
-    schedule_delivery_time=cstrings,
-    validity_period=cstrings,
+    schedule_delivery_time=times,
+    validity_period=times,
     replace_if_present_flag=octets,
     sm_default_msg_id=octets,
     short_message=st.binary(max_size=255),
-    tlvs=other_tlvs,
+    tlvs=pairs | other_tlvs,
 )
 data_messages = st.builds(Message, st.just(CommandId.DATA_SM), **_addresses, tlvs=tlvs)
 binds = st.builds(

@@ -3,6 +3,7 @@
 import struct
 from collections import Counter
 from collections.abc import Callable
+from copy import copy
 from itertools import pairwise
 
 import pytest
@@ -466,6 +467,7 @@ class BackToBack(RuleBasedStateMachine):
         self.ended: Counter[tuple[Role, int]] = Counter()
         self.inbox: dict[Role, list[Message]] = {role: [] for role in Role}
         self.closed: Counter[Role] = Counter()
+        self.told: dict[Role, int | None] = dict.fromkeys(Role)
         self.tags = 0
 
     @initialize()
@@ -530,13 +532,26 @@ class BackToBack(RuleBasedStateMachine):
             assert link.in_flight <= SETTINGS.window
             assert link.queued <= SETTINGS.queue
 
+    @rule(role=st.sampled_from(Role), ms=st.integers(1, 60))
+    def hold(self, role: Role, ms: int) -> None:
+        self.links[role].hold(self.now + ms, self.now)
+
+    @invariant()
+    def a_timer_runs_for_whatever_is_due(self) -> None:
+        """Ask for the time only where it may be sooner, as a connection does; nothing is due before what it said."""
+        for role, link in self.links.items():
+            if link.due_sooner:
+                self.told[role] = link.timer()
+            due, told = copy(link).timer(), self.told[role]
+            assert due is None or (told is not None and due >= told)
+
     @invariant()
     def a_tick_that_is_done_is_not_due_again(self) -> None:
         for role, link in self.links.items():
-            due = link.timer()
+            due = copy(link).timer()
             if due is not None and due <= self.now:
                 self.note(role, link.tick(self.now))
-                again = link.timer()
+                again = copy(link).timer()
                 assert again is None or again > self.now
 
     def teardown(self) -> None:

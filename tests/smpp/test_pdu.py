@@ -10,9 +10,9 @@ from smpplib import smpp as witness
 from smpplib.client import SimpleSequenceGenerator
 
 from smpp import pdu as codec
-from smpp.constants import CommandId, EsmClass, Status, Tag
+from smpp.constants import RESPONSE_BIT, CommandId, EsmClass, Status, Tag
 from smpp.pdu import Bare, Bind, BindResp, Malformed, Message, MessageResp, Password, Pdu, Unknown, decode, encode
-from tests.smpp.strategies import long_messages, octets, pdus
+from tests.smpp.strategies import data_messages, long_messages, octets, pdus, words
 
 SHORT = Message(CommandId.DELIVER_SM, 7, service_type="USSD", source_addr="79101234567", short_message=b"*111#")
 
@@ -31,6 +31,46 @@ def test_the_unrolled_codec_does_what_the_table_says(message: Message) -> None:
     wire = encode(message)
     assert codec._decode_by_table(wire, message.command, message.status, message.sequence) == message
     assert codec._encode_by_table(message) == wire[16:]
+
+
+def by_table(wire: bytes) -> Pdu | Status:
+    """Decode by the table alone: the PDU, or what `Malformed.error` is to be."""
+    _, command, status, sequence = struct.unpack_from(">IIII", wire)
+    try:
+        return codec._decode_by_table(wire, command, status, sequence)
+    except codec._Broken as broken:
+        return broken.error
+    except (IndexError, ValueError):
+        return Status.RINVCMDLEN
+
+
+@given(long_messages, st.integers(0), st.binary(max_size=8))
+def test_the_unrolled_decoder_does_what_the_table_says_of_broken_messages(
+    message: Message, place: int, patch: bytes
+) -> None:
+    body = encode(message)[16:]
+    place %= len(body)
+    for broken in (body[:place], body[:place] + patch, body[:place] + patch + body[place + len(patch) :]):
+        wire = frame(message.command, broken)
+        read = decode(wire)
+        assert (read.error if isinstance(read, Malformed) else read) == by_table(wire)
+
+
+@given(pdus, words)
+def test_a_sequence_number_may_be_given_when_encoding(pdu: Pdu, sequence: int) -> None:
+    wire = encode(pdu)
+    assert encode(pdu, sequence) == wire[:12] + struct.pack(">I", sequence) + wire[16:]
+
+
+@given(long_messages | data_messages)
+def test_an_acknowledgement_is_the_response_that_says_nothing_else(message: Message) -> None:
+    assert codec.acknowledge(message) == encode(MessageResp(message.command | RESPONSE_BIT, message.sequence))
+
+
+@pytest.mark.parametrize("message", [Message(CommandId.DELIVER_SM, 1 << 32), Message(CommandId.UNBIND)])
+def test_what_cannot_be_acknowledged_is_the_callers_mistake(message: Message) -> None:
+    with pytest.raises(ValueError):
+        codec.acknowledge(message)
 
 
 @given(st.binary(max_size=80))
@@ -116,7 +156,11 @@ def test_a_frame_of_the_wrong_length_is_malformed(data: bytes) -> None:
         Message(CommandId.SUBMIT_SM, data_coding=256),
         Message(CommandId.SUBMIT_SM, esm_class=-1),
         Message(CommandId.SUBMIT_SM, short_message=bytes(256)),
+        Message(CommandId.SUBMIT_SM, source_addr_ton=256),
+        Message(CommandId.SUBMIT_SM, dest_addr_npi=-1),
+        Message(CommandId.SUBMIT_SM, validity_period="\0"),
         Message(CommandId.SUBMIT_SM, short_message=b"a", tlvs={Tag.MESSAGE_PAYLOAD: b"b"}),
+        Message(CommandId.SUBMIT_SM, validity_period="1", short_message=b"a", tlvs={Tag.MESSAGE_PAYLOAD: b"b"}),
         Message(CommandId.SUBMIT_SM, tlvs={0x10000: b""}),
         Message(CommandId.SUBMIT_SM, tlvs={0x0501: bytes(0x10000)}),
         Message(CommandId.SUBMIT_SM, sequence=1 << 32),

@@ -123,6 +123,18 @@ def test_a_reply_turns_the_addresses_and_echoes_the_session(ends: bool, op: byte
     )
 
 
+@pytest.mark.parametrize(("ends", "session"), [(False, b"\x11\x04"), (True, b"\x11\x05")])
+def test_an_end_bit_that_came_is_not_echoed_in_a_menu(ends: bool, session: bytes) -> None:
+    reply = ussd.reply(deliver(0x01, session=b"\x11\x05"), choose("menu"), ends=ends)
+    assert reply.tlvs[Tag.ITS_SESSION_INFO] == session
+
+
+@pytest.mark.parametrize("session", [None, b"", b"\x11", b"\0\0\x11\x04"])
+def test_a_session_that_is_none_is_not_echoed(session: bytes | None) -> None:
+    reply = ussd.reply(deliver(0x01, session=session), choose("menu"), ends=False)
+    assert reply.tlvs == {Tag.USSD_SERVICE_OP: b"\x02"}
+
+
 def test_a_dialect_may_end_by_its_op_alone() -> None:
     received = deliver(0x01)
     reply = ussd.reply(received, choose("bye"), ends=True, dialect=Dialect("op alone", sets_end_bit=False))
