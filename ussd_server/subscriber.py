@@ -56,11 +56,12 @@ class Subscriber(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def facts(subscriber: Subscriber, now: int, default_language: str, policy: Policy = POLICY) -> Values:
     """Return what conditions and texts of a flow may ask about the subscriber; the caller adds the channel."""
+    access = subscriber.access  # untouched in nearly every record, and every turn comes by here
     return {
         "msisdn": subscriber.msisdn,
-        "active": subscriber.active,
-        "has_code": condition(subscriber.access, now, policy) == "valid",
-        "locked": locked_until(subscriber.access, now) > 0,
+        "active": subscriber.activated_at > 0,
+        "has_code": access.sealed is not None and condition(access, now, policy) == "valid",
+        "locked": bool(access.locked_until or access.reservations) and locked_until(access, now) > 0,
         "language": subscriber.language or default_language,
     }
 

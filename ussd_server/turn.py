@@ -94,7 +94,15 @@ class Turn:
         while True:
             done = step(self.flow, session, event, self.now, known, channel)
             session = done.session
-            asked, shown = self._collect(done.effects)
+            asked: Ask | None = None
+            shown: Show | None = None
+            for effect in done.effects:
+                if isinstance(effect, Show):
+                    shown = effect
+                elif isinstance(effect, Ask):
+                    asked = effect
+                else:
+                    self._take(effect)
             if asked is None:
                 self._keep(place, session)
                 return shown
@@ -114,30 +122,24 @@ class Turn:
 
     def apply(self, effects: Sequence[Effect]) -> None:
         """Take over effects that need no answer: the closing texts of an order."""
-        self._collect(effects)
+        for effect in effects:
+            self._take(effect)
 
     def change(self, settled: Sequence[str] = ()) -> Change:
         """Return all of this turn's work as one commit."""
         return Change(self.version, self.record, self.journal, self.outbox, settled)
 
-    def _collect(self, effects: Sequence[Effect]) -> tuple[Ask | None, Show | None]:
-        asked = shown = None
-        for effect in effects:
-            match effect:
-                case Show():
-                    shown = effect
-                case Ask():
-                    asked = effect
-                case Order():
-                    self._place(effect)
-                case Defer():
-                    data = {"ask": effect.id, "operation": effect.operation, "arguments": effect.arguments}
-                    self.outbox.append(self._work(effect.id, "query", data))
-                case Send():
-                    self.send(effect.text)
-                case Note():
-                    self.journal.append(JournalEntry(self.now, effect.kind, effect.data))
-        return asked, shown
+    def _take(self, effect: Effect) -> None:
+        match effect:
+            case Order():
+                self._place(effect)
+            case Defer():
+                data = {"ask": effect.id, "operation": effect.operation, "arguments": effect.arguments}
+                self.outbox.append(self._work(effect.id, "query", data))
+            case Send():
+                self.send(effect.text)
+            case Note():
+                self.journal.append(JournalEntry(self.now, effect.kind, effect.data))
 
     async def _answer(self, asked: Ask) -> Event:
         if asked.operation in ACTIONS:
@@ -168,14 +170,17 @@ class Turn:
         return replace(entry, data={**entry.data, "account": self.account, "number": self.number})
 
     def _keep(self, place: str, session: Session | None) -> None:
+        """Keep a session where it will be looked for next: under its channel, or under the query that it waits for."""
         sessions = dict(self.record.sessions)
-        sessions.pop(place, None)
+        to = "" if session is None else session.asked or session.channel
+        if to != place:
+            sessions.pop(place, None)
         if session is not None:
             if session.asked:
                 late = [other for other, one in sessions.items() if one.asked]
                 for oldest in late[: len(late) - MAX_LATE + 1]:
                     del sessions[oldest]
-            sessions[session.asked or session.channel] = session
+            sessions[to] = session
         self.record = replace(self.record, sessions=sessions)
 
 
