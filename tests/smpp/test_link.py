@@ -318,6 +318,26 @@ def test_any_answer_to_an_enquiry_proves_that_somebody_is_there(answer: Bare) ->
     assert link.timer() == 220
 
 
+def test_a_time_that_came_nearer_is_told() -> None:
+    link = bound(Role.ESME, settings=LinkSettings(enquire_ms=100, response_ms=500))
+    steps: list[tuple[Callable[[], object], int]] = [
+        (lambda: link.hold(80, 0), 100),  # for nobody yet
+        (lambda: link.send(SUBMIT, "held", 0), 80),
+        (lambda: link.tick(80), 100),
+        (lambda: link.tick(100), 580),  # asks
+        (lambda: link.receive(encode(Bare(CommandId.ENQUIRE_LINK_RESP, 3)), 120), 220),
+        (lambda: link.unbind(120, 60), 180),
+    ]
+    for act, due in steps:
+        link.timer()
+        act()
+        assert link.due_sooner
+        assert link.timer() == due
+        assert not link.due_sooner
+    link.receive(encode(Bare(CommandId.ENQUIRE_LINK, 1)), 150)
+    assert not link.due_sooner
+
+
 def test_a_link_that_hears_something_does_not_ask_and_an_unbound_one_never_does() -> None:
     link = bound(Role.ESME)
     link.receive(encode(DELIVER), 90)

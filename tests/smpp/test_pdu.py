@@ -103,6 +103,27 @@ def test_up_to_three_octets_after_the_message_are_passed_over(extra: bytes) -> N
     assert decode(frame(CommandId.DELIVER_SM, encode(SHORT)[16:] + extra, sequence=7)) == SHORT
 
 
+@pytest.mark.parametrize(
+    ("tail", "tlvs"),
+    [
+        ("0501 0001 02 1383 0002 1104", {0x0501: b"\x02", 0x1383: b"\x11\x04"}),
+        ("0501 0001 02 0501 0002 1104", {0x0501: b"\x11\x04"}),
+        ("0501 0002 0213 1383 0001 04", {0x0501: b"\x02\x13", 0x1383: b"\x04"}),
+        ("0501 0001 02 1383 0001 1104", {0x0501: b"\x02", 0x1383: b"\x11"}),
+        ("0501 0007 0213830002 1104", {0x0501: b"\x02\x13\x83\x00\x02\x11\x04"}),
+        ("0501 0001 02 1383 0003 1104", None),
+    ],
+)
+def test_eleven_octets_of_tlvs_are_read_by_their_lengths(tail: str, tlvs: dict[int, bytes] | None) -> None:
+    pdu = decode(frame(CommandId.DELIVER_SM, encode(SHORT)[16:] + bytes.fromhex(tail)))
+    if tlvs is None:
+        assert isinstance(pdu, Malformed)
+        assert pdu.error == Status.RINVOPTPARSTREAM
+    else:
+        assert isinstance(pdu, Message)
+        assert pdu.tlvs == tlvs
+
+
 def test_a_tlv_that_is_cut_off_is_named() -> None:
     pdu = decode(frame(CommandId.DELIVER_SM, encode(SHORT)[16:] + b"\x05\x01\x00\x09\x01"))
     assert isinstance(pdu, Malformed)
