@@ -89,7 +89,10 @@ DEFAULTS: Final = LinkSettings()
 
 
 class _Request(msgspec.Struct, frozen=True, gc=False):
-    """A request on its way: what to tell whom when it is answered, by a PDU of `answer`, or not by `deadline`."""
+    """A request on its way: what to tell whom when it is answered, by a PDU of `answer`, or not by `deadline`.
+
+    The cycle collector need not know it: a link forgets its requests when it closes, whatever their tags refer to.
+    """
 
     tag: Any
     answer: int

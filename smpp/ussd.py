@@ -130,22 +130,21 @@ _NO_SESSION: Final = _Session()
 
 
 def _session(message: Message, dialect: Dialect) -> _Session:
+    """Read the session TLV; one of another length than the dialect's counts as none."""
     tag = dialect.session_tag
     value = None if tag is None else message.tlvs.get(tag)
-    return _NO_SESSION if value is None else _read_session(value, dialect)
+    if value is None or len(value) != dialect.session_octets:
+        return _NO_SESSION
+    return _read_session(value, dialect)
 
 
 @lru_cache(maxsize=4096)  # a gateway has few ids and counts from 0: the same values come again and again
 def _read_session(value: bytes, dialect: Dialect) -> _Session:
-    """Read a session TLV; one of another length than the dialect's counts as none."""
-    octets = dialect.session_octets
-    if len(value) != octets:
-        return _NO_SESSION
     number = int.from_bytes(value, "big")
     mask = dialect.sequence_mask
     return _Session(
         number,
-        f"{number & dialect.id_mask:0{2 * octets}x}",
+        f"{number & dialect.id_mask:0{2 * dialect.session_octets}x}",
         (number & mask) // (mask & -mask) if mask else None,
         bool(number & dialect.end_mask),
         _session_octets(number, False, dialect),
