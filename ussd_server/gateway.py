@@ -25,6 +25,7 @@ from ussd_server.conversation import Conversations
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
 from ussd_server.msisdn import NotSubscriber, parse
+from ussd_server.pace import Pace
 from ussd_server.settings import SmscUrl
 
 log = structlog.get_logger()
@@ -76,9 +77,11 @@ class Account:
         self._names: dict[Connection, str] = {}
         self._unaccepted: set[str] = set()
         """Subscribers whose last USSD answer the gateway has not accepted (yet)."""
-        self._pause = 1 / url.rate if url.rate else 0.0
-        """Seconds between two parts of SMS, so that the account's rate is kept."""
-        self._free_at = 0.0
+        self._pace = Pace(url.rate)
+        self._room = asyncio.Semaphore(max(1, url.window // 2))
+        """SMS take half of the window at most, so that a USSD answer never waits for them."""
+        self._answers_back = url.bind == "trx"
+        """Whether the link that an input came by takes its answer; a receiver does not."""
         self.refusal = ""
         """Why the SMSC refuses our bind, for `/readyz`; "" where it does not."""
         commands = (
@@ -120,12 +123,15 @@ class Account:
         ton, npi = (0, 1) if source.isdigit() else (5, 0)
         waiting = []
         for part in sms.parts(source, ton, npi, msisdn, text, reference):
-            await self._pace()
+            await self._room.acquire()
+            wait = self._pace.wait(asyncio.get_running_loop().time())
+            if wait:
+                await asyncio.sleep(wait)
             done: asyncio.Future[SendOutcome] = asyncio.get_running_loop().create_future()
-            self._metrics.pdus["out", "submit_sm"] += 1
-            if not self._send(part, SmsPart(done)):
-                return SendOutcome("later", "no bound link takes it")
+            done.add_done_callback(lambda _: self._room.release())
             waiting.append(done)
+            if not self._send(part, SmsPart(done)):
+                done.set_result(SendOutcome("later", "no bound link takes it"))
         outcomes = await asyncio.gather(*waiting)
         for result in ("refused", "later"):
             for outcome in outcomes:
@@ -133,16 +139,10 @@ class Account:
                     return outcome
         return outcomes[0]
 
-    async def _pace(self) -> None:
-        """Wait for the turn of one more part."""
-        now = asyncio.get_running_loop().time()
-        mine = max(now, self._free_at)
-        self._free_at = mine + self._pause
-        if mine > now:
-            await asyncio.sleep(mine - now)
-
-    def _send(self, message: Message, tag: object) -> bool:
-        return any(binding.send(message, tag) for binding in self._bindings)
+    def _send(self, message: Message, tag: object, *, urgent: bool = False) -> bool:
+        """Send by any link of this account that takes it."""
+        self._metrics.pdus["out", "submit_sm"] += 1
+        return any(binding.send(message, tag, urgent=urgent) for binding in self._bindings)
 
     def _on_event(self, connection: Connection, event: Event) -> None:
         if isinstance(event, Delivered):
@@ -189,12 +189,30 @@ class Account:
             if answer.text is not None:
                 reply = ussd.reply(message, choose(answer.text), ends=answer.ends)
                 self._unaccepted.add(msisdn)
-                self._metrics.pdus["out", "submit_sm"] += 1
-                connection.send(reply, UssdAnswer(msisdn, reply), urgent=True)
+                self._show(connection, UssdAnswer(msisdn, reply))
 
         self._conversations.take(input, answer)
 
+    def _show(self, connection: Connection, answer: UssdAnswer) -> None:
+        """Send a screen, back on the link that its dialogue came by where that can be."""
+        if self._answers_back:
+            self._metrics.pdus["out", "submit_sm"] += 1
+            sent = connection.send(answer.message, answer, urgent=True)
+        else:
+            sent = self._send(answer.message, answer, urgent=True)
+        if not sent:
+            self._not_shown(answer, "no bound link takes it")
+
+    def _not_shown(self, answer: UssdAnswer, cause: str) -> None:
+        self._metrics.pdu_errors["out", "ussd answer lost"] += 1
+        log.warning("USSD answer lost", smsc=self.name, msisdn=mask(answer.msisdn), cause=cause)
+
     def _read(self, connection: Connection, message: Message, msisdn: str) -> None:
+        if sms.part_number(message) > 1:
+            # The first part of a long text has its keyword, if there is one; the others would only be unknown texts.
+            self._metrics.suppressed["part"] += 1
+            connection.respond(message)
+            return
         input = Input(
             msisdn=msisdn,
             channel=SMS,
@@ -222,24 +240,32 @@ class Account:
                 self._unaccepted.discard(tag.msisdn)
             elif status in THROTTLED and not tag.retried:
                 again = UssdAnswer(tag.msisdn, tag.message, retried=True)
-                asyncio.get_running_loop().call_later(RETRY_SECONDS, connection.send, tag.message, again)
+                asyncio.get_running_loop().call_later(RETRY_SECONDS, self._show, connection, again)
             else:
                 self._metrics.pdu_errors["out", status_name(status)] += 1
-                log.warning("USSD answer refused", msisdn=mask(tag.msisdn), status=status_name(status))
+                self._not_shown(tag, status_name(status))
         elif status == Status.ROK:
+            self._pace.taken()
             _settle(tag, SendOutcome("sent"))
         else:
             self._metrics.pdu_errors["out", status_name(status)] += 1
+            if status in THROTTLED:
+                self._pace.throttled(asyncio.get_running_loop().time())
+                log.warning("throttled by the SMSC", smsc=self.name, status=status_name(status))
             _settle(tag, SendOutcome("later" if status in TRANSIENT else "refused", status_name(status)))
 
     def _link_event(self, connection: Connection, event: Event) -> None:
         match event:
             case Bound():
                 self._names[connection] = f"{self._boot}{next(self._links)}"
-                self._metrics.links[self.name] = True
+                self._metrics.links[self.name] = self.bound
                 self.refusal = ""
                 log.info("bound", smsc=self.name)
                 self._on_bound()
+            case Expired(tag=UssdAnswer() as answer):
+                self._not_shown(answer, "the SMSC did not answer in time")
+            case Lost(tag=UssdAnswer() as answer):
+                self._not_shown(answer, "the link was lost")
             case Expired(tag=tag):
                 _settle(tag, SendOutcome("later", "the SMSC did not answer in time"))
             case Lost(tag=tag):
@@ -261,7 +287,8 @@ class Account:
 
     def _on_retry(self, retrying: Retrying) -> None:
         say = log.error if retrying.loud else log.warning
-        say("not bound", smsc=self.name, cause=retrying.reason, next_try_seconds=round(retrying.delay_ms / 1000, 1))
+        cause = f"{retrying.reason}: {status_name(retrying.status)}" if retrying.status else retrying.reason
+        say("not bound", smsc=self.name, cause=cause, next_try_seconds=round(retrying.delay_ms / 1000, 1))
 
 
 def _settle(tag: object, outcome: SendOutcome) -> None:

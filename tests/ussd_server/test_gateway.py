@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -27,16 +28,20 @@ class Smsc:
         self.submitted: list[Message] = []
         self.responses: dict[object, int] = {}
         self.statuses: list[int] = []
+        self.silent = False
 
     def on_event(self, connection: Connection, event: Event) -> None:
         """Play the SMSC."""
         match event:
             case BindRequested(pdu=pdu):
                 connection.accept(pdu, "SMSC")
-            case Bound():
-                self.connection = connection
+            case Bound(pdu=pdu):
+                if pdu.command != CommandId.BIND_TRANSMITTER_RESP:  # it takes submits alone
+                    self.connection = connection
             case Delivered(pdu=pdu):
                 self.submitted.append(pdu)
+                if self.silent:
+                    return
                 connection.respond(pdu, self.statuses.pop(0) if self.statuses else Status.ROK, f"{len(self.submitted)}")
             case Responded(tag=tag, status=status):
                 self.responses[tag] = status
@@ -67,12 +72,14 @@ class Line:
         return [reply.text for sent in self.smsc.submitted if (reply := ussd.read_reply(sent))]
 
 
-def play(directory: Path, story: Callable[[Line], Awaitable[None]]) -> None:
+def play(
+    directory: Path, story: Callable[[Line], Awaitable[None]], *, bind: Literal["trx", "txrx"] = "trx", window: int = 10
+) -> None:
     async def main() -> None:
         bench, smsc = Bench(directory), Smsc()
         listener = await listen("127.0.0.1", 0, lambda: Link(Role.SMSC), smsc.on_event)
         account = Account(
-            SmscUrl("user", Secret("password"), "127.0.0.1", listener.port),
+            SmscUrl("user", Secret("password"), "127.0.0.1", listener.port, bind=bind, window=window),
             bench.conversations,
             SCREEN,
             bench.metrics,
@@ -228,6 +235,49 @@ def test_a_long_sms_goes_in_parts_that_the_phone_joins(tmp_path: Path) -> None:
         assert [part.short_message[:6] for part in at.smsc.submitted] == [
             bytes((5, 0, 3, 7, len(at.smsc.submitted), number)) for number in range(1, len(at.smsc.submitted) + 1)
         ]
+
+    play(tmp_path, story)
+
+
+def test_a_transmitter_carries_the_answers_that_a_receiver_cannot(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        assert (await at.hear(dialled("*111*2163#"), 1)) == ["Activated."]
+        assert (await at.account.send_sms("111", MSISDN, "Hello", 7)).result == "sent"
+
+    play(tmp_path, story, bind="txrx")
+
+
+def test_a_screen_is_not_kept_waiting_by_sms_that_the_smsc_is_slow_to_take(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        at.smsc.silent = True
+        sending = [asyncio.ensure_future(at.account.send_sms("111", MSISDN, f"Hello {n}", n)) for n in range(20)]
+        await at.until(lambda: len(at.smsc.submitted) == 5)
+        assert (await at.hear(dialled("*111*2163#"), 6)) == ["Activated."]
+        for waiting in sending:
+            waiting.cancel()
+
+    play(tmp_path, story, window=10)
+
+
+def test_an_answer_that_was_lost_is_counted(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        at.smsc.silent = True
+        await at.hear(dialled(), 1)
+        assert at.smsc.connection is not None
+        at.smsc.connection.close()
+        await at.until(lambda: at.bench.metrics.pdu_errors["out", "ussd answer lost"] == 1)
+
+    play(tmp_path, story)
+
+
+def test_only_the_first_part_of_a_long_sms_is_read(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        for number in (1, 2, 3):
+            part = sms("111", number="2163")
+            part.esm_class, part.short_message = 0x40, bytes((5, 0, 3, 9, 3, number)) + part.short_message
+            await at.hear(part, 0)
+        assert at.bench.metrics.suppressed["part"] == 2
+        assert await at.bench.journal() == ["activated"]
 
     play(tmp_path, story)
 
