@@ -25,6 +25,7 @@ from ruamel.yaml.events import (
 from ruamel.yaml.reader import ReaderError
 
 from menus.limits import MAX_DEPTH, MAX_FILE_BYTES
+from menus.yaml_mistakes import STAR_FIRST, explain, in_quotes
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -134,19 +135,10 @@ def _decoded(content: str | bytes, source: Source) -> str | None:
 
 
 def _malformed(error: MarkedYAMLError, source: Source) -> None:
-    place = error.problem_mark or error.context_mark
-    mark = _mark(place) if place else Mark(1, 1)
-    line = source.lines[mark.line - 1] if mark.line <= len(source.lines) else ""
-    if "\t" in line[: mark.column] or "'\\t'" in (error.problem or ""):
-        source.add(mark, "a tab", "YAML indents with blanks")
-        return
-    message = error.problem or str(error)
-    suggestion = ""
-    if "alias" in (error.context or "") or "alias" in message:
-        message, suggestion = "'*' begins an alias", 'a text that begins with * stands in quotes: "*111#"'
-    elif "mapping values are not allowed" in message:
-        suggestion = "a text that holds a colon stands in quotes"
-    source.add(mark, f"this is not YAML: {message}", suggestion)
+    line, column, message, suggestion = explain(error, source.lines)
+    # What the parser stumbles over after a mistake in the same line follows from that one.
+    if all(problem.line != line for problem in source.problems):
+        source.add(Mark(line, column), message, suggestion)
 
 
 def _mark(place: StreamMark) -> Mark:
@@ -174,7 +166,7 @@ class _Reader:
         mark = _mark(event.start_mark)
         self.source.values[path] = mark
         if isinstance(event, AliasEvent):
-            self.source.add(mark, f"*{event.anchor} is an alias", 'a text that begins with * stands in quotes: "*111#"')
+            self.source.add(mark, STAR_FIRST, in_quotes(f"*{event.anchor}"))
             return None
         if event.anchor is not None:
             self.source.add(mark, f"&{event.anchor} is an anchor", "write the value out, or in quotes")

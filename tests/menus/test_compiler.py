@@ -152,7 +152,7 @@ def test_mistakes_in_nodes(nodes: str, expected: list[str]):
         ("home: main", "home: main\navailability: {from: 2010-02-03, until: 2009-01-01, outside: A}",
          ["f:7:41: the service ends before it begins"]),
         ('ussd: "*1#"', 'ussd: "1#"', ["f:8:12: '1#' cannot be dialled; as \"*111#\" or \"*111*2#\""]),
-        ('ussd: "*1#"', "ussd: *1#", ['f:8:12: *1# is an alias; a text that begins with * stands in quotes: "*111#"']),
+        ('ussd: "*1#"', "ussd: *1#", ['f:8:12: a text cannot begin with *; put the text in quotes: "*1#"']),
         ('{ussd: "*1#", to: main}', "{to: main}", ["f:8:5: an entry needs 'ussd' or 'sms'; {ussd: \"*111#\", to: main}"]),
         ('{ussd: "*1#", to: main}', '{ussd: "*1#", to: main}\n  - {ussd: "*1#", to: x}', ["f:9:12: *1# leads to 'main' already"]),
         ('{ussd: "*1#", to: main}', '{sms: 11, text: 5, to: main}',
