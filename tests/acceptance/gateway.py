@@ -1,13 +1,14 @@
 """An SMSC that speaks octets over one socket, for what a well-behaved one would never send."""
 
 import socket
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from struct import unpack_from
 from typing import Any
 
 from smpp.alphabets import decode as decode_text
-from smpp.constants import CommandId, EsmClass, Tag
+from smpp.constants import CommandId, EsmClass, Status, Tag
 from smpp.pdu import Bind, BindResp, Malformed, Message, MessageResp, Pdu, decode, encode
 from tests.acceptance.harness import PATIENCE_S, Submitted
 
@@ -25,15 +26,17 @@ _BINDS = (CommandId.BIND_TRANSCEIVER, CommandId.BIND_TRANSMITTER, CommandId.BIND
 
 
 class Gateway:
-    """A listening SMSC with at most one ESME. What was received and not asked for yet waits in order.
+    """A listening SMSC with at most one link. What was received and not asked for yet waits in order.
 
-    `acknowledge` is the status that submit_sm are answered with, None for no answer.
+    `acknowledge` is the status that submit_sm are answered with, None for no answer. `tls` is for an SMSC that speaks
+    TLS, `listener` is the port of another one for those that share it.
     """
 
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(PATIENCE_S)
-        self.port = int(self._listener.getsockname()[1])
+    def __init__(self, tls: ssl.SSLContext | None = None, listener: socket.socket | None = None) -> None:
+        self.listener = listener or socket.create_server(("127.0.0.1", 0))
+        self.listener.settimeout(PATIENCE_S)
+        self.port = int(self.listener.getsockname()[1])
+        self._tls = tls
         self._socket: socket.socket | None = None
         self._octets = b""
         self._waiting: list[Pdu | Malformed] = []
@@ -45,14 +48,17 @@ class Gateway:
     @property
     def url(self) -> str:
         """Return the URL for `--smsc`."""
-        return f"smpp://{SYSTEM_ID}:{PASSWORD}@127.0.0.1:{self.port}"
+        return f"smpp{'s' if self._tls else ''}://{SYSTEM_ID}:{PASSWORD}@127.0.0.1:{self.port}"
 
     # The link -----------------------------------------------------------------------------------------------------
 
     def accept(self, status: int = 0) -> Bind:
-        """Wait for a connection and its bind, and grant or refuse it."""
+        """Wait for a connection and its bind, and grant or refuse it. Raises `ssl.SSLError` where there is no TLS."""
         self.hang_up()
-        self._socket, _ = self._listener.accept()
+        self._socket, _ = self.listener.accept()
+        if self._tls is not None:
+            self._socket.settimeout(PATIENCE_S)
+            self._socket = self._tls.wrap_socket(self._socket, server_side=True)
         bind = self.take("a bind", lambda pdu: isinstance(pdu, Bind))
         assert isinstance(bind, Bind)
         self.write(encode(BindResp(bind.command | 0x80000000, bind.sequence, status, "" if status else "gateway")))
@@ -68,7 +74,7 @@ class Gateway:
     def close(self) -> None:
         """Cut the connection and stop listening."""
         self.hang_up()
-        self._listener.close()
+        self.listener.close()
 
     def write(self, octets: bytes) -> None:
         """Send octets as they are."""
@@ -183,6 +189,47 @@ class Gateway:
         """Return the submit_sm already received and not taken yet."""
         messages = [pdu for pdu in self._waiting if isinstance(pdu, Message) and pdu.command == CommandId.SUBMIT_SM]
         return [message for message in map(submitted, messages) if wanted(message)]
+
+
+class Pair:
+    """An SMSC whose ESME sends by one link and receives by another, `bind=txrx`; phones use it as they do a `Gateway`.
+
+    Each link may be lost and come back by itself: `transmitter.hang_up()`, `transmitter.accept()`.
+    """
+
+    def __init__(self) -> None:
+        first = Gateway()
+        self._links = [first, Gateway(listener=first.listener)]
+        self.url = f"{first.url}?bind=txrx"
+
+    def accept(self) -> None:
+        """Wait for both links and their binds, which may come in any order, and grant them."""
+        links = {link.accept().command: link for link in self._links}
+        self.transmitter = links[CommandId.BIND_TRANSMITTER]
+        self.receiver = links[CommandId.BIND_RECEIVER]
+        # A submit_sm on a receiver is refused, as any SMSC does (SMPP 3.4, 2.3).
+        self.receiver.acknowledge = Status.RINVBNDSTS
+
+    def close(self) -> None:
+        """Cut both links and stop listening."""
+        for link in self._links:
+            link.close()
+
+    def next_sequence(self) -> int:
+        """Return a sequence number of the receiver that was not used yet."""
+        return self.receiver.next_sequence()
+
+    def deliver(self, fields: dict[str, Any]) -> int:
+        """Send a deliver_sm by the receiver and return the status of its response."""
+        return self.receiver.deliver(fields)
+
+    def expect(self, what: str, wanted: Callable[[Submitted], bool]) -> Submitted:
+        """Take the first submit_sm of the transmitter that is wanted, waiting for it."""
+        return self.transmitter.expect(what, wanted)
+
+    def seen(self, wanted: Callable[[Submitted], bool]) -> Sequence[Submitted]:
+        """Return the submit_sm already received by either link and not taken yet."""
+        return [*self.transmitter.seen(wanted), *self.receiver.seen(wanted)]
 
 
 class Closed(Exception):
