@@ -27,7 +27,18 @@ from hypothesis.stateful import (
 
 from menus.session import Pending, Place, Session
 from tests.contracts.stores import STORES
-from ussd_server.stores.base import LANES, Change, Claimed, JournalEntry, OutboxEntry, Store, StoreUnavailable
+from ussd_server.stores.base import (
+    EVERY_LANE,
+    LANES,
+    MESSAGES,
+    OPERATOR,
+    Change,
+    Claimed,
+    JournalEntry,
+    OutboxEntry,
+    Store,
+    StoreUnavailable,
+)
 from ussd_server.subscriber import Exchange, Subscriber
 
 ANNA, BORIS, VERA = "79100000001", "79100000002", "447700900123"
@@ -295,6 +306,21 @@ def test_messages_and_the_operators_work_do_not_wait_for_each_other(open_store: 
     on(open_store, test)
 
 
+@pytest.mark.parametrize(("lane", "id"), [(MESSAGES, "sms"), (OPERATOR, "order")])
+def test_a_claim_may_leave_the_other_lane_alone(open_store: Open, lane: int, id: str) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA, entry("order", "command", due=T0 + 1), entry("sms", due=T0 + 2))
+        assert await store.next_due([lane]) == T0 + (2 if lane == MESSAGES else 1)
+        assert ids(await store.claim(T0 + 2, 10, LEASE, [lane])) == [id]
+        assert await store.claim(T0 + 2, 10, LEASE, [lane]) == []
+        assert await store.next_due([lane]) == T0 + 2 + LEASE
+        assert await store.claim(T0 + 2, 10, LEASE, []) == []
+        assert await store.next_due([]) is None
+        assert len(await store.claim(T0 + 2, 10, LEASE)) == 1
+
+    on(open_store, test)
+
+
 def test_an_entry_is_claimed_when_it_is_due_and_not_before(open_store: Open) -> None:
     async def test(store: Store) -> None:
         assert await put(store, ANNA, entry("a", due=T0 + 10))
@@ -348,6 +374,49 @@ def test_a_lease_that_ended_lets_another_claim_and_the_first_holder_can_do_nothi
         assert await store.claim(T0 + LEASE, 1, LEASE) == []
         assert await store.journal(ANNA) == []
         assert await put(store, ANNA, settled=("a",))
+
+    on(open_store, test)
+
+
+def test_a_renewed_lease_lasts_longer_and_is_the_same_attempt(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA, entry("a", text="x"))
+        assert await put(store, BORIS, entry("b"))
+        claimed = await store.claim(T0, 10, LEASE)
+        await store.renew(claimed, T0 + 3 * LEASE)
+        assert await store.next_due() == T0 + 3 * LEASE
+        assert await store.claim(T0 + 2 * LEASE, 10, LEASE) == []
+        again = await store.claim(T0 + 3 * LEASE, 10, LEASE)
+        assert sorted((each.entry.id, each.attempt) for each in again) == [("a", 2), ("b", 2)]
+
+    on(open_store, test)
+
+
+def test_only_who_holds_an_entry_can_renew_it(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA, entry("claimed by another"))
+        assert await put(store, BORIS, entry("postponed"))
+        assert await put(store, VERA, entry("settled"))
+        mine = await store.claim(T0, 10, LEASE)
+        (postponed,) = (each for each in mine if each.entry.id == "postponed")
+        await store.postpone(postponed, T0 + LEASE + 1, "busy")
+        assert await put(store, VERA, settled=("settled",))
+        (other,) = await store.claim(T0 + LEASE, 10, LEASE)
+        assert other.entry.id == "claimed by another"
+        await store.renew(mine, T0 + 9 * LEASE)
+        assert await store.next_due() == T0 + LEASE + 1
+        assert ids(await store.claim(T0 + 2 * LEASE, 10, LEASE)) == ["postponed", "claimed by another"]
+
+    on(open_store, test)
+
+
+def test_an_entry_postponed_until_now_can_be_claimed_at_once(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA, entry("a"))
+        (claimed,) = await store.claim(T0, 10, LEASE)
+        await store.postpone(claimed, T0 + 1, "the server stopped")
+        (again,) = await store.claim(T0 + 1, 10, LEASE)
+        assert again.attempt == 2
 
     on(open_store, test)
 
@@ -562,10 +631,11 @@ class StoreMachine(RuleBasedStateMachine):
         there = [kept.entry.id for kept in self.outbox if kept.msisdn == msisdn][:1]
         assert not self.do(self.store.commit(Change(version, record, settled=[*there, "never-was"])))
 
-    @rule(target=held, limit=st.integers(1, 4))
-    def claim(self, limit: int) -> Any:
-        ready = {kept.entry.id: kept for kept in self.heads() if kept.ready <= self.now}
-        claimed: list[Claimed] = self.do(self.store.claim(self.now, limit, LEASE))
+    @rule(target=held, limit=st.integers(1, 4), lanes=st.sets(st.sampled_from(EVERY_LANE)))
+    def claim(self, limit: int, lanes: set[int]) -> Any:
+        heads = (kept for kept in self.heads() if LANES[kept.entry.kind] in lanes)
+        ready = {kept.entry.id: kept for kept in heads if kept.ready <= self.now}
+        claimed: list[Claimed] = self.do(self.store.claim(self.now, limit, LEASE, lanes))
         assert len(claimed) == min(limit, len(ready))
         for each in claimed:
             kept = ready.pop(each.entry.id)
@@ -573,6 +643,13 @@ class StoreMachine(RuleBasedStateMachine):
             kept.ready = self.now + LEASE
             assert each == Claimed(kept.msisdn, kept.entry, kept.attempt, kept.ready)
         return multiple(*claimed)
+
+    @rule(claimed=st.lists(held, max_size=3))
+    def renew(self, claimed: list[Claimed]) -> None:
+        self.do(self.store.renew(claimed, self.now + LEASE))
+        for kept in filter(None, map(self.find, claimed)):
+            if kept.ready != kept.entry.due:  # not postponed meanwhile
+                kept.ready = self.now + LEASE
 
     @rule(claimed=held, wait=st.sampled_from([0, 300]))
     def postpone(self, claimed: Claimed, wait: int) -> None:
@@ -611,7 +688,9 @@ class StoreMachine(RuleBasedStateMachine):
             assert record == self.records.get(msisdn, Subscriber(msisdn))
             assert (version > 0) == (msisdn in self.records)
             assert self.do(self.store.journal(msisdn)) == self.journal.get(msisdn, [])[::-1][:100]
-        assert self.do(self.store.next_due()) == min((kept.ready for kept in self.heads()), default=None)
+        for lanes in ([MESSAGES], [OPERATOR], EVERY_LANE):
+            ready = [kept.ready for kept in self.heads() if LANES[kept.entry.kind] in lanes]
+            assert self.do(self.store.next_due(lanes)) == min(ready, default=None)
 
     def teardown(self) -> None:
         self.do(self.store.close())

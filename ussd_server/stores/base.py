@@ -4,7 +4,7 @@ A store knows nothing of the rules. It keeps a record under a version, refuses a
 writes record, journal and outbox in the same transaction. Every implementation passes `tests/contracts/test_store.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
@@ -14,7 +14,9 @@ from ussd_server.subscriber import Subscriber
 
 OutboxKind: TypeAlias = Literal["sms", "command", "query", "code"]
 
-LANES: Mapping[OutboxKind, int] = {"sms": 0, "code": 0, "command": 1, "query": 1}
+MESSAGES, OPERATOR = 0, 1
+EVERY_LANE = (MESSAGES, OPERATOR)
+LANES: Mapping[OutboxKind, int] = {"sms": MESSAGES, "code": MESSAGES, "command": OPERATOR, "query": OPERATOR}
 """Entries of one subscriber and lane are performed in the order of their commits: messages, and the operator's work.
 
 The lanes do not wait for each other: an order that waits for a slow operator must not hold back an access code.
@@ -83,10 +85,16 @@ class Store(Protocol):
     async def commit(self, change: Change) -> bool:
         """Write the change durably and return True, or return False where `version` is not the stored one."""
 
-    async def claim(self, now: int, limit: int, lease_ms: int) -> list[Claimed]:
+    async def claim(self, now: int, limit: int, lease_ms: int, lanes: Collection[int] = EVERY_LANE) -> list[Claimed]:
         """Take up to `limit` due entries that nobody holds, the oldest of each subscriber and lane, and hold them.
 
         They are ours for `lease_ms`; after that they can be claimed again. What is returned is durable.
+        """
+
+    async def renew(self, claimed: Sequence[Claimed], lease: int) -> None:
+        """Hold entries that are under way until `lease` (ms), as the same attempt.
+
+        Nothing happens to an entry that is gone or postponed, or that another has claimed since.
         """
 
     async def postpone(self, claimed: Claimed, due: int, reason: str) -> None:
@@ -98,7 +106,7 @@ class Store(Protocol):
     async def bury(self, claimed: Claimed, now: int, reason: str) -> None:
         """Give an entry up: move it to the dead letters, and say so in the journal as `given_up` {id, kind, reason}."""
 
-    async def next_due(self) -> int | None:
+    async def next_due(self, lanes: Collection[int] = EVERY_LANE) -> int | None:
         """Return when there is next an entry to claim (ms): when it is due, or the lease on it ends. None for never."""
 
     async def journal(self, msisdn: str, kind: str | None = None, limit: int = 100) -> list[JournalEntry]:

@@ -10,7 +10,7 @@ import errno
 import os
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -22,7 +22,7 @@ import structlog
 from menus.session import Values
 from ussd_server.database import SchemaError, connect, explain, migrate, roll_back
 from ussd_server.log import mask
-from ussd_server.stores.base import LANES, Change, Claimed, JournalEntry, OutboxEntry, StoreUnavailable
+from ussd_server.stores.base import EVERY_LANE, LANES, Change, Claimed, JournalEntry, OutboxEntry, StoreUnavailable
 from ussd_server.subscriber import Subscriber, decode, encode
 
 APPLICATION_ID = 0x55535344
@@ -90,6 +90,11 @@ _MIGRATIONS = (
         "CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID",
         "INSERT INTO counter VALUES ('forgotten', 0), ('pings', 0)",
     ),
+    (
+        # Looking for one lane's work must not pass over what waits in another.
+        "DROP INDEX outbox_by_time",
+        "CREATE INDEX outbox_by_time ON outbox (lane, ready, seq)",
+    ),
 )
 
 _LOAD = "SELECT version, record FROM subscriber WHERE msisdn = ?"
@@ -106,9 +111,11 @@ _OLDEST = """NOT EXISTS (
     WHERE earlier.msisdn = entry.msisdn AND earlier.lane = entry.lane AND earlier.seq < entry.seq
 )"""
 _CLAIMABLE = f"""SELECT seq, id, msisdn, kind, due, expires, data, attempt FROM outbox entry
-    WHERE ready <= ? AND {_OLDEST} ORDER BY ready, seq LIMIT ?"""
+    WHERE lane = ? AND ready <= ? AND {_OLDEST} ORDER BY ready, seq LIMIT ?"""
 _HOLD = "UPDATE outbox SET ready = ?, attempt = attempt + 1 WHERE seq = ?"
-_NEXT = f"SELECT ready FROM outbox entry WHERE {_OLDEST} ORDER BY ready, seq LIMIT 1"
+# A postponed entry is ready when it is due; the lease on one that is held ends later.
+_RENEW = "UPDATE outbox SET ready = ? WHERE id = ? AND attempt = ? AND ready != due"
+_NEXT = f"SELECT ready FROM outbox entry WHERE lane = ? AND {_OLDEST} ORDER BY ready, seq LIMIT 1"
 _POSTPONE = "UPDATE outbox SET due = ?1, ready = ?1, reason = ?2 WHERE id = ?3 AND attempt = ?4"
 _GIVE_UP = "DELETE FROM outbox WHERE id = ? AND attempt = ?"
 _BURY = "INSERT INTO dead_letter (id, msisdn, at, kind, data, attempt, reason) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -296,10 +303,9 @@ class SqliteStore:
             raise StoreUnavailable(f"{self._path}: the record of {mask(msisdn)} is damaged: {error}") from error
         return self._cache.put(loaded, version, len(record))
 
-    async def next_due(self) -> int | None:
+    async def next_due(self, lanes: Collection[int] = EVERY_LANE) -> int | None:
         """Return when the next entry can be claimed (ms): when it is due, or when its holder's lease ends."""
-        rows = self._read(_NEXT, ())
-        return int(rows[0][0]) if rows else None
+        return min((ready for lane in lanes for (ready,) in self._read(_NEXT, (lane,))), default=None)
 
     async def journal(self, msisdn: str, kind: str | None = None, limit: int = 100) -> list[JournalEntry]:
         """Return the newest entries of a subscriber, newest first."""
@@ -341,14 +347,19 @@ class SqliteStore:
             self._wake()
         return await future
 
-    async def claim(self, now: int, limit: int, lease_ms: int) -> list[Claimed]:
+    async def claim(self, now: int, limit: int, lease_ms: int, lanes: Collection[int] = EVERY_LANE) -> list[Claimed]:
         """Take up to `limit` due entries that nobody holds, the oldest of each subscriber and lane, and hold them.
 
         What is returned is durable, and so is all that was committed before it.
         """
-        if not self._read(_CLAIMABLE, (now, min(limit, 1))):
+        if not any(self._read(_CLAIMABLE, (lane, now, min(limit, 1))) for lane in lanes):
             return []
-        return await self._do(lambda: self._claim(now, limit, lease_ms))
+        return await self._do(lambda: self._claim(now, limit, lease_ms, lanes))
+
+    async def renew(self, claimed: Sequence[Claimed], lease: int) -> None:
+        """Hold entries that are under way until `lease` (ms), as the same attempt."""
+        rows = [(lease, each.entry.id, each.attempt) for each in claimed]
+        await self._do(lambda: self._db.executemany(_RENEW, rows))
 
     async def postpone(self, claimed: Claimed, due: int, reason: str) -> None:
         """Let go of an entry that failed for now; nothing happens where another has claimed it since."""
@@ -375,8 +386,10 @@ class SqliteStore:
         self._wake()
         return await future
 
-    def _claim(self, now: int, limit: int, lease_ms: int) -> list[Claimed]:
-        rows = self._db.execute(_CLAIMABLE, (now, limit)).fetchall()
+    def _claim(self, now: int, limit: int, lease_ms: int, lanes: Collection[int]) -> list[Claimed]:
+        rows: list[_Row] = []
+        for lane in lanes:
+            rows += self._db.execute(_CLAIMABLE, (lane, now, limit - len(rows))).fetchall()
         lease = now + lease_ms
         self._db.executemany(_HOLD, [(lease, row[0]) for row in rows])
         return [

@@ -5,6 +5,7 @@ import errno
 import os
 import resource
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
@@ -15,9 +16,10 @@ from typing import Any
 
 import pytest
 
+from ussd_server.database import connect, migrate
 from ussd_server.stores import sqlite
 from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite import _CLAIMABLE, _MIGRATIONS, _NEXT, APPLICATION_ID, SqliteStore
 from ussd_server.subscriber import Subscriber
 
 ANNA, BORIS = "79100000001", "79100000002"
@@ -389,7 +391,7 @@ def test_a_newer_schema_is_not_touched(path: Path) -> None:
     on(path, lambda store: store.ping())
     with closing(sqlite3.connect(path)) as other:
         other.execute("PRAGMA user_version = 99")
-    assert "its schema has version 99, this program knows 1; run a newer program" in refusal(path)
+    assert "its schema has version 99, this program knows 2; run a newer program" in refusal(path)
 
 
 def test_the_schema_is_made_once_and_kept(path: Path) -> None:
@@ -397,10 +399,49 @@ def test_the_schema_is_made_once_and_kept(path: Path) -> None:
     on(path, lambda store: store.ping())
     with closing(sqlite3.connect(path)) as file:
         assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert file.execute("PRAGMA user_version").fetchall() == [(1,)]
+        assert file.execute("PRAGMA user_version").fetchall() == [(2,)]
         assert file.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
         pings = file.execute("SELECT value FROM counter WHERE name = 'pings'").fetchone()
     assert pings == (4,)
+
+
+def test_a_file_of_the_first_schema_is_brought_up_with_what_is_in_it(path: Path) -> None:
+    with closing(connect(str(path))) as old:
+        migrate(old, APPLICATION_ID, _MIGRATIONS[:1])
+        old.execute(
+            "INSERT INTO outbox (id, msisdn, lane, kind, due, expires, data, ready)"
+            " VALUES ('a', ?, 0, 'sms', 1, 0, '{}', 1)",
+            (int(ANNA),),
+        )
+
+    async def test(store: SqliteStore) -> None:
+        assert [each.entry.id for each in await store.claim(1, 10, 10)] == ["a"]
+
+    on(path, test)
+
+
+@pytest.mark.parametrize("statement", [_CLAIMABLE, _NEXT])
+def test_looking_for_work_scans_no_table_and_sorts_nothing(path: Path, statement: str) -> None:
+    async def test(store: SqliteStore) -> None:
+        plan = store._db.execute(f"EXPLAIN QUERY PLAN {statement}", (0,) * statement.count("?")).fetchall()
+        steps = [step for *_, step in plan]
+        assert any("outbox_by_time (lane=?" in step for step in steps), steps
+        assert not [step for step in steps if step.startswith("SCAN ") or "TEMP B-TREE" in step], steps
+
+    on(path, test)
+
+
+def test_the_files_are_their_owners_alone_whatever_the_umask(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        await store.ping()
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.glob(f"{path.name}*")}
+        assert modes == {f"{path.name}{end}": 0o600 for end in ("", "-wal", "-shm")}
+
+    before = os.umask(0)
+    try:
+        on(path, test)
+    finally:
+        os.umask(before)
 
 
 AS_NOBODY = """
