@@ -11,6 +11,7 @@ from typing import Any, Final
 from menus.engine import accepts, conclude, say, step
 from menus.events import Answered, Ask, Begin, Defer, Dropped, Effect, Event, Late, Order, Reply, Send, Show
 from menus.flow import Flow
+from menus.registry import Date, Flag, Instant, List, Money, Number, Record, Shape, Text
 from menus.render import Channel
 from menus.session import Pending, Session, Value
 from menus.source import read
@@ -22,15 +23,17 @@ LATE: Final = "late"
 
 _UNITS: Final = {"s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _ANSWER: Final = re.compile(r"(\w+):\s*(\w+)\s*(.*)")
+_DURATION: Final = re.compile(r"([0-9]{1,6}) (s|min|h|d)")
 _GIVEN: Final = re.compile(r"(not\s+)?(\w+)(?:\s+is\s+(\S+))?")
 
 
 class ScenarioError(ValueError):
-    """A line of a scenario that cannot be played; `line` counts from 1."""
+    """A line of a scenario that cannot be played: `line` counts from 1, `what` says what is wrong with it."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(f"line {line}: {message}")
         self.line = line
+        self.what = message
 
 
 def transcript(script: str, flow: Flow, fits: Callable[[str], bool] | None = None) -> str:
@@ -124,8 +127,10 @@ class _Player:
     # What the world does
 
     def wait(self, duration: str) -> Iterator[str]:
-        number, unit = duration.split()
-        self.now += int(number) * _UNITS[unit]
+        found = _DURATION.fullmatch(duration)
+        if found is None:
+            raise ValueError(f"{duration!r} is no time: wait 30 s, 10 min, 2 h, 1 d")
+        self.now += int(found[1]) * _UNITS[found[2]]
         yield from ()
 
     def given(self, rest: str) -> Iterator[str]:
@@ -133,7 +138,9 @@ class _Player:
         for part in rest.split(","):
             found = _GIVEN.fullmatch(part.strip())
             if found is None or (found[2] not in self.flow.registry.facts and found[2] != "msisdn"):
-                raise ValueError(f"{part.strip()!r} is no fact")
+                raise ValueError(
+                    f"{part.strip()!r} is no fact; there are {', '.join(sorted(self.flow.registry.facts))}"
+                )
             self.facts[found[2]] = found[3] if found[3] is not None else found[1] is None
         yield from ()
 
@@ -194,7 +201,10 @@ class _Player:
         if operation not in self.answers:
             outcome, shape = next(iter(self.flow.registry.operations[operation].outcomes.items()))
             if shape is not None:
-                raise ValueError(f"{operation!r} is asked, and the scenario does not say what it answers")
+                raise ValueError(
+                    f"{operation!r} is asked, and nothing says what it answers; a line before it does: "
+                    f"answer {operation}: {outcome} {_example(shape, operation, self.flow)}"
+                )
             return outcome, None
         outcome, value = self.answers[operation]
         if outcome == LATE:
@@ -220,6 +230,30 @@ def _read(effects: tuple[Effect, ...], channel: str) -> Iterator[str]:
                 yield from text.split("\n")
                 if ends:
                     yield "(end)"
+
+
+def _example(shape: Shape, name: str, flow: Flow) -> str:
+    """Return a value of a shape as an `answer` line writes it, to be copied and changed."""
+    match shape:
+        case Record(fields=fields):
+            return f"{{{', '.join(f'{key}: {_example(each, key, flow)}' for key, each in fields.items())}}}"
+        case List(of=each):
+            return f"[{_example(each, name, flow)}]"
+        case Text(localized=True):
+            languages = (language for language in flow.languages if "-" not in language)
+            return f"{{{', '.join(f'{language}: {name}' for language in languages)}}}"
+        case Text():
+            return name
+        case Date():
+            return "2009-12-01"
+        case Instant():
+            return str(START_MS + _UNITS["d"])
+        case Flag():
+            return "true"
+        case Money():
+            return "1500"
+        case Number():
+            return "1"
 
 
 def _value(written: str) -> Any:

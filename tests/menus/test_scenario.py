@@ -94,13 +94,22 @@ def test_a_difference_is_shown_with_what_is_read_now():
     ("line", "message"),
     [
         ("> shout", "line 2: 'shout' is none of dial, reply, text, drop, wait, given, answer, deliver, outcome"),
-        ("given actve", "line 2: 'actve' is no fact"),
+        ("given actve", "line 2: 'actve' is no fact; there are active, age, channel, language"),
         ("answer items: perhaps", "line 2: 'items: perhaps' is no answer: operation: outcome value"),
         ("> outcome done", "line 2: no order is open"),
-        ("> dial *1*7#", "line 2: 'items' is asked, and the scenario does not say what it answers"),
+        ("> wait long", "line 2: 'long' is no time: wait 30 s, 10 min, 2 h, 1 d"),
     ],
 )
 def test_a_line_that_means_nothing_is_told(line: str, message: str):
     with pytest.raises(ScenarioError) as caught:
         transcript(f"# a test\n{line}\n", FLOW)
     assert str(caught.value) == message
+
+
+def test_what_an_operation_answers_is_asked_for_with_a_line_that_can_be_copied():
+    with pytest.raises(ScenarioError) as caught:
+        transcript("> dial *1*7#", FLOW)
+    said, _, line = str(caught.value).partition("a line before it does: ")
+    assert said == "line 1: 'items' is asked, and nothing says what it answers; "
+    assert line.startswith("answer items: ok [{id: id, name: {ru: name, en: name}, price: 1500")
+    assert "1. name, 15" in transcript(f"{line}\n> dial *1*7#", FLOW)

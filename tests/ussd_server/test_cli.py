@@ -263,7 +263,7 @@ def test_every_mistake_of_a_flow_is_a_line_with_its_place(said: Said) -> None:
 
 
 def test_a_flow_file_that_is_not_there_is_one_line(said: Said) -> None:
-    assert said("flows", "check", "none.yaml") == 1
+    assert said("flows", "check", "none.yaml") == 2
     assert said.err == "error: none.yaml: the flow file cannot be read: No such file or directory\n"
 
 
@@ -311,20 +311,54 @@ def test_a_line_of_a_conversation_that_means_nothing_is_named(said: Said) -> Non
 
 
 def test_conversations_that_are_not_there_are_named(said: Said) -> None:
-    assert said("flows", "test", "none.txt") == 1
+    assert said("flows", "test", "none.txt") == 2
     assert said.err == "error: none.txt: the conversation cannot be read: No such file or directory\n"
     Path("empty").mkdir()
-    assert said("flows", "test", "empty") == 1
+    assert said("flows", "test", "empty") == 2
     assert said.err == "error: empty: no conversations (*.txt) there\n"
 
 
 def test_talking_to_a_flow_gives_a_golden_conversation(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
-    typed = "given active\nanswer balance: ok {amount: 150000}\n*100#\nanswer balance: nonsense\n"
+    typed = "given active\n*100#\nanswer balance: nonsense\nanswer balance: ok {amount: 150000}\n*100#\n/kep\n0\n*1"
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
     assert said("flows", "play") == 0
-    golden, _, wrong = said.out.partition("('balance: nonsense' is no answer")
-    assert wrong
-    assert golden.replace("\n", "") == GOLDEN.partition("\n")[2].replace("\n", "")
+    Path("played.txt").write_text(said.out, encoding="utf-8")
+    remarks = [line for line in said.out.splitlines() if line.startswith("#")]
+    assert remarks[0].startswith("# *100#: 'balance' is asked, and nothing says what it answers; ")
+    assert remarks[0].endswith(" a line before it does: answer balance: ok {amount: 1500}")
+    assert remarks[1:] == [
+        "# answer balance: nonsense: 'balance: nonsense' is no answer: operation: outcome value",
+        "# /kep: there are /keep FILE, /help; to answer with /kep: reply /kep",
+    ]
+    assert "Баланс: 1 500 руб.\n" in said.out
+    assert said("flows", "test", "played.txt") == 0
+    assert said.out == "1 conversation: all as written\n"
+
+
+class Terminal(io.StringIO):
+    """A stream that says that a person is at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_person_is_told_how_to_keep_the_conversation_and_how_to_end(
+    said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("there.txt").touch()
+    typed = "*111*2#\n*111#\n/what\n/keep there.txt\n/keep mine.txt\n6\n/keep mine.txt\n"
+    shown = Terminal()
+    with monkeypatch.context() as terminal:
+        terminal.setattr(sys, "stdin", Terminal(typed))
+        terminal.setattr(sys, "stdout", shown)
+        assert outcome(["flows", "play"]) == 0
+    first, *rest = shown.getvalue().splitlines()
+    assert first == "Dial with *111#, answer with anything else. /keep FILE keeps the conversation, Ctrl-D ends."
+    assert "> (there are /keep FILE, /help; to answer with /what: reply /what)" in rest
+    assert "> (there.txt is there already; choose another name)" in rest
+    assert rest.count("> (kept; play it again with: ussd-server flows test mine.txt)") == 2
+    assert "#" not in Path("mine.txt").read_text(encoding="utf-8").replace("*111#", "").replace("*111*2#", "")
+    assert said("flows", "test", "mine.txt") == 0
 
 
 def test_talking_goes_on_from_a_conversation(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """`ussd-server flows`: for authors of flows."""
 
 import sys
+from collections.abc import Callable, Iterable
 from difflib import unified_diff
 from pathlib import Path
 from typing import Annotated
@@ -85,7 +86,7 @@ def play_golden(
         try:
             played = transcript(written, flow, fits)
         except ScenarioError as error:
-            raise Failure(f"{path}:{error.line}: {str(error).partition(': ')[2]}") from None
+            raise Failure(f"{path}:{error.line}: {error.what}") from None
         if write:
             path.write_text(played, encoding="utf-8")
         elif played != written:
@@ -97,7 +98,13 @@ def play_golden(
     return EXIT_FAILED if differing else 0
 
 
-@app.command(epilog=examples("ussd-server flows play", "ussd-server flows play --with answers.txt"))
+@app.command(
+    epilog=examples(
+        "ussd-server flows play",
+        "ussd-server flows play --with answers.txt",
+        "printf '*111#\\n2\\n' | ussd-server flows play > tariffs.txt",
+    )
+)
 def play(
     file: FlowFile = None,
     start: Annotated[
@@ -105,26 +112,85 @@ def play(
     ] = None,
     settings: SettingsFile = None,
 ) -> None:
-    """Talk to a flow alone: no server, no operator. What you type can be kept as a golden conversation.
+    """Talk to a flow alone: no server, no operator. What is said can be kept as a golden conversation.
 
     Dial with *111#, answer with anything else. A line with a verb of a golden conversation is taken as such:
     text 111 ?, given active, answer balance: ok {amount: 1500}, drop, wait 5 min.
+
+    /keep FILE writes the conversation so far for: ussd-server flows test FILE. Lines from a pipe give it as output.
     """
     where = load({"flows": file, "settings": settings})
     flow, fits = read(where.flows), screen(where.ussd_septets, where.ussd_ucs2_units).fits
-    terminal = sys.stdin.isatty()
-    played = transcript(_read_text(start), flow, fits) if start is not None else ""
-    print(f"{played}{'> ' if terminal else ''}", end="", flush=True)
-    for line in filter(None, map(str.strip, sys.stdin)):
+    written = _read_text(start) if start is not None else ""
+    try:
+        talk = Talk(flow, fits, written)
+    except ScenarioError as error:
+        raise Failure(f"{start}:{error.line}: {error.what}") from None
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        talk.with_a_person(sys.stdin)
+    else:
+        talk.with_a_pipe(sys.stdin)
+
+
+class Talk:
+    """A conversation that grows line by line. `played` is a golden conversation at any time."""
+
+    BANNER = "Dial with *111#, answer with anything else. /keep FILE keeps the conversation, Ctrl-D ends."
+    COMMANDS = "/keep FILE, /help"
+
+    def __init__(self, flow: Flow, fits: Callable[[str], bool] | None, written: str) -> None:
+        self._flow = flow
+        self._fits = fits
+        self._kept: set[Path] = set()
+        self.played = transcript(written, flow, fits) if written else ""
+
+    def with_a_person(self, lines: Iterable[str]) -> None:
+        """Prompt, and show what is read; what the terminal says itself is no part of the conversation."""
+        print(f"{self.BANNER}\n{self.played}> ", end="", flush=True)
+        for line in filter(None, map(str.strip, lines)):
+            before = len(self.played)
+            remark = self._take(line)
+            print(f"({remark})\n" if remark else self.played[before:].lstrip("\n").partition("\n")[2], end="")
+            print("> ", end="", flush=True)
+        print()
+
+    def with_a_pipe(self, lines: Iterable[str]) -> None:
+        """Print the conversation and nothing else: a remark is a comment in it."""
+        print(self.played, end="", flush=True)
+        for line in filter(None, map(str.strip, lines)):
+            before = len(self.played)
+            remark = self._take(line)
+            if remark:
+                self._add(f"# {line}: {remark}")
+            print(self.played[before:], end="", flush=True)
+
+    def _take(self, line: str) -> str:
+        """Do what a line says; return what there is to remark, "" for nothing."""
+        if line.startswith("/"):
+            return self._command(*line.split(maxsplit=1))
         try:
-            longer = transcript(f"{played}{_as_written(line)}\n", flow, fits)
+            self._add(_as_written(line))
         except ScenarioError as error:
-            print(f"({str(error).partition(': ')[2]})")
-        else:
-            new = longer[len(played) :].lstrip("\n")
-            print(new.partition("\n")[2] if terminal else new, end="")
-            played = longer
-        print("> " if terminal else "", end="", flush=True)
+            return error.what
+        return ""
+
+    def _add(self, line: str) -> None:
+        self.played = transcript(f"{self.played}{line}\n", self._flow, self._fits)
+
+    def _command(self, name: str, place: str = "") -> str:
+        if name == "/help":
+            return self.BANNER
+        if name != "/keep" or not place:
+            return f"there are {self.COMMANDS}; to answer with {name}: reply {name}"
+        path = Path(place)
+        if path.exists() and path not in self._kept:
+            return f"{path} is there already; choose another name"
+        try:
+            path.write_text(self.played, encoding="utf-8")
+        except OSError as error:
+            return f"{path} cannot be written: {error.strerror or error}"
+        self._kept.add(path)
+        return f"kept; play it again with: ussd-server flows test {path}"
 
 
 _VERBS = ("text", "drop", "wait", "deliver", "outcome", "dial", "reply")
@@ -143,7 +209,7 @@ def _as_written(typed: str) -> str:
 def _conversations(places: list[Path]) -> list[Path]:
     paths = [path for place in places for path in (sorted(place.glob("*.txt")) if place.is_dir() else [place])]
     if not paths:
-        raise Failure(f"{places[0]}: no conversations (*.txt) there")
+        raise SettingsError(f"{places[0]}: no conversations (*.txt) there")
     return paths
 
 
@@ -152,15 +218,15 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         cause = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise Failure(f"{path}: the conversation cannot be read: {cause}") from None
+        raise SettingsError(f"{path}: the conversation cannot be read: {cause}") from None
 
 
 def read(path: Path) -> Flow:
-    """Compile a flow file. Raises FlowErrors with every mistake, Failure where it cannot be read."""
+    """Compile a flow file. Raises FlowErrors with every mistake, SettingsError where it cannot be read."""
     try:
         source = path.read_bytes()
     except OSError as error:
-        raise Failure(f"{path}: the flow file cannot be read: {error.strerror or error}") from None
+        raise SettingsError(f"{path}: the flow file cannot be read: {error.strerror or error}") from None
     return compile_flow(source, str(path), REGISTRY)
 
 
