@@ -13,15 +13,18 @@ import structlog
 
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
-from ussd_server.stores.base import Claimed, OutboxKind, Store, StoreUnavailable
+from ussd_server.stores.base import EVERY_LANE, Claimed, OutboxKind, Store, StoreUnavailable
 
 log = structlog.get_logger()
 
 UNDER_WAY = 64
-"""Entries that are performed at once."""
+"""Entries of a lane that are performed at once. Each lane has its own, so that a slow operator holds up no SMS."""
 
 LEASE_MS = 30_000
-"""How long an entry is ours, renewed while it is performed: as long as somebody waits for an SMS after a crash."""
+"""How long an entry is ours: as long as somebody waits for an SMS after a crash. While performed it is renewed."""
+
+RENEWALS = 3
+"""How often a lease is renewed before it would end, so that one late or failed renewal loses nothing."""
 
 FIRST_WAIT_MS = 1_000
 LONGEST_WAIT_MS = 60_000
@@ -59,96 +62,142 @@ def wait_ms(attempt: int) -> int:
     return min(FIRST_WAIT_MS << min(attempt - 1, 16), LONGEST_WAIT_MS)
 
 
+class _Lane:
+    """One lane's entries under way, and what its worker waits for."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.news = asyncio.Event()
+
+    @property
+    def room(self) -> int:
+        return UNDER_WAY - len(self.tasks)
+
+
 class Outbox:
     """Works off the outbox until stopped. `wake` says that there may be something new."""
 
     def __init__(
-        self, store: Store, performers: Mapping[OutboxKind, Performer], metrics: Metrics, now: Callable[[], int]
+        self,
+        store: Store,
+        performers: Mapping[OutboxKind, Performer],
+        metrics: Metrics,
+        now: Callable[[], int],
+        lease_ms: int = LEASE_MS,
     ) -> None:
         self._store = store
         self._performers = performers
         self._metrics = metrics
         self._now = now
-        self._news = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._lease_ms = lease_ms
+        self._lanes = [_Lane(number) for number in EVERY_LANE]
         self._held: dict[str, Claimed] = {}
-        """The entries under way, by id, each as it was claimed last."""
+        """The entries that are being performed, by id, each as it was claimed last."""
         self._stopping = False
-        metrics.outbox_under_way = lambda: len(self._tasks)
-        self._worker: asyncio.Task[None] | None = None
+        self._workers: list[asyncio.Task[None]] = []
+        self._renewer: asyncio.Task[None] | None = None
+        metrics.outbox_under_way = lambda: self.under_way
+
+    @property
+    def under_way(self) -> int:
+        """How many entries this server performs now."""
+        return sum(len(lane.tasks) for lane in self._lanes)
 
     def start(self) -> None:
         """Begin to work."""
-        self._worker = asyncio.get_running_loop().create_task(self._work())
+        loop = asyncio.get_running_loop()
+        self._workers = [loop.create_task(self._work(lane)) for lane in self._lanes]
+        self._renewer = loop.create_task(self._renew())
 
     def wake(self) -> None:
         """Look into the outbox soon."""
-        self._news.set()
+        for lane in self._lanes:
+            lane.news.set()
 
-    async def stop(self, seconds: float) -> None:
-        """Take nothing new; wait for what is under way, and leave what takes longer to whoever starts next."""
+    async def drain(self, seconds: float) -> None:
+        """Take nothing new, and wait so long for what is under way; what takes longer goes on."""
         self._stopping = True
         self.wake()
-        if self._worker is not None:
-            await self._worker
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=seconds)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await asyncio.gather(*self._workers)
+        if tasks := self._tasks():
+            await asyncio.wait(tasks, timeout=seconds)
 
-    async def _work(self) -> None:
+    async def stop(self, seconds: float) -> None:
+        """Drain; cancel what takes longer, and let go of it: whoever starts next does it at once."""
+        await self.drain(seconds)
+        late = self._tasks()
+        if self._renewer is not None:
+            late.append(self._renewer)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        left = list(self._held.values())
+        self._held.clear()
+        now = self._now()
+        released = (self._store.postpone(held, now, "the server stopped") for held in left)
+        for error in await asyncio.gather(*released, return_exceptions=True):
+            if isinstance(error, BaseException):
+                log.error("not released, will be done when its lease ends", cause=str(error))
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [task for lane in self._lanes for task in lane.tasks]
+
+    async def _work(self, lane: _Lane) -> None:
         while not self._stopping:
-            self._news.clear()
+            lane.news.clear()
             try:
-                room = UNDER_WAY - len(self._tasks)
-                claimed = await self._store.claim(self._now(), room, LEASE_MS) if room else []
-                pause = await self._pause(bool(claimed))
+                claimed = await self._claim(lane)
+                pause = await self._pause(lane, bool(claimed))
             except StoreUnavailable as error:
                 log.error("store unavailable, the outbox waits", cause=str(error))
                 claimed, pause = [], STORE_WAIT_S
             for each in claimed:
-                self._begin(each)
+                self._begin(lane, each)
             if pause != 0:
-                await self._wait(pause)
+                await _wait(lane.news, pause)
 
-    def _begin(self, claimed: Claimed) -> None:
-        """Perform an entry; one still under way when its lease ended is ours again, and is not begun again."""
+    async def _claim(self, lane: _Lane) -> list[Claimed]:
+        if not lane.room:
+            return []
+        return await self._store.claim(self._now(), lane.room, self._lease_ms, [lane.number])
+
+    def _begin(self, lane: _Lane, claimed: Claimed) -> None:
+        """Perform an entry, but for one still under way: its lease ended while the process or the store stood still."""
         under_way = claimed.entry.id in self._held
         self._held[claimed.entry.id] = claimed
         if not under_way:
             task = asyncio.get_running_loop().create_task(self._perform(claimed))
-            self._tasks.add(task)
-            task.add_done_callback(self._finished)
+            lane.tasks.add(task)
+            task.add_done_callback(lane.tasks.discard)
+            # The same subscriber's next entry may be claimed now, and what this one led to.
+            task.add_done_callback(lambda _: self.wake())
 
-    async def _pause(self, busy: bool) -> float | None:
+    async def _pause(self, lane: _Lane, busy: bool) -> float | None:
         """Return for how many seconds there is nothing to do, None for ever."""
+        if not lane.room:
+            return None
         if busy:
-            return 0 if len(self._tasks) < UNDER_WAY else None
-        due = await self._store.next_due()
-        return None if due is None or len(self._tasks) >= UNDER_WAY else max(0.001, (due - self._now()) / 1000)
+            return 0
+        due = await self._store.next_due([lane.number])
+        return None if due is None else max(0.001, (due - self._now()) / 1000)
 
-    async def _wait(self, seconds: float | None) -> None:
-        # Not `asyncio.wait_for`, which would make a task for each of the many short waits.
-        timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, self._news.set)
-        await self._news.wait()
-        if timer is not None:
-            timer.cancel()
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self.wake()  # the same subscriber's next entry may be claimed now
+    async def _renew(self) -> None:
+        """Keep what is under way ours, however long it takes and whether or not there is room for more."""
+        while True:
+            await asyncio.sleep(self._lease_ms / RENEWALS / 1000)
+            if self._held:
+                try:
+                    await self._store.renew(list(self._held.values()), self._now() + self._lease_ms)
+                except StoreUnavailable as error:
+                    log.error("store unavailable, leases not renewed", cause=str(error))
 
     async def _perform(self, claimed: Claimed) -> None:
+        performed = await self._try(claimed)
         entry = claimed.entry
+        self._metrics.outbox[entry.kind, type(performed).__name__.lower()] += 1
+        held = self._held.pop(entry.id)  # by now perhaps a later claim than the one that began this
         try:
-            now = self._now()
-            if entry.expires and now >= entry.expires:
-                performed: Performed = Hopeless("it expired before it could be done")
-            else:
-                performed = await self._try(claimed)
-            self._metrics.outbox[entry.kind, type(performed).__name__.lower()] += 1
-            held = self._held[entry.id]  # by now perhaps a later claim than the one that began this
             match performed:
                 case Later(reason=reason):
                     await self._store.postpone(held, self._now() + wait_ms(claimed.attempt), reason)
@@ -160,14 +209,25 @@ class Outbox:
         except StoreUnavailable as error:
             # The lease runs out, and then it is tried again: at least once.
             log.error("store unavailable, will be tried again", id=entry.id, cause=str(error))
-        finally:
-            del self._held[entry.id]
 
     async def _try(self, claimed: Claimed) -> Performed:
+        entry = claimed.entry
+        if entry.expires and self._now() >= entry.expires:
+            return Hopeless("it expired before it could be done")
         try:
-            return await self._performers[claimed.entry.kind](claimed)
-        except StoreUnavailable:
-            raise
+            return await self._performers[entry.kind](claimed)
+        except StoreUnavailable as error:
+            log.error("store unavailable, will be tried again", id=entry.id, cause=str(error))
+            return Later("the store was unavailable")
         except Exception:
-            log.exception("performing failed", msisdn=mask(claimed.msisdn), id=claimed.entry.id)
+            log.exception("performing failed", msisdn=mask(claimed.msisdn), id=entry.id)
             return Later("failed here; see the log")
+
+
+async def _wait(news: asyncio.Event, seconds: float | None) -> None:
+    """Wait for news, but no longer than this, None for ever."""
+    # Not `asyncio.wait_for`, which would make a task for each of the many short waits.
+    timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, news.set)
+    await news.wait()
+    if timer is not None:
+        timer.cancel()
