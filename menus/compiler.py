@@ -7,7 +7,7 @@ registry, texts against languages and values, and the flow as a graph. Nothing s
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Final
@@ -39,7 +39,7 @@ from menus.nodes import (
     Wording,
     build_moves,
 )
-from menus.phrases import PHRASE_VALUES, PHRASES
+from menus.phrases import PHRASE_VALUES, PHRASES, SMS_PHRASES
 from menus.registry import Flag, List, Number, Operation, Record, Registry, Shape, Text, Word
 from menus.schema import Document, FlowErrors, Head, Problem, meant
 from menus.screens import Screens
@@ -58,11 +58,16 @@ _UNITS: Final = {"s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _KIND_OF_CALL: Final = {"query": "query", "list": "query", "do": "action", "command": "command"}
 _NODE_FOR: Final = {"query": "'query' or 'list'", "action": "'do'", "command": "'command'"}
 _NO_VALUE: Final = re.compile(r"there is no (?:fact or )?value '([^']*)' here")
+_CAPTURED: Final = re.compile(r"\{([a-z]\w*)")
 _NOWHERE: Final = Bound({}, frozenset())
 
 
-def compile_flow(source: str | bytes, name: str, registry: Registry) -> Flow:
-    """Check a flow file and make it ready; raises `FlowErrors` with every mistake in it. `name` is put before each."""
+def compile_flow(source: str | bytes, name: str, registry: Registry, fits: Callable[[str], bool] | None = None) -> Flow:
+    """Check a flow file and make it ready; raises `FlowErrors` with every mistake in it. `name` is put before each.
+
+    `fits` measures the smallest screen that the flow will be shown on: a text that closes a dialogue has no further
+    pages, so it must fit.
+    """
     document = schema.load(source, name)
     if document.head is None:
         raise FlowErrors(tuple(sorted(set(document.source.problems))))
@@ -71,6 +76,8 @@ def compile_flow(source: str | bytes, name: str, registry: Registry) -> Flow:
         # Without its languages nothing else can be judged.
         raise FlowErrors(tuple(sorted(set(document.source.problems))))
     flow = compiler.flow()
+    if fits is not None:
+        compiler.check_fit(flow, fits)
     if document.source.problems:
         raise FlowErrors(tuple(sorted(set(document.source.problems))))
     return flow
@@ -96,6 +103,7 @@ class _Compiler:
         self.registry = registry
         self.complete = False
         self.names = frozenset(self.source.data.get("nodes") or ())
+        self.written_names = frozenset(_names_given(self.source.data))
         self.style = self.read_style()
         self.parsed: dict[str, _Parsed] = {}
         self.ways: list[Way] = []
@@ -117,6 +125,7 @@ class _Compiler:
         self.bound = bound(self.ways, [*self.names, self.head.home], self.head.home, self.secrets, keeps)
         phrases = self.phrases()
         nodes = {name: self.node(name, node, phrases) for name, node in self.document.nodes.items()}
+        self.check_unread()
         availability = self.availability()
         problems = bool(self.source.problems)
         begins = [way.target for way in self.ways if way.source == START]
@@ -181,6 +190,20 @@ class _Compiler:
             texts = {language: text for language, text in built_in.items() if language in written}
             found[name] = Wording(compile_text(texts, values, self.style).template)
         return found
+
+    def check_fit(self, flow: Flow, fits: Callable[[str], bool]) -> None:
+        """Complain of the engine's own texts that are longer than one screen, in any language."""
+        if self.source.problems:
+            return
+        elsewhere = SMS_PHRASES | PHRASE_VALUES.keys()
+        shown = {("texts", name): wording for name, wording in flow.phrases.items() if name not in elsewhere}
+        if flow.availability is not None:
+            shown["availability", "outside"] = flow.availability.outside
+        for path, wording in shown.items():
+            for language in flow.languages:
+                if not fits(wording.render("ussd", language, {})):
+                    message = f"{path[-1]!r} does not fit one USSD screen in {language!r}"
+                    self.add(path, message, "it closes a dialogue, so it has no further pages")
 
     def availability(self) -> Availability | None:
         """Read for whom the service is there."""
@@ -450,6 +473,21 @@ class _Compiler:
         if count > MAX_NAMES:
             self.add(("nodes",), f"{count} names of values and lists", f"at most {MAX_NAMES}")
 
+    def check_unread(self) -> None:
+        """Judge the options of nodes whose shape is wrong elsewhere, so that all mistakes are told at once."""
+        for name in self.names - self.document.nodes.keys():
+            node = self.source.data["nodes"][name]
+            options = node.get("options") if isinstance(node, dict) else None
+            for index, option in enumerate(options if isinstance(options, list) else ()):
+                if not isinstance(option, dict):
+                    continue
+                path: Path = ("nodes", name, "options", index)
+                target, when = option.get("to"), option.get("when")
+                if isinstance(target, str) and re.fullmatch(schema.NAME, target):
+                    self.target(target, (*path, "to"))
+                if isinstance(when, str):
+                    self.condition(name, (*path, "when"), when)
+
     # Nodes: texts and conditions
 
     def node(self, name: str, node: schema.Node, phrases: Mapping[str, Wording]) -> Node:
@@ -648,8 +686,11 @@ class _Compiler:
         }
 
     def missing_value(self, node: str, path: Path, name: str, message: str, hint: str, column: int = -1) -> None:
-        """Say why a value is not there, as exactly as is known."""
-        if not self.complete:
+        """Say why a value is not there, as exactly as is known.
+
+        Where a way could not be read, a name that something in the file gives may be bound on that way.
+        """
+        if not self.complete and name in self.written_names:
             return
         if name in self.secrets:
             message, hint = f"{name!r} is secret: it is in no text or condition, and gone after the next operation", ""
@@ -744,6 +785,22 @@ class _Compiler:
 
     def unknown_key(self, path: Path, known: Sequence[str]) -> None:
         self.key(path, f"unknown key {path[-1]!r}", meant(str(path[-1]), known))
+
+
+def _names_given(data: Any) -> Iterator[str]:
+    """Yield every name that anything in a file gives to a value, whether it could be read otherwise or not."""
+    if isinstance(data, list):
+        for each in data:
+            yield from _names_given(each)
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            if key in ("as", "each") and isinstance(value, str):
+                yield value
+            elif key == "set" and isinstance(value, dict):
+                yield from value
+            elif key == "text":
+                yield from _CAPTURED.findall(str(value))
+            yield from _names_given(value)
 
 
 def _literal(value: str | int | bool) -> Shape | Word:

@@ -32,7 +32,7 @@ from menus.limits import MAX_INPUT, MAX_ITEMS, MAX_STEPS, MAX_TAIL, MAX_VALUES_B
 from menus.machine import START, Cursor
 from menus.nodes import Asking, Check, Input, Listing, Menu, Node, Ordering, Shown, items_of
 from menus.render import Channel
-from menus.screens import BACK_KEY, HOME_KEY, NO_VALUES, Laid, shown_values
+from menus.screens import BACK_KEY, HOME_KEY, NO_VALUES, Laid, key_to_options, shown_values
 from menus.session import Pending, Session, Value, Values, encode, pack
 
 __all__ = ["Facts", "Step", "accepts", "conclude", "say", "step"]
@@ -102,9 +102,9 @@ def accepts(flow: Flow, session: Session, text: str, facts: Facts, now: int | No
     return bool(trigger) and flow.moves.take(trigger, turn)
 
 
-def say(flow: Flow, name: str, values: Values, language: str) -> str:
-    """Return one of the flow's `texts:`."""
-    return flow.phrases[name].render("sms", language, values)
+def say(flow: Flow, name: str, values: Values, language: str, channel: Channel = _SMS) -> str:
+    """Return one of the flow's `texts:` as the channel shows it, cut where it is too long for one screen."""
+    return _on_one_screen(flow.phrases[name].render(channel.name, language, values), channel)
 
 
 # Events ---------------------------------------------------------------------------------------------------------------
@@ -130,7 +130,8 @@ def _begin(flow: Flow, session: Session | None, event: Begin, now: int, facts: F
     if availability is not None and not availability.covers(str(facts.get("msisdn", "")), now):
         text = availability.outside.render(channel.name, _language(flow, facts), {})
         return Step(None, (_closing(flow, text, facts, channel),))
-    if session is not None and not event.tail and not event.values:
+    # Who dials another code than the one that was cut off wants that, and is not asked.
+    if session is not None and session.entry == event.node and not event.tail and not event.values:
         match _policy(flow, session, now):
             case "continue":
                 return _turn(flow, session, now, facts, channel).show_again()
@@ -237,6 +238,7 @@ class _Turn(Cursor, kw_only=True, gc=False):
     slots: tuple[int, ...]
     now: int
     channel: Channel
+    entry: str
     reason: str = ""
     effects: tuple[Effect, ...] = ()
 
@@ -246,6 +248,7 @@ class _Turn(Cursor, kw_only=True, gc=False):
         """Start at an entry's node."""
         self.settled = False
         self.values = values
+        self.entry = node
         if not self.flow.moves.take(f"begin {node}", self):
             return self.close("unknown_code")
         return self.run()
@@ -484,8 +487,13 @@ class _Turn(Cursor, kw_only=True, gc=False):
     def again(self, node: Shown, laid: Laid, reason: str) -> Show:
         """Return the page with the reason why it is shown again."""
         flow, channel, language = self.flow, self.channel, _language(self.flow, self.facts)
-        wording = node.invalid if isinstance(node, Input) and reason == "invalid" else None
-        said = (wording or flow.phrases[reason]).render(channel.name, language, self.values)
+        wording, values = flow.phrases[reason], self.values
+        if reason == "invalid":
+            if isinstance(node, Input):
+                wording = node.invalid or wording
+            elif key := key_to_options(laid, self.page):
+                wording, values = flow.phrases["read_on"], {"key": key}
+        said = wording.render(channel.name, language, values)
         return flow.screens.with_reason(laid, self.page, said, channel, language)
 
     def close(self, phrase: str) -> Step:
@@ -522,6 +530,8 @@ class _Turn(Cursor, kw_only=True, gc=False):
             tail,
             False,
             self.slots,
+            "",
+            self.entry,
         )
 
 
@@ -543,6 +553,7 @@ def _turn(flow: Flow, session: Session, now: int, facts: Facts, channel: Channel
         slots=session.slots,
         now=now,
         channel=channel,
+        entry=session.entry,
         # A list that a session stands at has its items, unless it is still being asked for them.
         settled=not session.asked,
     )
@@ -564,13 +575,17 @@ def _close(flow: Flow, phrase: str, facts: Facts, channel: Channel) -> Step:
 
 
 def _closing(flow: Flow, text: str, facts: Facts, channel: Channel) -> Show:
-    """Return a last screen. What closes a dialogue has no further pages, so a text that is too long is cut."""
-    screen = Screen(text)
-    if channel.fits is not None and not channel.fits(text):
-        dots = "..." if text.isascii() else "…"
-        low, high = 0, len(text)
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if channel.fits(text[:middle].rstrip() + dots) else (low, middle)
-        text = text[:low].rstrip() + dots
-    return Show(screen, text, True)
+    """Return a last screen."""
+    return Show(Screen(text), _on_one_screen(text, channel), True)
+
+
+def _on_one_screen(text: str, channel: Channel) -> str:
+    """Return a text that has no further pages; one that is too long (which `flows check` finds) is cut."""
+    if channel.fits is None or channel.fits(text):
+        return text
+    dots = "..." if text.isascii() else "…"
+    low, high = 0, len(text)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if channel.fits(text[:middle].rstrip() + dots) else (low, middle)
+    return text[:low].rstrip() + dots

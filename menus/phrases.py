@@ -12,6 +12,7 @@ PHRASES: Final[Mapping[str, Mapping[str, str]]] = {
     "yes": {"ru": "Да", "en": "Yes"},
     "no": {"ru": "Нет", "en": "No"},
     "invalid": {"ru": "Неверный ввод.", "en": "Invalid input."},
+    "read_on": {"ru": "Дочитайте до конца: {key}.", "en": "Read to the end first: {key}."},
     "gave_up": {
         "ru": "Слишком много неверных вводов. Попробуйте позже.",
         "en": "Too many invalid inputs. Please try again later.",
@@ -26,8 +27,8 @@ PHRASES: Final[Mapping[str, Mapping[str, str]]] = {
         "ru": "Секретный код нельзя набирать заранее.",
         "en": "A secret code cannot be dialled in advance.",
     },
-    "resume_question": {"ru": "Прошлый сеанс прервался. Продолжить?", "en": "The last session broke off. Go on?"},
-    "resume_yes": {"ru": "Продолжить", "en": "Go on"},
+    "resume_question": {"ru": "Продолжить с того же места?", "en": "Continue where you were?"},
+    "resume_yes": {"ru": "Продолжить", "en": "Continue"},
     "resume_no": {"ru": "Начать сначала", "en": "Start again"},
     "order_done": {"ru": "Ваша заявка выполнена.", "en": "Your order is done."},
     "order_failed": {
@@ -47,5 +48,8 @@ PHRASES: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 
-PHRASE_VALUES: Final[Mapping[str, Mapping[str, Shape]]] = {"code_sms": {"code": Text()}}
+SMS_PHRASES: Final = frozenset({"code_sms", "unknown_sms", "order_done", "order_failed"})
+"""Texts that are sent by SMS alone, where there is room for more."""
+
+PHRASE_VALUES: Final[Mapping[str, Mapping[str, Shape]]] = {"code_sms": {"code": Text()}, "read_on": {"key": Text()}}
 """The values that a phrase may hold; all others hold none."""

@@ -62,7 +62,8 @@ class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
     queries and orders, so that `f"{id}-{serial}"` names each of them once and for ever. `at` is when the last turn
     was, in milliseconds; `dropped` says that the dialogue ended under it, so the next one resumes. `slots` are the
     options that were on the screen, by their place in the file, where conditions hide some. `instead` is the node to
-    start at, while the subscriber is asked whether to go on with a dropped session instead.
+    start at, while the subscriber is asked whether to go on with a dropped session instead. `entry` is
+    the node that it began at.
     """
 
     id: str
@@ -80,6 +81,7 @@ class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
     dropped: bool = False
     slots: tuple[int, ...] = ()
     instead: str = ""
+    entry: str = ""
 
 
 class Pending(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -5,7 +5,6 @@ GSM text travels unpacked, one septet an octet; packing is the gateway's work.
 
 import codecs
 import re
-from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias
 
 from smpp.constants import DataCoding
@@ -103,12 +102,8 @@ def encode(text: str, alphabet: Alphabet) -> bytes:
     return text.encode(_CODECS[alphabet], "replace")
 
 
-@lru_cache(maxsize=1024)
 def choose(text: str, gsm_coding: int = DataCoding.DEFAULT, ucs2_coding: int = DataCoding.UCS2) -> Encoded:
-    """Encode in GSM 03.38 where every character is in it, else in UCS-2, with the account's data_coding for each.
-
-    Menus repeat, so the latest are kept.
-    """
+    """Encode in GSM 03.38 where every character is in it, else in UCS-2, with the account's data_coding for each."""
     if _OUTSIDE_GSM.search(text):
         return Encoded(text.encode("utf-16-be", "replace"), ucs2_coding, "ucs2")
     return Encoded(codecs.charmap_encode(text, "strict", _WRITE_GSM)[0], gsm_coding, "gsm")

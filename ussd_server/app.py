@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from menus.compiler import Flow, compile_flow
+from menus.render import Channel
 from ussd_server import keys
 from ussd_server.channels import ussd
 from ussd_server.codes import DAY_MS, Policy
@@ -57,9 +58,9 @@ def unique_ids() -> Callable[[], str]:
     return lambda: f"{boot}-{next(numbers):x}"
 
 
-def read_flow(path: Path) -> Flow:
-    """Compile a flow file. Raises OSError where it cannot be read, FlowErrors with every mistake in it."""
-    return compile_flow(path.read_bytes(), str(path), REGISTRY)
+def read_flow(path: Path, screen: Channel) -> Flow:
+    """Compile a flow file for this screen. Raises OSError where it cannot be read, FlowErrors with every mistake."""
+    return compile_flow(path.read_bytes(), str(path), REGISTRY, screen.fits)
 
 
 def _embedded_operator(settings: Settings) -> Operator:
@@ -80,13 +81,14 @@ class Server:
         self.created_keys: Path | None = None
         """The key file, where this start made it."""
         self._operator = operator
+        self._screen = ussd.screen(settings.ussd_septets, settings.ussd_ucs2_units)
 
     async def start(self) -> None:
         """Read keys and flows, open the store, and begin to bind; every failure says what to mend."""
         settings = self.settings
         loaded = keys.load_or_create(settings.data, wall_clock())
         self.created_keys = loaded.path if loaded.created else None
-        flow = read_flow(settings.flows)
+        flow = read_flow(settings.flows, self._screen)
         self._operator = self._operator or _embedded_operator(settings)
         self.store = SqliteStore(settings.store.path)
         new_id = unique_ids()
@@ -132,7 +134,7 @@ class Server:
         return Account(
             url,
             self.conversations,
-            ussd.screen(self.settings.ussd_septets, self.settings.ussd_ucs2_units),
+            self._screen,
             self.metrics,
             country=self.settings.country,
             now=wall_clock,
@@ -145,7 +147,7 @@ class Server:
     def reload_flow(self) -> None:
         """Read the flow file again. A flow with mistakes is logged and the one in force stays."""
         try:
-            self.conversations.flow = read_flow(self.settings.flows)
+            self.conversations.flow = read_flow(self.settings.flows, self._screen)
         except Exception as error:
             log.error("flow not reloaded, the old one stays", cause=str(error))
         else:

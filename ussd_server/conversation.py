@@ -12,12 +12,13 @@ from msgspec.structs import replace
 from menus.compiler import Flow
 from menus.engine import accepts, say
 from menus.events import Begin, Dropped, Event, Reply
+from menus.render import Channel
 from ussd_server.channels.base import Answer, Answering, Input
 from ussd_server.eager import Eager
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
 from ussd_server.patience import Patience
-from ussd_server.redelivery import is_repetition, remember
+from ussd_server.redelivery import is_repetition, keep, place, remember
 from ussd_server.stores.base import Store, StoreUnavailable
 from ussd_server.turn import Tools, Turn
 
@@ -99,10 +100,15 @@ class Conversations:
             Eager(self._work_off(lane, input, answer), self._broken)
 
     async def _work_off(self, lane: deque[tuple[Input, Answering]], input: Input, answer: Answering) -> None:
+        """Handle an input and those that come from the same subscriber meanwhile."""
         try:
             while True:
                 begun = self._stopwatch()
-                answer(await self._answer(input))
+                done = await self._answer(input)
+                try:
+                    answer(done)
+                except Exception:
+                    log.exception("answering failed", msisdn=mask(input.msisdn), channel=input.channel.name)
                 self._metrics.turn_seconds[input.channel.name].observe(self._stopwatch() - begun)
                 if not lane:
                     return
@@ -121,14 +127,15 @@ class Conversations:
         except Exception:
             self._metrics.turns[input.channel.name, "failed"] += 1
             log.exception("turn failed, nothing changed", msisdn=mask(input.msisdn), channel=input.channel.name)
-        return Answer(self._say("broken"), durable=False)
+        return Answer(self._say("broken", input.channel), durable=False)
 
     async def _turn(self, input: Input) -> Answer:
         channel, turns = input.channel.name, self._metrics.turns
         typed = self._digest(input.text)
+        name = place(input, typed)
         for _ in range(MAX_CONFLICTS):
             record, version = await self._store.load(input.msisdn)
-            last = record.exchanges.get(channel)
+            last = record.exchanges.get(name)
             if last is not None:
                 if is_repetition(last, input, typed):
                     turns[channel, "repeated"] += 1
@@ -136,13 +143,15 @@ class Conversations:
                 if input.dialogue != last.dialogue and input.kind in ("reply", "drop"):
                     # It belongs to a dialogue that is over; the one that followed must not be touched by it.
                     turns[channel, "stale"] += 1
-                    return Answer(self._say("expired", record.language) if input.kind == "reply" else None)
+                    return Answer(
+                        self._say("expired", input.channel, record.language) if input.kind == "reply" else None
+                    )
             until = input.at + self._limits.deadline_ms
             turn = Turn(self.flow, record, version, input.at, until, self._tools, input.account, input.number)
             answer = await self._play(turn, input)
             if turn.record is record:
                 return answer
-            exchanges = {**record.exchanges, channel: remember(last, input, typed, answer)}
+            exchanges = keep(record.exchanges, name, remember(last, input, typed, answer))
             turn.record = replace(turn.record, exchanges=exchanges)
             if await self._store.commit(turn.change()):
                 if turn.outbox:
@@ -159,7 +168,7 @@ class Conversations:
             return Answer(None)
         event = self._event(turn, input)
         if event is None:
-            return Answer(self._say("unknown_code", turn.record.language))
+            return Answer(self._say("unknown_code", input.channel, turn.record.language))
         shown = await turn.play(event, input.channel)
         if shown is None or input.kind == "drop":
             return Answer(None)
@@ -168,45 +177,53 @@ class Conversations:
     def _event(self, turn: Turn, input: Input) -> Event | None:
         if input.kind == "drop":
             return Dropped("timeout" if input.text == "timeout" else "abort")
+        session = turn.record.sessions.get(input.channel.name)
         # Some gateways begin and go on with the same operation: a code where nothing waits is dialled.
-        waits = input.channel.name in turn.record.sessions
-        if input.kind == "reply" and (waits or not _is_code(input.text)):
+        if input.kind == "reply" and (session is not None or not _is_code(input.text)):
             return Reply(input.text)
         match = turn.flow.match_ussd(input.text)
-        return None if match is None else Begin(turn.tools.new_id(), match.node, tail=match.tail)
+        if match is None:
+            return None
+        if session is not None and not session.dropped:
+            # Many gateways never say that a dialogue ended; a new one says so as well.
+            dropped = replace(session, dropped=True)
+            turn.record = replace(turn.record, sessions={**turn.record.sessions, input.channel.name: dropped})
+        return Begin(turn.tools.new_id(), match.node, tail=match.tail)
 
     async def _play_message(self, turn: Turn, input: Input) -> None:
         """Play an SMS: the answer to a waiting question, a keyword, or something that leads nowhere.
 
-        A sender that is a machine must not be answered for ever, so every answer needs the patience for one more.
+        A sender that is a machine must not be answered for ever, so every answer needs the patience for one more. What
+        was asked for is done all the same.
         """
         flow, record = turn.flow, turn.record
         session = record.sessions.get("sms")
         match = None
-        if session is None or not accepts(flow, session, input.text, turn.facts(input.channel), turn.now):
+        waited_for = session is not None and accepts(flow, session, input.text, turn.facts(input.channel), turn.now)
+        if not waited_for:
             match = flow.match_sms(input.number, input.text)
-            known = match is not None
-        else:
-            known = True
-        answerable = self._limits.patience.one_more(record, turn.now, known)
-        if answerable is None:
+        known = waited_for or match is not None
+        patient = self._limits.patience.one_more(record, turn.now, known)
+        if patient is None:
             self._metrics.suppressed["patience"] += 1
-            return
-        turn.record = answerable
-        if not known:
-            turn.send(self._say("unknown_sms", record.language))
-            return
-        event = Reply(input.text) if match is None else Begin(turn.tools.new_id(), match.node, values=match.values)
-        shown = await turn.play(event, input.channel)
-        if shown is not None:
-            turn.send(shown.text)
+            log.info("SMS not answered, its sender had enough", msisdn=mask(input.msisdn), known=known)
+        else:
+            turn.record = patient
+        if known:
+            event = Reply(input.text) if match is None else Begin(turn.tools.new_id(), match.node, values=match.values)
+            shown = await turn.play(event, input.channel)
+            text = None if shown is None else shown.text
+        else:
+            text = self._say("unknown_sms", input.channel, record.language)
+        if patient is not None and text is not None:
+            turn.send(text)
 
     def _refuse(self, input: Input, answer: Answering) -> None:
         self._metrics.turns[input.channel.name, "overload"] += 1
-        answer(Answer(self._say("overload"), durable=False))
+        answer(Answer(self._say("overload", input.channel), durable=False))
 
-    def _say(self, name: str, language: str = "") -> str:
-        return say(self.flow, name, {}, language or self.flow.default_language)
+    def _say(self, name: str, channel: Channel, language: str = "") -> str:
+        return say(self.flow, name, {}, language or self.flow.default_language, channel)
 
     def _broken(self, error: BaseException) -> None:
         log.error("answering failed", exc_info=error)

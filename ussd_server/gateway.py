@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from itertools import count
 
 import msgspec
@@ -29,6 +30,9 @@ from ussd_server.pace import Pace
 from ussd_server.settings import SmscUrl
 
 log = structlog.get_logger()
+
+encoded = lru_cache(1024)(choose)
+"""Screens repeat, so the latest are kept as they were encoded. SMS are not: one may hold an access code."""
 
 RETRY_SECONDS = 0.3
 """A throttled USSD answer is tried once more after this; later the subscriber is gone."""
@@ -187,7 +191,7 @@ class Account:
         def answer(answer: Answer) -> None:
             connection.respond(message)
             if answer.text is not None:
-                reply = ussd.reply(message, choose(answer.text), ends=answer.ends)
+                reply = ussd.reply(message, encoded(answer.text), ends=answer.ends)
                 self._unaccepted.add(msisdn)
                 self._show(connection, UssdAnswer(msisdn, reply))
 

@@ -26,6 +26,9 @@ from ussd_server.subscriber import Subscriber
 Outcome: TypeAlias = tuple[str, Value]
 UNAVAILABLE: Outcome = ("unavailable", None)
 
+CODE_ON_ITS_WAY_MS = 60_000
+"""An order this soon after another is the same one, repeated by a network or an impatient hand: one code comes."""
+
 # Actions --------------------------------------------------------------------------------------------------------------
 
 
@@ -65,6 +68,8 @@ def _set_language(record: Subscriber, arguments: Values, id: str, now: int, poli
 def _order_code(record: Subscriber, arguments: Values, id: str, now: int, policy: codes.Policy) -> Acted:
     if not record.active:
         return Acted(record, "not_active")
+    if record.access.orders and now - record.access.orders[-1] < CODE_ON_ITS_WAY_MS:
+        return Acted(record, "ordered")
     match codes.order(record.access, now, policy):
         case codes.Ordered(access=access):
             changed = msgspec.structs.replace(record, access=access)

@@ -20,8 +20,11 @@ from ussd_server.subscriber import Exchange
 USSD_WINDOW_MS = 180_000
 """No gateway keeps a USSD dialogue longer (Phase 2 timers end one after at most ten minutes, usually three)."""
 
+SMS_REMEMBERED = 8
+"""SMS of one subscriber that are known again; nobody writes more in the window and waits for each to be lost."""
+
 SMS_WINDOW_MS = 120_000
-"""An SMS of the same text after this is more likely meant than repeated; each of its effects is idempotent anyway."""
+"""An SMS of the same text after this is more likely meant than repeated."""
 
 
 def is_repetition(last: Exchange, input: Input, typed: bytes) -> bool:
@@ -41,6 +44,29 @@ def is_repetition(last: Exchange, input: Input, typed: bytes) -> bool:
         if last.counts:
             return True
     return not (input.accepted and last.link == input.link)
+
+
+def place(input: Input, typed: bytes) -> str:
+    """Return under which name the exchange is kept: one a channel, but one a text by SMS.
+
+    A USSD dialogue has one input at a time. An SMSC that was away repeats all that it has, in any order.
+    """
+    return f"sms {typed.hex()}" if input.kind == "message" else input.channel.name
+
+
+def keep(exchanges: dict[str, Exchange], name: str, exchange: Exchange) -> dict[str, Exchange]:
+    """Return the exchanges with one more, without SMS that are too old or too many to be looked at again."""
+    kept = {**exchanges, name: exchange}
+    if name.startswith("sms "):
+        del kept[name]
+        kept[name] = exchange  # the newest last
+        others = [other for other in kept if other.startswith("sms ")]
+        for old in others[:-SMS_REMEMBERED]:
+            del kept[old]
+        for other in others[-SMS_REMEMBERED:]:
+            if exchange.at - kept[other].at > SMS_WINDOW_MS:
+                del kept[other]
+    return kept
 
 
 def remember(last: Exchange | None, input: Input, typed: bytes, answer: Answer) -> Exchange:

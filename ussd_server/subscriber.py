@@ -34,8 +34,8 @@ class Subscriber(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One subscriber. `activated_at` and all other times are milliseconds since 1970 UTC; 0 is never.
 
     `sessions` are by channel (`ussd`, `sms`, `terminal`), or by the query whose late answer they wait for; `exchanges`
-    are by channel, `pending` by order id; `replies` are the times of the latest automatic SMS answers, `strays` of
-    those to texts that lead nowhere; `patience.py` limits both.
+    are by `redelivery.place`, `pending` by order id; `replies` are the times of the latest automatic SMS answers,
+    `strays` of those to texts that lead nowhere; `patience.py` limits both.
     """
 
     msisdn: str

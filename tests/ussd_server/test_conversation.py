@@ -150,6 +150,31 @@ def test_a_dropped_dialogue_resumes_as_its_flow_says(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+def test_a_dialogue_whose_end_nobody_reported_resumes_as_well(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await at.dial("*111#")
+        tariffs = await at.reply("1")
+        assert (await at.dial("*111#")).text == tariffs.text
+
+    play(tmp_path, story)
+
+
+def test_an_answer_that_cannot_be_given_does_not_hold_up_the_next_input(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        answers: list[Answer] = []
+
+        def broken(answer: Answer) -> None:
+            raise ValueError("a defect")
+
+        at.conversations.take(at.input("dial", "*111#"), broken)
+        at.conversations.take(at.input("dial", "*100#"), answers.append)
+        await at.until(lambda: bool(answers))
+        assert answers[0].text == "Balance 500 RUB"
+        assert at.conversations.under_way == 0
+
+    play(tmp_path, story)
+
+
 def test_an_unknown_code_is_told_so(tmp_path: Path) -> None:
     async def story(at: Bench) -> None:
         answer = await at.dial("*999#")
@@ -226,6 +251,31 @@ def test_a_machine_is_answered_three_times_and_then_no_more(tmp_path: Path) -> N
         await at.sms_until(3)
         await at.until(lambda: at.metrics.outbox["sms", "done"] == 3)
         assert len(at.network.sms) == 3
+
+    play(tmp_path, story)
+
+
+def test_what_is_asked_for_too_often_is_done_but_not_answered(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        for _ in range(20):
+            await at.text("111", "balance")
+        await at.sms_until(20)
+        await at.text("2163", "111")
+        assert (await at.store.load(MSISDN))[0].active
+        assert at.metrics.suppressed["patience"] == 1
+        assert await at.sms_until(20) == ["Balance 500 RUB"] * 20
+
+    play(tmp_path, story)
+
+
+def test_sms_that_come_again_after_a_reconnect_act_once_in_whatever_order(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        for link in ("one", "two"):
+            await at.text("2163", "111", link=link)
+            await at.text("6262", "", link=link)
+        texts = await at.sms_until(3)
+        await at.until(lambda: at.metrics.outbox["sms", "done"] == len(texts))
+        assert sorted(await at.journal()) == ["activated", "code issued", "code ordered"]
 
     play(tmp_path, story)
 

@@ -8,7 +8,17 @@ import pytest
 
 from menus.registry import Date, Flag, Instant, List, Money, Number, Record, Shape, Text
 from ussd_server import codes
-from ussd_server.operations import ACTIONS, Acted, InProgress, Queries, act, offering_value, place_order, quote_value
+from ussd_server.operations import (
+    ACTIONS,
+    CODE_ON_ITS_WAY_MS,
+    Acted,
+    InProgress,
+    Queries,
+    act,
+    offering_value,
+    place_order,
+    quote_value,
+)
 from ussd_server.operators import base
 from ussd_server.operators.base import InsufficientFunds, NotPossible, Offering, OperatorUnavailable, OrderState, Quote
 from ussd_server.service import OFFERING, OPERATIONS, QUOTE, REGISTRY
@@ -197,8 +207,8 @@ def test_an_order_that_never_arrived_is_placed() -> None:
 # Actions --------------------------------------------------------------------------------------------------------------
 
 
-def acted(operation: str, record: Subscriber, **arguments: object) -> Acted:
-    result = act(operation, record, arguments, "a-1", NOW, codes.POLICY)
+def acted(operation: str, record: Subscriber, at: int = NOW, **arguments: object) -> Acted:
+    result = act(operation, record, arguments, "a-1", at, codes.POLICY)
     declared = REGISTRY.operations[operation].outcomes
     assert has_shape(result.value, declared[result.outcome])
     return result
@@ -239,10 +249,18 @@ def test_a_code_is_refused_during_a_lock_with_the_time_left() -> None:
     assert result.value == {"until": until, "minutes": 90, "hours": 2}
 
 
+def test_an_order_of_a_code_that_is_on_its_way_makes_no_second_one() -> None:
+    first = acted("order_code", Subscriber(MSISDN, activated_at=1))
+    again = acted("order_code", first.record, at=NOW + CODE_ON_ITS_WAY_MS - 1)
+    assert (again.outcome, again.outbox, again.record) == ("ordered", (), first.record)
+    later = acted("order_code", first.record, at=NOW + CODE_ON_ITS_WAY_MS)
+    assert len(later.outbox) == 1
+
+
 def test_codes_are_ordered_three_times_an_hour() -> None:
-    record = Subscriber(MSISDN, activated_at=1)
+    record, at = Subscriber(MSISDN, activated_at=1), NOW
     for _ in range(3):
-        result = acted("order_code", record)
+        result = acted("order_code", record, at=at)
         assert result.outcome == "ordered"
-        record = result.record
-    assert acted("order_code", record).outcome == "too_many"
+        record, at = result.record, at + CODE_ON_ITS_WAY_MS
+    assert acted("order_code", record, at=at).outcome == "too_many"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from menus.render import Channel
 from ussd_server.channels.base import Answer, Input
-from ussd_server.redelivery import USSD_WINDOW_MS, is_repetition, remember
+from ussd_server.redelivery import SMS_REMEMBERED, USSD_WINDOW_MS, is_repetition, keep, place, remember
 from ussd_server.subscriber import Exchange
 
 TYPED = b"digest of 1"
@@ -88,6 +88,20 @@ def test_what_is_remembered_is_known_again() -> None:
     kept = remember(LAST, heard(), TYPED, Answer("menu", ends=False))
     assert is_repetition(kept, heard(), TYPED)
     assert (kept.text, kept.ends) == ("menu", False)
+
+
+def test_sms_are_known_again_by_their_text_and_the_oldest_are_forgotten() -> None:
+    exchanges: dict[str, Exchange] = {"ussd": LAST}
+    for number in range(20):
+        written = heard(kind="message", text=str(number), at=1_000 + number)
+        name = place(written, b"%d" % number)
+        exchanges = keep(exchanges, name, remember(None, written, b"%d" % number, Answer(None)))
+    assert len(exchanges) == 1 + SMS_REMEMBERED
+    assert place(heard(kind="message"), b"19") in exchanges
+    assert place(heard(kind="message"), b"0") not in exchanges
+    late = heard(kind="message", at=10_000_000)
+    exchanges = keep(exchanges, place(late, b"x"), remember(None, late, b"x", Answer(None)))
+    assert set(exchanges) == {"ussd", place(late, b"x")}
 
 
 @given(st.integers(0, 127), st.booleans(), st.sampled_from(["x1", "x2"]), st.integers(1, 3))

@@ -8,6 +8,10 @@ from smpp import ussd
 from smpp.alphabets import septets, ucs2_units
 from ussd_server.channels.base import Input
 
+SEPTETS = 182
+UCS2_UNITS = 80
+"""What fits into the 160 octets of a USSD string (3GPP TS 23.038 §6.1.2.3, TS 22.090); an account may set less."""
+
 
 def screen(septet_limit: int, ucs2_limit: int) -> Channel:
     """Return the USSD channel of an account: a page is measured as it will be encoded, in septets or UCS-2 units."""
