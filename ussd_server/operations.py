@@ -158,13 +158,21 @@ class Queries:
 # Commands -------------------------------------------------------------------------------------------------------------
 
 
+class Ended(msgspec.Struct, frozen=True, gc=False):
+    """What became of an order; `reason` is the operator's machine word for it, "" where it completed."""
+
+    outcome: str
+    value: Value = None
+    reason: str = ""
+
+
 class InProgress:
     """The order is placed and has no outcome yet: ask again later."""
 
 
 async def place_order(
     operator: Operator, order_id: str, msisdn: str, arguments: Values, again: bool
-) -> Outcome | InProgress:
+) -> Ended | InProgress:
     """Place a quoted change, or find out what became of it where it was tried before (`again`).
 
     Raises `OperatorUnavailable` where the outcome is unknown; then call it again later with `again`.
@@ -174,11 +182,13 @@ async def place_order(
         state = await operator.submit_order(order_id, msisdn, quote_from_value(arguments["quote"]))
     match state.status:
         case "completed":
-            return "completed", balance_value(state.balance or await operator.balance(msisdn))
-        case "rejected" | "cancelled":
-            return "rejected", None
+            return Ended("completed", balance_value(state.balance or await operator.balance(msisdn)))
+        case "rejected":
+            return Ended("rejected", None, state.reason)
+        case "cancelled":
+            return Ended("rejected", None, state.reason or "cancelled")
         case "failed":
-            return "failed", None
+            return Ended("failed", None, state.reason)
         case "submitted" | "in_progress":
             return InProgress()
 

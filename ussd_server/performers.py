@@ -4,6 +4,7 @@ What comes of it goes through the engine as any input does, and is committed tog
 that commit finds the entry gone, another server was faster and nothing is done twice.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from zlib import crc32
 
@@ -11,11 +12,10 @@ from msgspec.structs import replace
 
 from menus.engine import conclude, say
 from menus.events import Answered
-from menus.session import Value
 from ussd_server import codes, vault
 from ussd_server.channels.sms import SMS, Sender
 from ussd_server.conversation import Conversations
-from ussd_server.operations import InProgress, place_order
+from ussd_server.operations import UNAVAILABLE, Ended, InProgress, place_order
 from ussd_server.operators.base import Operator, OperatorUnavailable
 from ussd_server.outbox import Done, Hopeless, Later, Performed, Performer
 from ussd_server.secrets import Secret
@@ -26,10 +26,13 @@ MAX_CONFLICTS = 32
 """Commits that may fail because something else changed the subscriber; each time somebody made progress."""
 
 ASK_MS = 30_000
-"""How long a query may take that follows from an outbox entry (ms); nobody holds a phone to the ear meanwhile."""
+"""How long the operator may take for what follows from an outbox entry (ms); nobody holds a phone to the ear meanwhile.
+
+To give up waiting for an order is safe: it is asked after by its id, and placed again only where it never arrived.
+"""
 
 ASK_TRIES = 12
-"""After so many tries, some five minutes, the promised SMS says that it is not possible now."""
+"""After so many tries, 6 to 12 minutes, the promised SMS says that it is not possible now."""
 
 
 class Performers:
@@ -83,22 +86,28 @@ class Performers:
         """Place an order with the operator and tell the subscriber what came of it."""
         data = claimed.entry.data
         try:
-            outcome = await place_order(
-                self._operator, claimed.entry.id, claimed.msisdn, data["arguments"], again=claimed.attempt > 1
-            )
+            async with asyncio.timeout(ASK_MS / 1000):
+                ended = await place_order(
+                    self._operator, claimed.entry.id, claimed.msisdn, data["arguments"], again=claimed.attempt > 1
+                )
+        except TimeoutError:
+            return Later(_no_answer())
         except OperatorUnavailable as error:
             return Later(str(error))
-        if isinstance(outcome, InProgress):
+        if isinstance(ended, InProgress):
             return Later("the operator has not finished it")
-        return await self._settle(claimed, self._conclude(claimed, *outcome))
+        return await self._settle(claimed, self._conclude(claimed, ended))
 
-    def _conclude(self, claimed: Claimed, outcome: str, value: Value) -> Callable[[Turn], Awaitable[None]]:
+    def _conclude(self, claimed: Claimed, ended: Ended) -> Callable[[Turn], Awaitable[None]]:
         async def work(turn: Turn) -> None:
             order = claimed.entry.id
             pending = turn.record.pending.get(order)
-            turn.journal.append(JournalEntry(turn.now, "order ended", {"order": order, "outcome": outcome}))
+            told = {"order": order, "outcome": ended.outcome}
+            if ended.reason:
+                told["reason"] = ended.reason
+            turn.journal.append(JournalEntry(turn.now, "order ended", told))
             if pending is not None:
-                turn.apply(conclude(turn.flow, pending, outcome, value, turn.now, turn.facts(SMS)))
+                turn.apply(conclude(turn.flow, pending, ended.outcome, ended.value, turn.now, turn.facts(SMS)))
                 rest = {id: one for id, one in turn.record.pending.items() if id != order}
                 turn.record = replace(turn.record, pending=rest)
 
@@ -107,9 +116,14 @@ class Performers:
     async def ask(self, claimed: Claimed) -> Performed:
         """Ask again what the dialogue could not wait for, and go on with the session by SMS."""
         data = claimed.entry.data
-        outcome, value = await self._tools.queries.ask(data["operation"], claimed.msisdn, data["arguments"])
+        reason = "the operator is out of reach"
+        try:
+            async with asyncio.timeout(ASK_MS / 1000):
+                outcome, value = await self._tools.queries.ask(data["operation"], claimed.msisdn, data["arguments"])
+        except TimeoutError:
+            (outcome, value), reason = UNAVAILABLE, _no_answer()
         if outcome == "unavailable" and claimed.attempt < ASK_TRIES:
-            return Later("the operator does not answer")
+            return Later(reason)
 
         async def work(turn: Turn) -> None:
             shown = await turn.play(Answered(data["ask"], outcome, value), SMS, place=data["ask"])
@@ -175,6 +189,10 @@ class Performers:
 
 class _Outdated(Exception):
     """The code was made for a generation that another one took."""
+
+
+def _no_answer() -> str:
+    return f"the operator did not answer in {ASK_MS / 1000:g} s"
 
 
 async def _nothing_else(turn: Turn) -> None:

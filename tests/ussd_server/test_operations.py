@@ -12,6 +12,7 @@ from ussd_server.operations import (
     ACTIONS,
     CODE_ON_ITS_WAY_MS,
     Acted,
+    Ended,
     InProgress,
     Queries,
     act,
@@ -177,14 +178,22 @@ def place(operator: Scripted, again: bool = False) -> object:
 
 
 def test_an_order_that_completes_tells_the_balance() -> None:
-    assert place(Scripted(states=[OrderState("o1", "completed", rubles(91))])) == ("completed", {"amount": 9100})
+    assert place(Scripted(states=[OrderState("o1", "completed", rubles(91))])) == Ended("completed", {"amount": 9100})
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome"), [("rejected", "rejected"), ("cancelled", "rejected"), ("failed", "failed")]
+    ("state", "ended"),
+    [
+        (OrderState("o1", "rejected", rubles(4), "insufficient_funds"), Ended("rejected", None, "insufficient_funds")),
+        (OrderState("o1", "cancelled"), Ended("rejected", None, "cancelled")),
+        (OrderState("o1", "cancelled", reason="by_staff"), Ended("rejected", None, "by_staff")),
+        (OrderState("o1", "failed", reason="switch_down"), Ended("failed", None, "switch_down")),
+    ],
 )
-def test_an_order_that_does_not_complete_has_its_outcome(status: base.OrderStatus, outcome: str) -> None:
-    assert place(Scripted(states=[OrderState("o1", status)])) == (outcome, None)
+def test_an_order_that_does_not_complete_has_its_outcome_and_the_operators_reason(
+    state: OrderState, ended: Ended
+) -> None:
+    assert place(Scripted(states=[state])) == ended
 
 
 @pytest.mark.parametrize("status", ["submitted", "in_progress"])
@@ -194,13 +203,13 @@ def test_an_order_under_way_has_no_outcome_yet(status: base.OrderStatus) -> None
 
 def test_an_order_that_was_tried_before_is_asked_after_and_not_placed_again() -> None:
     operator = Scripted(states=[OrderState("o1", "completed", rubles(91))])
-    assert place(operator, again=True) == ("completed", {"amount": 9100})
+    assert place(operator, again=True) == Ended("completed", {"amount": 9100})
     assert operator.calls == ["state"]
 
 
 def test_an_order_that_never_arrived_is_placed() -> None:
     operator = Scripted(states=[None, OrderState("o1", "completed", rubles(91))])
-    assert place(operator, again=True) == ("completed", {"amount": 9100})
+    assert place(operator, again=True) == Ended("completed", {"amount": 9100})
     assert operator.calls == ["state", "submit"]
 
 

@@ -1,11 +1,15 @@
 """What a commit leaves to do is done at least once, its outcome once, and a code is readable nowhere on the way."""
 
 import re
+from functools import partial
 from pathlib import Path
 
+import pytest
+
 from tests.ussd_server.bench import MSISDN, POOR, Bench, play
+from ussd_server import performers
 from ussd_server.channels.sms import SendOutcome
-from ussd_server.outbox import FIRST_WAIT_MS
+from ussd_server.outbox import FIRST_WAIT_MS, LONGEST_WAIT_MS
 from ussd_server.secrets import Secret
 
 
@@ -49,6 +53,62 @@ def test_an_order_whose_answer_was_lost_is_asked_after_and_charged_once(tmp_path
         assert await at.sms_until(1) == ["Done. Balance 500 RUB"]
         assert (await at.operator.products(MSISDN)).tariff.id  # still one tariff, whichever is in force today
         assert await at.journal() == ["consent", "order placed", "order ended"]
+
+    play(tmp_path, story)
+
+
+def test_an_order_that_the_operator_does_not_answer_is_left_and_asked_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(performers, "ASK_MS", 1)
+
+    async def story(at: Bench) -> None:
+        await at.dial("*111#")
+        await at.reply("1")
+        await at.reply("2")
+        at.operator.hold()
+        await at.reply("1")
+        await at.until(lambda: at.metrics.outbox["command", "later"] == 1)
+        monkeypatch.undo()
+        at.operator.release()
+        at.now += FIRST_WAIT_MS
+        at.outbox.wake()
+        assert await at.sms_until(1) == ["Done. Balance 500 RUB"]
+        assert await at.journal() == ["consent", "order placed", "order ended"]
+
+    play(tmp_path, story)
+
+
+def test_a_query_that_the_operator_does_not_answer_is_asked_again_and_given_up_after_some_tries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(performers, "ASK_MS", 1)
+
+    async def story(at: Bench) -> None:
+        at.operator.hold()
+        await at.dial("*100#")
+        for tries in range(1, performers.ASK_TRIES):
+            await at.until(partial(tried, at, tries))
+            at.now += LONGEST_WAIT_MS
+            at.outbox.wake()
+        assert await at.sms_until(1) == ["Not now."]
+
+    def tried(at: Bench, times: int) -> bool:
+        return at.metrics.outbox["query", "later"] == times and at.outbox.under_way == 0
+
+    play(tmp_path, story, deadline_ms=1)
+
+
+def test_the_journal_says_why_an_order_was_refused(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await at.dial("*111#")
+        await at.reply("1")
+        await at.reply("2")
+        at.now += 24 * 3_600_000  # the quote is honoured no more
+        await at.reply("1")
+        assert await at.sms_until(1) == ["Rejected."]
+        (ended,) = await at.store.journal(MSISDN, "order ended")
+        assert (ended.data["outcome"], ended.data["reason"]) == ("rejected", "quote_expired")
 
     play(tmp_path, story)
 
