@@ -21,7 +21,8 @@ from ussd_server.gateway import Account, Gateway
 from ussd_server.metrics import Metrics
 from ussd_server.operations import Queries
 from ussd_server.operators.base import Operator
-from ussd_server.operators.embedded import EmbeddedOperator, read_catalogue
+from ussd_server.operators.catalogue import Catalogue, read_catalogue
+from ussd_server.operators.embedded import EmbeddedOperator
 from ussd_server.operators.faulty import FaultyOperator
 from ussd_server.outbox import Outbox
 from ussd_server.patience import Patience
@@ -63,8 +64,8 @@ def read_flow(path: Path, screen: Channel) -> Flow:
     return compile_flow(path.read_bytes(), str(path), REGISTRY, screen.fits)
 
 
-def _embedded_operator(settings: Settings) -> Operator:
-    embedded = EmbeddedOperator(settings.data / "operator.db", read_catalogue(settings.catalogue), wall_clock)
+def _embedded_operator(settings: Settings, catalogue: Catalogue) -> Operator:
+    embedded = EmbeddedOperator(settings.data / "operator.db", catalogue, wall_clock)
     if not settings.operator_delay_s:
         return embedded
     slow = FaultyOperator(embedded)
@@ -84,12 +85,18 @@ class Server:
         self._screen = ussd.screen(settings.ussd_septets, settings.ussd_ucs2_units)
 
     async def start(self) -> None:
-        """Read keys and flows, open the store, and begin to bind; every failure says what to mend."""
+        """Read flows and keys, open the store, and begin to bind; every failure says what to mend.
+
+        What can be wrong with the files that were named is found before keys are made.
+        """
         settings = self.settings
+        flow = read_flow(settings.flows, self._screen)
+        catalogue = read_catalogue(settings.catalogue)
         loaded = keys.load_or_create(settings.data, wall_clock())
         self.created_keys = loaded.path if loaded.created else None
-        flow = read_flow(settings.flows, self._screen)
-        self._operator = self._operator or _embedded_operator(settings)
+        if loaded.created:
+            log.info("keys made, keep a copy", file=str(loaded.path))
+        self._operator = self._operator or _embedded_operator(settings, catalogue)
         self.store = SqliteStore(settings.store.path)
         new_id = unique_ids()
         policy = Policy(

@@ -214,7 +214,7 @@ def test_forget_asks_and_then_leaves_nothing(locked: str, said: Said, monkeypatc
 
 
 def test_a_store_that_is_not_there_is_not_made(said: Said) -> None:
-    assert said("subscriber", "show", MSISDN) == 1
+    assert said("subscriber", "show", MSISDN) == 2
     assert said.err.startswith("error: sqlite:///var/ussd-server.db: there is no such file")
     assert not Path("var").exists()
 

@@ -107,11 +107,36 @@ def test_a_host_that_is_not_there_is_one_line() -> None:
     assert line == "error: --smpp no-such-host.invalid:2775: there is no such host\n"
 
 
-def test_a_catalogue_with_mistakes_is_one_line() -> None:
-    Path("c.yaml").write_text("tariffs: [", encoding="utf-8")
-    code, line = refused("demo", *ANY_PORTS, "--catalogue", "c.yaml")
-    assert code == 1
+@pytest.mark.parametrize("option", ["--catalogue", "--flows"])
+@pytest.mark.parametrize("content", ["tariffs: [", None], ids=["mistaken", "missing"])
+def test_a_named_file_that_cannot_be_used_is_2_and_makes_no_keys(option: str, content: str | None) -> None:
+    if content is not None:
+        Path("c.yaml").write_text(content, encoding="utf-8")
+    code, line = refused("demo", *ANY_PORTS, option, "c.yaml")
+    assert code == 2
     assert "c.yaml" in line
+    assert not Path("var/keys.json").exists()
+
+
+def test_a_second_demonstration_on_the_same_data_is_refused() -> None:
+    with started("demo", *ANY_PORTS, until="Stop with Ctrl-C.") as (process, _):
+        code, line = refused("demo", *ANY_PORTS)
+        assert code == 1
+        assert line == (
+            "error: --data var: another demo uses it; stop that one, or give this one --data, --http and --smpp "
+            "of its own\n"
+        )
+        process.kill()
+        process.communicate()
+    with started("demo", *ANY_PORTS, until="Stop with Ctrl-C."):
+        pass  # what was killed holds nothing
+
+
+def test_a_data_directory_that_cannot_be_made_is_one_line() -> None:
+    Path("file").touch()
+    code, line = refused("demo", *ANY_PORTS, "--data", "file/var")
+    assert code == 1
+    assert line.startswith("error: --data file/var: the directory cannot be used: ")
 
 
 def test_a_hang_up_reads_the_flows_again() -> None:

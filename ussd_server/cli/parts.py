@@ -1,14 +1,17 @@
 """What `demo`, `run` and `smsc` start: the server, the simulator and their HTTP addresses, put together."""
 
 import errno
+import fcntl
 import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from ussd_server.app import Server
 from ussd_server.cli.common import Failure
 from ussd_server.http.listener import Application, Listener, application
+from ussd_server.keys import DIRECTORY_MODE
 from ussd_server.operators.base import OperatorUnavailable
 from ussd_server.operators.catalogue import CatalogueError
 from ussd_server.secrets import Secret
@@ -56,7 +59,9 @@ class Service:
     async def _start_server(self) -> None:
         try:
             await self.server.start()
-        except (CatalogueError, OperatorUnavailable) as error:
+        except CatalogueError as error:
+            raise SettingsError(f"--catalogue {error}") from None
+        except OperatorUnavailable as error:
             raise Failure(str(error)) from None
         except OSError as error:
             if error.filename in (self._settings.flows, str(self._settings.flows)):
@@ -81,7 +86,15 @@ class Demo:
         return Address(self._settings.smpp.host, self.smsc.port)
 
     async def start(self) -> None:
-        """Start the SMSC, then the server on it. Raises Failure."""
+        """Start the SMSC, then the server on it. Raises Failure, also where another demo uses the data directory."""
+        self._lock = _lock(self._settings.data)
+        try:
+            await self._start()
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    async def _start(self) -> None:
         with _listening("--smpp", self._settings.smpp):
             await self.smsc.start()
         name, password = DEMO_ACCOUNT
@@ -99,6 +112,7 @@ class Demo:
         if self.service is not None:
             await self.service.stop()
         await self.smsc.stop()
+        os.close(self._lock)
 
 
 class Simulator:
@@ -135,6 +149,24 @@ class Simulator:
 def _simulator(settings: Settings, accounts: Mapping[str, Secret[str]] | None) -> Smsc:
     timers = Timers(service_ms=round(settings.gateway_timer_s * 1000))
     return Smsc(settings.smpp.host, settings.smpp.port, accounts, DEMO_PHONES, timers)
+
+
+def _lock(directory: Path) -> int:
+    """Take the data directory for this demo; the system lets go of it when the descriptor or the process ends."""
+    try:
+        directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Failure(f"--data {directory}: the directory cannot be used: {error.strerror or error}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise Failure(
+            f"--data {directory}: another demo uses it; "
+            "stop that one, or give this one --data, --http and --smpp of its own"
+        ) from None
+    return descriptor
 
 
 @contextmanager

@@ -97,7 +97,9 @@ def _with_store(settings: Settings, work: Callable[[StorePort], Awaitable[T]]) -
     """Open the store, do the work, and let go of the store."""
     path = settings.store.path
     if not path.is_file():
-        raise Failure(f"{settings.store}: there is no such file; say where the server keeps it with --data or --store")
+        raise SettingsError(
+            f"{settings.store}: there is no such file; say where the server keeps it with --data or --store"
+        )
 
     async def within() -> T:
         port = SqliteStore(path)
