@@ -36,15 +36,21 @@ from ussd_server.vault import CodeHasher, Vault
 
 log = structlog.get_logger()
 
-DRAIN_MS = 2_000
-"""How long unbinding waits for responses that are under way.
+TURNS_STOP_S = 3.0
+"""How long a stop waits for turns under way.
 
 An SMSC that answers nothing any more costs all of these limits and the link's linger; together they stay below
 the ten seconds of a whole stop.
 """
 
-OUTBOX_STOP_S = 2.0
-TURNS_STOP_S = 3.0
+OUTBOX_STOP_S = 1.5
+"""How long SMS and orders under way may then go on while the links are whole."""
+
+DRAIN_MS = 2_000
+"""How long unbinding waits for responses that are under way."""
+
+SETTLE_STOP_S = 0.3
+"""How long what the last responses led to may take to be kept; what is left is let go of, for whoever starts next."""
 
 
 def wall_clock() -> int:
@@ -173,13 +179,17 @@ class Server:
         return reasons
 
     async def stop(self) -> None:
-        """Take no input, finish turns and outbox work, drain and unbind, close; within ten seconds."""
+        """Take no input, finish turns and outbox work, drain and unbind, close; within ten seconds.
+
+        What waits for a response goes on until the links are gone: an SMS cancelled before is sent again.
+        """
         self.conversations.close()
         turns = asyncio.ensure_future(self.conversations.finished())
         await asyncio.wait({turns}, timeout=TURNS_STOP_S)
         turns.cancel()
-        await self.outbox.stop(OUTBOX_STOP_S)
+        await self.outbox.drain(OUTBOX_STOP_S)
         await self.gateway.stop(DRAIN_MS)
+        await self.outbox.stop(SETTLE_STOP_S)
         await self._hasher.close()
         await self.store.close()
         if self._operator is not None:

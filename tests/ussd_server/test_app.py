@@ -1,0 +1,104 @@
+"""A stopping server finishes what it has begun: an SMS under way gets its response before the link is let go."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from smpp.alphabets import choose
+from smpp.constants import CommandId, Status, Ton
+from smpp.events import BindRequested, Bound, Delivered, Event
+from smpp.link import Link, Role
+from smpp.pdu import Message
+from smpp.transport import LINGER_SECONDS, Connection, Listener, listen
+from tests.ussd_server.bench import MSISDN, SMALL
+from ussd_server import app
+from ussd_server.app import Server
+from ussd_server.cli.process import STOP_S
+from ussd_server.settings import load
+from ussd_server.stores.sqlite import SqliteStore
+
+
+class SlowSmsc:
+    """Takes the bind and every submit, and responds to submits when told."""
+
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+        self.submitted: list[Message] = []
+        self.news = asyncio.Event()
+
+    def on_event(self, connection: Connection, event: Event) -> None:
+        """Play the SMSC."""
+        match event:
+            case BindRequested(pdu=pdu):
+                connection.accept(pdu, "SMSC")
+            case Bound():
+                self.connection = connection
+            case Delivered(pdu=pdu):
+                self.submitted.append(pdu)
+        self.news.set()
+
+    def respond(self) -> None:
+        """Take what was submitted so far."""
+        assert self.connection is not None
+        for number, message in enumerate(self.submitted):
+            self.connection.respond(message, Status.ROK, str(number))
+
+    async def seen(self, submits: int) -> Connection:
+        """Return the connection when it is bound and has brought so many submits."""
+        async with asyncio.timeout(20):
+            while self.connection is None or len(self.submitted) < submits:
+                self.news.clear()
+                await self.news.wait()
+        return self.connection
+
+
+def activation() -> Message:
+    text = choose("111")
+    return Message(
+        CommandId.DELIVER_SM,
+        source_addr_ton=Ton.INTERNATIONAL,
+        source_addr_npi=1,
+        source_addr=MSISDN,
+        destination_addr="2163",
+        data_coding=text.data_coding,
+        short_message=text.data,
+    )
+
+
+def server_of(listener: Listener, data: Path) -> Server:
+    smsc = f"smpp://user:password@127.0.0.1:{listener.port}"
+    return Server(load({"data": data, "flows": SMALL, "smsc": [smsc]}))
+
+
+def test_an_sms_under_way_at_a_stop_gets_its_response_and_is_not_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "OUTBOX_STOP_S", 0)  # the response comes later, while the link drains
+
+    async def main() -> None:
+        smsc = SlowSmsc()
+        listener = await listen("127.0.0.1", 0, lambda: Link(Role.SMSC), smsc.on_event)
+        server = server_of(listener, tmp_path)
+        await server.start()
+        (await smsc.seen(0)).send(activation(), "input")
+        await smsc.seen(1)
+        drain = server.gateway.stop
+
+        async def answered_meanwhile(drain_ms: int) -> None:
+            smsc.respond()
+            await drain(drain_ms)
+
+        monkeypatch.setattr(server.gateway, "stop", answered_meanwhile)
+        await server.stop()
+        await listener.close()
+        store = SqliteStore(tmp_path / "ussd-server.db")
+        assert await store.next_due() is None
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_the_limits_of_a_stop_leave_time_to_close() -> None:
+    limits = app.TURNS_STOP_S + app.OUTBOX_STOP_S + app.DRAIN_MS / 1000 + LINGER_SECONDS + app.SETTLE_STOP_S
+    assert limits <= STOP_S - 0.5
