@@ -257,8 +257,8 @@ def _navigation(node: Shown, home: str) -> list[Move]:
     ]
     if node.manner.navigation:
         moves.append(Move("back", node.name, None, lambda cursor: bool(cursor.trail), Cursor.retrace))
-        if node.name != home:
-            moves.append(Move("home", node.name, home, None, Cursor.forget))
+        # At home too, where it is not offered: who types it by heart sees the menu.
+        moves.append(Move("home", node.name, home, None, Cursor.forget))
     return moves
 
 

@@ -1,10 +1,11 @@
 """A screen laid out as pages that fit a channel. Pure; the arguments are hashable, so callers may keep the results.
 
 A page is the body, a line for each option, and the navigation last. What fits at once is one page. Otherwise the body
-is broken between words, and an option is never broken: it moves to the next page whole.
+is broken between words, and an option is never broken: it moves to the next page whole. Navigation that readers know by
+heart is left out of the pages then, for each of its lines is a line of the text.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,10 +36,12 @@ class Labels:
 
     `back` is put on every page after the first (it leads to the page before, so the engine must keep `more` off the
     way back), `more` on every page but the last; where `more.key` is taken, it is repeated until it is free (9, 99).
+    `known` is the key of the navigation that only a screen of one page shows ("" none); it works on every page.
     """
 
     back: Option
     more: Option
+    known: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,20 @@ def paginate(screen: Screen, channel: Channel, labels: Labels) -> tuple[Page, ..
     return _Paging(screen, channel.fits, labels).pages()
 
 
-def brief(page: Page) -> str:
-    """Return a page's text with the keys of its navigation alone, which leaves room for a remark above it."""
+def briefer(page: Page) -> Iterator[str]:
+    """Yield a page's text whole and ever shorter, which leaves room for a remark above it.
+
+    Navigation gives up its labels, `more` last of all: who made a mistake must still find the way to the rest.
+    """
+    yield page.text
     ending = "\n".join(_navigation(page.navigation, 0))
     if not ending or not page.text.endswith(ending):
-        return page.text
-    return page.text.removesuffix(ending) + "\n".join(_navigation(page.navigation, 1))
+        return
+    above = page.text.removesuffix(ending)
+    if page.more:
+        *others, more = page.navigation
+        yield above + "\n".join([*_navigation(others, 1), _line(more)])
+    yield above + "\n".join(_navigation(page.navigation, 1))
 
 
 class _Paging:
@@ -82,9 +93,9 @@ class _Paging:
     def __init__(self, screen: Screen, fits: Callable[[str], bool], labels: Labels):
         self.fits = fits
         self.more = Option(_free_key(labels.more.key, screen), labels.more.label)
-        self.first = screen.navigation
-        has_back = any(option.key == labels.back.key for option in screen.navigation)
-        self.later = screen.navigation if has_back else (labels.back, *screen.navigation)
+        self.first = tuple(option for option in screen.navigation if option.key != labels.known)
+        has_back = any(option.key == labels.back.key for option in self.first)
+        self.later = self.first if has_back else (labels.back, *self.first)
         self.options = screen.options
         self.lines = [_line(option) for option in screen.options]
         self.body = screen.text.strip()
@@ -195,13 +206,17 @@ def _longest(limit: int, fits: Callable[[int], bool]) -> int:
 def _word_break(text: str, length: int) -> int:
     """Return the end of the last word that ends at or before `length`, or `length` inside a word without end.
 
-    A number stays with the word after it (450 руб., 26 ноября) where that leaves at least half of the page.
+    A sentence that would begin in the page's last third stays whole for the next one. A number stays with the word
+    after it (450 руб., 26 ноября) where that leaves at least half of the page.
     """
     if length >= len(text):
         return length
     last = length if text[length].isspace() else _blank_before(text, length)
     if last <= 0:
         return length
+    sentence = text.rfind(". ", 0, last) + 1
+    if sentence > length * 2 // 3 and text[sentence + 1 : sentence + 2].isupper():
+        return sentence
     at = last
     while at > 0 and text[at - 1].isdigit():
         at = _blank_before(text, at)

@@ -12,7 +12,7 @@ import msgspec
 
 from menus.events import Option, Screen, Show
 from menus.nodes import Asking, Check, End, Input, Listing, Menu, Node, Ordering, Shown, Wording, items_of
-from menus.render import Channel, Labels, Page, brief, paginate
+from menus.render import Channel, Labels, Page, briefer, paginate
 from menus.session import Values, decode, encode
 
 KEPT: Final = 2048
@@ -73,14 +73,15 @@ class Screens:
         """Return a page with the reason for showing it again above it.
 
         The page keeps its options: where it and the reason do not fit together, navigation gives up its labels, then
-        the reason takes the place of the text, and where even that does not fit it is left out. Breaking the pages
-        anew would move options under the reader.
+        the reason takes the place of the text where options or the way to them stay, and where even that does not fit
+        it is left out. Breaking the pages anew would move options under the reader.
         """
         show, page = laid.shows[number], laid.pages[number]
-        for text in (f"{reason}\n{page.text}", f"{reason}\n{brief(page)}"):
+        for shorter in briefer(page):
+            text = f"{reason}\n{shorter}"
             if channel.fits is None or channel.fits(text):
                 return msgspec.structs.replace(show, screen=_under(reason, show.screen), text=text)
-        if page.options:
+        if page.options or key_to_options(laid, number):
             instead = Screen(reason, page.options, page.navigation)
             alone = paginate(instead, channel, self._labels(channel, language))
             if len(alone) == 1:
@@ -91,6 +92,7 @@ class Screens:
         return Labels(
             back=Option(BACK_KEY, self._phrases["back"].render(channel.name, language, {})),
             more=Option(MORE_KEY, self._phrases["more"].render(channel.name, language, {})),
+            known=HOME_KEY,
         )
 
     def _node(self, look: Look) -> Laid:
@@ -109,6 +111,12 @@ class Screens:
         return tuple(
             Option(key, self._phrases[name].render(look.channel.name, look.language, {})) for name, key in offered
         )
+
+
+def key_to_options(laid: Laid, number: int) -> str:
+    """Return the key that leads on from a page whose screen has its options on later pages only, "" for other pages."""
+    later = any(page.options for page in laid.pages[number + 1 :])
+    return laid.pages[number].more if later and not any(page.options for page in laid.pages[: number + 1]) else ""
 
 
 def shown_values(node: Shown, values: Values) -> bytes:

@@ -1,5 +1,6 @@
 """The shipped service: every screen that can be reached fits its channel, in every language, whatever is answered."""
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,10 +11,14 @@ import pytest
 from menus import engine
 from menus.compiler import Flow, compile_flow
 from menus.events import Answered, Ask, Begin, Event, Late, Order, Reply, Send, Show
+from menus.nodes import Listing, Menu
 from menus.registry import Date, Flag, Instant, List, Money, Number, Record, Shape, Text
-from menus.render import Channel
+from menus.render import Channel, Page
+from menus.screens import shown_values
 from menus.session import Session, Value
 from smpp.alphabets import septets, ucs2_units
+from ussd_server.operators.base import Offering
+from ussd_server.operators.catalogue import read_catalogue
 from ussd_server.service import REGISTRY
 
 FLOWS = Path(__file__).parents[1] / "flows.yaml"
@@ -220,6 +225,64 @@ def test_who_has_not_activated_finds_activation_first_and_the_other_numbers_unch
         assert show.pages == 1
         menus[active] = {option.key: option.label for option in show.screen.options}
     assert menus[False]["1"] == "Подключить"
-    assert menus[True]["1"] == "Пароль"
-    common = {key: label for key, label in menus[True].items() if key in "23456"}
-    assert common == {key: label for key, label in menus[False].items() if key != "1"}
+    assert menus[True]["1"] == "Мой тариф"
+    assert {**menus[True], "1": ""} == {**menus[False], "1": ""}
+
+
+def offered(offering: Offering) -> dict[str, Value]:
+    """Return an offering of the embedded operator as the flow gets it."""
+    name, summary = dict(offering.name), dict(offering.summary)
+    number, price, monthly = offering.number, offering.price.minor, offering.monthly.minor
+    return {
+        "id": offering.id, "kind": offering.kind, "number": number, "name": name, "summary": summary, "price": price,
+        "monthly": monthly,
+    }  # fmt: skip
+
+
+def pages_of_the_catalogue(flow: Flow, language: str) -> Iterator[tuple[str, str, tuple[Page, ...]]]:
+    """Yield every screen that names a price of what the embedded operator sells: the node, the name, and its pages."""
+    catalogue = read_catalogue()
+    for offering in (*catalogue.tariffs, *catalogue.services):
+        sold = offered(offering)
+        quote = {
+            "id": "q",
+            "offering": sold,
+            "price": sold["price"],
+            "monthly": sold["monthly"],
+            "starts": "2009-11-26",
+        }
+        values = {"tariff": sold, "service": sold, "quote": {**quote, "balance_after": 140_100, "currency": "RUB"}}
+        tariff = offering.kind == "tariff"
+        for name in ("tariff", "confirm_tariff") if tariff else ("service", "own_service", "confirm_service"):
+            node = flow.nodes[name]
+            assert isinstance(node, Menu)
+            shown = shown_values(node, values)
+            yield name, offering.name["ru"], flow.screens.node(name, language, USSD, False, None, shown).pages
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_page_break_parts_a_price_from_what_it_is_for(flow: Flow, language: str):
+    amount = r"(бесплатно|besplatno|free|[\d ,.]+ (руб\.|rub\.|RUB))"
+    fees = {
+        "ru": rf": ({amount}, )?{amount}/мес\. ",
+        "ru-Latn": rf": ({amount}, )?{amount}/mes\. ",
+        "en": rf": ({amount}( to add)?, (then )?)?{amount} a month\. ",
+    }
+    left = rf"(Останется|Ostanetsya|Left:) {amount}"
+    for name, _, pages in pages_of_the_catalogue(flow, language):
+        assert re.search(fees[language], pages[0].text.replace("\n", " ")), pages[0].text
+        if name.startswith("confirm"):
+            assert sum(re.search(left, page.text) is not None for page in pages) == 1, pages
+
+
+def test_a_price_and_the_answer_to_it_share_a_page_unless_the_name_is_long(flow: Flow):
+    for language in LANGUAGES:
+        for name, offering, pages in pages_of_the_catalogue(flow, language):
+            if name.startswith("confirm") and (len(offering) <= 8 or language != "ru"):
+                assert [option.key for option in pages[0].options] == ["1", "2"], pages
+
+
+def test_the_key_for_home_leads_there_from_every_screen_that_waits_and_has_navigation(flow: Flow):
+    waiting = [node for node in flow.nodes.values() if isinstance(node, Menu | Listing)]
+    hidden = {node.name for node in waiting if "home" not in flow.moves.triggers(node.name)}
+    assert hidden == {"offer_activation", "confirm_tariff", "confirm_service", "confirm_removal"}

@@ -96,6 +96,7 @@ def problems(source: str) -> list[str]:
         ]),
         ("  main: {list: find(red), title: T, each: one, item: x, to: x, empty: x, unknown: x}\n  x: {end: y}\n", [
             "f:10:16: 'find' does not return a list; use 'query'",
+            "f:10:16: there is no value 'red' here",
         ]),
         ("  main: {input: A, as: n, accept: digits(4..2), to: x}\n  x: {end: y}\n", [
             "f:10:35: 'digits(4..2)' accepts nothing: the first bound is above the second; accepted are digits(4..8), "
@@ -117,6 +118,21 @@ def problems(source: str) -> list[str]:
         ]),
         ("  main: {command: remember(x), say: A, to: x, done: {sms: A}}\n  x: {end: y}\n", [
             "f:10:9: command 'main' must have either 'say' or 'to'; say: a text, or to: a node",
+            "f:10:19: there is no value 'x' here",
+        ]),
+        ("  main: {menu: A, options: [{ru: Б, en: B, to: man, when: activ}, {ru: В, en: C, to: X, when: agee is 1}]}\n"
+         "  x: {menu: '{nme}', options: [{ru: Б, en: B, to: main, when: nme is 1}]}\n", [
+            "f:10:48: there is no node 'man'; did you mean 'main'?",
+            "f:10:59: there is no fact or value 'activ' here; did you mean 'active'?",
+            "f:10:86: 'to' in menu 'main' cannot be 'X'; a name is small letters, digits and _, and begins with a letter",
+            "f:10:95: there is no fact or value 'agee' here; did you mean 'age'?",
+            "f:11:14: there is no value 'nme' here; no value is known here",
+            "f:11:63: there is no fact or value 'nme' here; there are active, age, language, channel",
+        ]),
+        ("  main: {menu: A, options: [{ru: Б, en: B, to: buy, when: one.price is 0}]}\n"
+         "  x: {list: itms(red), title: '{one.name}', each: one, item: x, to: main, empty: main}\n", [
+            "f:10:48: there is no node 'buy'; there are main, x",
+            "f:11:13: there is no operation 'itms'; did you mean 'items'?",
         ]),
         ("  main: {message: A, navigation: none, options: [{ru: Б, en: B, to: main}]}\n", [
             "f:10:3: there is no way out of 'main'; an 'end', or navigation, must follow",

@@ -142,7 +142,7 @@ def test_a_list_pages_with_its_numbering_going_on():
     keys = [line.split(".")[0] for line in first.split("\n")[1:]]
     assert keys[-1] == "99"
     second = talk.types("99")
-    assert second.split("\n")[0].startswith(f"{len(keys) - 1}. ")
+    assert second.split("\n")[0].startswith(f"{len(keys)}. ")
     assert talk.types("0") == first
     assert talk.types("12") == "Thing 12 costs 120 RUB\n1. Buy\n0. Back\n00. Home"
     assert talk.types("0") == first
@@ -183,7 +183,7 @@ def test_a_text_differs_by_channel_and_language():
 # Wrong input ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["", "0", "00", "9", "99", "-1", "1.5", "01", "one", "١٢", "9" * 5000, "\x00", "*1#"])
+@pytest.mark.parametrize("text", ["", "0", "000", "9", "99", "-1", "1.5", "01", "one", "١٢", "9" * 5000, "\x00", "*1#"])
 def test_what_is_no_choice_shows_the_screen_again_with_the_reason(text: str):
     talk = Talk()
     talk.dial("*1#")
@@ -219,7 +219,37 @@ def test_a_reason_that_does_not_fit_takes_the_place_of_the_text_and_moves_no_opt
     shown = talk.does(Reply("77"))
     assert shown is not None
     assert len(shown.text) <= 80
-    assert shown.text == first.replace("Goods", "Invalid input.") or shown.text == first
+    assert shown.text == "Invalid input.\n" + first.replace("99. More", "99")
+    talk.flow = compile_flow(SHOP.replace("en: Goods}\n    each", f"en: {'Goods ' * 8}}}\n    each"), "f", REGISTRY)
+    first = talk.dial("*1*7#")
+    assert talk.types("77") == first.replace(("Goods " * 8).strip(), "Invalid input.")
+
+
+LONG = "We charge {quote.price:money} for it on {quote.starts:date}, and no more than that, ever."
+
+
+def test_a_wrong_input_on_a_page_before_the_options_says_to_read_on():
+    flow = compile_flow(
+        SHOP.replace('en: "For {quote.price:money}, {quote.starts:date}"', f'en: "{LONG}"'), "f", REGISTRY
+    )
+    talk = Talk(flow=flow)
+    first = talk.dial("*1*1*3*1#")
+    assert first == "We charge 50 RUB for it on 1 December, and no more than that,\n0. Back\n9. More"
+    assert talk.types("1") == "Read to the end first: 9.\n0. Back\n9. More"
+    assert talk.types("9") == "ever.\n1. Buy\n2. No\n0. Back"
+    assert talk.types("7").startswith("Invalid input.\never.\n1. Buy")
+    assert talk.types("1") == "Ordered"
+
+
+def test_home_shows_the_menu_at_home_too_and_on_pages_that_do_not_offer_it():
+    talk = Talk()
+    talk.dial("*1#")
+    talk.types("x")
+    assert talk.types("00") == MAIN
+    assert talk.session is not None
+    assert (talk.session.tries, talk.session.trail) == (0, ())
+    assert "00" not in talk.types("1").split("\n")
+    assert talk.types("00") == MAIN
 
 
 # Dialling in advance --------------------------------------------------------------------------------------------------
@@ -417,7 +447,7 @@ def test_a_dropped_session_is_resumed_if_the_subscriber_wants():
     assert talk.session is not None
     assert talk.session.dropped
     talk.now += 5 * MINUTE
-    asked = "The last session broke off. Go on?\n1. Go on\n2. Start again"
+    asked = "Continue where you were?\n1. Continue\n2. Start again"
     assert talk.dial("*1#") == asked
     waiting = talk.session
     assert talk.types("1") == THING

@@ -20,7 +20,7 @@ def test_the_triggers_of_a_node_are_those_of_its_kind():
     assert FLOW.moves.triggers(START) == {
         "begin main", "begin catalogue", "begin ask_pin", "begin help", "begin find"
     }  # fmt: skip
-    assert FLOW.moves.triggers("main") == {f"choose {slot}" for slot in range(6)} | {"back", "more"}
+    assert FLOW.moves.triggers("main") == {f"choose {slot}" for slot in range(6)} | navigation
     assert FLOW.moves.triggers("catalogue") == {"pick", "got ok", "got down"} | navigation
     assert FLOW.moves.triggers("ask_number") == {"enter"} | navigation
     assert FLOW.moves.triggers("find") == {"got ok", "got unknown"}

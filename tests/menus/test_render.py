@@ -5,11 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from menus.events import Option, Screen
-from menus.render import MAX_PAGES, Channel, Labels, Page, brief, paginate
+from menus.render import MAX_PAGES, Channel, Labels, Page, briefer, paginate
 from smpp.alphabets import septets, ucs2_units
 
 LABELS = Labels(Option("0", "Назад"), Option("9", "Далее"))
 LATIN = Labels(Option("0", "Back"), Option("9", "More"))
+KNOWN = Labels(LABELS.back, LABELS.more, "00")
 WAY = (Option("0", "Назад"), Option("00", "Меню"))
 
 
@@ -91,6 +92,15 @@ def test_a_number_stays_with_the_word_after_it():
     assert len(lines(first)[0]) > 40
 
 
+def test_a_sentence_that_would_begin_low_on_a_page_begins_the_next_one():
+    body = "Длинные разговоры с 26 ноября: 90 руб., 0 руб./мес. Останется 1 401,50 руб."
+    first, second = paginate(Screen(body, numbered("Да", "Нет")), USSD, LABELS)
+    assert lines(first)[0] == "Длинные разговоры с 26 ноября: 90 руб., 0 руб./мес."
+    assert lines(second) == ["Останется 1 401,50 руб.", "1. Да", "2. Нет", "0. Назад"]
+    first, *_ = paginate(Screen("Звонки. " + "Архивный тариф: 300 мин. в месяц " * 3), USSD, LABELS)
+    assert lines(first)[0].endswith("300 мин. в")
+
+
 def test_a_word_longer_than_a_page_is_broken_inside():
     pages = paginate(Screen("ы" * 200), USSD, LABELS)
     assert "".join(lines(page)[0] for page in pages) == "ы" * 200
@@ -137,7 +147,9 @@ TEXTS = st.text(LETTERS | st.sampled_from("aя 🙂€\n"), max_size=400)
 WORDS = st.text(LETTERS, min_size=1, max_size=120).map(lambda text: " ".join(text.split()) or "x")
 
 
-@given(TEXTS, st.lists(WORDS, max_size=30), st.booleans(), st.integers(40, 200), st.sampled_from([LABELS, LATIN]))
+@given(
+    TEXTS, st.lists(WORDS, max_size=30), st.booleans(), st.integers(40, 200), st.sampled_from([LABELS, LATIN, KNOWN])
+)
 def test_nothing_is_lost_split_repeated_or_too_long(text, labels, way, octets, ends):
     channel = ussd(octets)
     screen = Screen(text, numbered(*labels), WAY if way else ())
@@ -176,6 +188,29 @@ def body_of(page: Page) -> str:
 
 def test_a_brief_page_keeps_all_but_the_labels_of_its_navigation():
     (page,) = paginate(Screen("Тарифы", numbered("MAXI"), WAY), USSD, LABELS)
-    assert brief(page) == "Тарифы\n1. MAXI\n0 00"
+    assert [*briefer(page)] == [page.text, "Тарифы\n1. MAXI\n0 00"]
     (plain,) = paginate(Screen("Баланс"), USSD, LABELS)
-    assert brief(plain) == "Баланс"
+    assert [*briefer(plain)] == ["Баланс"]
+
+
+def test_the_label_of_more_is_the_last_that_a_brief_page_gives_up():
+    page, *_ = paginate(Screen("Тарифы", numbered(*["Много звонков+"] * 8), WAY), USSD, LABELS)
+    above = page.text.removesuffix("0. Назад\n00. Меню\n9. Далее")
+    assert [*briefer(page)] == [page.text, f"{above}0 00\n9. Далее", f"{above}0 00 9"]
+    alone, *_ = paginate(Screen("Тарифы", numbered(*["Много звонков+"] * 8)), USSD, LABELS)
+    assert [*briefer(alone)][1] == alone.text
+
+
+def test_navigation_known_by_heart_is_shown_by_a_screen_of_one_page_and_left_out_of_several():
+    (page,) = paginate(Screen("Тарифы", numbered("MAXI"), WAY), USSD, KNOWN)
+    assert lines(page)[-2:] == ["0. Назад", "00. Меню"]
+    pages = paginate(Screen("Тарифы", numbered(*["Много звонков+"] * 8), WAY), USSD, KNOWN)
+    assert {option.key for page in pages for option in page.navigation} == {"0", "9"}
+    assert pages[0].text == "Тарифы\n1. Много звонков+\n2. Много звонков+\n3. Много звонков+\n0. Назад\n9. Далее"
+
+
+def test_a_screen_that_fits_one_page_without_that_navigation_needs_no_second_one():
+    screen = Screen("ы" * 50, numbered("Подключить"), WAY)
+    assert len(paginate(screen, USSD, LABELS)) == 2
+    (page,) = paginate(screen, USSD, KNOWN)
+    assert lines(page)[1:] == ["1. Подключить", "0. Назад"]

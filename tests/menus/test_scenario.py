@@ -67,8 +67,8 @@ Shop
 > wait 5 min
 
 > dial *1#
-The last session broke off. Go on?
-1. Go on
+Continue where you were?
+1. Continue
 2. Start again
 """
 
