@@ -138,11 +138,13 @@ class _Line:
 
     def _take(self, text: str) -> None:
         try:
-            problem = self._smsc.perform(_decode(text))
+            command = _decode(text)
         except msgspec.DecodeError:
-            problem = "bad_command"
+            self._hear(protocol.Refused("bad_command"))
+            return
+        problem = self._smsc.perform(command)
         if problem is not None:
-            self._hear(protocol.Refused(problem))
+            self._hear(protocol.Refused(problem, str(command.__struct_config__.tag)))
 
     async def _write(self) -> None:
         with suppress(ConnectionError):  # the page went while something was on its way

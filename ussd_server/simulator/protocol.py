@@ -167,9 +167,10 @@ class Cleared(Event, frozen=True):
 
 
 class Refused(Event, frozen=True, tag="problem"):
-    """A command was not carried out. Only who sent it is told."""
+    """A command was not carried out. Only who sent it is told; `do` is the command's name, empty where none was read."""
 
     what: Problem
+    do: str = ""
 
 
 AnyEvent: TypeAlias = Hello | PhoneChanged | Removed | NetworkChanged | Passed | Cleared | Refused

@@ -1,12 +1,11 @@
 // One handset: its display with the dialogue or the messages, its keys, and what the network can do to it.
 
 import { h, setText, spaced, svg } from "./dom.js";
-import { language, offLanguage, onLanguage, word } from "./words.js";
+import { Messages } from "./messages.js";
+import { clock, offLanguage, onLanguage, word } from "./words.js";
 
 const KEYS = ["1", "2 abc", "3 def", "4 ghi", "5 jkl", "6 mno", "7 pqrs", "8 tuv", "9 wxyz", "* +", "0", "#"];
-const DELIVERY = { received: "received", sending: "sending", sent: "sent", waiting: "waitingDelivery", refused: "refusedDelivery" };
 const TOUCH = matchMedia("(pointer: coarse)");
-const TIME = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 const RING = 2 * Math.PI * 9;
 const NETWORK_SAYS = ["cancelled", "timeout", "dropped", "unreachable", "refused", "lost"];
 
@@ -21,6 +20,7 @@ export class Handset {
     this.view = "dial";
     this.seen = null;
     this.say = (command) => say({ phone: msisdn, ...command });
+    this.messages = new Messages(this.id, (to, text) => this.say({ do: "write", to, text }));
     this.element = this.build(quick);
     this.look("dial", false);
     this.retell = () => this.draw();
@@ -33,7 +33,8 @@ export class Handset {
   }
 
   focus() {
-    (this.view === "dial" ? (this.field.hidden ? this.green : this.field) : this.to).focus();
+    if (this.view === "sms") this.messages.focus();
+    else (this.field.hidden ? this.green : this.field).focus();
   }
 
   /** Draw the phone as the simulator says that it is now. */
@@ -55,7 +56,7 @@ export class Handset {
 
   /** Move the countdown to `now`, ms since 1970 UTC by the simulator's clock. */
   tick(now) {
-    setText(this.clock, new Date(now).toLocaleTimeString(language(), TIME));
+    setText(this.clock, clock(now));
     const dialogue = this.phone.dialogue;
     const open = dialogue !== null && dialogue.turn !== "over";
     const left = open ? Math.max(0, dialogue.until - now) : 0;
@@ -112,28 +113,9 @@ export class Handset {
       { class: "lcd" },
       h("div", { class: "lcd-status" }, bars, this.envelope, this.clock),
       this.form,
-      this.messages(),
+      this.messages.element,
       h("div", { class: "lcd-tabs", role: "group" }, this.dialTab, this.smsTab),
     );
-  }
-
-  messages() {
-    this.thread = h("ol", { class: "thread", tabindex: "0", "aria-live": "polite" });
-    this.to = h("input", { id: `${this.id}-to`, class: "lcd-field", type: "text", inputmode: "tel", maxlength: "20", autocomplete: "off" });
-    this.text = h("textarea", { id: `${this.id}-text`, class: "lcd-field", rows: "2", maxlength: "1000", onkeydown: (event) => this.enterSends(event) });
-    this.toLabel = h("label", { for: `${this.id}-to`, class: "lcd-label" });
-    this.textLabel = h("label", { for: `${this.id}-text`, class: "lcd-label" });
-    this.sendButton = h("button", { type: "submit", class: "soft soft-green" });
-    this.compose = h(
-      "form",
-      { class: "lcd-view", hidden: true, onsubmit: (event) => this.write(event) },
-      this.thread,
-      h("div", { class: "lcd-compose" },
-        h("div", { class: "lcd-entry" }, this.toLabel, this.to),
-        h("div", { class: "lcd-entry lcd-entry-wide" }, this.textLabel, this.text)),
-      h("div", { class: "softs" }, this.sendButton),
-    );
-    return this.compose;
   }
 
   gauges() {
@@ -169,7 +151,7 @@ export class Handset {
         }
       : () => {
           this.look("sms", false);
-          this.to.value = one.to;
+          this.messages.to.value = one.to;
           this.say({ do: "write", to: one.to, text: one.text });
         };
     const chip = h("button", { type: "button", class: "chip", onclick: act });
@@ -203,7 +185,7 @@ export class Handset {
     this.red.hidden = turn === "over";
     this.dropButton.disabled = turn === "none" || turn === "over";
     this.drawGauges(dialogue, turn);
-    this.drawThread();
+    this.drawMessages();
     this.drawWords();
   }
 
@@ -222,7 +204,7 @@ export class Handset {
     this.meter.style.setProperty("--share", usage ? Math.min(1, usage.used / usage.budget) : 0);
   }
 
-  drawThread() {
+  drawMessages() {
     const { messages } = this.phone;
     const last = messages.at(-1)?.id ?? 0;
     if (this.view === "sms") this.seen = last;
@@ -231,35 +213,11 @@ export class Handset {
     this.envelope.setAttribute("aria-label", unread ? word("unread", unread) : "");
     setText(this.smsTab, unread ? `${word("smsTab")} · ${unread}` : word("smsTab"));
     this.smsTab.classList.toggle("unread", unread > 0);
-    const drawn = JSON.stringify([language(), messages]);
-    if (drawn === this.drawn) return;
-    this.drawn = drawn;
-    const rows = messages.map((message) => this.bubble(message));
-    this.thread.replaceChildren(...(rows.length ? rows : [h("li", { class: "thread-empty" }, word("noMessages"))]));
-    this.thread.scrollTop = this.thread.scrollHeight;
-  }
-
-  bubble(message) {
-    const time = new Date(message.at).toLocaleTimeString(language(), TIME);
-    const usage = message.usage;
-    const size = usage ? `${usage.alphabet} ${usage.used}/${usage.budget}${usage.parts > 1 ? ` · ${word("parts", usage.parts)}` : ""}` : "";
-    const notes = [time, word(DELIVERY[message.delivery]), message.outgoing ? "" : size].filter(Boolean).join(" · ");
-    return h(
-      "li",
-      { class: `bubble ${message.outgoing ? "bubble-out" : "bubble-in"}`, "data-delivery": message.delivery },
-      h("span", { class: "bubble-peer" }, message.outgoing ? `→ ${message.peer}` : message.peer),
-      h("span", { class: "bubble-text" }, message.text === "" ? word("emptySms") : message.text),
-      h("span", { class: "bubble-notes" }, notes),
-    );
+    this.messages.draw(messages);
   }
 
   drawWords() {
     setText(this.dialTab, word("dialTab"));
-    setText(this.toLabel, word("to"));
-    setText(this.textLabel, word("message"));
-    this.text.placeholder = word("emptyAllowed");
-    setText(this.sendButton, word("sendSms"));
-    this.thread.setAttribute("aria-label", word("smsTab"));
     this.removeButton.setAttribute("aria-label", `${word("remove")} ${spaced(this.msisdn)}`);
     this.removeButton.title = word("remove");
     for (const chip of this.chips.children) setText(chip, chip.label());
@@ -272,11 +230,11 @@ export class Handset {
   look(view, andFocus) {
     this.view = view;
     this.form.hidden = view !== "dial";
-    this.compose.hidden = view !== "sms";
+    this.messages.element.hidden = view !== "sms";
     this.dialTab.setAttribute("aria-pressed", String(view === "dial"));
     this.smsTab.setAttribute("aria-pressed", String(view === "sms"));
-    this.drawThread();
-    this.thread.scrollTop = this.thread.scrollHeight;
+    this.drawMessages();
+    this.messages.toEnd();
     if (andFocus && !TOUCH.matches) this.focus();
   }
 
@@ -303,51 +261,10 @@ export class Handset {
     event.preventDefault();
   }
 
-  enterSends(event) {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-    event.preventDefault();
-    this.compose.requestSubmit();
-  }
-
-  write(event) {
-    event.preventDefault();
-    const to = this.to.value.trim();
-    if (to === "") return this.to.focus();
-    this.say({ do: "write", to, text: this.text.value });
-    this.text.value = "";
-  }
-
   press(digit) {
-    const field = this.view === "sms" ? (document.activeElement === this.to ? this.to : this.text) : this.field;
-    if (field.hidden) return;
+    const field = this.view === "sms" ? this.messages.typed : this.field;
+    if (field.hidden || field.readOnly) return;
     field.setRangeText(digit, field.selectionStart, field.selectionEnd, "end");
     field.focus();
-  }
-}
-
-/** The place at the end of the row where one more phone is put. */
-export class AddPhone {
-  constructor(say) {
-    this.input = h("input", { id: "add-number", type: "text", inputmode: "numeric", maxlength: "16", autocomplete: "off", placeholder: "79100000004" });
-    this.label = h("label", { for: "add-number" });
-    this.button = h("button", { type: "submit", class: "primary" });
-    this.title = h("h2", {});
-    this.element = h(
-      "form",
-      { class: "add-phone", onsubmit: (event) => this.submit(event, say) },
-      h("span", { class: "add-plus", "aria-hidden": "true" }, "+"),
-      this.title, this.label, this.input, this.button,
-    );
-    onLanguage(() => {
-      setText(this.title, word("addPhone"));
-      setText(this.label, word("addField"));
-      setText(this.button, word("add"));
-    });
-  }
-
-  submit(event, say) {
-    event.preventDefault();
-    say({ do: "add", phone: this.input.value.replace(/[\s+()-]/g, "") });
-    this.input.value = "";
   }
 }

@@ -2,7 +2,7 @@
 
 const AGAIN_MS = 1000;
 
-/** Connect, hand each message to `hear` and the line's state to `changed`; returns `say(command)`. */
+/** Connect, hand each message to `hear` and the line's state to `changed`; returns `say(command)`, false where the line is down. */
 export function connect(hear, changed) {
   let socket = null;
 
@@ -20,6 +20,8 @@ export function connect(hear, changed) {
 
   open();
   return (command) => {
-    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(command));
+    if (socket.readyState !== WebSocket.OPEN) return false;
+    socket.send(JSON.stringify(command));
+    return true;
   };
 }

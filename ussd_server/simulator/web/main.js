@@ -1,21 +1,24 @@
 // Joins the line to the simulator with the handsets, the wire view and the page's frame.
 
+import { AddPhone } from "./add.js";
 import { h, setText } from "./dom.js";
-import { AddPhone, Handset } from "./handset.js";
+import { Handset } from "./handset.js";
 import { connect } from "./link.js";
 import { Wire } from "./wire.js";
 import { language, onLanguage, speak, word } from "./words.js";
 
 const DELAYS_S = [0, 1, 3, 10, 20];
+const NOTICE_MS = 6000;
 const NARROW = matchMedia("(max-width: 760px)");
 
 const phones = document.getElementById("phones");
 const networkLine = document.getElementById("network");
 const notice = document.getElementById("notice");
+const wireView = document.getElementById("wire");
 const delay = document.getElementById("delay");
 const handsets = new Map();
 const wire = new Wire(say);
-const addPhone = new AddPhone(say);
+const addPhone = new AddPhone((msisdn) => handsets.has(msisdn), say);
 
 let network = null;
 let quick = [];
@@ -24,11 +27,13 @@ let online = true;
 let noticeTimer = null;
 
 phones.append(addPhone.element);
-if (NARROW.matches) document.getElementById("wire").open = false;
+if (NARROW.matches) wireView.open = false;
 const transmit = connect(hear, lineChanged);
 
 function say(command) {
-  transmit(command);
+  const sent = transmit(command);
+  if (!sent) notify("notSent");
+  return sent;
 }
 
 function hear(message) {
@@ -57,7 +62,7 @@ function hear(message) {
       wire.empty();
       break;
     case "problem":
-      problem(message.what);
+      problem(message);
       break;
   }
 }
@@ -84,6 +89,7 @@ function show(phone) {
     handset = new Handset(phone.msisdn, quick, say);
     handsets.set(phone.msisdn, handset);
     phones.insertBefore(handset.element, addPhone.element);
+    addPhone.added(phone.msisdn);
     wire.phones([...handsets.keys()]);
   }
   handset.show(phone);
@@ -122,12 +128,25 @@ function showDelays() {
   delay.classList.toggle("active", chosen > 0);
 }
 
-function problem(what) {
-  notice.hidden = false;
-  setText(notice, word(`problem_${what}`) ?? what);
-  clearTimeout(noticeTimer);
-  noticeTimer = setTimeout(() => (notice.hidden = true), 6000);
+function problem({ what, do: command }) {
+  if (command === "add") addPhone.refused(what);
+  else notify(`problem_${what}`);
 }
+
+/** Say the text `name` over the page for a while. */
+function notify(name) {
+  notice.hidden = false;
+  setText(notice, word(name) ?? name);
+  clearTimeout(noticeTimer);
+  noticeTimer = setTimeout(() => (notice.hidden = true), NOTICE_MS);
+}
+
+document.getElementById("to-wire").addEventListener("click", (event) => {
+  event.preventDefault();
+  wireView.open = true;
+  wireView.scrollIntoView();
+  wireView.querySelector("summary").focus({ preventScroll: true });
+});
 
 delay.addEventListener("change", () => say({ do: "delay", ms: Number(delay.value) * 1000 }));
 

@@ -64,6 +64,7 @@ const WORDS = {
     resume: "Продолжить",
     clear: "Очистить",
     held: (n) => `ещё ${n}`,
+    toWire: "Обмен ↓",
     toService: "к сервису",
     fromService: "от сервиса",
     fields: "Поля",
@@ -76,6 +77,11 @@ const WORDS = {
     units: "единиц",
     emptyText: "(пусто)",
     keys: "Enter: вызвать или ответить · Esc: отмена · ← →: соседний телефон (когда поле пусто)",
+    onlyDigits: "В номере только цифры.",
+    onlyDial: "В номере только цифры, * и #.",
+    needsNumber: "Введите номер получателя.",
+    knownNumber: "Такой телефон уже есть.",
+    notSent: "Нет связи с симулятором: не отправлено.",
     problem_bad_number: "Номер телефона: от 5 до 15 цифр.",
     problem_bad_text: "Такой текст не помещается или не может быть отправлен.",
     problem_too_many: "Больше телефонов добавить нельзя.",
@@ -144,6 +150,7 @@ const WORDS = {
     resume: "Resume",
     clear: "Clear",
     held: (n) => `${n} more`,
+    toWire: "Wire ↓",
     toService: "to the service",
     fromService: "from the service",
     fields: "Fields",
@@ -156,6 +163,11 @@ const WORDS = {
     units: "units",
     emptyText: "(empty)",
     keys: "Enter: call or send · Esc: cancel · ← →: the next phone (while the field is empty)",
+    onlyDigits: "A number has digits only.",
+    onlyDial: "A number has digits, * and # only.",
+    needsNumber: "Enter the recipient's number.",
+    knownNumber: "This phone is here already.",
+    notSent: "No line to the simulator: not sent.",
     problem_bad_number: "A phone number has 5 to 15 digits.",
     problem_bad_text: "This text does not fit or cannot be sent.",
     problem_too_many: "No more phones can be added.",
@@ -195,6 +207,11 @@ export function names(language) {
 
 export function language() {
   return current;
+}
+
+/** The hour and minute of `at`, ms since 1970 UTC, as the page's language writes them. */
+export function clock(at) {
+  return new Date(at).toLocaleTimeString(current, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 }
 
 /** Change the page's language and remember it. */
