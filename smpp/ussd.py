@@ -53,6 +53,8 @@ class Dialect:
 
 
 STANDARD = Dialect("standard")
+DIALECTS = {STANDARD.name: STANDARD}
+"""What a setting may name."""
 
 
 class Begin(msgspec.Struct, frozen=True, gc=False):

@@ -72,6 +72,7 @@ class Account:
         self.name = str(url)
         self._conversations = conversations
         self._screen = screen
+        self._dialect = ussd.DIALECTS[url.dialect]
         self._metrics = metrics
         self._country = country
         self._now = now
@@ -168,7 +169,7 @@ class Account:
             self._metrics.suppressed[msisdn.reason] += 1
             log.info("no subscriber's number, not answered", reason=msisdn.reason)
             connection.respond(message)
-        elif (heard := ussd.classify(message)) is not None:
+        elif (heard := ussd.classify(message, self._dialect)) is not None:
             self._heard(connection, message, heard, msisdn)
         else:
             self._read(connection, message, msisdn)
@@ -191,7 +192,7 @@ class Account:
         def answer(answer: Answer) -> None:
             connection.respond(message)
             if answer.text is not None:
-                reply = ussd.reply(message, encoded(answer.text), ends=answer.ends)
+                reply = ussd.reply(message, encoded(answer.text), ends=answer.ends, dialect=self._dialect)
                 self._unaccepted.add(msisdn)
                 self._show(connection, UssdAnswer(msisdn, reply))
 

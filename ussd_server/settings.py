@@ -25,6 +25,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from smpp.ussd import DIALECTS
 from ussd_server.codes import MIN_DIGITS
 from ussd_server.secrets import Secret
 
@@ -35,8 +36,6 @@ SMPPS_PORT = 3550  # IANA: ssmpp
 MAX_SYSTEM_ID = 15  # SMPP 3.4, 4.1.1: 16 octets with the closing NUL
 MAX_PASSWORD = 8  # SMPP 3.4, 4.1.1: 9 octets with the closing NUL
 MAX_WINDOW = 1000
-DIALECTS = ("standard",)
-"""How an operator's gateway spells USSD, by the names in `smpp.ussd`."""
 
 
 class SettingsError(Exception):
