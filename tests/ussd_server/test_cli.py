@@ -15,6 +15,7 @@ import typer
 from msgspec.structs import replace
 
 from ussd_server.cli.common import columns
+from ussd_server.cli.journal import readable
 from ussd_server.cli.program import app, outcome
 from ussd_server.settings import PREFIX
 from ussd_server.stores.base import Change, JournalEntry
@@ -185,9 +186,56 @@ def test_unlock_opens_and_keeps_the_reason(locked: str, said: Said) -> None:
     assert "closed" not in said.out
     assert said("subscriber", "journal", MSISDN, "--store", locked) == 0
     newest, oldest = said.out.splitlines()
-    assert '"reason": "showed a passport"' in newest
-    assert "unlocked" in newest
-    assert oldest.split() == ["2023-11-14", "22:13:20Z", "activated", "{}"]
+    assert newest.endswith("  unlocked   by: support desk; reason: showed a passport")
+    assert oldest == "2023-11-14 22:13:20Z  activated"
+
+
+QUOTE = {
+    "id": "1.2",
+    "change": "change_tariff",
+    "offering": {"id": "red", "kind": "tariff", "number": "212", "name": {"ru": "Red", "en": "RED"}, "price": 9000},
+    "price": 9000,
+    "monthly": 15050,
+    "starts": "2026-11-24",
+    "balance_after": 26000,
+    "currency": "RUB",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "line"),
+    [
+        ("activated", {}, ""),
+        ("code issued", {"generation": 2}, "generation: 2"),
+        (
+            "consent",
+            {"order": "a-1", "read": "Red\n1. Да", "channel": "ussd"},
+            "by ussd, having read: Red / 1. Да; order a-1",
+        ),
+        (
+            "order placed",
+            {"order": "a-1", "operation": "submit_order", "arguments": {"quote": QUOTE}},
+            "change tariff: Red (212) from 2026-11-24, 90.00 RUB, then 150.50 RUB a month; order a-1",
+        ),
+        ("order placed", {"order": "a-1", "arguments": {"x": 1}}, 'arguments: {"x": 1}; order a-1'),
+        ("order ended", {"order": "a-1", "outcome": "failed", "reason": "funds"}, "failed; reason: funds; order a-1"),
+        ("given_up", {"id": "s-1", "kind": "sms", "reason": "expired"}, "id: s-1; kind: sms; reason: expired"),
+    ],
+)  # fmt: skip
+def test_an_entry_of_the_journal_is_one_readable_line(kind: str, data: dict[str, object], line: str) -> None:
+    assert readable(JournalEntry(0, kind, data)) == line
+
+
+def test_the_journal_is_given_whole_as_json(locked: str, said: Said) -> None:
+    assert said("subscriber", "journal", MSISDN, "--json", "--store", locked) == 0
+    assert json.loads(said.out) == {"at": 1_700_000_000_000, "kind": "activated", "data": {}}
+
+
+def test_an_unknown_kind_is_answered_with_those_that_are_there(locked: str, said: Said) -> None:
+    assert said("subscriber", "journal", MSISDN, "--kind", "unlock", "--store", locked) == 2
+    assert said.err == f"error: --kind unlock: of {MSISDN} there are activated\n"
+    assert said("subscriber", "journal", "79100000009", "--store", locked) == 1
+    assert said.err == "error: 79100000009: the journal has nothing of this subscriber\n"
 
 
 def test_unlock_of_an_open_one_changes_nothing(locked: str, said: Said) -> None:
@@ -260,6 +308,14 @@ def test_every_mistake_of_a_flow_is_a_line_with_its_place(said: Said) -> None:
     assert all(re.match(r"f\.yaml:\d+:\d+: ", line) for line in lines)
     assert any("mian" in line and "main" in line for line in lines)
     assert said.err == f"f.yaml: {len(lines)} mistakes\n"
+
+
+def test_a_closing_text_that_fits_no_screen_is_found_as_the_server_finds_it(said: Said) -> None:
+    text = (Path(__file__).parents[2] / "flows.yaml").read_text(encoding="utf-8")
+    assert "  late: {ru: " in text
+    Path("f.yaml").write_text(text.replace("  late: {ru: ", f"  late: {{ru: {'слово ' * 40}", 1), encoding="utf-8")
+    assert said("flows", "check", "f.yaml") == 1
+    assert said.out.count("\n") == 1
 
 
 def test_a_flow_file_that_is_not_there_is_one_line(said: Said) -> None:

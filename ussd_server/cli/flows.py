@@ -15,7 +15,7 @@ from menus.schema import FlowErrors
 from ussd_server.channels.ussd import screen
 from ussd_server.cli.common import EXIT_FAILED, Failure, Flows, SettingsFile, console, examples
 from ussd_server.service import REGISTRY
-from ussd_server.settings import SettingsError, load
+from ussd_server.settings import Settings, SettingsError, load
 
 app = typer.Typer(name="flows", no_args_is_help=True, help="For authors of flows.", rich_markup_mode="rich")
 
@@ -28,9 +28,10 @@ FlowFile = Annotated[
 @app.command(epilog=examples("ussd-server flows check", "ussd-server flows check drafts/summer.yaml"))
 def check(file: FlowFile = None, settings: SettingsFile = None) -> int:
     """Check a flow file. Every mistake is a line: file, line, column, what is wrong and what would be right."""
-    path = load({"flows": file, "settings": settings}).flows
+    where = load({"flows": file, "settings": settings})
+    path = where.flows
     try:
-        flow = read(path)
+        flow = read(where)
     except FlowErrors as mistakes:
         for problem in mistakes.problems:
             print(problem)
@@ -52,7 +53,7 @@ def draw(
     settings: SettingsFile = None,
 ) -> None:
     """Draw a flow as a Mermaid flowchart: entries, nodes, and what leads where."""
-    flow = read(load({"flows": file, "settings": settings}).flows)
+    flow = read(load({"flows": file, "settings": settings}))
     if language is not None and language not in flow.languages:
         raise SettingsError(f"--language {language}: the flow speaks {', '.join(flow.languages)}")
     print(mermaid(flow, language or flow.default_language), end="")
@@ -78,7 +79,7 @@ def play_golden(
 ) -> int:
     """Play golden conversations against a flow, and show what is read otherwise than they say."""
     where = load({"flows": flows, "settings": settings})
-    flow, fits = read(where.flows), screen(where.ussd_septets, where.ussd_ucs2_units).fits
+    flow, fits = read(where), _fits(where)
     differing = 0
     paths = _conversations(conversations)
     for path in paths:
@@ -120,7 +121,7 @@ def play(
     /keep FILE writes the conversation so far for: ussd-server flows test FILE. Lines from a pipe give it as output.
     """
     where = load({"flows": file, "settings": settings})
-    flow, fits = read(where.flows), screen(where.ussd_septets, where.ussd_ucs2_units).fits
+    flow, fits = read(where), _fits(where)
     written = _read_text(start) if start is not None else ""
     try:
         talk = Talk(flow, fits, written)
@@ -221,13 +222,20 @@ def _read_text(path: Path) -> str:
         raise SettingsError(f"{path}: the conversation cannot be read: {cause}") from None
 
 
-def read(path: Path) -> Flow:
-    """Compile a flow file. Raises FlowErrors with every mistake, SettingsError where it cannot be read."""
+def read(settings: Settings) -> Flow:
+    """Compile the flow file as the server does. Raises FlowErrors with every mistake, SettingsError if it is not there.
+
+    What must fit one screen is measured by the settings' screen.
+    """
     try:
-        source = path.read_bytes()
+        source = settings.flows.read_bytes()
     except OSError as error:
-        raise SettingsError(f"{path}: the flow file cannot be read: {error.strerror or error}") from None
-    return compile_flow(source, str(path), REGISTRY)
+        raise SettingsError(f"{settings.flows}: the flow file cannot be read: {error.strerror or error}") from None
+    return compile_flow(source, str(settings.flows), REGISTRY, _fits(settings))
+
+
+def _fits(settings: Settings) -> Callable[[str], bool] | None:
+    return screen(settings.ussd_septets, settings.ussd_ucs2_units).fits
 
 
 def count(number: int, what: str) -> str:

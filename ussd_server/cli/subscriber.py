@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from ussd_server import codes
 from ussd_server.cli.common import Data, Failure, Msisdn, SettingsFile, Store, columns, console, examples, now
 from ussd_server.cli.common import subscriber_number as number
+from ussd_server.cli.journal import readable
 from ussd_server.settings import Settings, SettingsError, load
 from ussd_server.stores.base import Change, JournalEntry
 from ussd_server.stores.base import Store as StorePort
@@ -20,6 +21,7 @@ from ussd_server.subscriber import Subscriber
 
 T = TypeVar("T")
 MAX_CONFLICTS = 8
+MAX_ENTRIES = 10_000
 
 app = typer.Typer(
     name="subscriber", no_args_is_help=True, help="The support desk: one subscriber at a time.", rich_markup_mode="rich"
@@ -57,21 +59,40 @@ def unlock(
         console().print(f"{who}: access was not closed. Nothing was changed.")
 
 
-@app.command(epilog=examples("ussd-server subscriber journal 79101234567 --kind unlocked"))
+@app.command(
+    epilog=examples(
+        "ussd-server subscriber journal 79101234567",
+        "ussd-server subscriber journal 79101234567 --kind unlocked",
+        "ussd-server subscriber journal 79101234567 --json",
+    )
+)
 def journal(
     msisdn: Msisdn,
     kind: Annotated[str | None, typer.Option("--kind", metavar="KIND", help="Only entries of this kind")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many entries")] = 100,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="NUMBER", min=1, max=MAX_ENTRIES, help="At most so many entries")
+    ] = 100,
+    whole: Annotated[
+        bool, typer.Option("--json", metavar="", help="Everything that is kept, a JSON object a line")
+    ] = False,
     store: Store = None,
     data: Data = None,
     settings: SettingsFile = None,
 ) -> None:
-    """List what happened to a subscriber, newest first: time (UTC), kind, details as JSON."""
+    """List what happened to a subscriber, newest first: time (UTC), kind, and what matters of it."""
     where = load({"store": store, "data": data, "settings": settings})
     who = number(msisdn, where)
     entries = _with_store(where, lambda port: port.journal(who, kind, limit))
-    rows = [(_time(entry.at), entry.kind, json.dumps(entry.data, ensure_ascii=False)) for entry in entries]
-    for line in columns(rows):
+    if not entries:
+        there = {entry.kind for entry in _with_store(where, lambda port: port.journal(who, None, MAX_ENTRIES))}
+        if kind is None or not there:
+            raise Failure(f"{who}: the journal has nothing of this subscriber")
+        raise SettingsError(f"--kind {kind}: of {who} there are {', '.join(sorted(there))}")
+    if whole:
+        for entry in entries:
+            print(json.dumps({"at": entry.at, "kind": entry.kind, "data": entry.data}, ensure_ascii=False))
+        return
+    for line in columns([(_time(entry.at), entry.kind, readable(entry)) for entry in entries]):
         print(line)
 
 

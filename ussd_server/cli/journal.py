@@ -1,0 +1,54 @@
+"""One line an entry of a subscriber's journal, for a person who is on the phone with that subscriber."""
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from babel.numbers import get_currency_precision
+
+from ussd_server.stores.base import JournalEntry
+
+
+def readable(entry: JournalEntry) -> str:
+    """Return what matters of an entry on one line: words instead of structures, amounts as money, the order's id last.
+
+    Any other field is shown as `name: value`, so that nothing of a new kind is hidden.
+    """
+    data = dict(entry.data)
+    order = data.pop("order", None)
+    quote = data.get("arguments", {}).get("quote") if isinstance(data.get("arguments"), Mapping) else None
+    if entry.kind == "consent" and {"read", "channel"} <= data.keys():
+        parts = [f"by {data.pop('channel')}, having read: {' / '.join(str(data.pop('read')).split(chr(10)))}"]
+    elif entry.kind == "order placed" and isinstance(quote, Mapping):
+        parts = [_order(quote)]
+        data = {}
+    elif entry.kind == "order ended":
+        parts = [str(data.pop("outcome", ""))]
+    else:
+        parts = []
+    parts += [f"{name}: {_plain(value)}" for name, value in data.items()]
+    if order is not None:
+        parts.append(f"order {order}")
+    return "; ".join(filter(None, parts))
+
+
+def _order(quote: Mapping[str, Any]) -> str:
+    """Say what a quote was for: the change, what of, when, and the money."""
+    offering = quote["offering"]
+    name = next(iter(offering["name"].values()), offering["id"])
+    currency = quote["currency"]
+    return (
+        f"{quote['change'].replace('_', ' ')}: {name} ({offering['number']}) from {quote['starts']}, "
+        f"{money(quote['price'], currency)}, then {money(quote['monthly'], currency)} a month"
+    )
+
+
+def money(minor: int, currency: str) -> str:
+    """Return an amount of minor units as `90.00 RUB`."""
+    digits = get_currency_precision(currency)
+    return f"{Decimal(minor).scaleb(-digits):.{digits}f} {currency}"
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
