@@ -167,7 +167,7 @@ class Cleared(Event, frozen=True):
 
 
 class Refused(Event, frozen=True, tag="problem"):
-    """A command was not carried out. Only who sent it is told; `do` is the command's name, empty where none was read."""
+    """A command was not carried out. Only who sent it is told; `do` names the command, empty where none was read."""
 
     what: Problem
     do: str = ""

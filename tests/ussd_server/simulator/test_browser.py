@@ -4,6 +4,7 @@ import asyncio
 import re
 import threading
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import pytest
 from aiohttp import web
@@ -11,6 +12,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request,
 
 from tests.ussd_server.simulator.esme import CODE, LONG_TEXT, MENU, TARIFFS, Esme
 from ussd_server.secrets import Secret
+from ussd_server.simulator import smsc
 from ussd_server.simulator.page import make_app
 from ussd_server.simulator.phone import Timers
 from ussd_server.simulator.smsc import Smsc
@@ -150,6 +152,12 @@ def field(handset: Locator) -> Locator:
 
 def button(handset: Locator, name: str) -> Locator:
     return handset.get_by_role("button", name=name, exact=True)
+
+
+def said_of(field: Locator) -> Locator:
+    """What is said beside the field, found as a screen reader finds it."""
+    described = field.get_attribute("aria-describedby")
+    return field.page.locator(f"#{described}")
 
 
 def pdus(page: Page, command: str) -> Locator:
@@ -390,7 +398,147 @@ def test_tabs_share_the_phones(opened: Opener) -> None:
     expect(phone(here, "79100000003")).to_be_visible()
     phone(here, "79100000003").get_by_role("button", name="Убрать телефон").click()
     expect(phone(there, "79100000003")).to_have_count(0)
-    there.get_by_label("Number, digits only").fill("12")
-    there.get_by_role("button", name="Add").click()
-    expect(there.locator("#notice")).to_have_text("A phone number has 5 to 15 digits.")
-    expect(here.locator("#notice")).to_be_hidden()
+
+
+def test_enter_in_the_number_of_an_sms_goes_to_its_text(opened: Opener) -> None:
+    page = opened(locale="en-US")
+    handset = phone(page, ONE)
+    to, text = handset.get_by_label("To", exact=True), handset.get_by_label("Text")
+    button(handset, "SMS").click()
+    expect(to).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(to).to_be_focused()
+    expect(said_of(to)).to_have_text("Enter the recipient's number.")
+    page.keyboard.type("62")
+    expect(said_of(to)).to_be_hidden()
+    page.keyboard.type("62")
+    page.keyboard.down("Enter")
+    expect(text).to_be_focused()
+    page.keyboard.down("Enter")  # held down, and so repeated
+    page.keyboard.up("Enter")
+    page.keyboard.type("111")
+    page.keyboard.press("Enter")
+    expect(handset.locator(".bubble-out .bubble-text")).to_have_text("111")
+    expect(text).to_be_focused()
+    expect(text).to_have_value("")
+    page.keyboard.press("Enter")
+    expect(handset.locator(".bubble-out .bubble-text")).to_have_text(["111", "(empty SMS)"])
+    text.fill("once more")
+    button(handset, "Send").click()
+    expect(handset.locator(".bubble-out .bubble-text")).to_have_text(["111", "(empty SMS)", "once more"])
+    expect(text).to_be_focused()
+    expect(text).to_have_value("")
+
+
+def test_the_number_of_an_sms_takes_what_can_be_dialled(opened: Opener) -> None:
+    page = opened()
+    handset = phone(page, ONE)
+    to = handset.get_by_label("Кому", exact=True)
+    button(handset, "SMS").click()
+    page.keyboard.type("21a")
+    expect(to).to_have_value("21")
+    expect(said_of(to)).to_have_text("В номере только цифры, * и #.")
+    expect(to).to_have_attribute("aria-invalid", "true")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.type("б")
+    page.keyboard.type("6")
+    expect(to).to_have_value("261")
+    expect(said_of(to)).to_be_hidden()
+    to.fill("+7 (910) 000-00-02*#")
+    expect(to).to_have_value("79100000002*#")
+    expect(said_of(to)).to_be_hidden()
+    to.fill("")
+    for key in "62":
+        handset.locator(".key").filter(has_text=re.compile(rf"^{key}")).click()
+    expect(to).to_have_value("62")
+    handset.get_by_label("Текст").click()
+    handset.locator(".key").filter(has_text=re.compile("^7")).click()
+    expect(handset.get_by_label("Текст")).to_have_value("7")
+
+
+def test_what_is_wrong_with_a_new_phone_is_said_beside_its_number(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smsc, "MOST_PHONES", 3)
+    here, there = opened(locale="en-US"), opened(locale="en-US")
+    number, add = here.get_by_label("Number, digits only"), here.get_by_role("button", name="Add")
+
+    def refused(typed: str, why: str) -> None:
+        number.fill(typed)
+        add.click()
+        expect(said_of(number)).to_have_text(why)
+        below, field_box = said_of(number).bounding_box(), number.bounding_box()
+        assert below is not None
+        assert field_box is not None
+        assert 0 <= below["y"] - (field_box["y"] + field_box["height"]) < 20
+        expect(here.locator("#notice")).to_be_hidden()
+
+    refused("12", "A phone number has 5 to 15 digits.")
+    refused(ONE, "This phone is here already.")
+    number.fill("79100000003")
+    expect(said_of(number)).to_be_hidden()
+    add.click()
+    expect(phone(here, "79100000003")).to_be_visible()
+    expect(number).to_have_value("")
+    refused("79100000004", "No more phones can be added.")
+    expect(number).to_have_value("79100000004")
+    expect(said_of(there.get_by_label("Number, digits only"))).to_be_hidden()
+    button(phone(there, TWO), "Remove the phone +7 910 000-00-02").click()
+    expect(phone(here, TWO)).to_have_count(0)
+    add.click()
+    expect(phone(here, "79100000004")).to_be_visible()
+    expect(said_of(number)).to_be_hidden()
+    number.press_sequentially("79x")
+    expect(number).to_have_value("79")
+    expect(said_of(number)).to_have_text("A number has digits only.")
+
+
+def test_another_problem_is_said_over_the_page_and_goes_away(opened: Opener) -> None:
+    page = opened(locale="en-US")
+    page.clock.install()
+    handset = phone(page, ONE)
+    before = handset.bounding_box()
+    field(handset).fill("я" * 81)
+    field(handset).press("Enter")
+    expect(page.locator("#notice")).to_have_text("This text does not fit or cannot be sent.")
+    expect(page.locator("#notice")).to_be_in_viewport()
+    assert handset.bounding_box() == before
+    page.clock.fast_forward(6_000)
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+@pytest.mark.parametrize("locale", ["ru-RU", "en-US"])
+def test_a_small_screen_names_the_delay_and_leads_to_the_wire(opened: Opener, locale: str) -> None:
+    page = opened(width=360, height=740, locale=locale, has_touch=True, is_mobile=True)
+    delay, way = {"ru-RU": ("Задержка сети", "Обмен ↓"), "en-US": ("Network delay", "Wire ↓")}[locale]
+    expect(page.get_by_text(delay, exact=True)).to_be_in_viewport()
+    expect(page.locator("#wire > summary")).not_to_be_in_viewport()
+    page.get_by_role("link", name=way).tap()
+    expect(page.locator("#wire > summary")).to_be_focused()
+    expect(page.locator("#wire > summary")).to_be_in_viewport()
+    expect(page.locator("#wire-list")).to_be_in_viewport()
+    page.locator(".bar").scroll_into_view_if_needed()
+    page.locator("#wire > summary").tap()
+    expect(page.locator("#wire-list")).to_be_hidden()
+    page.get_by_role("link", name=way).press("Enter")
+    expect(page.locator("#wire-list")).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1440, 900), (1366, 700)])
+@pytest.mark.parametrize("locale", ["ru-RU", "en-US"])
+def test_two_phones_the_next_and_the_wire_stand_side_by_side(
+    opened: Opener, width: int, height: int, locale: str
+) -> None:
+    page = opened(width=width, height=height, locale=locale)
+    for number in (ONE, TWO):
+        for act in ("drop", "redeliver"):
+            expect(phone(page, number).locator(f'[data-act="{act}"]')).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("link")).to_have_count(0)
+    row = [phone(page, ONE), phone(page, TWO), page.locator(".add-phone"), page.locator("#wire")]
+    boxes = [part.bounding_box() for part in row]
+    for left, right in pairwise(boxes):
+        assert left is not None
+        assert right is not None
+        assert left["x"] + left["width"] <= right["x"] <= left["x"] + left["width"] + 60
+        assert right["y"] < height / 2

@@ -80,17 +80,18 @@ def test_a_page_hears_all_that_there_is_and_then_what_changes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "what"),
+    ("sent", "what", "do"),
     [
-        ("nonsense", "bad_command"),
-        ('{"do": "explode"}', "bad_command"),
-        ('{"do": "dial", "phone": "79100000001"}', "bad_command"),
-        ('{"do": "dial", "phone": 5, "text": "*111#"}', "bad_command"),
-        ('{"do": "delay", "ms": 1e99}', "bad_command"),
-        ('{"do": "add", "phone": "12"}', "bad_number"),
+        ("nonsense", "bad_command", ""),
+        ('{"do": "explode"}', "bad_command", ""),
+        ('{"do": "dial", "phone": "79100000001"}', "bad_command", ""),
+        ('{"do": "dial", "phone": 5, "text": "*111#"}', "bad_command", ""),
+        ('{"do": "delay", "ms": 1e99}', "bad_command", ""),
+        ('{"do": "delay", "ms": 60001}', "bad_command", "delay"),
+        ('{"do": "add", "phone": "12"}', "bad_number", "add"),
     ],
 )
-def test_a_bad_command_is_told_to_who_sent_it_alone(sent: str, what: str) -> None:
+def test_a_bad_command_is_told_to_who_sent_it_alone(sent: str, what: str, do: str) -> None:
     async def play() -> None:
         async with (
             served() as (_, _, session),
@@ -98,7 +99,7 @@ def test_a_bad_command_is_told_to_who_sent_it_alone(sent: str, what: str) -> Non
             session.ws_connect("/socket") as two,
         ):
             await one.send_str(sent)
-            assert (await heard(one, "problem"))["what"] == what
+            assert await heard(one, "problem") == {"type": "problem", "what": what, "do": do}
             await heard(two, "hello")
             await one.send_json({"do": "clear"})
             assert json.loads(await two.receive_str()) == {"type": "cleared"}
