@@ -30,7 +30,9 @@ REPLY_S: Final = 5.0
 
 CONNECT_S: Final = 5.0
 
-HELP: Final = "Type a code such as *111# or an answer. /sms NUMBER [TEXT], /cancel, /drop, /redeliver; Ctrl-D ends."
+HELP: Final = (
+    "Type a code such as *111# or an answer. /sms NUMBER [TEXT], /cancel, /drop, /redeliver, /help; Ctrl-D ends."
+)
 
 _NETWORK_SAYS: Final = {
     "cancelled": "Request cancelled.",
@@ -55,8 +57,8 @@ async def dial(msisdn: str, url: str, input: TextIO, output: TextIO) -> int:
     """Be the phone `msisdn` of the simulator whose page is at `url`, until the input ends; return the exit code.
 
     Where `input` is no terminal, each of its lines is dialled or answered and what the phone shows is printed as plain
-    lines, so that a conversation can be scripted. The code is 1 where there is no simulator, where a line could not be
-    carried out, or where the network failed the last dialogue.
+    lines, so that a conversation can be scripted; a dialogue that is open at the end is hung up. The code is 1 where there
+    is no simulator, where a line could not be carried out, or where the network failed the last dialogue.
     """
     display = RichDisplay(msisdn, output) if input.isatty() else PlainDisplay(output)
     timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S)
@@ -66,8 +68,9 @@ async def dial(msisdn: str, url: str, input: TextIO, output: TextIO) -> int:
             session.ws_connect(f"{url.rstrip('/')}/socket") as socket,
         ):
             return await _Handset(msisdn, socket, display).use(_lines(input))
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        print(f"no simulator at {url}: {error or type(error).__name__}", file=sys.stderr)
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        mend = "start one with: ussd-server demo, or give --http HOST:PORT"
+        print(f"error: no simulator at {url.rstrip('/')}; {mend}", file=sys.stderr)
         return 1
 
 
@@ -83,6 +86,8 @@ class _Handset:
         self._read = 0
         self._received = 0
         self._refusals = 0
+        self._mistaken = False
+        self._ending = False
         self._closed = False
         self._known = False
         self._asking = False
@@ -106,6 +111,7 @@ class _Handset:
                     break
                 await self._carry_out(line.strip())
             if self._open:
+                self._ending = True
                 await self._say(protocol.Cancel(self._msisdn))
                 await self._until(lambda: not self._open)
             went = self._closed
@@ -116,7 +122,7 @@ class _Handset:
         if went:
             self._display.note("The simulator went away.")
         failed = self._dialogue is not None and self._dialogue.reason not in (None, "ended", "cancelled")
-        return 1 if failed or self._refusals or went else 0
+        return 1 if failed or self._mistaken or self._refusals or went else 0
 
     # Commands -------------------------------------------------------------------------------------------------------
 
@@ -141,8 +147,13 @@ class _Handset:
             await self._until(lambda: not self._open)
         elif name == "redeliver":
             await self._say(protocol.Redeliver(self._msisdn))
-        elif name not in ("cancel", "drop"):
+        elif name == "help":
             self._display.note(HELP)
+        else:
+            self._mistaken = True
+            self._display.note(
+                "No dialogue is open." if name in ("cancel", "drop") else f"Not a command: /{name}. {HELP}"
+            )
 
     async def _dial(self, code: str) -> None:
         before = self._session
@@ -236,8 +247,9 @@ class _Handset:
         dialogue = phone.dialogue
         if dialogue is not None and dialogue.turn != "service" and _key(dialogue) != self._shown:
             self._shown = _key(dialogue)
-            self._display.screen(dialogue)
-            news = True
+            if not (self._ending and dialogue.reason == "cancelled"):  # our own hanging up at the end is no news
+                self._display.screen(dialogue)
+                news = True
         if news and self._asking:
             self._display.ask(dialogue)
 

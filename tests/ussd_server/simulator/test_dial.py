@@ -51,7 +51,7 @@ def test_the_next_line_after_the_end_is_dialled() -> None:
 
 
 def test_a_dialogue_that_is_open_at_the_end_is_hung_up() -> None:
-    assert typed("*111#\n") == (0, f"{MENU}\nRequest cancelled.\n")
+    assert typed("*111#\n") == (0, f"{MENU}\n")
 
 
 def test_messages_are_sent_and_printed() -> None:
@@ -73,8 +73,22 @@ def test_what_cannot_be_sent_is_said() -> None:
     assert typed("1" * 200 + "\n*100#\n") == (1, f"This text does not fit or cannot be sent.\n{BALANCE}\n")
 
 
-def test_help_is_given_for_an_unknown_command() -> None:
-    code, printed = typed("/what\n")
+@pytest.mark.parametrize("line", ["/what", "/sms", "/"])
+def test_an_unknown_command_is_refused_with_those_there_are(line: str) -> None:
+    code, printed = typed(f"{line}\n*100#\n")
+    assert code == 1
+    assert printed.startswith(f"Not a command: {line}. Type a code")
+    assert "/sms NUMBER [TEXT]" in printed
+    assert printed.endswith(f"{BALANCE}\n")
+
+
+def test_hanging_up_where_nothing_is_open_is_refused() -> None:
+    assert typed("/cancel\n") == (1, "No dialogue is open.\n")
+    assert typed("*100#\n/drop\n") == (1, f"{BALANCE}\nNo dialogue is open.\n")
+
+
+def test_help_is_given_where_it_is_asked_for() -> None:
+    code, printed = typed("/help\n")
     assert code == 0
     assert "/sms NUMBER [TEXT]" in printed
 
@@ -99,7 +113,10 @@ def test_without_a_simulator_one_line_says_so(capsys: pytest.CaptureFixture[str]
         return await dial(NUMBER, url, StringIO("*111#\n"), StringIO())
 
     assert asyncio.run(play()) == 1
-    assert capsys.readouterr().err.startswith("no simulator at http://127.0.0.1")
+    said = capsys.readouterr().err
+    assert said.startswith("error: no simulator at http://127.0.0.1:")
+    assert said.endswith("; start one with: ussd-server demo, or give --http HOST:PORT\n")
+    assert said.count("\n") == 1
 
 
 def test_what_the_phone_went_through_before_is_not_news() -> None:
