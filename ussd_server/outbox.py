@@ -200,7 +200,9 @@ class Outbox:
         try:
             match performed:
                 case Later(reason=reason):
-                    await self._store.postpone(held, self._now() + wait_ms(claimed.attempt), reason)
+                    # At a stop it fails because the links go down; the next start is another try soon enough.
+                    wait = 0 if self._stopping else wait_ms(claimed.attempt)
+                    await self._store.postpone(held, self._now() + wait, reason)
                 case Hopeless(reason=reason):
                     log.error("given up", msisdn=mask(claimed.msisdn), kind=entry.kind, id=entry.id, cause=reason)
                     await self._store.bury(held, self._now(), reason)

@@ -253,6 +253,20 @@ def test_draining_takes_nothing_new_and_lets_go_of_nothing(tmp_path: Path) -> No
     bench(tmp_path, story)
 
 
+def test_what_failed_because_the_links_went_down_at_a_stop_does_not_wait_for_the_next_start(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.hold = asyncio.Event()
+        await at.put("a")
+        await at.until(lambda: bool(at.performed))
+        await at.outbox.drain(0)
+        at.answers["a"] = [Later("the link was lost")]
+        at.hold.set()
+        await at.outbox.stop(5)
+        assert await at.store.next_due() == at.now
+
+    bench(tmp_path, story)
+
+
 def test_what_a_stop_cancels_can_be_done_at_once_by_whoever_starts_next(tmp_path: Path) -> None:
     async def story(at: Bench) -> None:
         at.hold = asyncio.Event()
