@@ -57,8 +57,8 @@ async def dial(msisdn: str, url: str, input: TextIO, output: TextIO) -> int:
     """Be the phone `msisdn` of the simulator whose page is at `url`, until the input ends; return the exit code.
 
     Where `input` is no terminal, each of its lines is dialled or answered and what the phone shows is printed as plain
-    lines, so that a conversation can be scripted; a dialogue that is open at the end is hung up. The code is 1 where there
-    is no simulator, where a line could not be carried out, or where the network failed the last dialogue.
+    lines, so that a conversation can be scripted; a dialogue that is open at the end is hung up. The code is 1
+    where there is no simulator, where a line could not be carried out, or where the network failed the last dialogue.
     """
     display = RichDisplay(msisdn, output) if input.isatty() else PlainDisplay(output)
     timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S)
