@@ -285,4 +285,4 @@ def test_a_price_and_the_answer_to_it_share_a_page_unless_the_name_is_long(flow:
 def test_the_key_for_home_leads_there_from_every_screen_that_waits_and_has_navigation(flow: Flow):
     waiting = [node for node in flow.nodes.values() if isinstance(node, Menu | Listing)]
     hidden = {node.name for node in waiting if "home" not in flow.moves.triggers(node.name)}
-    assert hidden == {"offer_activation", "confirm_tariff", "confirm_service", "confirm_removal"}
+    assert hidden == {"confirm_tariff", "confirm_service", "confirm_removal"}
