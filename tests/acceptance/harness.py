@@ -131,10 +131,15 @@ class ServerProcess:
             self.wait()
 
 
-def run_to_end(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> tuple[int, str]:
-    """Run `ussd-server` with arguments that should end it at once; returns exit status and all it wrote."""
+def run_to_end(
+    *arguments: str, cwd: Path, environment: dict[str, str] | None = None, by: Sequence[str] = ()
+) -> tuple[int, str]:
+    """Run `ussd-server` with arguments that should end it at once; returns exit status and all it wrote.
+
+    `by` is a command that runs the one that follows it.
+    """
     done = subprocess.run(
-        [COMMAND, *arguments],
+        [*by, COMMAND, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -121,6 +121,19 @@ def test_a_tariff_changed_and_ordered_again_is_charged_once(gateway: Gateway, tm
         assert purchases(service, phone) == [("red-energy", "completed")]
 
 
+def test_an_answer_that_comes_again_does_not_answer_the_next_question(gateway: Gateway, tmp_path: Path) -> None:
+    """A `1` that chose from a list, repeated over a new link, does not accept the price that followed."""
+    with serving(gateway, tmp_path) as service:
+        phone = Phone(gateway, WEALTHY).activated()
+        said = [("111", "тарифы"), ("111", "1"), ("111", "1 ")]  # a list, an offer, its price
+        write(phone, said)
+        settle(service)
+        gateway.accept()
+        write(phone, [("111", "1"), ("111", "1 ")])
+        settle(service)
+        assert purchases(service, phone) == []
+
+
 def test_the_same_answer_to_another_question_is_meant(gateway: Gateway, tmp_path: Path) -> None:
     """Who reads a list and answers `1`, and reads what comes and answers `1` again, means both."""
     with serving(gateway, tmp_path) as service:

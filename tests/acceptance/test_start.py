@@ -1,12 +1,16 @@
 """What keeps the server from starting: one line that says what is wrong, where, and what would be right."""
 
 import os
+import re
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.harness import run_to_end
+from tests.acceptance.conftest import new_phone
+from tests.acceptance.gateway import Gateway
+from tests.acceptance.harness import run_to_end, running
 
 SMSC = ("--smsc", "smpp://tester:secret@127.0.0.1:9")  # the discard port: nobody there, and none of these gets so far
 USAGE = 2
@@ -138,14 +142,74 @@ def test_a_data_directory_that_cannot_be_made(tmp_path: Path) -> None:
     assert str(where) in only_line(output)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_data_directory(tmp_path: Path) -> None:
-    """A data directory that cannot be written is named in one line."""
+# Root writes where it may not, unless it lacks the capability for that. Anybody else just may not.
+WITHOUT_PRIVILEGE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_data_directory_without_permission(tmp_path: Path, used: bool) -> None:
+    """A data directory that may not be written is named in one line, whether it is new or was in use."""
+    where = data_directory(tmp_path, used)
+    for file in where.iterdir():
+        file.chmod(0o400)
+    where.chmod(0o500)
+    assert_refused(where, *WITHOUT_PRIVILEGE)
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_read_only_file_system(tmp_path: Path, used: bool) -> None:
+    """A data directory on a file system that is mounted read-only is named in one line, whether new or in use."""
+    where = data_directory(tmp_path, used)
+    if subprocess.run([*read_only(where), "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody mount, not even in a namespace of their own")
+    assert_refused(where, *read_only(where))
+
+
+def data_directory(tmp_path: Path, used: bool) -> Path:
+    """Make a data directory; one that was used has the files that a server leaves there."""
     where = tmp_path / "data"
-    where.mkdir(mode=0o500)
-    status, output = run_to_end("run", *SMSC, "--http", "127.0.0.1:0", "--data", str(where), cwd=tmp_path)
-    assert status in (FAILED, USAGE)
+    where.mkdir()
+    if used:
+        gateway = Gateway()
+        with running(where, smsc=gateway.url) as server:
+            gateway.accept()
+            new_phone(gateway).activated()
+            server.process.terminate()
+            gateway.wait_closed()
+            assert server.wait() == 0
+        gateway.close()
+        assert (where / "ussd-server.db").is_file()
+    return where
+
+
+def read_only(where: Path) -> list[str]:
+    """Return a command that runs another one to which a directory is on a read-only file system."""
+    namespace = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
+    script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+    return [*namespace, "sh", "-c", script, str(where)]
+
+
+def assert_refused(where: Path, *by: str) -> None:
+    """Assert that a server does not start on this data, and says in one line which and why."""
+    before = {file: file.read_bytes() for file in where.iterdir()}
+    arguments = ("run", *SMSC, "--http", "127.0.0.1:0", "--data", str(where))
+    status, output = run_to_end(*arguments, cwd=where.parent, by=by)
+    assert status in (FAILED, USAGE), output
     assert str(where) in only_line(output)
+    assert re.search("read-only|may not be written|cannot be written|permission", output, re.IGNORECASE), output
+    assert {file: file.read_bytes() for file in where.iterdir()} == before
+
+
+def test_a_directory_where_the_database_should_be(tmp_path: Path) -> None:
+    """A directory that has the database's name is named in the last line, and stays."""
+    database = tmp_path / "data" / "ussd-server.db"
+    database.mkdir(parents=True)
+    arguments = ("run", *SMSC, "--http", "127.0.0.1:0", "--data", str(database.parent))
+    status, output = run_to_end(*arguments, cwd=tmp_path)
+    assert status in (FAILED, USAGE)
+    assert "Traceback" not in output
+    assert str(database) in output.splitlines()[-1]
+    assert database.is_dir()
 
 
 def test_a_database_that_is_none(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ import json
 import re
 import resource
 import signal
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import ussd_server
@@ -43,6 +44,20 @@ def errors(server: ServerProcess) -> list[dict[str, object]]:
 # The disk -----------------------------------------------------------------------------------------------------------
 
 
+def wait_for_postponed(service: Service) -> None:
+    """Return when an outbox entry was tried in vain and waits for its next try."""
+    with closing(sqlite3.connect(service.data / "ussd-server.db")) as database:
+        while database.execute("SELECT count(*) FROM outbox WHERE reason <> ''").fetchone() == (0,):
+            service.gateway.barrier()
+
+
+def rubles(balance: str) -> str:
+    """Return the amount in a text."""
+    found = re.search(r"\d+ руб", balance)
+    assert found, balance
+    return found[0]
+
+
 @contextmanager
 def full_disk(server: ServerProcess) -> Iterator[None]:
     """Let no file of the server grow or change any more, as on a full disk."""
@@ -71,6 +86,40 @@ def test_a_full_disk_refuses_politely_and_recovers(gateway: Gateway, tmp_path: P
         assert other.text("2163", "111") == 0
         assert "подключён" in other.inbox()
         assert service.server.ready()[0] == 200
+
+
+def test_files_that_cannot_be_written_for_a_while_lose_and_double_nothing(gateway: Gateway, tmp_path: Path) -> None:
+    """An order confirmed while nothing can be written is not made; confirmed again afterwards it is made once.
+
+    What was taken before and waits in the outbox is carried out after, and the subscriber's place is kept.
+    """
+    with serving(gateway, tmp_path) as service:
+        phone, writer = service.phone().activated(), service.phone()
+        before = phone.dial("*100#").text
+        price = phone.walk("*111#", "2", "1", "1")
+        assert "Останется" in price.text
+        gateway.acknowledge = Status.RTHROTTLED
+        assert writer.text("2163", "111") == 0
+        wait_for_postponed(service)
+        gateway.acknowledge = 0
+        with full_disk(service.server):
+            assert "сломалось" in phone.answer("1").text
+            assert phone.text("111", "баланс") == Status.RX_T_APPN
+            gateway.accept()  # the SMSC comes back meanwhile: even this needs nothing written
+            assert "сломалось" in phone.dial("*111#").text
+            assert service.server.ready()[0] == 503
+        assert "Продолжить" in phone.dial("*111#").text
+        assert phone.answer("1").text == price.text
+        assert phone.answer("1").ends
+        receipt = phone.inbox()
+        assert "изменён" in receipt
+        assert "подключён" in writer.inbox()
+        assert service.server.ready()[0] == 200
+        left = phone.dial("*100#").text
+        assert left != before
+        assert rubles(left) in receipt, "charged more than once"
+        service.alive()
+        assert not gateway.seen(lambda message: message.destination == phone.msisdn)
 
 
 # The link -----------------------------------------------------------------------------------------------------------
