@@ -28,13 +28,14 @@ def test_the_new_screen_of_the_guide_can_be_reached_by_its_option_its_code_and_i
     shipped = FLOWS.read_text("utf-8")
     option, node = re.findall(r"^      - .*shops}$|^  shops:\n.*\n", block("## Add an option"), re.MULTILINE)
     entries = block("## Reach a screen directly")
-    last = "      - {ru: Мой тариф, en: My tariff, to: own_tariff, when: active}\n"
+    last = "      - {ru: Пароль, en: Password, to: order_code}\n"
     assert last in shipped
     changed = shipped.replace(last, f"{last}{option}\n").replace("\nnodes:\n", f"\nnodes:\n{node}\n")
     changed = changed.replace("\nentries:\n", f"\n{entries}")
     flow = compile_flow(changed, "flows.yaml", REGISTRY)
-    read = transcript("given active\n> dial *111*8#\n> dial *111*77#\n> text 111 САЛОНЫ\n", flow, fits)
-    assert read.count("Салоны: Тверская 1") == 3
+    said = "> dial *111*8#\n> dial *111*77#\n> text 111 САЛОНЫ\n"
+    for given in ("given active\n", "given not active\n"):
+        assert transcript(given + said, flow, fits).count("Салоны: Тверская 1") == 3
 
 
 def test_a_text_written_for_latin_letters_is_taken_instead_of_the_transliteration():
