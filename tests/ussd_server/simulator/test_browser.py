@@ -437,7 +437,7 @@ def test_the_number_of_an_sms_takes_what_can_be_dialled(opened: Opener) -> None:
     button(handset, "SMS").click()
     page.keyboard.type("21a")
     expect(to).to_have_value("21")
-    expect(said_of(to)).to_have_text("В номере только цифры, * и #.")
+    expect(said_of(to)).to_have_text("Только цифры, * и #.")
     expect(to).to_have_attribute("aria-invalid", "true")
     page.keyboard.press("ArrowLeft")
     page.keyboard.type("б")
@@ -490,7 +490,7 @@ def test_what_is_wrong_with_a_new_phone_is_said_beside_its_number(
     expect(said_of(number)).to_be_hidden()
     number.press_sequentially("79x")
     expect(number).to_have_value("79")
-    expect(said_of(number)).to_have_text("A number has digits only.")
+    expect(said_of(number)).to_have_text("Digits only.")
 
 
 def test_another_problem_is_said_over_the_page_and_goes_away(opened: Opener) -> None:
