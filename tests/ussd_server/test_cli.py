@@ -64,12 +64,18 @@ def commands() -> list[tuple[str, ...]]:
 # Usage ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("words", commands(), ids=" ".join)
+@pytest.mark.parametrize("words", [*commands(), ("flows",), ("keys",), ("subscriber",)], ids=" ".join)
 def test_every_command_has_help_with_examples(words: tuple[str, ...], said: Said) -> None:
     assert said(*words, "--help") == 0
     assert "Examples" in said.out
     assert f"ussd-server {' '.join(words)}" in said.out
     assert "\x1b" not in said.out
+    assert not re.search(r"<\w+(\[\w+\])?( range)?>", said.out)  # Python's types are nothing to a reader
+
+
+def test_help_has_a_short_name(said: Said) -> None:
+    assert said("flows", "test", "-h") == 0
+    assert "CONVERSATION..." in said.out
 
 
 def test_the_version_is_that_of_the_package(said: Said) -> None:

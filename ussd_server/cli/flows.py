@@ -17,7 +17,13 @@ from ussd_server.cli.common import EXIT_FAILED, Failure, Flows, SettingsFile, co
 from ussd_server.service import REGISTRY
 from ussd_server.settings import Settings, SettingsError, load
 
-app = typer.Typer(name="flows", no_args_is_help=True, help="For authors of flows.", rich_markup_mode="rich")
+app = typer.Typer(
+    name="flows",
+    no_args_is_help=True,
+    help="For authors of flows.",
+    rich_markup_mode="rich",
+    epilog=examples("ussd-server flows check", "ussd-server flows play", "ussd-server flows test conversations/"),
+)
 
 FlowFile = Annotated[
     Path | None,

@@ -9,7 +9,13 @@ from ussd_server.keys import FILE_NAME, Keyring, load, load_or_create, save
 from ussd_server.settings import Settings
 from ussd_server.settings import load as load_settings
 
-app = typer.Typer(name="keys", no_args_is_help=True, help="The server's keys.", rich_markup_mode="rich")
+app = typer.Typer(
+    name="keys",
+    no_args_is_help=True,
+    help="The server's keys.",
+    rich_markup_mode="rich",
+    epilog=examples("ussd-server keys init", "ussd-server keys list", "ussd-server keys rotate"),
+)
 
 
 @app.command(epilog=examples("ussd-server keys init", "ussd-server keys init --data /var/lib/ussd-server"))

@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperArgument
 from typer.exceptions import Exit, TyperException
 
 from menus.schema import FlowErrors
@@ -15,13 +16,15 @@ from ussd_server.keys import KeysError
 from ussd_server.settings import SettingsError
 from ussd_server.stores.base import StoreUnavailable
 
+HELP = ["-h", "--help"]
+
 app = typer.Typer(
     name="ussd-server",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": HELP},
     epilog=examples("ussd-server demo", "ussd-server run --smsc smpp://user:password@smsc.example:2775"),
 )
 serve.add_to(app)
@@ -56,6 +59,7 @@ def outcome(arguments: Sequence[str]) -> int:
     Only a flow file's mistakes are several lines: all of them, so that they can be mended at once.
     """
     command = typer.main.get_command(app)
+    _leave_types_out(command)
     try:
         result = command.main(list(arguments), prog_name="ussd-server", standalone_mode=False)
     except SettingsError as error:
@@ -77,6 +81,19 @@ def outcome(arguments: Sequence[str]) -> int:
         sys.stdout = None
         return EXIT_FAILED
     return result if isinstance(result, int) else 0
+
+
+def _leave_types_out(command: Any) -> None:
+    """Keep Python's types out of the help: `<bool>` and `<list[Path]>` tell an operator nothing.
+
+    An option shows its metavar instead of its type where it has one; what an argument shows cannot be set otherwise.
+    """
+    help_option = command.get_help_option(typer.Context(command, help_option_names=HELP))
+    for param in filter(None, (*command.params, help_option)):
+        if param.metavar is None or isinstance(param, TyperArgument):
+            param.display_type_rich = lambda ctx: None
+    for inner in getattr(command, "commands", {}).values():
+        _leave_types_out(inner)
 
 
 def _usage(error: TyperException) -> int:

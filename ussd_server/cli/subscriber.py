@@ -24,7 +24,15 @@ MAX_CONFLICTS = 8
 MAX_ENTRIES = 10_000
 
 app = typer.Typer(
-    name="subscriber", no_args_is_help=True, help="The support desk: one subscriber at a time.", rich_markup_mode="rich"
+    name="subscriber",
+    no_args_is_help=True,
+    help="The support desk: one subscriber at a time.",
+    rich_markup_mode="rich",
+    epilog=examples(
+        "ussd-server subscriber show 79101234567",
+        'ussd-server subscriber unlock 79101234567 --reason "called, proved who she is"',
+        "ussd-server subscriber journal 79101234567",
+    ),
 )
 
 
@@ -72,9 +80,7 @@ def journal(
     limit: Annotated[
         int, typer.Option("--limit", metavar="NUMBER", min=1, max=MAX_ENTRIES, help="At most so many entries")
     ] = 100,
-    whole: Annotated[
-        bool, typer.Option("--json", metavar="", help="Everything that is kept, a JSON object a line")
-    ] = False,
+    whole: Annotated[bool, typer.Option("--json", help="Everything that is kept, a JSON object a line")] = False,
     store: Store = None,
     data: Data = None,
     settings: SettingsFile = None,
