@@ -4,7 +4,8 @@
 // Commands: {"do": "send", "id": 1, "command": "deliver_sm", "fields": {...}}   a PDU with these fields and TLVs
 //           {"do": "raw", "hex": "..."}                                         octets as they are
 //           {"do": "acknowledge", "status": 0}                                  how submit_sm are answered from now on
-//           {"do": "drop"}                                                      cut the connection
+//           {"do": "drop", "bind": "bind_receiver"}                             cut the connection that asked for this
+//                                                                               bind, without one the last to ask
 // Events:   listening, bind, submit, response, acknowledging, other, closed, error
 'use strict';
 
@@ -13,8 +14,10 @@ const smpp = require('smpp');
 
 const [systemId, password] = process.argv.slice(2);
 const BINDS = ['bind_transceiver', 'bind_transmitter', 'bind_receiver'];
+const SUBMITS = ['bind_transceiver', 'bind_transmitter'];
 
-let session = null;
+let session = null; // what is sent goes here: the last transceiver or receiver that was bound
+const sessions = {}; // the last one of each bind
 let acknowledgeWith = 0;
 let messageId = 0;
 
@@ -56,23 +59,29 @@ function textOctets(pdu) {
   return octets.subarray(at + 1, at + 1 + octets[at]);
 }
 
-function onSubmit(pdu) {
-  session.send(pdu.response({ command_status: acknowledgeWith, message_id: String(++messageId) }));
+function onSubmit(opened, pdu) {
+  if (!SUBMITS.some((command) => sessions[command] === opened)) {
+    opened.send(pdu.response({ command_status: smpp.ESME_RINVBNDSTS }));
+    tell('error', { text: 'a submit_sm came on a receiver' });
+    return;
+  }
+  opened.send(pdu.response({ command_status: acknowledgeWith, message_id: String(++messageId) }));
   tell('submit', { pdu: plain(pdu), octets: textOctets(pdu).toString('hex') });
 }
 
 function onSession(opened) {
-  session = opened;
   opened.on('error', (error) => tell('error', { text: String(error) }));
   opened.on('close', () => tell('closed', {}));
   for (const command of BINDS) {
     opened.on(command, (pdu) => {
       const granted = pdu.system_id === systemId && pdu.password === password;
+      if (granted) sessions[command] = opened;
+      if (granted && command !== 'bind_transmitter') session = opened;
       opened.send(pdu.response(granted ? { system_id: 'node' } : { command_status: smpp.ESME_RBINDFAIL }));
       tell('bind', { command, granted, system_id: pdu.system_id, interface_version: pdu.interface_version });
     });
   }
-  opened.on('submit_sm', onSubmit);
+  opened.on('submit_sm', (pdu) => onSubmit(opened, pdu));
   opened.on('enquire_link', (pdu) => opened.send(pdu.response()));
   opened.on('unbind', (pdu) => {
     opened.send(pdu.response());
@@ -97,7 +106,7 @@ function obey(line) {
     acknowledgeWith = command.status;
     tell('acknowledging', { status: acknowledgeWith });
   }
-  else if (command.do === 'drop') session.destroy();
+  else if (command.do === 'drop') (command.bind ? sessions[command.bind] : session).destroy();
   else throw new Error(`unknown command ${line}`);
 }
 
