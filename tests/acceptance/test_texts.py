@@ -154,6 +154,42 @@ def test_an_answer_to_an_older_dialogue_leaves_the_newer_alone(service: Service)
     assert "Супер Ноль" in phone.answer("1").text
 
 
+def test_a_dialogue_that_nobody_ended_can_be_resumed(service: Service) -> None:
+    """A gateway need not tell that a dialogue was lost: whoever dials again is asked whether to go on all the same."""
+    phone = service.phone().activated()
+    page = phone.walk("*111#", "2", "99")
+    question = phone.dial("*111#")
+    assert question.op == MENU
+    assert "1. Продолжить" in question.text
+    assert phone.answer("1").text == page.text
+    assert "1. Продолжить" in phone.dial("*111#").text, "the place is lost with the second dialogue"
+    assert phone.answer("2").text.startswith("Помощник")
+
+
+def test_the_question_whether_to_go_on_may_be_lost_too(service: Service) -> None:
+    """Who is asked and dials once more without answering reads a screen of the service, and can go where they were."""
+    phone = service.phone().activated()
+    page = phone.walk("*111#", "2", "99")
+    assert "Продолжить" in phone.dial("*111#").text
+    assert "Продолжить" in phone.dial("*111#").text
+    assert phone.answer("1").text == page.text
+
+
+def test_a_price_that_nobody_answered_is_asked_again(service: Service) -> None:
+    """Who dials again at a price goes on to it and orders once; an answer to the lost dialogue confirms nothing."""
+    phone = service.phone().activated()
+    price = phone.walk("*111#", "2", "1", "1")
+    lost = phone.session
+    assert "Продолжить" in phone.dial("*111#").text
+    again, phone.session = phone.session, lost
+    assert "принята" not in phone.answer("1").text
+    phone.session = again
+    assert phone.answer("1").text == price.text
+    assert phone.answer("1").ends
+    assert "изменён" in phone.inbox()
+    assert_silent(service, phone)
+
+
 def test_the_end_of_a_dialogue_is_acknowledged_and_not_answered(service: Service) -> None:
     """When the network ends a dialogue, open or unknown, that is acknowledged and no screen follows."""
     phone = service.phone()
