@@ -42,13 +42,13 @@ clean:           ## remove what the targets here made, but not ./var
 	@$(PYTHON) -m venv .venv
 
 .venv/.run: .venv/bin/python pyproject.toml constraints.txt
-	@echo "Installing ussd-server and its libraries into .venv"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@echo "Installing ussd-server and its libraries into .venv: about half a minute"
+	@$(BIN)/pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --editable .
 	@touch $@
 
 .venv/.dev: .venv/.run
-	@echo "Installing the tools for tests and checks into .venv"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@echo "Installing the tools for tests and checks into .venv: about half a minute"
+	@$(BIN)/pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 $(INTEROP)/node_modules/.done: $(INTEROP)/package.json

@@ -12,16 +12,29 @@ from ussd_server.settings import Address
 CLOSE_S = 2.0
 """How long open requests may go on when the server stops."""
 
+INDEX = """\
+ussd-server
+
+/healthz  the process lives
+/readyz   the store can be written and every SMSC is bound; else why not
+/metrics  numbers for Prometheus
+"""
 
 Application: TypeAlias = web.Application
 
 
 def application(checks: Checks, metrics: Metrics, app: Application | None = None) -> Application:
-    """Return an application (the given one, where pages are served beside) with health and metrics on it."""
-    app = web.Application() if app is None else app
+    """Return an application with health and metrics on it: the given one, or one whose `/` says what is there."""
+    if app is None:
+        app = web.Application()
+        app.router.add_get("/", _index)
     add_health(app, checks)
     add_metrics(app, metrics)
     return app
+
+
+async def _index(_: web.Request) -> web.Response:
+    return web.Response(text=INDEX)
 
 
 class Listener:

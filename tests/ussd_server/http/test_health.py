@@ -39,6 +39,13 @@ def fetch(path: str, reasons: Mapping[str, str], metrics: Metrics | None = None)
     return asyncio.run(once())
 
 
+def test_a_server_without_pages_says_what_there_is() -> None:
+    status, kind, body = fetch("/", {})
+    assert (status, kind.partition(";")[0]) == (200, "text/plain")
+    for path in ("/healthz", "/readyz", "/metrics"):
+        assert path in body
+
+
 def test_alive_whatever_is_not_ready() -> None:
     status, _, body = fetch("/healthz", {"store": "gone"})
     assert (status, json.loads(body)) == (200, {"alive": True})
