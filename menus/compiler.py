@@ -609,14 +609,14 @@ class _Compiler:
             sms = self.wording((*path, "sms"), written["sms"], values, name)
             closings[outcome] = Closing(sms, own)
             needs |= sms.names - {own}
-        manner = Manner(False, self.head.resume.after_drop, self.head.tries)
+        manner = self.manner(None)
         names = tuple(sorted(say.names)) if say is not None else ()
         return Ordering(name, call, say, node.to or "", closings, manner, names, tuple(sorted(needs)))
 
     def manner(self, node: Any) -> Manner:
-        """Return how a screen behaves; what closes has no navigation."""
+        """Return how a screen behaves; what closes has no navigation, and nothing that one could go on with."""
         if node is None:
-            return Manner(False, self.head.resume.after_drop, self.head.tries)
+            return Manner(False, "restart", self.head.tries)
         return Manner(
             node.navigation is None, node.resume or self.head.resume.after_drop, node.tries or self.head.tries
         )

@@ -250,12 +250,12 @@ def test_a_young_sim_changes_for_free(service: Service) -> None:
 def test_without_money_nothing_changes(service: Service) -> None:
     """Without enough money the refusal names what is missing; no order is made and nothing is taken."""
     phone = service.phone(POOR).activated()
-    before, tariff = balance(phone), phone.walk("*111#", "1").text
-    phone.walk("*111#", "2", "1")
+    before, tariff = balance(phone), phone.walk("*111*1#").text
+    phone.walk("*111*2#", "1")
     refused = through_pages(phone, phone.answer("1"))
     assert "Не хватает" in refused
     assert balance(phone) == before
-    assert phone.walk("*111#", "1").text == tariff
+    assert phone.walk("*111*1#").text == tariff
     assert not service.smsc.seen(lambda message: message.destination == POOR and message.op is None)
 
 

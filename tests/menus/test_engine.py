@@ -479,6 +479,17 @@ def test_what_becomes_of_a_dropped_session_is_the_flows_choice(policy: str, text
     assert talk.dial("*1#") == text
 
 
+@pytest.mark.parametrize("policy", ["ask", "continue"])
+def test_a_dialogue_that_was_left_at_a_last_screen_of_several_pages_is_not_resumed(policy: str):
+    written = SHOP.replace("Call us", "Call us, or come and see us. " * 4).replace(
+        "after_drop: ask", f"after_drop: {policy}"
+    )
+    talk = Talk(flow=compile_flow(written, "f", REGISTRY))
+    assert talk.dial("*1*5#").endswith("9. More")
+    talk.does(Dropped("abort"))
+    assert talk.dial("*1#") == MAIN
+
+
 def test_a_session_of_another_revision_starts_again_with_the_reason():
     talk = Talk(channel=Channel("ussd", lambda text: len(text) <= 160))
     talk.dial("*1*1*3#")
