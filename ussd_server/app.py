@@ -100,8 +100,6 @@ class Server:
         catalogue = read_catalogue(settings.catalogue)
         loaded = keys.load_or_create(settings.data, wall_clock())
         self.created_keys = loaded.path if loaded.created else None
-        if loaded.created:
-            log.info("keys made, keep a copy", file=str(loaded.path))
         self._operator = self._operator or _embedded_operator(settings, catalogue)
         self.store = SqliteStore(settings.store.path)
         new_id = unique_ids()

@@ -118,6 +118,15 @@ def test_a_named_file_that_cannot_be_used_is_2_and_makes_no_keys(option: str, co
     assert not Path("var/keys.json").exists()
 
 
+def test_a_failed_start_announces_the_keys_that_it_made() -> None:
+    Path("var").mkdir()
+    Path("var/ussd-server.db").write_bytes(b"this is no database, and long enough not to be taken for one" * 100)
+    code, line = refused("demo", *ANY_PORTS)
+    assert code == 1
+    assert line.endswith("; keys were made in var/keys.json, keep a copy\n")
+    assert Path("var/keys.json").exists()
+
+
 def test_a_second_demonstration_on_the_same_data_is_refused() -> None:
     with started("demo", *ANY_PORTS, until="Stop with Ctrl-C.") as (process, _):
         code, line = refused("demo", *ANY_PORTS)

@@ -19,6 +19,7 @@ from ussd_server.settings import Address, Settings, SettingsError, SmscUrl
 from ussd_server.simulator.page import make_app
 from ussd_server.simulator.phone import Timers
 from ussd_server.simulator.smsc import Smsc
+from ussd_server.stores.base import StoreUnavailable
 
 DEMO_PHONES = ("79100000001", "79100000002")
 """In the shipped catalogue: one with money for any change, one with hardly any."""
@@ -61,12 +62,18 @@ class Service:
             await self.server.start()
         except CatalogueError as error:
             raise SettingsError(f"--catalogue {error}") from None
-        except OperatorUnavailable as error:
-            raise Failure(str(error)) from None
+        except (OperatorUnavailable, StoreUnavailable) as error:
+            raise Failure(f"{error}{self._keys_made()}") from None
         except OSError as error:
             if error.filename in (self._settings.flows, str(self._settings.flows)):
                 raise SettingsError(f"--flows {error.filename}: the file cannot be read: {error.strerror}") from None
-            raise Failure(f"{error.filename or 'the server'}: {error.strerror or error}") from None
+            where = error.filename or "the server"
+            raise Failure(f"{where}: {error.strerror or error}{self._keys_made()}") from None
+
+    def _keys_made(self) -> str:
+        """Say that a start that failed has made keys, so that nobody finds them there unannounced."""
+        made = self.server.created_keys
+        return f"; keys were made in {made}, keep a copy" if made is not None else ""
 
     async def _checks(self) -> Mapping[str, str]:
         return {"server": self._state} if self._state else await self.server.checks()
