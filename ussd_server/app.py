@@ -173,7 +173,7 @@ class Server:
         except StoreUnavailable as error:
             reasons["store"] = str(error)
         for name, account in self.gateway.accounts.items():
-            reasons[name] = "" if account.bound else account.refusal or "not bound yet"
+            reasons[name] = "" if account.bound else account.unbound_because or "not bound yet"
         return reasons
 
     async def stop(self) -> None:

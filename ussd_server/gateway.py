@@ -14,7 +14,7 @@ from smpp import receipts, ussd
 from smpp.alphabets import choose
 from smpp.constants import CommandId, Status, status_name
 from smpp.errors import THROTTLED, TRANSIENT
-from smpp.events import BindRefused, Bound, Closed, Delivered, Event, Expired, Ignored, Lost, Nacked, Responded
+from smpp.events import Bound, Closed, Delivered, Event, Expired, Ignored, Lost, Nacked, Responded
 from smpp.link import LinkSettings
 from smpp.pdu import Bind, Message, Password
 from smpp.transport import Binding, Connection, Retrying
@@ -87,8 +87,8 @@ class Account:
         """SMS take half of the window at most, so that a USSD answer never waits for them."""
         self._answers_back = url.bind == "trx"
         """Whether the link that an input came by takes its answer; a receiver does not."""
-        self.refusal = ""
-        """Why the SMSC refuses our bind, for `/readyz`; "" where it does not."""
+        self.unbound_because = ""
+        """Why there is no bind, for `/readyz`; "" where there is one or the first try is under way."""
         commands = (
             (CommandId.BIND_TRANSCEIVER,)
             if url.bind == "trx"
@@ -264,7 +264,7 @@ class Account:
             case Bound():
                 self._names[connection] = f"{self._boot}{next(self._links)}"
                 self._metrics.links[self.name] = self.bound
-                self.refusal = ""
+                self.unbound_because = ""
                 log.info("bound", smsc=self.name)
                 self._on_bound()
             case Expired(tag=UssdAnswer() as answer):
@@ -275,8 +275,6 @@ class Account:
                 _settle(tag, SendOutcome("later", "the SMSC did not answer in time"))
             case Lost(tag=tag):
                 _settle(tag, SendOutcome("later", "the link was lost"))
-            case BindRefused(status=status):
-                self.refusal = status_name(status)
             case Nacked(reason=reason):
                 self._metrics.pdu_errors["in", "refused"] += 1
                 log.warning("PDU refused", smsc=self.name, cause=reason)
@@ -293,6 +291,7 @@ class Account:
     def _on_retry(self, retrying: Retrying) -> None:
         say = log.error if retrying.loud else log.warning
         cause = f"{retrying.reason}: {status_name(retrying.status)}" if retrying.status else retrying.reason
+        self.unbound_because = cause
         say("not bound", smsc=self.name, cause=cause, next_try_seconds=round(retrying.delay_ms / 1000, 1))
 
 

@@ -47,11 +47,11 @@ def is_repetition(last: Exchange, input: Input, typed: bytes) -> bool:
 
 
 def place(input: Input, typed: bytes) -> str:
-    """Return under which name the exchange is kept: one a channel, but one a text by SMS.
+    """Return under which name the exchange is kept: one a channel, but one a number and text by SMS.
 
     A USSD dialogue has one input at a time. An SMSC that was away repeats all that it has, in any order.
     """
-    return f"sms {typed.hex()}" if input.kind == "message" else input.channel.name
+    return f"sms {input.number} {typed.hex()}" if input.kind == "message" else input.channel.name
 
 
 def keep(exchanges: dict[str, Exchange], name: str, exchange: Exchange) -> dict[str, Exchange]:

@@ -259,7 +259,7 @@ def test_what_is_asked_for_too_often_is_done_but_not_answered(tmp_path: Path) ->
     async def story(at: Bench) -> None:
         for _ in range(20):
             await at.text("111", "balance")
-        await at.sms_until(20)
+        await at.until(lambda: at.metrics.outbox["sms", "done"] == 20)
         await at.text("2163", "111")
         assert (await at.store.load(MSISDN))[0].active
         assert at.metrics.suppressed["patience"] == 1
