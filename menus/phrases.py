@@ -37,7 +37,6 @@ PHRASES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "unknown_code": {"ru": "Неверная команда.", "en": "Unknown code."},
     "unknown_sms": {"ru": "Неизвестная команда.", "en": "Unknown command."},
-    "not_served": {"ru": "Номер не обслуживается.", "en": "This number is not in service."},
     "overload": {
         "ru": "Сейчас много запросов. Попробуйте через минуту.",
         "en": "Too many requests now. Please try again in a minute.",
