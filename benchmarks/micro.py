@@ -18,10 +18,10 @@ from menus.events import Answered, Ask, Begin, Event, Reply, Show
 from menus.session import Session, Value
 from smpp.pdu import Malformed, Message, decode, encode
 from ussd_server.channels.ussd import screen
-from ussd_server.operations import Queries
 from ussd_server.operators.embedded import EmbeddedOperator, read_catalogue
-from ussd_server.service import REGISTRY
-from ussd_server.subscriber import Subscriber, facts
+from ussd_server.subscribers.record import Subscriber, facts
+from ussd_server.turns.operations import Queries
+from ussd_server.turns.service import REGISTRY
 
 ROUNDS = 5_000
 REPEATS = 7  # the best one counts: everything else on the machine can only make a round slower

@@ -6,7 +6,7 @@ from pathlib import Path
 from menus.compiler import compile_flow
 from menus.scenario import transcript
 from tests.test_flows import FLOWS, fits
-from ussd_server.service import REGISTRY
+from ussd_server.turns.service import REGISTRY
 
 GUIDE = (Path(__file__).parents[1] / "docs" / "authors.md").read_text("utf-8")
 

@@ -19,7 +19,7 @@ from menus.session import Session, Value
 from smpp.alphabets import septets, ucs2_units
 from ussd_server.operators.base import Offering
 from ussd_server.operators.catalogue import read_catalogue
-from ussd_server.service import REGISTRY
+from ussd_server.turns.service import REGISTRY
 
 FLOWS = Path(__file__).parents[1] / "flows.yaml"
 NOW = 1_259_163_000_000

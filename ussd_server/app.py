@@ -13,26 +13,26 @@ import structlog
 
 from menus.compiler import Flow, compile_flow
 from menus.render import Channel
-from ussd_server import keys
 from ussd_server.channels import ussd
-from ussd_server.codes import DAY_MS, Policy
-from ussd_server.conversation import Conversations, Limits
-from ussd_server.gateway import Account, Gateway
+from ussd_server.channels.gateway import Account, Gateway
 from ussd_server.metrics import Metrics
-from ussd_server.operations import Queries
 from ussd_server.operators.base import Operator
 from ussd_server.operators.catalogue import Catalogue, read_catalogue
 from ussd_server.operators.embedded import EmbeddedOperator
 from ussd_server.operators.faulty import FaultyOperator
-from ussd_server.outbox import Outbox
-from ussd_server.patience import Patience
-from ussd_server.performers import Performers
-from ussd_server.service import REGISTRY
+from ussd_server.outbox.performers import Performers
+from ussd_server.outbox.worker import Outbox
+from ussd_server.secrecy import keys
+from ussd_server.secrecy.vault import CodeHasher, Vault
 from ussd_server.settings import Settings, SmscUrl
 from ussd_server.stores.base import StoreUnavailable
 from ussd_server.stores.sqlite import SqliteStore
-from ussd_server.turn import Tools
-from ussd_server.vault import CodeHasher, Vault
+from ussd_server.subscribers.codes import DAY_MS, Policy
+from ussd_server.turns.conversation import Conversations, Limits
+from ussd_server.turns.operations import Queries
+from ussd_server.turns.patience import Patience
+from ussd_server.turns.service import REGISTRY
+from ussd_server.turns.turn import Tools
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TextIO, TypeAlias
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from ussd_server.secrets import Secret
+from ussd_server.secrecy.secrets import Secret
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 Format: TypeAlias = Literal["auto", "json", "console"]

@@ -26,8 +26,8 @@ from pydantic_settings import (
 )
 
 from smpp.ussd import DIALECTS
-from ussd_server.codes import MIN_DIGITS
-from ussd_server.secrets import Secret
+from ussd_server.secrecy.secrets import Secret
+from ussd_server.subscribers.codes import MIN_DIGITS
 
 PREFIX = "USSD_SERVER_"
 PACKAGE = Path(__file__).parent

@@ -39,7 +39,7 @@ from ussd_server.stores.base import (
     Store,
     StoreUnavailable,
 )
-from ussd_server.subscriber import Exchange, Subscriber
+from ussd_server.subscribers.record import Exchange, Subscriber
 
 ANNA, BORIS, VERA = "79100000001", "79100000002", "447700900123"
 T0 = 1_790_000_000_000

@@ -7,7 +7,7 @@ import pytest
 from menus.compiler import Flow, compile_flow
 from menus.scenario import differences
 from tests.test_flows import FLOWS, fits
-from ussd_server.service import REGISTRY
+from ussd_server.turns.service import REGISTRY
 
 CONVERSATIONS = sorted(Path(__file__).parent.glob("*.txt"))
 

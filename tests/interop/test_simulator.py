@@ -10,7 +10,7 @@ import pytest
 from smpp.constants import Status
 from tests.acceptance.harness import PATIENCE_S
 from tests.interop.node import HERE, PASSWORD, SYSTEM_ID
-from ussd_server.secrets import Secret
+from ussd_server.secrecy.secrets import Secret
 from ussd_server.simulator import protocol
 from ussd_server.simulator.phone import PhoneView
 from ussd_server.simulator.smsc import Smsc

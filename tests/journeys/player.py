@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Final
 
 from menus.compiler import Flow, compile_flow
-from tests.ussd_server.bench import MSISDN, Bench, play
-from ussd_server.service import REGISTRY
+from tests.ussd_server.turns.bench import MSISDN, Bench, play
+from ussd_server.turns.service import REGISTRY
 
 FLOWS: Final = Path(__file__).parents[2] / "flows.yaml"
 UNITS_MS: Final = {"min": 60_000, "h": 3_600_000, "d": 86_400_000}

@@ -8,7 +8,7 @@ import pytest
 from menus.compiler import compile_flow
 from menus.draw import mermaid
 from menus.flow import Flow
-from ussd_server.service import REGISTRY
+from ussd_server.turns.service import REGISTRY
 
 SHIPPED = Path(__file__).parents[2] / "flows.yaml"
 

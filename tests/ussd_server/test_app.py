@@ -11,7 +11,7 @@ from smpp.events import BindRequested, Bound, Delivered, Event
 from smpp.link import Link, Role
 from smpp.pdu import Message
 from smpp.transport import LINGER_SECONDS, Connection, Listener, listen
-from tests.ussd_server.bench import MSISDN, SMALL
+from tests.ussd_server.turns.bench import MSISDN, SMALL
 from ussd_server import app
 from ussd_server.app import Server
 from ussd_server.cli.process import STOP_S

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ussd_server.log import Format, configure, mask, redact
-from ussd_server.secrets import Secret
+from ussd_server.secrecy.secrets import Secret
 
 MSISDN = "79101234567"
 MASKED = "7910***4567"

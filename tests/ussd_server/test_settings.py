@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ussd_server.secrets import Secret
+from ussd_server.secrecy.secrets import Secret
 from ussd_server.settings import (
     PREFIX,
     Address,

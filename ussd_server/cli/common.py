@@ -9,8 +9,8 @@ from typing import Annotated, TypeAlias
 import typer
 from rich.console import Console
 
-from ussd_server.msisdn import NotSubscriber, parse
 from ussd_server.settings import Settings, SettingsError, meaning
+from ussd_server.subscribers.msisdn import NotSubscriber, parse
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2

@@ -14,8 +14,8 @@ from menus.scenario import ScenarioError, transcript
 from menus.schema import FlowErrors
 from ussd_server.channels.ussd import screen
 from ussd_server.cli.common import EXIT_FAILED, Failure, Flows, SettingsFile, console, examples
-from ussd_server.service import REGISTRY
 from ussd_server.settings import Settings, SettingsError, load
+from ussd_server.turns.service import REGISTRY
 
 app = typer.Typer(
     name="flows",

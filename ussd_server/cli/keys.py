@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import typer
 
 from ussd_server.cli.common import Data, Failure, SettingsFile, columns, console, examples, now
-from ussd_server.keys import FILE_NAME, Keyring, load, load_or_create, save
+from ussd_server.secrecy.keys import FILE_NAME, Keyring, load, load_or_create, save
 from ussd_server.settings import Settings
 from ussd_server.settings import load as load_settings
 

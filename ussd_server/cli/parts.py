@@ -11,10 +11,10 @@ from pathlib import Path
 from ussd_server.app import Server
 from ussd_server.cli.common import Failure
 from ussd_server.http.listener import Application, Listener, application
-from ussd_server.keys import DIRECTORY_MODE
 from ussd_server.operators.base import OperatorUnavailable
 from ussd_server.operators.catalogue import CatalogueError
-from ussd_server.secrets import Secret
+from ussd_server.secrecy.keys import DIRECTORY_MODE
+from ussd_server.secrecy.secrets import Secret
 from ussd_server.settings import Address, Settings, SettingsError, SmscUrl
 from ussd_server.simulator.page import make_app
 from ussd_server.simulator.phone import Timers

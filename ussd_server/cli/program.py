@@ -12,7 +12,7 @@ from typer.exceptions import Exit, TyperException
 from menus.schema import FlowErrors
 from ussd_server.cli import flows, keys, serve, subscriber
 from ussd_server.cli.common import EXIT_FAILED, EXIT_USAGE, Failure, complain, examples
-from ussd_server.keys import KeysError
+from ussd_server.secrecy.keys import KeysError
 from ussd_server.settings import SettingsError
 from ussd_server.stores.base import StoreUnavailable
 

@@ -9,7 +9,6 @@ from typing import Annotated, TypeVar
 import typer
 from msgspec.structs import replace
 
-from ussd_server import codes
 from ussd_server.cli.common import Data, Failure, Msisdn, SettingsFile, Store, columns, console, examples, now
 from ussd_server.cli.common import subscriber_number as number
 from ussd_server.cli.journal import readable
@@ -17,7 +16,8 @@ from ussd_server.settings import Settings, SettingsError, load
 from ussd_server.stores.base import Change, JournalEntry
 from ussd_server.stores.base import Store as StorePort
 from ussd_server.stores.sqlite import SqliteStore
-from ussd_server.subscriber import Subscriber
+from ussd_server.subscribers import codes
+from ussd_server.subscribers.record import Subscriber
 
 T = TypeVar("T")
 MAX_CONFLICTS = 8

@@ -21,7 +21,7 @@ from smpp.events import Event as LinkEvent
 from smpp.link import Link
 from smpp.pdu import Bind, Message
 from smpp.transport import Connection, Listener, listen
-from ussd_server.secrets import Secret
+from ussd_server.secrecy.secrets import Secret
 from ussd_server.simulator import protocol
 from ussd_server.simulator.measure import fits, part_of, usage
 from ussd_server.simulator.messages import (

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from menus.session import Values
-from ussd_server.subscriber import Subscriber
+from ussd_server.subscribers.record import Subscriber
 
 OutboxKind: TypeAlias = Literal["sms", "command", "query", "code"]
 

@@ -23,7 +23,7 @@ from menus.session import Values
 from ussd_server.database import SchemaError, connect, explain, migrate, roll_back
 from ussd_server.log import mask
 from ussd_server.stores.base import EVERY_LANE, LANES, Change, Claimed, JournalEntry, OutboxEntry, StoreUnavailable
-from ussd_server.subscriber import Subscriber, decode, encode
+from ussd_server.subscribers.record import Subscriber, decode, encode
 
 APPLICATION_ID = 0x55535344
 """Marks the file as ours ("USSD"); `file` and SQLite show it."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from tests.ussd_server.simulator.esme import PATIENCE_S
-from ussd_server.secrets import Secret
+from ussd_server.secrecy.secrets import Secret
 from ussd_server.simulator import protocol
 from ussd_server.simulator.phone import Dialogue, Message, PhoneView, Timers
 from ussd_server.simulator.smsc import Smsc

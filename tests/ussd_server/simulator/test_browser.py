@@ -11,7 +11,7 @@ from aiohttp import web
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, WebSocket, expect, sync_playwright
 
 from tests.ussd_server.simulator.esme import CODE, LONG_TEXT, MENU, TARIFFS, Esme
-from ussd_server.secrets import Secret
+from ussd_server.secrecy.secrets import Secret
 from ussd_server.simulator import smsc
 from ussd_server.simulator.page import make_app
 from ussd_server.simulator.phone import Timers

@@ -20,7 +20,7 @@ from ussd_server.database import connect, migrate
 from ussd_server.stores import sqlite
 from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
 from ussd_server.stores.sqlite import _CLAIMABLE, _MIGRATIONS, _NEXT, APPLICATION_ID, SqliteStore
-from ussd_server.subscriber import Subscriber
+from ussd_server.subscribers.record import Subscriber
 
 ANNA, BORIS = "79100000001", "79100000002"
 

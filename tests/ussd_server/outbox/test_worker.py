@@ -1,0 +1,293 @@
+"""Outbox entries are performed at least once, in order for each subscriber, later where they must, never for ever."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ussd_server.metrics import Metrics
+from ussd_server.outbox.worker import (
+    FIRST_WAIT_MS,
+    LEASE_MS,
+    LONGEST_WAIT_MS,
+    UNDER_WAY,
+    Done,
+    Hopeless,
+    Later,
+    Outbox,
+    Performed,
+    Performer,
+    wait_ms,
+)
+from ussd_server.stores.base import MESSAGES, Change, Claimed, OutboxEntry, OutboxKind, StoreUnavailable
+from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.subscribers.record import Subscriber
+
+MSISDN = "79100000001"
+SHORT_LEASE_MS = 30
+"""Renewed every 10 ms by the real clock; how long it lasts is measured by the test's own."""
+
+
+class Bench:
+    """A real store, an outbox on it, and a clock that the test moves."""
+
+    def __init__(self, store: SqliteStore, lease_ms: int = LEASE_MS) -> None:
+        self.store = store
+        self.now = 1_800_000_000_000
+        self.performed: list[tuple[str, int]] = []
+        self.answers: dict[str, list[Performed | Exception]] = {}
+        self.hold = asyncio.Event()
+        self.hold.set()
+        self.operator = asyncio.Event()
+        performers: dict[OutboxKind, Performer] = {"sms": self._perform, "command": self._wait_for_the_operator}
+        self.outbox = Outbox(store, performers, Metrics(), lambda: self.now, lease_ms)
+
+    async def _perform(self, claimed: Claimed) -> Performed:
+        self.performed.append((claimed.entry.id, claimed.attempt))
+        await self.hold.wait()
+        answers = self.answers.get(claimed.entry.id)
+        answer = answers.pop(0) if answers else Done()
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, Done):
+            record, version = await self.store.load(claimed.msisdn)
+            assert await self.store.commit(Change(version, record, settled=(claimed.entry.id,)))
+        return answer
+
+    async def _wait_for_the_operator(self, claimed: Claimed) -> Performed:
+        self.performed.append((claimed.entry.id, claimed.attempt))
+        await self.operator.wait()
+        return Later("the operator is slow")
+
+    async def put(self, *ids: str, msisdn: str = MSISDN, expires: int = 0, kind: OutboxKind = "sms") -> None:
+        record, version = await self.store.load(msisdn)
+        entries = [OutboxEntry(id, kind, self.now, {"text": "…"}, expires) for id in ids]
+        assert await self.store.commit(Change(version, record or Subscriber(msisdn), outbox=entries))
+        self.outbox.wake()
+
+    async def until(self, reached: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not reached():
+                await asyncio.sleep(0)
+
+    async def settled(self) -> None:
+        """Let everything that is under way come to its end."""
+        await self.until(lambda: not self.outbox.under_way)
+
+    async def pass_time(self, ms: int) -> None:
+        self.now += ms
+        self.outbox.wake()
+
+    async def kinds(self) -> list[str]:
+        return [entry.kind for entry in await self.store.journal(MSISDN)]
+
+
+def bench(tmp_path: Path, story: Callable[[Bench], Awaitable[None]], lease_ms: int = LEASE_MS) -> None:
+    async def main() -> None:
+        store = SqliteStore(tmp_path / "store.db")
+        at = Bench(store, lease_ms)
+        at.outbox.start()
+        try:
+            await story(at)
+        finally:
+            at.hold.set()
+            at.operator.set()
+            await at.outbox.stop(5)
+            await store.close()
+
+    asyncio.run(main())
+
+
+def test_entries_of_a_subscriber_are_performed_once_and_in_order(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await at.put("a", "b", "c")
+        await at.until(lambda: len(at.performed) == 3)
+        await at.settled()
+        assert at.performed == [("a", 1), ("b", 1), ("c", 1)]
+        assert await at.store.next_due() is None
+
+    bench(tmp_path, story)
+
+
+def test_what_is_not_possible_now_waits_and_holds_back_what_follows_it(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.answers["a"] = [Later("no link"), Done()]
+        await at.put("a", "b")
+        await at.put("x", msisdn="79100000002")
+        await at.until(lambda: len(at.performed) == 2)
+        assert sorted(at.performed) == [("a", 1), ("x", 1)]
+        await at.pass_time(FIRST_WAIT_MS)
+        await at.until(lambda: len(at.performed) == 4)
+        assert at.performed[2:] == [("a", 2), ("b", 1)]
+
+    bench(tmp_path, story)
+
+
+def test_what_is_never_possible_is_buried_with_a_journal_entry(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.answers["a"] = [Hopeless("no such number")]
+        await at.put("a", "b")
+        await at.until(lambda: ("b", 1) in at.performed)
+        await at.settled()
+        assert len(await at.kinds()) == 1
+        assert await at.store.next_due() is None
+
+    bench(tmp_path, story)
+
+
+def test_what_has_expired_is_buried_unperformed(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await at.put("a", expires=at.now)
+        await at.put("b")
+        await at.until(lambda: ("b", 1) in at.performed)
+        assert at.performed == [("b", 1)]
+
+    bench(tmp_path, story)
+
+
+def test_a_defect_in_a_performer_costs_only_a_wait(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.answers["a"] = [ValueError("defect"), Done()]
+        await at.put("a")
+        await at.until(lambda: len(at.performed) == 1)
+        await at.settled()
+        await at.pass_time(FIRST_WAIT_MS)
+        await at.until(lambda: len(at.performed) == 2)
+
+    bench(tmp_path, story)
+
+
+def test_an_operator_that_hangs_holds_up_no_sms(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        for number in range(UNDER_WAY + 1):
+            await at.put(f"order {number}", msisdn=str(79100001000 + number), kind="command")
+        await at.until(lambda: len(at.performed) == UNDER_WAY)
+        await at.put("a")
+        await at.until(lambda: ("a", 1) in at.performed)
+        await at.until(lambda: at.outbox.under_way == UNDER_WAY)
+        assert await at.store.next_due([MESSAGES]) is None
+
+    bench(tmp_path, story)
+
+
+def test_what_takes_longer_than_its_lease_stays_ours_and_is_one_attempt(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        for number in range(UNDER_WAY):  # there is no room for anything else
+            await at.put(f"order {number}", msisdn=str(79100001000 + number), kind="command")
+        await at.until(lambda: len(at.performed) == UNDER_WAY)
+        other = SqliteStore(tmp_path / "store.db")
+        for _ in range(3):
+            at.now += SHORT_LEASE_MS - 1
+            while await other.next_due() != at.now + SHORT_LEASE_MS:
+                await asyncio.sleep(0)
+            assert await other.claim(at.now, 1, 1) == []
+        await other.close()
+        at.operator.set()
+        await at.settled()
+        assert await at.store.next_due() == at.now + FIRST_WAIT_MS
+        await at.pass_time(FIRST_WAIT_MS)
+        await at.until(lambda: len(at.performed) == 2 * UNDER_WAY)
+        assert {attempt for _, attempt in at.performed[UNDER_WAY:]} == {2}
+
+    bench(tmp_path, story, SHORT_LEASE_MS)
+
+
+def test_what_was_claimed_again_after_the_process_was_suspended_is_not_begun_twice(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.hold = asyncio.Event()
+        await at.put("a")
+        await at.until(lambda: len(at.performed) == 1)
+        for _ in range(3):
+            await at.pass_time(LEASE_MS + 1)
+            await at.until(lambda: at.outbox._held["a"].lease > at.now)
+        assert len(at.performed) == 1
+        at.answers["a"] = [Later("no link")]
+        at.hold.set()
+        await at.settled()
+        assert await at.store.next_due() == at.now + FIRST_WAIT_MS
+
+    bench(tmp_path, story)
+
+
+def test_a_store_that_fails_under_a_performer_costs_only_a_wait(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.answers["a"] = [StoreUnavailable("the disk is full"), Done()]
+        await at.put("a")
+        await at.until(lambda: len(at.performed) == 1)
+        await at.settled()
+        await at.pass_time(FIRST_WAIT_MS)
+        await at.until(lambda: len(at.performed) == 2)
+
+    bench(tmp_path, story)
+
+
+def test_a_stop_waits_for_what_is_under_way(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = SqliteStore(tmp_path / "store.db")
+        at = Bench(store)
+        at.outbox.start()
+        await at.put("a")
+        await at.until(lambda: bool(at.performed))
+        await at.outbox.stop(5)
+        assert await store.next_due() is None
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_draining_takes_nothing_new_and_lets_go_of_nothing(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.hold = asyncio.Event()
+        await at.put("a", "b")
+        await at.until(lambda: bool(at.performed))
+        await at.outbox.drain(0)
+        assert at.outbox.under_way == 1
+        at.hold.set()
+        await at.outbox.drain(5)
+        assert at.performed == [("a", 1)]
+        assert await at.store.next_due() == at.now  # b, for whoever starts next
+
+    bench(tmp_path, story)
+
+
+def test_what_failed_because_the_links_went_down_at_a_stop_does_not_wait_for_the_next_start(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.hold = asyncio.Event()
+        await at.put("a")
+        await at.until(lambda: bool(at.performed))
+        await at.outbox.drain(0)
+        at.answers["a"] = [Later("the link was lost")]
+        at.hold.set()
+        await at.outbox.stop(5)
+        assert await at.store.next_due() == at.now
+
+    bench(tmp_path, story)
+
+
+def test_what_a_stop_cancels_can_be_done_at_once_by_whoever_starts_next(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.hold = asyncio.Event()
+        await at.put("a")
+        await at.put("order", kind="command")
+        await at.until(lambda: len(at.performed) == 2)
+        at.now += 5
+        await at.outbox.stop(0)
+        assert at.outbox.under_way == 0
+        again = await at.store.claim(at.now, 10, LEASE_MS)
+        # The attempt counts: an order may have reached the operator.
+        assert [(each.entry.id, each.attempt) for each in again] == [("a", 2), ("order", 2)]
+
+    bench(tmp_path, story)
+
+
+@pytest.mark.parametrize(("attempt", "wait"), [(1, 1_000), (2, 2_000), (6, 32_000), (7, 60_000)])
+def test_the_wait_doubles_up_to_a_bound(attempt: int, wait: int) -> None:
+    assert wait_ms(attempt) == wait
+
+
+@given(st.integers(1, 10**9))
+def test_no_wait_is_longer_than_the_longest(attempt: int) -> None:
+    assert FIRST_WAIT_MS <= wait_ms(attempt) <= LONGEST_WAIT_MS

@@ -1,0 +1,159 @@
+"""The turn and all that it stands on, for tests: real store, engine, operator and vault; the network is a notebook."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import count
+from pathlib import Path
+
+import nacl.utils
+
+from menus.compiler import Flow, compile_flow
+from menus.render import Channel
+from ussd_server.channels import ussd
+from ussd_server.channels.base import Answer, Input
+from ussd_server.channels.sms import SMS, SendOutcome
+from ussd_server.metrics import Metrics
+from ussd_server.operators.embedded import EmbeddedOperator, read_catalogue
+from ussd_server.operators.faulty import FaultyOperator
+from ussd_server.outbox.performers import Performers
+from ussd_server.outbox.worker import Outbox
+from ussd_server.secrecy.keys import Keyring
+from ussd_server.secrecy.vault import CodeHasher, Vault
+from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.subscribers.codes import Policy
+from ussd_server.turns.conversation import Conversations, Limits
+from ussd_server.turns.operations import Queries
+from ussd_server.turns.patience import Patience
+from ussd_server.turns.service import REGISTRY
+from ussd_server.turns.turn import Tools
+
+MSISDN = "79100000003"
+"""In the shipped catalogue: a SIM of five days with 500.00, whose tariff changes are free."""
+
+POOR = "79100000002"
+"""In the shipped catalogue: 12.40, less than any tariff change costs."""
+
+SMALL = Path(__file__).with_name("small.yaml")
+SCREEN = ussd.screen(182, 80)
+
+
+def small_flow() -> Flow:
+    """Compile the small service."""
+    return compile_flow(SMALL.read_bytes(), str(SMALL), REGISTRY)
+
+
+class Network:
+    """Takes every SMS that the server sends, or refuses it as told."""
+
+    def __init__(self) -> None:
+        self.sms: list[tuple[str, str, str]] = []
+        self.outcome = SendOutcome("sent")
+
+    async def send_sms(self, account: str, source: str, msisdn: str, text: str, reference: int) -> SendOutcome:
+        """Note an SMS down as (source, MSISDN, text)."""
+        if self.outcome.result == "sent":
+            self.sms.append((source, msisdn, text))
+        return self.outcome
+
+
+class Bench:
+    """One server without its links. `dial`, `reply`, `text` are what a subscriber does; time moves when told."""
+
+    def __init__(self, directory: Path, *, deadline_ms: int = 60_000, turns: int = 1000) -> None:
+        self.now = 1_800_000_000_000
+        self.store = SqliteStore(directory / "store.db")
+        self.operator = FaultyOperator(EmbeddedOperator(":memory:", read_catalogue(), lambda: self.now))
+        self.network = Network()
+        self.metrics = Metrics()
+        ids = (f"id-{number}" for number in count(1))
+        tools = Tools(
+            Queries(self.operator), Policy(), lambda: self.now, lambda: nacl.utils.random(4).hex() + next(ids)
+        )
+        vault = Vault(Keyring().rotate("kek", self.now))
+        self.hasher = CodeHasher(vault)
+        self.conversations = Conversations(
+            small_flow(),
+            self.store,
+            tools,
+            Limits(deadline_ms, turns, Patience(replies_an_hour=20)),
+            self.metrics,
+            digest=vault.digest,
+            work_waits=lambda: self.outbox.wake(),
+        )
+        performers = Performers(
+            self.store,
+            self.conversations,
+            self.network,
+            self.operator,
+            vault,
+            self.hasher,
+            tools,
+            "111",
+        )
+        self.outbox = Outbox(self.store, performers.by_kind(), self.metrics, lambda: self.now)
+        self._sequence = count(1)
+        self._dialogues = count(1)
+        self.dialogue = 0
+
+    def input(self, kind: str, text: str, *, channel: Channel = SCREEN, number: str = "", **changed: object) -> Input:
+        """Make an input as a channel would."""
+        usual = {
+            "msisdn": MSISDN,
+            "account": "a",
+            "dialogue": number or f"a/{self.dialogue}",
+            "link": "link",
+            "sequence": next(self._sequence),
+            "at": self.now,
+        }
+        return Input(kind=kind, text=text, channel=channel, number=number, **(usual | changed))  # type: ignore[arg-type]
+
+    async def take(self, input: Input) -> Answer:
+        """Hand an input in and return its answer."""
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.conversations.take(input, answered.set_result)
+        return await answered
+
+    async def dial(self, code: str, **changed: object) -> Answer:
+        """Dial a code in a dialogue of its own."""
+        self.dialogue = next(self._dialogues)
+        return await self.take(self.input("dial", code, **changed))  # type: ignore[arg-type]
+
+    async def reply(self, text: str, **changed: object) -> Answer:
+        """Answer the screen."""
+        return await self.take(self.input("reply", text, **changed))  # type: ignore[arg-type]
+
+    async def text(self, number: str, text: str, **changed: object) -> Answer:
+        """Send an SMS."""
+        return await self.take(self.input("message", text, channel=SMS, number=number, **changed))  # type: ignore[arg-type]
+
+    async def sms_until(self, amount: int) -> list[str]:
+        """Let the outbox work until so many SMS have gone out, and return their texts."""
+        await self.until(lambda: len(self.network.sms) >= amount)
+        return [text for _, _, text in self.network.sms]
+
+    async def until(self, reached: Callable[[], bool]) -> None:
+        """Let everything go on until something is so."""
+        async with asyncio.timeout(20):
+            while not reached():
+                await asyncio.sleep(0.001)
+
+    async def journal(self, msisdn: str = MSISDN) -> list[str]:
+        """Return the kinds of a subscriber's journal entries, oldest first."""
+        return [entry.kind for entry in reversed(await self.store.journal(msisdn))]
+
+
+def play(directory: Path, story: Callable[[Bench], Awaitable[None]], **settings: int) -> None:
+    """Run a story on a bench of its own."""
+
+    async def main() -> None:
+        bench = Bench(directory, **settings)
+        bench.outbox.start()
+        try:
+            await story(bench)
+        finally:
+            await bench.outbox.stop(5)
+            await bench.hasher.close()
+            await bench.store.close()
+            await bench.operator.close()
+
+    asyncio.run(main())

@@ -1,0 +1,350 @@
+"""A turn is durable before it is answered, handled once however often it comes, and polite where it cannot be."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from tests.ussd_server.turns.bench import MSISDN, Bench, play
+from ussd_server.channels.base import Answer
+from ussd_server.stores.base import Change, StoreUnavailable
+from ussd_server.turns.turn import MAX_LATE
+
+
+def test_a_dialogue_goes_from_screen_to_screen(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        assert (await at.dial("*111#")).text.startswith("Menu\n1. Tariffs")  # type: ignore[union-attr]
+        answer = await at.reply("1")
+        assert not answer.ends
+        assert "Супер" not in (answer.text or "")
+        assert "1. Super Zero" in (answer.text or "")
+
+    play(tmp_path, story)
+
+
+def test_an_answer_waits_for_the_commit(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        commit, written = at.store.commit, asyncio.Event()
+
+        async def held(change: Change) -> bool:
+            await written.wait()
+            return await commit(change)
+
+        at.store.commit = held  # type: ignore[method-assign]
+        answers: list[Answer] = []
+        at.conversations.take(at.input("dial", "*111*2163#"), answers.append)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert answers == []
+        written.set()
+        await at.until(lambda: bool(answers))
+        assert answers == [Answer("Activated.", ends=True)]
+        assert await at.journal() == ["activated"]
+
+    play(tmp_path, story)
+
+
+def test_inputs_of_one_subscriber_are_handled_one_after_the_other(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        answers: list[str | None] = []
+        for kind, text in (("dial", "*111#"), ("reply", "7"), ("reply", "1")):
+            at.conversations.take(at.input(kind, text), lambda answer: answers.append(answer.text))
+        await at.until(lambda: len(answers) == 3)
+        assert answers[0].startswith("Menu")  # type: ignore[union-attr]
+        assert "Menu" in answers[1]  # type: ignore[operator]
+        assert answers[1] != answers[0]
+        assert answers[2].startswith("Tariffs")  # type: ignore[union-attr]
+
+    play(tmp_path, story)
+
+
+def test_a_loop_of_inputs_is_cut_with_a_polite_text(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        answers: list[Answer] = []
+        for _ in range(30):
+            at.conversations.take(at.input("dial", "*111#"), answers.append)
+        await at.until(lambda: len(answers) == 30)
+        refused = [answer for answer in answers if not answer.durable]
+        assert refused
+        assert all(answer.text and answer.ends for answer in refused)
+
+    play(tmp_path, story)
+
+
+def test_more_turns_than_allowed_are_refused_and_change_nothing(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        answers: list[Answer] = []
+        at.conversations.take(at.input("dial", "*111#"), answers.append)
+        refused = await at.take(at.input("dial", "*111*2163#", msisdn="79100000009"))
+        assert (refused.durable, refused.ends) == (False, True)
+        await at.until(lambda: bool(answers))
+        record, version = await at.store.load("79100000009")
+        assert (record.active, version) == (False, 0)
+
+    play(tmp_path, story, turns=1)
+
+
+def test_a_redelivered_input_gets_its_answer_again_and_changes_nothing(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await at.dial("*111#")
+        first = await at.reply("1", sequence=900)
+        _, version = await at.store.load(MSISDN)
+        assert await at.reply("1", sequence=900) == first
+        assert await at.reply("1", link="the next link", sequence=1) == first
+        assert (await at.store.load(MSISDN))[1] == version
+
+    play(tmp_path, story)
+
+
+def test_a_redelivered_confirmation_orders_once(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await at.dial("*111#")
+        await at.reply("1")
+        await at.reply("1")
+        first = await at.reply("1", sequence=901)
+        assert first == Answer("Accepted.", ends=True)
+        assert await at.reply("1", link="the next link") == first
+        await at.sms_until(1)
+        await at.until(lambda: at.metrics.outbox["sms", "done"] == 1)
+        assert await at.journal() == ["consent", "order placed", "order ended"]
+
+    play(tmp_path, story)
+
+
+def test_an_answer_to_a_dialogue_that_is_over_leaves_the_newer_one_alone(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await at.dial("*111#")
+        stale = at.dialogue
+        await at.dial("*111#")
+        answer = await at.reply("1", dialogue=f"a/{stale}")
+        assert answer.ends
+        assert (await at.reply("1")).text.startswith("Tariffs")  # type: ignore[union-attr]
+
+    play(tmp_path, story)
+
+
+def test_an_answer_without_any_dialogue_is_told_so(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        answer = await at.reply("1")
+        assert answer.text
+        assert answer.ends
+
+    play(tmp_path, story)
+
+
+def test_a_code_in_an_operation_that_goes_on_begins_where_nothing_waits(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        assert (await at.reply("*111#")).text.startswith("Menu")  # type: ignore[union-attr]
+
+    play(tmp_path, story)
+
+
+def test_a_dropped_dialogue_resumes_as_its_flow_says(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await at.dial("*111#")
+        tariffs = await at.reply("1")
+        assert await at.take(at.input("drop", "abort")) == Answer(None)
+        assert (await at.dial("*111#")).text == tariffs.text
+
+    play(tmp_path, story)
+
+
+def test_a_dialogue_whose_end_nobody_reported_resumes_as_well(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await at.dial("*111#")
+        tariffs = await at.reply("1")
+        assert (await at.dial("*111#")).text == tariffs.text
+
+    play(tmp_path, story)
+
+
+def test_an_answer_that_cannot_be_given_does_not_hold_up_the_next_input(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        answers: list[Answer] = []
+
+        def broken(answer: Answer) -> None:
+            raise ValueError("a defect")
+
+        at.conversations.take(at.input("dial", "*111#"), broken)
+        at.conversations.take(at.input("dial", "*100#"), answers.append)
+        await at.until(lambda: bool(answers))
+        assert answers[0].text == "Balance 500 RUB"
+        assert at.conversations.under_way == 0
+
+    play(tmp_path, story)
+
+
+def test_an_unknown_code_is_told_so(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        answer = await at.dial("*999#")
+        assert answer.text
+        assert answer.ends
+
+    play(tmp_path, story)
+
+
+def test_a_commit_that_loses_the_race_is_made_again_from_the_newer_record(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        commit = at.store.commit
+
+        async def beaten(change: Change) -> bool:
+            at.store.commit = commit  # type: ignore[method-assign]
+            record, version = await at.store.load(MSISDN)
+            assert await commit(Change(version, replace(record, language="ru")))
+            return await commit(change)
+
+        at.store.commit = beaten  # type: ignore[method-assign]
+        assert (await at.dial("*111*2163#")).text == "Подключено."
+        record, _ = await at.store.load(MSISDN)
+        assert (record.language, record.active) == ("ru", True)
+        assert await at.journal() == ["activated"]
+
+    play(tmp_path, story)
+
+
+@pytest.mark.parametrize("failure", [StoreUnavailable("disk full"), ValueError("a defect")])
+def test_what_cannot_be_kept_is_refused_politely_and_works_again_later(tmp_path: Path, failure: Exception) -> None:
+    async def story(at: Bench) -> None:
+        commit = at.store.commit
+
+        async def failing(change: Change) -> bool:
+            at.store.commit = commit  # type: ignore[method-assign]
+            raise failure
+
+        at.store.commit = failing  # type: ignore[method-assign]
+        refused = await at.dial("*111*2163#")
+        assert (refused.durable, refused.ends) == (False, True)
+        assert refused.text
+        assert not (await at.store.load(MSISDN))[0].active
+        assert (await at.dial("*111*2163#")).text == "Activated."
+
+    play(tmp_path, story)
+
+
+# SMS ------------------------------------------------------------------------------------------------------------------
+
+
+def test_an_sms_is_answered_by_sms_from_the_number_it_was_sent_to(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        assert await at.text("2163", "111") == Answer(None)
+        await at.sms_until(1)
+        assert at.network.sms == [("2163", MSISDN, "Activated.")]
+
+    play(tmp_path, story)
+
+
+def test_a_question_by_sms_is_answered_by_sms(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await at.text("111", "212")
+        assert (await at.sms_until(1))[0].startswith("RED Energy for free?")
+        await at.text("111", "1")
+        assert sorted((await at.sms_until(3))[1:]) == ["Accepted.", "Done. Balance 500 RUB"]
+
+    play(tmp_path, story)
+
+
+def test_a_machine_is_answered_three_times_and_then_no_more(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        for number in range(10):
+            await at.text("111", f"Your balance is low ({number})")
+        await at.sms_until(3)
+        await at.until(lambda: at.metrics.outbox["sms", "done"] == 3)
+        assert len(at.network.sms) == 3
+
+    play(tmp_path, story)
+
+
+def test_what_is_asked_for_too_often_is_done_but_not_answered(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        for _ in range(20):
+            await at.text("111", "balance")
+        await at.until(lambda: at.metrics.outbox["sms", "done"] == 20)
+        await at.text("2163", "111")
+        assert (await at.store.load(MSISDN))[0].active
+        assert at.metrics.suppressed["patience"] == 1
+        assert await at.sms_until(20) == ["Balance 500 RUB"] * 20
+
+    play(tmp_path, story)
+
+
+def test_sms_that_come_again_after_a_reconnect_act_once_in_whatever_order(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        for link in ("one", "two"):
+            await at.text("2163", "111", link=link)
+            await at.text("6262", "", link=link)
+        texts = await at.sms_until(3)
+        await at.until(lambda: at.metrics.outbox["sms", "done"] == len(texts))
+        assert sorted(await at.journal()) == ["activated", "code issued", "code ordered"]
+
+    play(tmp_path, story)
+
+
+# Slow operators -------------------------------------------------------------------------------------------------------
+
+
+def test_a_slow_operator_ends_the_dialogue_with_a_promise_and_the_sms_comes(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.operator.hold()
+        answer = await at.dial("*100#")
+        assert answer.ends
+        assert "SMS" in (answer.text or "")
+        at.operator.release()
+        assert await at.sms_until(1) == ["Balance 500 RUB"]
+
+    play(tmp_path, story, deadline_ms=1)
+
+
+def test_a_quote_that_came_late_is_confirmed_by_sms(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await at.dial("*111#")
+        await at.reply("1")
+        at.operator.hold()
+        await at.reply("2")
+        at.operator.release()
+        assert (await at.sms_until(1))[0].startswith("RED Energy for free?")
+        await at.text("111", "1")
+        assert sorted((await at.sms_until(3))[1:]) == ["Accepted.", "Done. Balance 500 RUB"]
+
+    play(tmp_path, story, deadline_ms=1)
+
+
+def test_what_is_done_meanwhile_does_not_cost_the_promised_sms(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.operator.hold()
+        await at.dial("*100#")
+        await at.text("2163", "111")
+        await at.text("111", "balance")
+        assert await at.sms_until(1) == ["Activated."]
+        at.operator.release()
+        assert sorted(await at.sms_until(3)) == ["Activated.", "Balance 500 RUB", "Balance 500 RUB"]
+        assert (await at.store.load(MSISDN))[0].sessions == {}
+
+    play(tmp_path, story, deadline_ms=1)
+
+
+def test_dialling_on_while_the_operator_is_away_keeps_the_record_small(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.operator.hold()
+        for _ in range(10):
+            await at.dial("*100#")
+        assert len((await at.store.load(MSISDN))[0].sessions) == MAX_LATE
+        at.operator.release()
+        assert await at.sms_until(MAX_LATE) == ["Balance 500 RUB"] * MAX_LATE
+
+    play(tmp_path, story, deadline_ms=1)
+
+
+def test_an_operator_that_stays_away_ends_in_a_plain_no_by_sms(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.operator.hold()
+        await at.dial("*100#")
+        at.operator.outage = "refuses"
+        at.operator.release()
+        while not at.network.sms:
+            at.now += 60_000
+            at.outbox.wake()
+            await asyncio.sleep(0.001)
+        assert await at.sms_until(1) == ["Not now."]
+
+    play(tmp_path, story, deadline_ms=1)

@@ -1,0 +1,1 @@
+"""The outbox: what happens after the commit, at least once each."""

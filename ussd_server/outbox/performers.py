@@ -1,0 +1,200 @@
+"""How each kind of outbox entry is performed: an SMS is sent, an order is placed, a slow query asked, a code made.
+
+What comes of it goes through the engine as any input does, and is committed together with the entry's removal. Where
+that commit finds the entry gone, another server was faster and nothing is done twice.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from zlib import crc32
+
+from msgspec.structs import replace
+
+from menus.engine import conclude, say
+from menus.events import Answered
+from ussd_server.channels.sms import SMS, Sender
+from ussd_server.operators.base import Operator, OperatorUnavailable
+from ussd_server.outbox.worker import Done, Hopeless, Later, Performed, Performer
+from ussd_server.secrecy import vault
+from ussd_server.secrecy.secrets import Secret
+from ussd_server.stores.base import Claimed, JournalEntry, OutboxKind, Store, StoreUnavailable
+from ussd_server.subscribers import codes
+from ussd_server.turns.conversation import Conversations
+from ussd_server.turns.operations import UNAVAILABLE, Ended, InProgress, place_order
+from ussd_server.turns.turn import Tools, Turn, sms
+
+MAX_CONFLICTS = 32
+"""Commits that may fail because something else changed the subscriber; each time somebody made progress."""
+
+ASK_MS = 30_000
+"""How long the operator may take for what follows from an outbox entry (ms); nobody holds a phone to the ear meanwhile.
+
+To give up waiting for an order is safe: it is asked after by its id, and placed again only where it never arrived.
+"""
+
+ASK_TRIES = 12
+"""After so many tries, 6 to 12 minutes, the promised SMS says that it is not possible now."""
+
+
+class Performers:
+    """Performs outbox entries of every kind."""
+
+    def __init__(
+        self,
+        store: Store,
+        conversations: Conversations,
+        network: Sender,
+        operator: Operator,
+        safe: vault.Vault,
+        hasher: vault.CodeHasher,
+        tools: Tools,
+        sender: str,
+    ) -> None:
+        self._store = store
+        self._conversations = conversations
+        self._network = network
+        self._operator = operator
+        self._vault = safe
+        self._hasher = hasher
+        self._tools = tools
+        self._sender = sender
+
+    def by_kind(self) -> dict[OutboxKind, Performer]:
+        """Return what performs each kind of entry."""
+        return {"sms": self.send_sms, "command": self.place_order, "query": self.ask, "code": self.make_code}
+
+    async def send_sms(self, claimed: Claimed) -> Performed:
+        """Send an SMS; it is done when the SMSC has taken every part of it."""
+        data = claimed.entry.data
+        text = data.get("text")
+        if text is None:
+            try:
+                text = self._vault.open_text(data["sealed"], claimed.msisdn, claimed.entry.id).reveal()
+            except vault.VaultError as error:
+                return Hopeless(str(error))
+        # The same reference each time, so that the phone joins parts of a repeated send with those it has.
+        reference = crc32(claimed.entry.id.encode()) & 0xFF
+        outcome = await self._network.send_sms(
+            data.get("account", ""), data["from"] or self._sender, claimed.msisdn, text, reference
+        )
+        if outcome.result == "later":
+            return Later(outcome.reason)
+        if outcome.result == "refused":
+            return Hopeless(f"the SMSC refused it: {outcome.reason}")
+        return await self._settle(claimed, _nothing_else)
+
+    async def place_order(self, claimed: Claimed) -> Performed:
+        """Place an order with the operator and tell the subscriber what came of it."""
+        data = claimed.entry.data
+        try:
+            async with asyncio.timeout(ASK_MS / 1000):
+                ended = await place_order(
+                    self._operator, claimed.entry.id, claimed.msisdn, data["arguments"], again=claimed.attempt > 1
+                )
+        except TimeoutError:
+            return Later(_no_answer())
+        except OperatorUnavailable as error:
+            return Later(str(error))
+        if isinstance(ended, InProgress):
+            return Later("the operator has not finished it")
+        return await self._settle(claimed, self._conclude(claimed, ended))
+
+    def _conclude(self, claimed: Claimed, ended: Ended) -> Callable[[Turn], Awaitable[None]]:
+        async def work(turn: Turn) -> None:
+            order = claimed.entry.id
+            pending = turn.record.pending.get(order)
+            told = {"order": order, "outcome": ended.outcome}
+            if ended.reason:
+                told["reason"] = ended.reason
+            turn.journal.append(JournalEntry(turn.now, "order ended", told))
+            if pending is not None:
+                turn.apply(conclude(turn.flow, pending, ended.outcome, ended.value, turn.now, turn.facts(SMS)))
+                rest = {id: one for id, one in turn.record.pending.items() if id != order}
+                turn.record = replace(turn.record, pending=rest)
+
+        return work
+
+    async def ask(self, claimed: Claimed) -> Performed:
+        """Ask again what the dialogue could not wait for, and go on with the session by SMS."""
+        data = claimed.entry.data
+        reason = "the operator is out of reach"
+        try:
+            async with asyncio.timeout(ASK_MS / 1000):
+                outcome, value = await self._tools.queries.ask(data["operation"], claimed.msisdn, data["arguments"])
+        except TimeoutError:
+            (outcome, value), reason = UNAVAILABLE, _no_answer()
+        if outcome == "unavailable" and claimed.attempt < ASK_TRIES:
+            return Later(reason)
+
+        async def work(turn: Turn) -> None:
+            shown = await turn.play(Answered(data["ask"], outcome, value), SMS, place=data["ask"])
+            if shown is not None:
+                turn.send(shown.text)
+
+        return await self._settle(claimed, work)
+
+    async def make_code(self, claimed: Claimed) -> Performed:
+        """Make a new access code, keep it sealed, and put the SMS that tells it into the outbox, sealed as well."""
+        record, _ = await self._store.load(claimed.msisdn)
+        generation = record.access.generation + 1
+        code = vault.generate(self._tools.policy.digits)
+        sealed = await self._hasher.seal(code, claimed.msisdn, generation)
+
+        async def work(turn: Turn) -> None:
+            match codes.issue(turn.record.access, sealed, generation, turn.now):
+                case codes.Issued(access=access):
+                    turn.record = replace(turn.record, access=access)
+                case codes.Outdated():
+                    raise _Outdated
+            text = Secret(self._code_text(turn, code))
+            entry = sms(self._tools.new_id(), turn.number, "", turn.now, account=turn.account)
+            boxed = self._vault.seal_text(text, claimed.msisdn, entry.id)
+            data = {"from": turn.number, "sealed": boxed, "account": turn.account}
+            turn.outbox.append(replace(entry, data=data))
+            turn.journal.append(JournalEntry(turn.now, "code issued", {"generation": generation}))
+
+        try:
+            return await self._settle(claimed, work)
+        except _Outdated:
+            return Later("another code was issued meanwhile")
+
+    def _code_text(self, turn: Turn, code: Secret[str]) -> str:
+        language = turn.record.language or turn.flow.default_language
+        return say(turn.flow, "code_sms", {"code": code.reveal()}, language)
+
+    async def _settle(self, claimed: Claimed, work: Callable[[Turn], Awaitable[None]]) -> Performed:
+        """Do the work on the newest record and commit it with the entry's removal."""
+        data = claimed.entry.data
+        seen = -1
+        for _ in range(MAX_CONFLICTS):
+            record, version = await self._store.load(claimed.msisdn)
+            if version == seen:
+                return Done()  # nothing but the entry can have made the commit fail: another server settled it
+            seen = version
+            now = self._tools.clock()
+            turn = Turn(
+                self._conversations.flow,
+                record,
+                version,
+                now,
+                now + ASK_MS,
+                self._tools,
+                data.get("account", ""),
+                data.get("number", ""),
+            )
+            await work(turn)
+            if await self._store.commit(turn.change(settled=(claimed.entry.id,))):
+                return Done()
+        raise StoreUnavailable(f"the subscriber was changed {MAX_CONFLICTS} times meanwhile")
+
+
+class _Outdated(Exception):
+    """The code was made for a generation that another one took."""
+
+
+def _no_answer() -> str:
+    return f"the operator did not answer in {ASK_MS / 1000:g} s"
+
+
+async def _nothing_else(turn: Turn) -> None:
+    """Change nothing but the outbox."""

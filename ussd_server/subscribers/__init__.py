@@ -1,0 +1,1 @@
+"""Who the subscribers are: numbers, the stored record, and the rules of the access code. Pure."""

@@ -1,0 +1,70 @@
+"""The subscriber's record: all that must change together, as one immutable value, and how it is stored.
+
+The stored form is MessagePack with fields by position. New fields are appended with a default; none is ever removed
+or moved, so a record of an older version reads as it is.
+"""
+
+import msgspec
+
+from menus.session import Pending, Session, Values
+from ussd_server.subscribers.codes import POLICY, Access, Policy, condition, locked_until
+
+
+class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The last input of a channel and the answer it got, kept so that a redelivered input gets the same again.
+
+    `dialogue` is the network's id of the exchange. `link`, `sequence` and `step` tell two inputs of one text apart: the
+    link it came by, the PDU's sequence number, the network's own count within the dialogue (-1 where it has none);
+    `counts` says that this network was seen to count. `at` is in milliseconds; `text` None where nothing was answered.
+    `input` is a keyed digest: what a subscriber types may be a secret, and is never stored.
+    """
+
+    dialogue: str
+    link: str
+    sequence: int
+    step: int
+    counts: bool
+    at: int
+    input: bytes
+    text: str | None
+    ends: bool
+
+
+class Subscriber(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One subscriber. `activated_at` and all other times are milliseconds since 1970 UTC; 0 is never.
+
+    `sessions` are by channel (`ussd`, `sms`, `terminal`), or by the query whose late answer they wait for; `exchanges`
+    are by `redelivery.place`, `pending` by order id; `replies` are the times of the latest automatic SMS answers,
+    `strays` of those to texts that lead nowhere; `turns/patience.py` limits both.
+    """
+
+    msisdn: str
+    language: str = ""
+    activated_at: int = 0
+    access: Access = Access()
+    sessions: dict[str, Session] = {}
+    exchanges: dict[str, Exchange] = {}
+    pending: dict[str, Pending] = {}
+    replies: tuple[int, ...] = ()
+    strays: tuple[int, ...] = ()
+
+    @property
+    def active(self) -> bool:
+        """Whether the service is activated for this number."""
+        return self.activated_at > 0
+
+
+def facts(subscriber: Subscriber, now: int, default_language: str, policy: Policy = POLICY) -> Values:
+    """Return what conditions and texts of a flow may ask about the subscriber; the caller adds the channel."""
+    access = subscriber.access  # untouched in nearly every record, and every turn comes by here
+    return {
+        "msisdn": subscriber.msisdn,
+        "active": subscriber.activated_at > 0,
+        "has_code": access.sealed is not None and condition(access, now, policy) == "valid",
+        "locked": bool(access.locked_until or access.reservations) and locked_until(access, now) > 0,
+        "language": subscriber.language or default_language,
+    }
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Subscriber).decode

@@ -1,0 +1,1 @@
+"""The turn: an input on its way through the engine, committed before it is answered."""

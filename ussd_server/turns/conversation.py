@@ -1,0 +1,233 @@
+"""The turn, from an input to its answer: one at a time for each subscriber, durable before it is answered."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+import structlog
+from msgspec.structs import replace
+
+from menus.compiler import Flow
+from menus.engine import accepts, say
+from menus.events import Begin, Dropped, Event, Reply
+from menus.render import Channel
+from ussd_server.channels.base import Answer, Answering, Input
+from ussd_server.log import mask
+from ussd_server.metrics import Metrics
+from ussd_server.stores.base import Store, StoreUnavailable
+from ussd_server.turns.eager import Eager
+from ussd_server.turns.patience import Patience
+from ussd_server.turns.redelivery import is_repetition, keep, place, remember
+from ussd_server.turns.turn import Tools, Turn
+
+log = structlog.get_logger()
+
+MAX_CONFLICTS = 8
+"""How often a turn is made again because another server was faster, before its input is refused."""
+
+MAX_WAITING = 8
+"""How many inputs of one subscriber may wait for the one under way; a person has one or two, a loop has more."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a turn may take: `deadline_ms` for queries while a USSD dialogue waits, `turns` under way at once."""
+
+    deadline_ms: int
+    turns: int
+    patience: Patience
+
+
+class Conversations:
+    """Takes every channel's inputs through the engine. `flow` may be exchanged at any time, between two turns."""
+
+    def __init__(
+        self,
+        flow: Flow,
+        store: Store,
+        tools: Tools,
+        limits: Limits,
+        metrics: Metrics,
+        digest: Callable[[str], bytes],
+        work_waits: Callable[[], None],
+        stopwatch: Callable[[], float] = perf_counter,
+    ) -> None:
+        self.flow = flow
+        self._store = store
+        self._tools = tools
+        self._limits = limits
+        self._metrics = metrics
+        self._digest = digest
+        self._work_waits = work_waits
+        self._stopwatch = stopwatch
+        self._lanes: dict[str, deque[tuple[Input, Answering]]] = {}
+        self._closing = False
+        self._idle: asyncio.Future[None] | None = None
+
+    @property
+    def under_way(self) -> int:
+        """How many subscribers have an input under way."""
+        return len(self._lanes)
+
+    def close(self) -> None:
+        """Take no further input; what is under way goes on."""
+        self._closing = True
+
+    async def finished(self) -> None:
+        """Return when no turn is under way."""
+        while self._lanes:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
+
+    def take(self, input: Input, answer: Answering) -> None:
+        """Handle an input to its end and call `answer` once, after whatever it changed is durable.
+
+        Inputs of one subscriber are handled in the order they came. Beyond the limits the answer is the polite text
+        `overload`, and nothing is changed.
+        """
+        lane = self._lanes.get(input.msisdn)
+        if lane is not None:
+            if len(lane) < MAX_WAITING:
+                lane.append((input, answer))
+            else:
+                self._refuse(input, answer)
+        elif self._closing or len(self._lanes) >= self._limits.turns:
+            self._refuse(input, answer)
+        else:
+            lane = self._lanes[input.msisdn] = deque()
+            Eager(self._work_off(lane, input, answer), self._broken)
+
+    async def _work_off(self, lane: deque[tuple[Input, Answering]], input: Input, answer: Answering) -> None:
+        """Handle an input and those that come from the same subscriber meanwhile."""
+        try:
+            while True:
+                begun = self._stopwatch()
+                done = await self._answer(input)
+                try:
+                    answer(done)
+                except Exception:
+                    log.exception("answering failed", msisdn=mask(input.msisdn), channel=input.channel.name)
+                self._metrics.turn_seconds[input.channel.name].observe(self._stopwatch() - begun)
+                if not lane:
+                    return
+                input, answer = lane.popleft()
+        finally:
+            del self._lanes[input.msisdn]
+            if self._idle is not None and not self._lanes and not self._idle.done():
+                self._idle.set_result(None)
+
+    async def _answer(self, input: Input) -> Answer:
+        try:
+            return await self._turn(input)
+        except StoreUnavailable as error:
+            self._metrics.turns[input.channel.name, "refused"] += 1
+            log.error("store unavailable, input refused", msisdn=mask(input.msisdn), cause=str(error))
+        except Exception:
+            self._metrics.turns[input.channel.name, "failed"] += 1
+            log.exception("turn failed, nothing changed", msisdn=mask(input.msisdn), channel=input.channel.name)
+        return Answer(self._say("broken", input.channel), durable=False)
+
+    async def _turn(self, input: Input) -> Answer:
+        channel, turns = input.channel.name, self._metrics.turns
+        typed = self._digest(input.text)
+        name = place(input, typed)
+        for _ in range(MAX_CONFLICTS):
+            record, version = await self._store.load(input.msisdn)
+            last = record.exchanges.get(name)
+            if last is not None:
+                if is_repetition(last, input, typed):
+                    turns[channel, "repeated"] += 1
+                    return Answer(last.text, last.ends)
+                if input.dialogue != last.dialogue and input.kind in ("reply", "drop"):
+                    # It belongs to a dialogue that is over; the one that followed must not be touched by it.
+                    turns[channel, "stale"] += 1
+                    return Answer(
+                        self._say("expired", input.channel, record.language) if input.kind == "reply" else None
+                    )
+            until = input.at + self._limits.deadline_ms
+            turn = Turn(self.flow, record, version, input.at, until, self._tools, input.account, input.number)
+            answer = await self._play(turn, input)
+            if turn.record is record:
+                return answer
+            exchanges = keep(record.exchanges, name, remember(last, input, typed, answer))
+            turn.record = replace(turn.record, exchanges=exchanges)
+            if await self._store.commit(turn.change()):
+                if turn.outbox:
+                    self._work_waits()
+                turns[channel, "answered"] += 1
+                return answer
+            turns[channel, "conflict"] += 1
+        raise StoreUnavailable(f"another server changed this subscriber {MAX_CONFLICTS} times during one turn")
+
+    async def _play(self, turn: Turn, input: Input) -> Answer:
+        """Play one input; an SMS is answered by SMS, from the outbox, everything else at once."""
+        if input.kind == "message":
+            await self._play_message(turn, input)
+            return Answer(None)
+        event = self._event(turn, input)
+        if event is None:
+            return Answer(self._say("unknown_code", input.channel, turn.record.language))
+        shown = await turn.play(event, input.channel)
+        if shown is None or input.kind == "drop":
+            return Answer(None)
+        return Answer(shown.text, shown.ends)
+
+    def _event(self, turn: Turn, input: Input) -> Event | None:
+        if input.kind == "drop":
+            return Dropped("timeout" if input.text == "timeout" else "abort")
+        session = turn.record.sessions.get(input.channel.name)
+        # Some gateways begin and go on with the same operation: a code where nothing waits is dialled.
+        if input.kind == "reply" and (session is not None or not _is_code(input.text)):
+            return Reply(input.text)
+        match = turn.flow.match_ussd(input.text)
+        if match is None:
+            return None
+        if session is not None and not session.dropped:
+            # Many gateways never say that a dialogue ended; a new one says so as well.
+            dropped = replace(session, dropped=True)
+            turn.record = replace(turn.record, sessions={**turn.record.sessions, input.channel.name: dropped})
+        return Begin(turn.tools.new_id(), match.node, tail=match.tail)
+
+    async def _play_message(self, turn: Turn, input: Input) -> None:
+        """Play an SMS: the answer to a waiting question, a keyword, or something that leads nowhere.
+
+        A sender that is a machine must not be answered for ever, so every answer needs the patience for one more. What
+        was asked for is done all the same.
+        """
+        flow, record = turn.flow, turn.record
+        session = record.sessions.get("sms")
+        match = None
+        waited_for = session is not None and accepts(flow, session, input.text, turn.facts(input.channel), turn.now)
+        if not waited_for:
+            match = flow.match_sms(input.number, input.text)
+        known = waited_for or match is not None
+        patient = self._limits.patience.one_more(record, turn.now, known)
+        if patient is None:
+            self._metrics.suppressed["patience"] += 1
+            log.info("SMS not answered, its sender had enough", msisdn=mask(input.msisdn), known=known)
+        else:
+            turn.record = patient
+        if known:
+            event = Reply(input.text) if match is None else Begin(turn.tools.new_id(), match.node, values=match.values)
+            shown = await turn.play(event, input.channel)
+            text = None if shown is None else shown.text
+        else:
+            text = self._say("unknown_sms", input.channel, record.language)
+        if patient is not None and text is not None:
+            turn.send(text)
+
+    def _refuse(self, input: Input, answer: Answering) -> None:
+        self._metrics.turns[input.channel.name, "overload"] += 1
+        answer(Answer(self._say("overload", input.channel), durable=False))
+
+    def _say(self, name: str, channel: Channel, language: str = "") -> str:
+        return say(self.flow, name, {}, language or self.flow.default_language, channel)
+
+    def _broken(self, error: BaseException) -> None:
+        log.error("answering failed", exc_info=error)
+
+
+def _is_code(text: str) -> bool:
+    return text.startswith(("*", "#")) and text.endswith("#")

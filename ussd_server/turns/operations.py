@@ -1,0 +1,250 @@
+"""How each operation that a flow may name is carried out; their names and shapes are in `turns/service.py`.
+
+Actions are pure functions of the record. Queries ask the operator and change nothing. Commands place an order under an
+id that makes them idempotent.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from menus.session import Items, Value, Values
+from ussd_server.operators.base import (
+    InsufficientFunds,
+    Money,
+    NotPossible,
+    Offering,
+    Operator,
+    OperatorUnavailable,
+    Quote,
+)
+from ussd_server.stores.base import JournalEntry, OutboxEntry
+from ussd_server.subscribers import codes
+from ussd_server.subscribers.record import Subscriber
+
+Outcome: TypeAlias = tuple[str, Value]
+UNAVAILABLE: Outcome = ("unavailable", None)
+
+CODE_ON_ITS_WAY_MS = 60_000
+"""An order this soon after another is the same one, repeated by a network or an impatient hand: one code comes."""
+
+# Actions --------------------------------------------------------------------------------------------------------------
+
+
+class Acted(msgspec.Struct, frozen=True, gc=False):
+    """What an action made of the record, and what must be committed with it."""
+
+    record: Subscriber
+    outcome: str
+    value: Value = None
+    journal: Sequence[JournalEntry] = ()
+    outbox: Sequence[OutboxEntry] = ()
+
+
+def act(operation: str, record: Subscriber, arguments: Values, id: str, now: int, policy: codes.Policy) -> Acted:
+    """Carry out an action on the subscriber's own record. `id` names it, for the work that follows from it."""
+    return ACTIONS[operation](record, arguments, id, now, policy)
+
+
+def _activate(record: Subscriber, arguments: Values, id: str, now: int, policy: codes.Policy) -> Acted:
+    if record.active:
+        return Acted(record, "already")
+    changed = msgspec.structs.replace(record, activated_at=now)
+    return Acted(changed, "done", journal=(JournalEntry(now, "activated"),))
+
+
+def _deactivate(record: Subscriber, arguments: Values, id: str, now: int, policy: codes.Policy) -> Acted:
+    if not record.active:
+        return Acted(record, "already")
+    changed = msgspec.structs.replace(record, activated_at=0)
+    return Acted(changed, "done", journal=(JournalEntry(now, "deactivated"),))
+
+
+def _set_language(record: Subscriber, arguments: Values, id: str, now: int, policy: codes.Policy) -> Acted:
+    return Acted(msgspec.structs.replace(record, language=arguments["language"]), "done")
+
+
+def _order_code(record: Subscriber, arguments: Values, id: str, now: int, policy: codes.Policy) -> Acted:
+    if not record.active:
+        return Acted(record, "not_active")
+    if record.access.orders and now - record.access.orders[-1] < CODE_ON_ITS_WAY_MS:
+        return Acted(record, "ordered")
+    match codes.order(record.access, now, policy):
+        case codes.Ordered(access=access):
+            changed = msgspec.structs.replace(record, access=access)
+            work = OutboxEntry(id=id, kind="code", due=now, data={})
+            return Acted(changed, "ordered", journal=(JournalEntry(now, "code ordered"),), outbox=(work,))
+        case codes.Locked(until=until):
+            return Acted(record, "locked", _time_left(until, now))
+        case codes.TooMany(until=until):
+            return Acted(record, "too_many", _time_left(until, now))
+
+
+def _time_left(until: int, now: int) -> Values:
+    minutes = -(-(until - now) // 60_000)
+    return {"until": until, "minutes": minutes, "hours": -(-minutes // 60)}
+
+
+ACTIONS: Mapping[str, Callable[[Subscriber, Values, str, int, codes.Policy], Acted]] = {
+    "activate": _activate,
+    "deactivate": _deactivate,
+    "set_language": _set_language,
+    "order_code": _order_code,
+}
+
+# Queries --------------------------------------------------------------------------------------------------------------
+
+
+class Queries:
+    """Answers a flow's queries from the operator, in the shapes of `turns/service.py`."""
+
+    def __init__(self, operator: Operator) -> None:
+        self._operator = operator
+        self._on_offer: dict[str, tuple[Sequence[Offering], Items]] = {}
+        self._queries = {
+            "offerings": self._offerings,
+            "find_offering": self._find_offering,
+            "own_tariff": self._own_tariff,
+            "own_services": self._own_services,
+            "balance": self._balance,
+            "quote": self._quote,
+        }
+
+    async def ask(self, operation: str, msisdn: str, arguments: Values) -> Outcome:
+        """Return the operation's outcome and its value; an operator out of reach is the outcome `unavailable`."""
+        try:
+            return await self._queries[operation](msisdn, arguments)
+        except OperatorUnavailable:
+            return UNAVAILABLE
+
+    async def _offerings(self, msisdn: str, arguments: Values) -> Outcome:
+        kind = arguments["kind"]
+        offerings = await self._operator.offerings(msisdn, kind)
+        seen = self._on_offer.get(kind)
+        if seen is None or seen[0] is not offerings:  # most subscribers are offered the very same sequence
+            seen = self._on_offer[kind] = (offerings, Items(map(offering_value, offerings)))
+        return "ok", seen[1]
+
+    async def _find_offering(self, msisdn: str, arguments: Values) -> Outcome:
+        for offering in await self._operator.offerings(msisdn, arguments["kind"]):
+            if offering.number == arguments["number"]:
+                return "ok", offering_value(offering)
+        return "unknown", None
+
+    async def _own_tariff(self, msisdn: str, arguments: Values) -> Outcome:
+        return "ok", offering_value((await self._operator.products(msisdn)).tariff)
+
+    async def _own_services(self, msisdn: str, arguments: Values) -> Outcome:
+        return "ok", [offering_value(one) for one in (await self._operator.products(msisdn)).services]
+
+    async def _balance(self, msisdn: str, arguments: Values) -> Outcome:
+        return "ok", balance_value(await self._operator.balance(msisdn))
+
+    async def _quote(self, msisdn: str, arguments: Values) -> Outcome:
+        quote = await self._operator.quote(msisdn, arguments["change"], arguments["offering"]["id"])
+        match quote:
+            case Quote():
+                return "ok", quote_value(quote)
+            case InsufficientFunds(price=price, balance=balance):
+                missing = price.minor - balance.minor
+                return "insufficient_funds", {"price": price.minor, "balance": balance.minor, "missing": missing}
+            case NotPossible(reason="already"):
+                return "already", None
+            case NotPossible():
+                return "not_possible", None
+
+
+# Commands -------------------------------------------------------------------------------------------------------------
+
+
+class Ended(msgspec.Struct, frozen=True, gc=False):
+    """What became of an order; `reason` is the operator's machine word for it, "" where it completed."""
+
+    outcome: str
+    value: Value = None
+    reason: str = ""
+
+
+class InProgress:
+    """The order is placed and has no outcome yet: ask again later."""
+
+
+async def place_order(
+    operator: Operator, order_id: str, msisdn: str, arguments: Values, again: bool
+) -> Ended | InProgress:
+    """Place a quoted change, or find out what became of it where it was tried before (`again`).
+
+    Raises `OperatorUnavailable` where the outcome is unknown; then call it again later with `again`.
+    """
+    state = await operator.order_state(order_id) if again else None
+    if state is None:
+        state = await operator.submit_order(order_id, msisdn, quote_from_value(arguments["quote"]))
+    match state.status:
+        case "completed":
+            return Ended("completed", balance_value(state.balance or await operator.balance(msisdn)))
+        case "rejected":
+            return Ended("rejected", None, state.reason)
+        case "cancelled":
+            return Ended("rejected", None, state.reason or "cancelled")
+        case "failed":
+            return Ended("failed", None, state.reason)
+        case "submitted" | "in_progress":
+            return InProgress()
+
+
+# Values ---------------------------------------------------------------------------------------------------------------
+
+
+def balance_value(balance: Money) -> Values:
+    """Return a balance in the shape `service.BALANCE`."""
+    return {"amount": balance.minor}
+
+
+def offering_value(offering: Offering) -> Values:
+    """Return an offering in the shape `service.OFFERING`."""
+    return {
+        "id": offering.id,
+        "kind": offering.kind,
+        "number": offering.number,
+        "name": dict(offering.name),
+        "summary": dict(offering.summary),
+        "price": offering.price.minor,
+        "monthly": offering.monthly.minor,
+    }
+
+
+def quote_value(quote: Quote) -> Values:
+    """Return a quote in the shape `service.QUOTE`."""
+    return {
+        "id": quote.id,
+        "change": quote.change,
+        "offering": offering_value(quote.offering),
+        "price": quote.price.minor,
+        "monthly": quote.monthly.minor,
+        "starts": quote.starts,
+        "balance_after": quote.balance_after.minor,
+        "currency": quote.price.currency,
+    }
+
+
+def quote_from_value(value: Values) -> Quote:
+    """Return the quote that `quote_value` made a value of."""
+    offering, currency = value["offering"], value["currency"]
+    return Quote(
+        id=value["id"],
+        change=value["change"],
+        offering=Offering(
+            id=offering["id"],
+            kind=offering["kind"],
+            number=offering["number"],
+            name=offering["name"],
+            summary=offering["summary"],
+            price=Money(offering["price"], currency),
+            monthly=Money(offering["monthly"], currency),
+        ),
+        price=Money(value["price"], currency),
+        monthly=Money(value["monthly"], currency),
+        starts=value["starts"],
+        balance_after=Money(value["balance_after"], currency),
+    )

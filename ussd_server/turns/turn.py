@@ -1,0 +1,190 @@
+"""One input, or one outcome, on its way through the engine: what the record becomes and what is committed with it.
+
+A turn is not durable and has no effect outside until its `change` is committed; a turn that loses the race for the
+commit is thrown away and made again from the newer record.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from menus.compiler import Flow
+from menus.engine import step
+from menus.events import Answered, Ask, Defer, Effect, Event, Late, Note, Order, Send, Show
+from menus.render import Channel
+from menus.session import Session, Values
+from ussd_server.stores.base import Change, JournalEntry, OutboxEntry, OutboxKind
+from ussd_server.subscribers.codes import Policy
+from ussd_server.subscribers.record import Subscriber, facts
+from ussd_server.turns import eager
+from ussd_server.turns.operations import ACTIONS, Queries, act
+
+SMS_VALIDITY_MS = 24 * 3_600_000
+"""How long an SMS of ours is worth delivering; network operators keep undelivered ones one to three days."""
+
+
+MAX_LATE = 3
+"""Sessions of one subscriber that may wait for late answers; whoever dials on while the operator is away has one SMS
+coming for each of the latest."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every turn works with: the operator's answers, the code's rules, the time (ms), ids of our own."""
+
+    queries: Queries
+    policy: Policy
+    clock: Callable[[], int]
+    new_id: Callable[[], str]
+
+
+class Turn:
+    """The work on one subscriber's record between its load and its commit.
+
+    SMS of this turn go by `account` and come from the service number `number` ("": the settings say). `now` is when the
+    input came, the same all through the turn; queries may take until `deadline` (ms).
+    """
+
+    __slots__ = (
+        "account",
+        "deadline",
+        "flow",
+        "journal",
+        "now",
+        "number",
+        "outbox",
+        "record",
+        "tools",
+        "version",
+    )
+
+    def __init__(
+        self,
+        flow: Flow,
+        record: Subscriber,
+        version: int,
+        now: int,
+        deadline: int,
+        tools: Tools,
+        account: str,
+        number: str,
+    ) -> None:
+        self.flow = flow
+        self.record = record
+        self.version = version
+        self.now = now
+        self.deadline = deadline
+        self.tools = tools
+        self.account = account
+        self.number = number
+        self.journal: list[JournalEntry] = []
+        self.outbox: list[OutboxEntry] = []
+
+    async def play(self, event: Event, channel: Channel, place: str = "") -> Show | None:
+        """Step the channel's session until it shows something; None where there is nothing to show.
+
+        Every query is performed on the way. One that is not answered by the deadline ends the dialogue with the text
+        that an SMS will follow, and becomes durable work whose answer goes on with the session by SMS. Until then the
+        session is kept under the query's id, out of the way of newer ones; `place` says so when the answer is there.
+        """
+        place = place or channel.name
+        session = self.record.sessions.get(place)
+        known = self.facts(channel)
+        while True:
+            done = step(self.flow, session, event, self.now, known, channel)
+            session = done.session
+            asked: Ask | None = None
+            shown: Show | None = None
+            for effect in done.effects:
+                if isinstance(effect, Show):
+                    shown = effect
+                elif isinstance(effect, Ask):
+                    asked = effect
+                else:
+                    self._take(effect)
+            if asked is None:
+                self._keep(place, session)
+                return shown
+            event = await self._answer(asked)
+            if asked.operation in ACTIONS:
+                known = self.facts(channel)
+
+    def facts(self, channel: Channel) -> Values:
+        """Return what conditions may ask about this subscriber."""
+        known = facts(self.record, self.now, self.flow.default_language, self.tools.policy)
+        known["channel"] = channel.name
+        return known
+
+    def send(self, text: str) -> None:
+        """Put an SMS to the subscriber into the outbox."""
+        self.outbox.append(sms(self.tools.new_id(), self.number, text, self.now, account=self.account))
+
+    def apply(self, effects: Sequence[Effect]) -> None:
+        """Take over effects that need no answer: the closing texts of an order."""
+        for effect in effects:
+            self._take(effect)
+
+    def change(self, settled: Sequence[str] = ()) -> Change:
+        """Return all of this turn's work as one commit."""
+        return Change(self.version, self.record, self.journal, self.outbox, settled)
+
+    def _take(self, effect: Effect) -> None:
+        match effect:
+            case Order():
+                self._place(effect)
+            case Defer():
+                data = {"ask": effect.id, "operation": effect.operation, "arguments": effect.arguments}
+                self.outbox.append(self._work(effect.id, "query", data))
+            case Send():
+                self.send(effect.text)
+            case Note():
+                self.journal.append(JournalEntry(self.now, effect.kind, effect.data))
+
+    async def _answer(self, asked: Ask) -> Event:
+        if asked.operation in ACTIONS:
+            acted = act(asked.operation, self.record, asked.arguments, asked.id, self.now, self.tools.policy)
+            self.record = acted.record
+            self.journal.extend(acted.journal)
+            self.outbox.extend(self._from_here(entry) for entry in acted.outbox)
+            return Answered(asked.id, acted.outcome, acted.value)
+        query = self.tools.queries.ask(asked.operation, self.record.msisdn, asked.arguments)
+        answer = await eager.within(query, (self.deadline - self.tools.clock()) / 1000)
+        if isinstance(answer, eager.Late):
+            return Late(asked.id)
+        outcome, value = answer
+        return Answered(asked.id, outcome, value)
+
+    def _place(self, order: Order) -> None:
+        """Make an order durable, with what its closing texts will need."""
+        self.record = replace(self.record, pending={**self.record.pending, order.id: order.pending})
+        data = {"operation": order.operation, "arguments": order.arguments}
+        self.outbox.append(self._work(order.id, "command", data))
+        self.journal.append(JournalEntry(self.now, "order placed", {"order": order.id, **data}))
+
+    def _work(self, id: str, kind: OutboxKind, data: Values) -> OutboxEntry:
+        return self._from_here(OutboxEntry(id=id, kind=kind, due=self.now, data=data))
+
+    def _from_here(self, entry: OutboxEntry) -> OutboxEntry:
+        """Return the entry with the way on which its SMS are to go."""
+        return replace(entry, data={**entry.data, "account": self.account, "number": self.number})
+
+    def _keep(self, place: str, session: Session | None) -> None:
+        """Keep a session where it will be looked for next: under its channel, or under the query that it waits for."""
+        sessions = dict(self.record.sessions)
+        to = "" if session is None else session.asked or session.channel
+        if to != place:
+            sessions.pop(place, None)
+        if session is not None:
+            if session.asked:
+                late = [other for other, one in sessions.items() if one.asked]
+                for oldest in late[: len(late) - MAX_LATE + 1]:
+                    del sessions[oldest]
+            sessions[to] = session
+        self.record = replace(self.record, sessions=sessions)
+
+
+def sms(id: str, number: str, text: str, now: int, *, account: str) -> OutboxEntry:
+    """Return an SMS from a service number as an outbox entry."""
+    data = {"from": number, "text": text, "account": account}
+    return OutboxEntry(id=id, kind="sms", due=now, data=data, expires=now + SMS_VALIDITY_MS)
