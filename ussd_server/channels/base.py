@@ -14,7 +14,7 @@ class Input(msgspec.Struct, frozen=True, gc=False):
     `kind` is `dial` (`text` is the dialled string), `message` (an SMS to the service number `number`), `reply` (to the
     screen) or `drop` (`text` is why). `account` is the operator connection it came by ("": none), by which SMS that
     follow are sent, from `number` where it is given. `dialogue`, `link`, `sequence` and `step` tell a repeated delivery
-    from a repeated answer (`turns/redelivery.py`), `accepted` that the gateway took the last answer. `at` is in milliseconds.
+    from a repeated answer (`turns/redelivery.py`), `accepted` that the gateway took the last answer. `at` is in ms.
     """
 
     msisdn: str
