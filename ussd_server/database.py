@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import TypeAlias
 
 Migration: TypeAlias = Sequence[str]
 """The statements that lead from one version of a schema to the next, run in one transaction."""
+
+OPEN_RETRY_S = 0.01
+"""How often to look whether the other process is done (s); only at the start, where nothing else waits."""
 
 OPEN_WAIT_S = 5.0
 """How long opening may wait for another process that is just migrating the same file (s)."""
@@ -49,7 +53,7 @@ def connect(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=OPEN_WAIT_S, isolation_level=None, check_same_thread=False)
     try:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection)
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA secure_delete = FAST")
@@ -67,6 +71,20 @@ def _create(path: str) -> None:
     """
     with suppress(OSError):  # what is wrong with the path, SQLite says
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE))
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Turn the write-ahead log on. Two processes may do so at once, and for this SQLite does not wait by itself."""
+    last_try = time.monotonic() + OPEN_WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > last_try:
+                raise
+            time.sleep(OPEN_RETRY_S)
+        else:
+            return
 
 
 def migrate(connection: sqlite3.Connection, application_id: int, migrations: Sequence[Migration]) -> None:
