@@ -78,13 +78,13 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
     last_try = time.monotonic() + OPEN_WAIT_S
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            ((mode,),) = connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            if mode in ("wal", "memory") or time.monotonic() > last_try:
+                return
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > last_try:
                 raise
-            time.sleep(OPEN_RETRY_S)
-        else:
-            return
+        time.sleep(OPEN_RETRY_S)
 
 
 def migrate(connection: sqlite3.Connection, application_id: int, migrations: Sequence[Migration]) -> None:
