@@ -11,12 +11,20 @@ import msgspec
 
 from menus.session import Values
 from ussd_server.subscribers.record import Subscriber
+from ussd_server.terminals.record import Terminal
 
-OutboxKind: TypeAlias = Literal["sms", "command", "query", "code"]
+OutboxKind: TypeAlias = Literal["sms", "command", "query", "code", "code_order", "lock_notice"]
 
 MESSAGES, OPERATOR = 0, 1
 EVERY_LANE = (MESSAGES, OPERATOR)
-LANES: Mapping[OutboxKind, int] = {"sms": MESSAGES, "code": MESSAGES, "command": OPERATOR, "query": OPERATOR}
+LANES: Mapping[OutboxKind, int] = {
+    "sms": MESSAGES,
+    "code": MESSAGES,
+    "code_order": MESSAGES,
+    "lock_notice": MESSAGES,
+    "command": OPERATOR,
+    "query": OPERATOR,
+}
 """Entries of one subscriber and lane are performed in the order of their commits: messages, and the operator's work.
 
 The lanes do not wait for each other: an order that waits for a slow operator must not hold back an access code.
@@ -62,11 +70,26 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
     lease: int
 
 
+class KeptAnswer(msgspec.Struct, frozen=True, gc=False):
+    """The answer to a terminal's request, kept until `expires` (ms) so that the same request gets it again.
+
+    The request is known by its terminal and Idempotency-Key; `fingerprint` is a keyed digest of what was asked. `body`
+    is sealed by whoever keeps it: it may hold what only that terminal may read.
+    """
+
+    terminal: str
+    key: str
+    fingerprint: bytes
+    body: bytes
+    expires: int
+
+
 class Change(msgspec.Struct, frozen=True, gc=False):
     """One commit: the record that replaces version `version`, and all that goes with it.
 
     `settled` are ids of outbox entries of the same subscriber that this commit completes; an entry that is no longer
-    there (another server settled it first) makes the commit fail like an old version does.
+    there (another server settled it first) makes the commit fail like an old version does. So does an `answer` to a
+    request that has one already.
     """
 
     version: int
@@ -74,6 +97,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     journal: Sequence[JournalEntry] = ()
     outbox: Sequence[OutboxEntry] = ()
     settled: Sequence[str] = ()
+    answer: KeptAnswer | None = None
 
 
 class Store(Protocol):
@@ -114,6 +138,30 @@ class Store(Protocol):
 
     async def forget(self, msisdn: str) -> bool:
         """Delete all that is known of a subscriber; False where nothing was."""
+
+    async def subscribers(self, after: str, limit: int) -> list[str]:
+        """Return up to `limit` numbers that have a record, in the store's own order, beginning behind `after` ("": all).
+
+        A number that is there all through a walk comes up in it once.
+        """
+
+    async def load_terminal(self, id: str) -> tuple[Terminal | None, int]:
+        """Return a terminal and its version; None and 0 where it was never added."""
+
+    async def commit_terminal(self, terminal: Terminal, version: int) -> bool:
+        """Write a terminal durably and return True, or return False where `version` is not the stored one."""
+
+    async def terminals(self) -> list[Terminal]:
+        """Return every terminal, by id."""
+
+    async def use_nonce(self, terminal: str, nonce: str, until: int) -> bool:
+        """Return True and remember the nonce durably until then (ms), False where this terminal has used it."""
+
+    async def answer(self, terminal: str, key: str) -> KeptAnswer | None:
+        """Return the kept answer of a request."""
+
+    async def sweep(self, now: int, limit: int) -> int:
+        """Delete up to `limit` nonces and answers whose time is over; returns how many. Never in the way of commits."""
 
     async def ping(self) -> None:
         """Return where the store can be read and written."""

@@ -8,6 +8,7 @@ import msgspec
 
 from menus.session import Pending, Session, Values
 from ussd_server.subscribers.codes import POLICY, Access, Policy, condition, locked_until
+from ussd_server.subscribers.visits import Visit
 
 
 class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -35,7 +36,7 @@ class Subscriber(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `sessions` are by channel (`ussd`, `sms`, `terminal`), or by the query whose late answer they wait for; `exchanges`
     are by `redelivery.place`, `pending` by order id; `replies` are the times of the latest automatic SMS answers,
-    `strays` of those to texts that lead nowhere; `turns/patience.py` limits both.
+    `strays` of those to texts that lead nowhere; `turns/patience.py` limits both. `visit` is the stay at a terminal, if any.
     """
 
     msisdn: str
@@ -47,6 +48,7 @@ class Subscriber(msgspec.Struct, frozen=True, array_like=True, gc=False):
     pending: dict[str, Pending] = {}
     replies: tuple[int, ...] = ()
     strays: tuple[int, ...] = ()
+    visit: Visit | None = None
 
     @property
     def active(self) -> bool:

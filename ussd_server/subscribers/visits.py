@@ -1,0 +1,61 @@
+"""A visit: the stay of a person at a terminal, from an accepted code to card-out. Pure functions over one part of the
+subscriber's record.
+
+| state of the record | open          | touch                          | end       |
+|---------------------|---------------|--------------------------------|-----------|
+| no visit            | a new one     | None                           | no change |
+| one under way       | replaces it   | the same, idle time anew       | no visit  |
+| idle for too long   | replaces it   | None                           | no visit  |
+
+A number has one visit at a time: who opens another ends the one before. Times are milliseconds since 1970 UTC.
+"""
+
+from typing import Final
+
+import msgspec
+
+from menus.session import Values
+
+IDLE_MS: Final = 180_000
+"""A terminal that was left standing closes after this; the next person must not find it open."""
+MAX_QUOTES: Final = 4
+"""Prices of one visit that may still be agreed to: the latest; a person compares two or three."""
+MAX_ORDERS: Final = 16
+"""Orders of one visit whose state may be asked for."""
+
+
+class Visit(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One visit: `id` names it (unique, never a secret alone: the token that carries it is sealed), at `terminal`.
+
+    `at` is when something was last asked; `language` is what the person chose at the terminal ("": the record's);
+    `screen` counts the screens shown, so that an answer says to which one it belongs; `quotes` are by id in the shape
+    `service.QUOTE`, oldest first; `orders` are ids of what was ordered here.
+    """
+
+    id: str
+    terminal: str
+    opened_at: int
+    at: int
+    language: str = ""
+    screen: int = 0
+    quotes: dict[str, Values] = {}
+    orders: tuple[str, ...] = ()
+
+
+def touch(visit: Visit | None, id: str, terminal: str, now: int) -> Visit | None:
+    """Return the visit as of now, or None where this terminal has no such visit (any more)."""
+    if visit is None or visit.id != id or visit.terminal != terminal or now - visit.at >= IDLE_MS:
+        return None
+    return msgspec.structs.replace(visit, at=max(visit.at, now))
+
+
+def with_quote(visit: Visit, quote_id: str, quote: Values) -> Visit:
+    """Return the visit with a price that may be agreed to; the oldest beyond `MAX_QUOTES` is forgotten."""
+    kept = list({**visit.quotes, quote_id: quote}.items())[-MAX_QUOTES:]
+    return msgspec.structs.replace(visit, quotes=dict(kept))
+
+
+def with_order(visit: Visit, quote_id: str, order_id: str) -> Visit:
+    """Return the visit after a price was agreed to; it cannot be agreed to again."""
+    rest = {id: quote for id, quote in visit.quotes.items() if id != quote_id}
+    return msgspec.structs.replace(visit, quotes=rest, orders=(*visit.orders, order_id)[-MAX_ORDERS:])
