@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pydantic import Field, PlainValidator, ValidationError, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -240,6 +240,16 @@ StoreField = Annotated[StoreUrl, NoDecode, _reader(StoreUrl, StoreUrl.parse)]
 SmscField = Annotated[tuple[SmscUrl, ...], NoDecode, PlainValidator(_each_smsc)]
 
 
+def _base_url(text: str) -> str:
+    """Check a URL that paths are put behind; "" for none."""
+    url = urlsplit(text)
+    if text and (
+        url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment or url.path.strip("/")
+    ):
+        raise ValueError("it is written https://HOST or https://HOST:PORT, without a path")
+    return text.rstrip("/")
+
+
 def _own_flows() -> Path:
     here = Path("flows.yaml")
     return here if here.is_file() else PACKAGE / "flows.yaml"
@@ -263,6 +273,16 @@ class Settings(BaseSettings):
         description="Where the records are kept, as sqlite:///PATH",
     )
     http: AddressField = Field(Address("127.0.0.1", 8080), description="Address of health, metrics and pages")
+    http_certificate: Path | None = Field(
+        None, description="Certificate chain (PEM) to serve HTTPS with; without one, HTTP"
+    )
+    http_key: Path | None = Field(None, description="Private key (PEM) of that certificate")
+    http_connections: int = Field(
+        2000, ge=10, le=100_000, description="HTTP connections at once; more are closed as they come"
+    )
+    terminal_url: Annotated[str, AfterValidator(_base_url)] = Field(
+        "", description="URL that terminals call, where a proxy before the server gives it another name"
+    )
     smpp: AddressField = Field(Address("127.0.0.1", SMPP_PORT), description="Address of the SMSC simulator")
     flows: Path = Field(default_factory=_own_flows, description="The service: its entries, screens and texts")
     catalogue: Path = Field(
@@ -293,10 +313,22 @@ class Settings(BaseSettings):
     code_max_age_days: int = Field(90, ge=1, le=3650, description="Days that an access code is good for")
     code_orders_per_hour: int = Field(3, ge=1, le=100, description="Access codes that one number may order in an hour")
     code_orders_per_day: int = Field(5, ge=1, le=100, description="Access codes that one number may order in a day")
+    max_checks: int = Field(
+        64,
+        ge=2,
+        le=1000,
+        description="Access codes being checked at once, 45 to 90 a second; more are told to try later",
+    )
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="How log lines look; auto is console on a terminal and json elsewhere"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged")
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> Self:
+        if (self.http_certificate is None) != (self.http_key is None):
+            raise ValueError("http_certificate and http_key belong together; give both or neither")
+        return self
 
     @model_validator(mode="after")
     def _deadline_below_timer(self) -> Self:

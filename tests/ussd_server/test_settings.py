@@ -274,3 +274,17 @@ def test_the_readme_has_the_settings_as_they_are() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     found = readme.partition("differs -->\n")[2].partition("\n<!-- end of settings -->")[0]
     assert found == settings_table(), f"\n{settings_table()}\n"
+
+
+def test_a_certificate_needs_its_key() -> None:
+    assert "belong together" in mistake({"http_certificate": Path("chain.pem")})
+    assert load({"http_certificate": Path("chain.pem"), "http_key": Path("key.pem")}).http_key == Path("key.pem")
+
+
+@pytest.mark.parametrize("url", ["ussd.example", "ftp://ussd.example", "https://ussd.example/api", "https://?x"])
+def test_the_terminals_url_is_a_host_alone(url: str) -> None:
+    assert "https://HOST" in mistake({"terminal_url": url})
+
+
+def test_a_slash_behind_the_terminals_url_is_no_difference() -> None:
+    assert load({"terminal_url": "https://ussd.example/"}).terminal_url == "https://ussd.example"
