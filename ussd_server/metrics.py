@@ -5,7 +5,7 @@ The hot path touches dicts and lists of ints only; all of Prometheus' objects ar
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -19,6 +19,10 @@ from prometheus_client.registry import Collector
 
 TURN_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 15.0)
 """Upper bounds of the buckets of a turn: from a step of the engine alone to the gateway's timer."""
+
+
+LOOP_LAG_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
+"""Upper bounds of the buckets of the event loop's lag; above 0.02 subscribers begin to notice."""
 
 
 class Histogram:
@@ -54,12 +58,16 @@ class Metrics:
     """
 
     __slots__ = (
+        "checks",
+        "checks_waiting",
         "links",
+        "loop_lag",
         "outbox",
         "outbox_under_way",
         "pdu_errors",
         "pdus",
         "suppressed",
+        "terminal_requests",
         "turn_seconds",
         "turns",
         "turns_under_way",
@@ -78,6 +86,14 @@ class Metrics:
         """Inputs that were left without an answer on purpose, by reason."""
         self.outbox: defaultdict[tuple[str, str], int] = defaultdict(int)
         """Outbox entries that were performed, by kind and result."""
+        self.terminal_requests: defaultdict[tuple[str, str], int] = defaultdict(int)
+        """Terminals' requests by operation and result (`ok`, or the name of the problem)."""
+        self.checks: defaultdict[str, int] = defaultdict(int)
+        """Entries of access codes that were evaluated, by verdict (`accepted`, `wrong`, `locked`, `expired`)."""
+        self.checks_waiting: Callable[[], int] = int
+        """Returns how many entries wait for their evaluation."""
+        self.loop_lag = Histogram(LOOP_LAG_SECONDS)
+        """How late the event loop was when it was to wake at a given time."""
         self.links: dict[str, bool] = {}
         """Whether each link to an SMSC is bound, by its name."""
         self.outbox_under_way: Callable[[], int] = int
@@ -104,12 +120,20 @@ class _Reader(Collector):
         """Make every family from the numbers as they are now."""
         metrics = self._metrics
         yield _counter("turns", "Inputs handled to the end", ("channel", "result"), metrics.turns.items())
-        yield _histogram(metrics.turn_seconds)
+        yield _histogram("turn_seconds", "From an input to its answer", ("channel",), metrics.turn_seconds)
         yield _counter("pdus", "PDUs", ("direction", "command"), metrics.pdus.items())
         yield _counter("pdu_errors", "PDUs unreadable or refused", ("direction", "reason"), metrics.pdu_errors.items())
         unanswered = [((reason,), count) for reason, count in metrics.suppressed.items()]
         yield _counter("suppressed", "Inputs left without an answer on purpose", ("reason",), unanswered)
         yield _counter("outbox_performed", "Outbox entries performed", ("kind", "result"), metrics.outbox.items())
+        requests = metrics.terminal_requests.items()
+        yield _counter("terminal_requests", "Terminals' requests", ("operation", "result"), requests)
+        checks = [((verdict,), count) for verdict, count in metrics.checks.items()]
+        yield _counter("code_checks", "Access codes evaluated", ("verdict",), checks)
+        yield GaugeMetricFamily(
+            "ussd_server_code_checks_waiting", "Access codes that wait for their evaluation", metrics.checks_waiting()
+        )
+        yield _histogram("loop_lag_seconds", "How late the event loop wakes", (), {"": metrics.loop_lag})
         yield _links(metrics.links)
         yield GaugeMetricFamily(
             "ussd_server_outbox_under_way", "Outbox entries that this server performs now", metrics.outbox_under_way()
@@ -126,10 +150,10 @@ def _counter(name: str, about: str, labels: Sequence[str], counts: Iterable[tupl
     return family
 
 
-def _histogram(by_channel: dict[str, Histogram]) -> Metric:
-    family = HistogramMetricFamily("ussd_server_turn_seconds", "From an input to its answer", labels=("channel",))
-    for channel, histogram in by_channel.items():
-        family.add_metric((channel,), histogram.cumulative(), histogram.total)
+def _histogram(name: str, about: str, labels: Sequence[str], by_label: Mapping[str, Histogram]) -> Metric:
+    family = HistogramMetricFamily(f"ussd_server_{name}", about, labels=labels)
+    for value, histogram in by_label.items():
+        family.add_metric((value,) if labels else (), histogram.cumulative(), histogram.total)
     return family
 
 
