@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from tests import leaks
+
 PATIENCE_S = 20.0
 """How long a test waits for what must come; far above what a loaded machine needs."""
 
@@ -60,6 +62,7 @@ class ServerProcess:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
+            leaks.heard(line)
             self._heard.put(line)
         self._heard.put(None)
 
@@ -303,7 +306,9 @@ class Phone:
         parts = [self.next_part()]
         while len(parts) < parts[0].parts:
             parts.append(self.next_part())
-        return "".join(part.text for part in sorted(parts, key=lambda part: part.part))
+        text = "".join(part.text for part in sorted(parts, key=lambda part: part.part))
+        leaks.read_sms(text)
+        return text
 
     def next_part(self) -> Submitted:
         """Return the next SMS as it was on the wire."""
