@@ -236,24 +236,42 @@ class _Compiler:
     # Entries
 
     def read_entries(self) -> Entries:
-        """Read what is dialled and sent, and the ways from there."""
+        """Read what is dialled and sent, how terminals enter, and the ways from there."""
         codes: dict[Code, str] = {}
         texts: dict[str, Texts] = {}
+        terminal: dict[str, str] = {}
         for index, entry in self.document.entries.items():
             path: Path = ("entries", index)
             self.target(entry.to, (*path, "to"))
-            if isinstance(entry, schema.UssdEntry):
-                self.ways.append(Way(START, entry.to, path))
-                code = parse_code(entry.ussd)
-                if code is None:
-                    self.add((*path, "ussd"), f"{entry.ussd!r} cannot be dialled", 'as "*111#" or "*111*2#"')
-                elif code in codes:
-                    self.add((*path, "ussd"), f"{entry.ussd} leads to {codes[code]!r} already")
-                else:
-                    codes[code] = entry.to
-            else:
-                self.read_texts(entry, path, texts.setdefault(entry.sms, Texts()))
-        return Entries(codes, texts)
+            match entry:
+                case schema.UssdEntry():
+                    self.read_code(entry, path, codes)
+                case schema.SmsEntry():
+                    self.read_texts(entry, path, texts.setdefault(entry.sms, Texts()))
+                case schema.TerminalEntry():
+                    self.read_terminal(entry, path, terminal)
+        return Entries(codes, texts, terminal)
+
+    def read_code(self, entry: schema.UssdEntry, path: Path, codes: dict[Code, str]) -> None:
+        self.ways.append(Way(START, entry.to, path))
+        code = parse_code(entry.ussd)
+        if code is None:
+            self.add((*path, "ussd"), f"{entry.ussd!r} cannot be dialled", 'as "*111#" or "*111*2#"')
+        elif code in codes:
+            self.add((*path, "ussd"), f"{entry.ussd} leads to {codes[code]!r} already")
+        else:
+            codes[code] = entry.to
+
+    def read_terminal(self, entry: schema.TerminalEntry, path: Path, terminal: dict[str, str]) -> None:
+        word, known = entry.terminal, self.registry.terminal
+        if word not in known:
+            hint = meant(word, known) or "this server has no terminals"
+            self.add((*path, "terminal"), f"terminals do not enter by {word!r}", hint)
+        elif word in terminal:
+            self.add((*path, "terminal"), f"terminals enter {terminal[word]!r} by {word!r} already")
+        else:
+            terminal[word] = entry.to
+        self.ways.append(Way(START, entry.to, path, known.get(word, {})))
 
     def read_texts(self, entry: schema.SmsEntry, path: Path, texts: Texts) -> None:
         several = isinstance(entry.text, list)
@@ -530,13 +548,13 @@ class _Compiler:
         names = text.names.union(*(choice.label.names for choice in choices))
         return Menu(
             name,
+            node.kind,
             text,
             choices,
             self.manner(node),
             tuple(sorted(names)),
             words,
             conditions=tuple((slot, one.when) for slot, one in enumerate(choices) if one.when is not None),
-            confirms=isinstance(node, schema.Confirm),
         )
 
     def choice(self, name: str, path: Path, option: schema.Option) -> Choice:

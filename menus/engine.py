@@ -196,7 +196,8 @@ def _ask_to_resume(flow: Flow, session: Session, facts: Facts, channel: Channel,
         return flow.phrases[name].render(channel.name, language, {})
 
     options = (Option("1", said("resume_yes")), Option("2", said("resume_no")))
-    laid = flow.screens.any(Screen(said("resume_question"), options, (), "choice"), channel, language)
+    screen = Screen(said("resume_question"), options, (), "choice", kind="menu")
+    laid = flow.screens.any(screen, channel, language)
     show = flow.screens.with_reason(laid, 0, said(reason), channel, language) if reason else laid.shows[0]
     return Step(session, (show,))
 
@@ -311,7 +312,7 @@ class _Turn(Cursor, kw_only=True, gc=False):
             if isinstance(node, _WAITING) or (self.settled and self.has_items(node)):
                 if not self.tail:
                     return self.show(node)
-                if isinstance(node, Menu) and node.confirms:
+                if isinstance(node, Menu) and node.kind == "confirm":
                     self.tail = ()  # a price is read before it is agreed to, so no dialled code confirms
                     return self.show(node)
                 if not self.take_from_tail(node):
@@ -362,11 +363,21 @@ class _Turn(Cursor, kw_only=True, gc=False):
         operation = node.call.operation.name
         kept = {name: self.values[name] for name in node.needs}
         pending = Pending(order, self.flow.revision, node.name, kept, operation)
-        read = self.flow.nodes[self.trail[-1].node] if self.trail else None
-        if isinstance(read, Menu) and read.confirms:
-            text = read.text.render(self.channel.name, _language(self.flow, self.facts), self.values)
-            self.effects += (Note("consent", {"order": order, "read": text, "channel": self.channel.name}),)
-        self.effects += (Order(order, operation, node.call.values(self.values), pending),)
+        shown = self.agreed_to()
+        if shown:
+            self.effects += (Note("consent", {"order": order, "read": shown, "channel": self.channel.name}),)
+        self.effects += (Order(order, operation, node.call.values(self.values), pending, shown),)
+
+    def agreed_to(self) -> str:
+        """Return the text of the confirm that was left last, as it stood on the screen; "" where it was no confirm."""
+        if not self.trail:
+            return ""
+        left = self.trail[-1]
+        node = self.flow.nodes[left.node]
+        if not isinstance(node, Menu) or node.kind != "confirm":
+            return ""
+        # What was bound on the way from there was not on the screen.
+        return node.text.render(self.channel.name, _language(self.flow, self.facts), {**self.values, **left.before})
 
     # What was typed
 
@@ -388,7 +399,7 @@ class _Turn(Cursor, kw_only=True, gc=False):
             return ""
         trigger = ""
         if isinstance(node, Menu):
-            if not node.confirms or self.asks_now(node):
+            if node.kind != "confirm" or self.asks_now(node):
                 trigger = self.chosen(node, text)
         elif isinstance(node, Listing):
             trigger = self.picked(node, text)

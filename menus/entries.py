@@ -1,4 +1,4 @@
-"""Where a dialled code or an SMS leads."""
+"""Where a dialled code, an SMS or a terminal leads."""
 
 import re
 from collections.abc import Mapping
@@ -56,10 +56,11 @@ class Texts:
 
 @dataclass(frozen=True)
 class Entries:
-    """All entries of a flow: codes and, by number, texts, each with its node."""
+    """All entries of a flow: codes, by number texts, and a terminal's words, each with its node."""
 
     codes: Mapping[Code, str]
     texts: Mapping[str, Texts]
+    terminal: Mapping[str, str] = field(default_factory=dict)
 
     def match_ussd(self, dialled: str) -> Match | None:
         """Return where a dialled code leads: the longest entry that fits, the rest as the tail."""

@@ -61,13 +61,19 @@ class Option(msgspec.Struct, frozen=True, gc=False):
 
 
 class Screen(msgspec.Struct, frozen=True, gc=False):
-    """What is to be shown, before any channel has laid it out. `options` are all options, of every page."""
+    """What is to be shown, before any channel has laid it out. `options` are all options, of every page.
+
+    `kind` is the node's; what only closes a dialogue is an `end`. `about` are the values that a `confirm` names, for a
+    channel that shows prices in its own way; every reader of a kept screen shares them, so they must not be changed.
+    """
 
     text: str
     options: tuple[Option, ...] = ()
     navigation: tuple[Option, ...] = ()
     input: Literal["none", "choice", "text", "digits"] = "none"
     secret: bool = False
+    kind: Literal["menu", "list", "message", "confirm", "input", "end"] = "end"
+    about: Values = {}
 
 
 class Show(msgspec.Struct, frozen=True, gc=False):
@@ -89,12 +95,16 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
 
 
 class Order(msgspec.Struct, frozen=True, gc=False):
-    """Perform a command durably, at least once, by this id; its outcome goes to `conclude` with `pending`."""
+    """Perform a command durably, at least once, by this id; its outcome goes to `conclude` with `pending`.
+
+    `shown` is the text that the subscriber agreed to, as it stood on their screen; "" where no confirm led here.
+    """
 
     id: str
     operation: str
     arguments: Values
     pending: Pending
+    shown: str = ""
 
 
 class Defer(msgspec.Struct, frozen=True, gc=False):

@@ -79,6 +79,10 @@ class Flow:
         """Return where this SMS to this number leads; neither case nor blanks around it count."""
         return self.entries.match_sms(number, text)
 
+    def match_terminal(self, word: str) -> str | None:
+        """Return the node at which a terminal enters by one of the registry's words; None: the flow has no such way."""
+        return self.entries.terminal.get(word)
+
     @cached_property
     def fits(self) -> Callable[[str, str, bytes], bool]:
         """Whether an answer, encoded, is what the operation declares for this outcome; what was judged is kept."""

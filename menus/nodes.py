@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from menus.accept import Accept
 from menus.conditions import Condition
@@ -99,13 +99,13 @@ class Menu:
     """
 
     name: str
+    kind: Literal["menu", "message", "confirm"]
     text: Wording
     choices: tuple[Choice, ...]
     manner: Manner
     names: tuple[str, ...]
     words: Mapping[str, int] = field(default_factory=dict)
     conditions: tuple[tuple[int, Condition], ...] = ()
-    confirms: bool = False
 
 
 @dataclass(frozen=True, slots=True)

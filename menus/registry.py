@@ -85,7 +85,12 @@ class Operation:
 
 @dataclass(frozen=True)
 class Registry:
-    """All that a flow may name: operations, and the facts about the subscriber that conditions may ask for."""
+    """All that a flow may name.
+
+    `facts` about the subscriber are what conditions may ask for. `terminal` are the words by which a terminal enters,
+    each with the values that it brings.
+    """
 
     operations: Mapping[str, Operation]
     facts: Mapping[str, Text | Flag | Number]
+    terminal: Mapping[str, Mapping[str, Shape]] = field(default_factory=dict)

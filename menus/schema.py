@@ -116,7 +116,14 @@ class SmsEntry(_Closed):
     to: Name
 
 
-Entry: TypeAlias = UssdEntry | SmsEntry
+class TerminalEntry(_Closed):
+    """A word by which terminals enter, of those that the server knows, that leads to a node."""
+
+    terminal: str
+    to: Name
+
+
+Entry: TypeAlias = UssdEntry | SmsEntry | TerminalEntry
 
 # Nodes ----------------------------------------------------------------------------------------------------------------
 
@@ -143,7 +150,7 @@ class _Call(_Open):
 class Menu(_Screen):
     """Shows numbered options."""
 
-    kind: ClassVar[str] = "menu"
+    kind: ClassVar[Literal["menu"]] = "menu"
     menu: Wording
     options: Annotated[list[Option], Field(min_length=1, max_length=MAX_OPTIONS)]
 
@@ -151,7 +158,7 @@ class Menu(_Screen):
 class Message(_Screen):
     """Shows a text, with options where there are some."""
 
-    kind: ClassVar[str] = "message"
+    kind: ClassVar[Literal["message"]] = "message"
     message: Wording
     options: Annotated[list[Option], Field(max_length=MAX_OPTIONS)] = Field(default_factory=list)
 
@@ -186,7 +193,7 @@ class Input(_Screen):
 class Confirm(_Screen):
     """Asks yes or no."""
 
-    kind: ClassVar[str] = "confirm"
+    kind: ClassVar[Literal["confirm"]] = "confirm"
     confirm: Wording
     yes: Target
     no: Target
@@ -303,12 +310,16 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) and len(value) <= MAX_NODES else {}
 
 
-def _entry_model(entry: Any, source: Source, path: Path) -> type[UssdEntry] | type[SmsEntry] | None:
+def _entry_model(
+    entry: Any, source: Source, path: Path
+) -> type[UssdEntry] | type[SmsEntry] | type[TerminalEntry] | None:
     if isinstance(entry, dict) and "ussd" in entry:
         return UssdEntry
     if isinstance(entry, dict) and "sms" in entry:
         return SmsEntry
-    source.add(source.value_mark(path), "an entry needs 'ussd' or 'sms'", '{ussd: "*111#", to: main}')
+    if isinstance(entry, dict) and "terminal" in entry:
+        return TerminalEntry
+    source.add(source.value_mark(path), "an entry needs 'ussd', 'sms' or 'terminal'", '{ussd: "*111#", to: main}')
     return None
 
 

@@ -135,6 +135,7 @@ def _closes(screen: Screen, page: Page) -> bool:
 
 def _screen(node: Shown, look: Look, values: Values, navigation: tuple[Option, ...]) -> Screen:
     channel, language = look.channel.name, look.language
+    taken: Literal["none", "choice", "text", "digits"]
 
     def said(wording: Wording) -> str:
         return wording.render(channel, language, values)
@@ -144,13 +145,16 @@ def _screen(node: Shown, look: Look, values: Values, navigation: tuple[Option, .
             slots = range(len(node.choices)) if look.options is None else look.options
             chosen = [node.choices[slot] for slot in slots]
             options = tuple(Option(str(number), said(one.label)) for number, one in enumerate(chosen, 1))
-            return Screen(said(node.text), options, navigation, "choice" if options or navigation else "none")
+            about = {name: values[name] for name in sorted(node.text.names)} if node.kind == "confirm" else {}
+            taken = "choice" if options or navigation else "none"
+            return Screen(said(node.text), options, navigation, taken, kind=node.kind, about=about)
         case Listing():
             options = _items(node, values, channel, language)
-            return Screen(said(node.title), options, navigation, "choice" if options or navigation else "none")
+            taken = "choice" if options or navigation else "none"
+            return Screen(said(node.title), options, navigation, taken, kind="list")
         case Input():
-            kind: Literal["text", "digits"] = "text" if node.accept.kind == "text" else "digits"
-            return Screen(said(node.text), (), navigation, kind, node.secret)
+            taken = "text" if node.accept.kind == "text" else "digits"
+            return Screen(said(node.text), (), navigation, taken, node.secret, kind="input")
         case Ordering(say=say) if say is not None:
             return Screen(said(say))
         case Ordering():

@@ -169,7 +169,7 @@ def test_mistakes_in_nodes(nodes: str, expected: list[str]):
          ["f:7:41: the service ends before it begins"]),
         ('ussd: "*1#"', 'ussd: "1#"', ["f:8:12: '1#' cannot be dialled; as \"*111#\" or \"*111*2#\""]),
         ('ussd: "*1#"', "ussd: *1#", ['f:8:12: a text cannot begin with *; put the text in quotes: "*1#"']),
-        ('{ussd: "*1#", to: main}', "{to: main}", ["f:8:5: an entry needs 'ussd' or 'sms'; {ussd: \"*111#\", to: main}"]),
+        ('{ussd: "*1#", to: main}', "{to: main}", ["f:8:5: an entry needs 'ussd', 'sms' or 'terminal'; {ussd: \"*111#\", to: main}"]),
         ('{ussd: "*1#", to: main}', '{ussd: "*1#", to: main}\n  - {ussd: "*1#", to: x}', ["f:9:12: *1# leads to 'main' already"]),
         ('{ussd: "*1#", to: main}', '{sms: 11, text: 5, to: main}',
          ["f:8:11: 'sms' in the entry must be a text; in quotes: \"11\"", "f:8:21: 'text' in the entry must be a text; in quotes: \"5\""]),

@@ -68,7 +68,16 @@ OPERATIONS = (
     Operation("order_code", "action", {"ordered": None, "not_active": None, "locked": UNTIL, "too_many": UNTIL}),
 )
 
+TERMINAL = {
+    "menu": {},
+    "change_tariff": {"quote": QUOTE},
+    "add_service": {"quote": QUOTE},
+    "remove_service": {"quote": QUOTE},
+}
+"""How a terminal enters a flow: at its menu, or with a quote that it has shown itself and that was agreed to."""
+
 REGISTRY = Registry(
     operations={operation.name: operation for operation in OPERATIONS},
+    terminal=TERMINAL,
     facts={"active": Flag(), "has_code": Flag(), "locked": Flag(), "language": Text(), "channel": Text()},
 )
