@@ -1,0 +1,101 @@
+"""A server sweeps its store, takes up new keys and watches its loop, and no failure of these ends them."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from structlog.testing import capture_logs
+
+from ussd_server.housekeeping import KEYS_S, LAG_S, SWEEP_S, SWEPT, Housekeeping
+from ussd_server.metrics import LOOP_LAG_SECONDS, Histogram
+from ussd_server.secrecy.keys import KeysError
+from ussd_server.stores.sqlite import SqliteStore
+
+
+class Pauses:
+    """Pauses that end when the test says so, by their length."""
+
+    def __init__(self) -> None:
+        self.begun: defaultdict[float, asyncio.Event] = defaultdict(asyncio.Event)
+        self.ends: defaultdict[float, asyncio.Event] = defaultdict(asyncio.Event)
+
+    async def __call__(self, seconds: float) -> None:
+        self.begun[seconds].set()
+        await self.ends[seconds].wait()
+        self.ends[seconds].clear()
+
+    async def end(self, seconds: float) -> None:
+        """End a pause, and return when what follows it is done and the next has begun."""
+        await self.begun[seconds].wait()
+        self.begun[seconds].clear()
+        self.ends[seconds].set()
+        await self.begun[seconds].wait()
+
+
+def keep_house(
+    place: Path,
+    body: Callable[[SqliteStore, Housekeeping, Pauses, Histogram], Awaitable[None]],
+    refresh: Callable[[], bool] = lambda: False,
+) -> None:
+    async def main() -> None:
+        store = SqliteStore(place / "store.db")
+        pauses, lag = Pauses(), Histogram(LOOP_LAG_SECONDS)
+        house = Housekeeping(store, refresh, lag, lambda: 1_000, pauses)
+        house.start()
+        await body(store, house, pauses, lag)
+        await house.stop()
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_what_is_over_is_swept_however_much_it_is(tmp_path: Path) -> None:
+    async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, lag: Histogram) -> None:
+        over = [store.use_nonce("t", f"over-{number}", 999) for number in range(SWEPT + 20)]
+        await asyncio.gather(*over, store.use_nonce("t", "good", 2_000))
+        await pauses.end(SWEEP_S)
+        assert await store.sweep(1_000, SWEPT) == 0
+        assert not await store.use_nonce("t", "good", 2_000)
+
+    keep_house(tmp_path, body)
+
+
+def test_a_store_that_is_away_is_swept_when_it_is_back(tmp_path: Path) -> None:
+    async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, lag: Histogram) -> None:
+        await store.close()
+        with capture_logs() as logs:
+            await pauses.end(SWEEP_S)
+            await pauses.end(SWEEP_S)
+        assert [line["event"] for line in logs] == ["store unavailable, nothing swept"] * 2
+
+    keep_house(tmp_path, body)
+
+
+def test_new_keys_are_taken_up_and_a_bad_file_is_told(tmp_path: Path) -> None:
+    looks = iter([False, True, KeysError("var/keys.json is not a key file"), True])
+
+    def refresh() -> bool:
+        found = next(looks)
+        if isinstance(found, KeysError):
+            raise found
+        return found
+
+    async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, lag: Histogram) -> None:
+        with capture_logs() as logs:
+            for _ in range(3):
+                await pauses.end(KEYS_S)
+            house.take_up_keys()
+        events = [line["event"] for line in logs]
+        assert events == ["keys taken up", "keys not taken up, the old ones stay", "keys taken up"]
+
+    keep_house(tmp_path, body, refresh)
+
+
+def test_the_loop_is_measured(tmp_path: Path) -> None:
+    async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, lag: Histogram) -> None:
+        await pauses.end(LAG_S)
+        await pauses.end(LAG_S)
+        assert sum(lag.counts) == 2
+
+    keep_house(tmp_path, body)

@@ -1,0 +1,85 @@
+"""What a server does beside its work, from time to time: forget what is over, take up new keys, watch its own loop."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from ussd_server.metrics import Histogram
+from ussd_server.secrecy.keys import KeysError
+from ussd_server.stores.base import Store, StoreUnavailable
+
+log = structlog.get_logger()
+
+SWEEP_S: Final = 10.0
+"""Between two looks for nonces and kept answers that are over."""
+SWEPT: Final = 500
+"""How many are deleted at once, so that no commit waits for them."""
+KEYS_S: Final = 2.0
+"""Between two looks at the key file: how soon a new key is in use, but for one that is asked for by its id."""
+LAG_S: Final = 0.05
+"""Between two measurements of the loop's lag."""
+
+
+class Housekeeping:
+    """Looks after the store, the keys and the loop until it is stopped.
+
+    `refresh_keys` reads the key file again where it changed and returns whether it did; `now` is in ms; `pause` waits so
+    many seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        refresh_keys: Callable[[], bool],
+        lag: Histogram,
+        now: Callable[[], int],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._pause = pause
+        self._store = store
+        self._refresh_keys = refresh_keys
+        self._lag = lag
+        self._now = now
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin."""
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(each) for each in (self._sweep(), self._watch_keys(), self._watch_loop())]
+
+    async def stop(self) -> None:
+        """End, whatever is under way; nothing of it is needed."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def take_up_keys(self) -> None:
+        """Look at the key file now. A file that cannot be used is logged, and the keys in force stay."""
+        try:
+            if self._refresh_keys():
+                log.info("keys taken up")
+        except KeysError as error:
+            log.error("keys not taken up, the old ones stay", cause=str(error))
+
+    async def _sweep(self) -> None:
+        while True:
+            await self._pause(SWEEP_S)
+            try:
+                while await self._store.sweep(self._now(), SWEPT) == SWEPT:
+                    pass
+            except StoreUnavailable as error:
+                log.error("store unavailable, nothing swept", cause=str(error))
+
+    async def _watch_keys(self) -> None:
+        while True:
+            await self._pause(KEYS_S)
+            self.take_up_keys()
+
+    async def _watch_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LAG_S
+            await self._pause(LAG_S)
+            self._lag.observe(max(0.0, loop.time() - due))
