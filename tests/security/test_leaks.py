@@ -70,9 +70,7 @@ def test_a_code_is_found_before_and_after_it_is_known() -> None:
     assert watch.leaks() == ["early: 1*******", "late: 8*******"]
 
 
-@pytest.mark.parametrize(
-    "text", ["12345678", "код:12345678.", '"12345678"', "pin=12345678&x", "(12345678)", "-12345678"]
-)
+@pytest.mark.parametrize("text", ["12345678", "код:12345678.", '"12345678"', "pin=12345678&x", "(12345678)"])
 def test_a_number_is_taken_out_of_its_surroundings(text: str) -> None:
     assert re.findall(NUMBER, text) == ["12345678"]
 
