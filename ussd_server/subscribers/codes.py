@@ -13,13 +13,26 @@ guesses through in between:
 | 3 wrong and reserved         | Ordered / TooMany | Busy       | Accepted, count is 0 | Wrong; Locked by the third  |
 | locked                       | Locked            | Locked     | (nothing is reserved while locked)                 |
 | no valid code                | Ordered / TooMany | as above   | never, or Expired    | as above                    |
+| disabled code, at a terminal | PhoneOnly         | as above   | never                | as above                    |
+| this id is reserved          |                   | Reserved   | as above             | as above                    |
+| this id lapsed               |                   | Settled    | no change: Wrong or Locked                         |
+| this id was settled          |                   | a new try  | no change: Wrong or Locked                         |
 
 A record without a valid code goes the same way, with the same counters, so that nobody learns from the answers which
 numbers have one: `Reserved.sealed` is None then, for which the vault does the same work and finds it wrong.
 
+The id of a reservation is made of the request, the entered code included, so a request that is sent again finds its
+own reservation, and the same guess takes no second try. One that lapsed is remembered as long as it counts. One that
+was settled is not: whoever settles keeps the answer in the same commit, and whoever reserves loads the record, then
+looks for the answer, and commits on what was loaded, so that no other can settle in between.
+
 What time does by itself is done first by every function (`_elapse`): a reservation that nobody settled becomes a wrong
 entry when its time is up, and a lock that ended clears the count. Refusals are decided without writing anything, so
 their caller commits nothing. Times are milliseconds since 1970 UTC; 0 is never.
+
+Times come from a clock that people and machines set. A lock, a reservation and a count of orders hold until a moment
+that was written down. Where the clock is set back, each holds longer by that much, and nobody is let in who would not
+have been; where it is set forward, each ends earlier by that much. Counts, and what was reserved, know no clock.
 """
 
 from dataclasses import dataclass
@@ -86,7 +99,8 @@ class Access(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The code and its lock: the part of the record that guards the terminal channel.
 
     `generation` counts codes, 0 before the first; `wrong` are wrong entries in a row, `wrong_in_life` those of this
-    code; `orders` are the times of the latest orders, oldest first.
+    code; `orders` are the times of the latest orders, oldest first. `lapsed` are the ids of those reservations among
+    `wrong` that nobody settled; `told_until` is the end of the lock that the owner was told of.
     """
 
     sealed: SealedCode | None = None
@@ -97,6 +111,8 @@ class Access(msgspec.Struct, frozen=True, array_like=True, gc=False):
     locked_until: int = 0
     reservations: tuple[Reservation, ...] = ()
     orders: tuple[int, ...] = ()
+    lapsed: tuple[str, ...] = ()
+    told_until: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +127,11 @@ class TooMany:
     """Too many orders; the next one is possible at `until`."""
 
     until: int
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneOnly:
+    """The code was ended by too many wrong entries; only its owner's phone may order another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +157,18 @@ class Outdated:
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """One try is taken: commit `access`, verify against `sealed` (None: no entry can be right), settle by `id`."""
+    """One try is taken: commit `access`, verify against `sealed` (None: no entry can be right), settle by `id`.
+
+    `again` says that this id had been reserved before, so that there is nothing to commit. `closes` is when access
+    closes if nobody settles what is reserved by then (ms), 0 where a try is left.
+    """
 
     access: Access
     id: str
     sealed: SealedCode | None
     generation: int
+    again: bool = False
+    closes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +223,11 @@ def order(access: Access, now: int, policy: Policy = POLICY) -> Ordered | Locked
     return Ordered(msgspec.structs.replace(access, orders=tuple(sorted(kept))))
 
 
+def order_at_terminal(access: Access, now: int, policy: Policy = POLICY) -> Ordered | Locked | TooMany | PhoneOnly:
+    """Ask for a new code where anybody may stand: as `order`, but a code that guessing has ended stays so."""
+    return PhoneOnly() if condition(access, now, policy) == "disabled" else order(access, now, policy)
+
+
 def issue(access: Access, sealed: SealedCode, generation: int, now: int) -> Issued | Outdated:
     """Replace the code by a new one, sealed for `generation`, which must follow the present one.
 
@@ -210,36 +242,43 @@ def issue(access: Access, sealed: SealedCode, generation: int, now: int) -> Issu
     )
 
 
-def reserve(access: Access, reservation: str, now: int, policy: Policy = POLICY) -> Reserved | Locked | Busy:
-    """Take one try before an entry is verified. `reservation` is a new unique id, the caller's."""
+def reserve(access: Access, reservation: str, now: int, policy: Policy = POLICY) -> Reserved | Settled | Locked | Busy:
+    """Take one try before an entry is verified. `reservation` is the caller's id for this entry, always the same.
+
+    An id that is reserved takes no second try, and its time goes on: who verifies again may be late. One that lapsed
+    has counted as wrong and must not be verified: it is `Settled`.
+    """
     access = _elapse(access, now)
+    if reservation in access.lapsed:
+        return Settled(access, _refusal(access))
     if access.locked_until:
         return Locked(access.locked_until)
-    if access.wrong + len(access.reservations) >= MAX_WRONG:
-        return Busy()
-    taken = Reservation(reservation, now + RESERVATION_MS, access.generation)
-    return Reserved(
-        msgspec.structs.replace(access, reservations=(*access.reservations, taken)),
-        reservation,
-        access.sealed if condition(access, now, policy) in ("valid", "expired") else None,
-        access.generation,
-    )
+    taken = _find(access, reservation)
+    again = taken is not None
+    if taken is None:
+        if access.wrong + len(access.reservations) >= MAX_WRONG:
+            return Busy()
+        taken = Reservation(reservation, now + RESERVATION_MS, access.generation)
+        access = msgspec.structs.replace(access, reservations=(*access.reservations, taken))
+    usable = taken.generation == access.generation and condition(access, now, policy) in ("valid", "expired")
+    return Reserved(access, taken.id, access.sealed if usable else None, taken.generation, again, _closes(access))
 
 
 def settle(access: Access, reservation: str, right: bool, now: int, policy: Policy = POLICY) -> Settled:
     """Say how a reserved try went. Whoever settles too late finds that it counted as wrong, whatever was entered.
 
-    An entry of a code that was replaced between the two moves is wrong, too.
+    An entry of a code that was replaced between the two moves is wrong, too. An id that is not reserved, because it
+    lapsed or was settled, changes nothing and is never accepted: the verdict is how access stands now.
     """
     access = _elapse(access, now)
-    taken = next((each for each in access.reservations if each.id == reservation), None)
+    taken = _find(access, reservation)
     if taken is None:
         return Settled(access, _refusal(access))
     access = _without(access, taken)
     if right and taken.generation == access.generation:
         match condition(access, now, policy):
             case "valid":
-                return Settled(msgspec.structs.replace(access, wrong=0), Accepted())
+                return Settled(_cleared(access), Accepted())
             case "expired":
                 return Settled(access, Expired())
             case "none" | "disabled":
@@ -250,7 +289,7 @@ def settle(access: Access, reservation: str, right: bool, now: int, policy: Poli
 
 def unlock(access: Access, now: int) -> Access:
     """Lift the lock and clear the count, as the support desk may with a reason; the code and its age stay."""
-    return msgspec.structs.replace(_elapse(access, now), wrong=0, locked_until=0)
+    return _cleared(_elapse(access, now))
 
 
 def condition(access: Access, now: int, policy: Policy = POLICY) -> Condition:
@@ -268,15 +307,48 @@ def locked_until(access: Access, now: int) -> int:
     return _elapse(access, now).locked_until
 
 
+def attempts_left(access: Access, now: int) -> int:
+    """Return how many more wrong entries in a row close access: 0 while it is closed, as in `Wrong` otherwise."""
+    return MAX_WRONG - _elapse(access, now).wrong
+
+
+def untold_lock(access: Access, now: int) -> int:
+    """Return until when access is closed (ms) where the owner was not told of it, else 0."""
+    until = _elapse(access, now).locked_until
+    return until if until != access.told_until else 0
+
+
+def told(access: Access, until: int) -> Access:
+    """Note that the owner is told of the lock that ends at `until`; commit it together with the SMS."""
+    return msgspec.structs.replace(access, told_until=until)
+
+
 def _elapse(access: Access, now: int) -> Access:
     """Do what time alone has done by `now`, as of the moments when it happened, not of the moment somebody looked."""
     if access.reservations:  # hardly ever, and every turn comes by here
         for lapsed in sorted(access.reservations, key=lambda each: each.lapses):
             if lapsed.lapses <= now:
                 access = _count_wrong(_without(access, lapsed), lapsed, lapsed.lapses)
+                access = msgspec.structs.replace(access, lapsed=(*access.lapsed, lapsed.id))
     if access.locked_until and access.locked_until <= now:
-        access = msgspec.structs.replace(access, wrong=0, locked_until=0)
+        access = _cleared(access)
     return access
+
+
+def _cleared(access: Access) -> Access:
+    """Return the record without the count, the lock that it led to, and what is known of both."""
+    return msgspec.structs.replace(access, wrong=0, locked_until=0, lapsed=(), told_until=0)
+
+
+def _find(access: Access, id: str) -> Reservation | None:
+    return next((each for each in access.reservations if each.id == id), None)
+
+
+def _closes(access: Access) -> int:
+    """Return when the last of the reservations lapses where all tries are taken, else 0."""
+    if access.wrong + len(access.reservations) < MAX_WRONG:
+        return 0
+    return max(each.lapses for each in access.reservations)
 
 
 def _without(access: Access, reservation: Reservation) -> Access:
