@@ -137,16 +137,16 @@ class Store(Protocol):
         """Return the newest entries of a subscriber, newest first."""
 
     async def forget(self, msisdn: str) -> bool:
-        """Delete all that is known of a subscriber; False where nothing was."""
+        """Delete all that is known of a subscriber, kept answers included; False where nothing was."""
 
     async def subscribers(self, after: str, limit: int) -> list[str]:
-        """Return up to `limit` numbers that have a record, in the store's own order, beginning behind `after` ("": all).
+        """Return up to `limit` numbers that have a record, in the store's own order: those behind `after` ("": all).
 
         A number that is there all through a walk comes up in it once.
         """
 
     async def load_terminal(self, id: str) -> tuple[Terminal | None, int]:
-        """Return a terminal and its version; None and 0 where it was never added."""
+        """Return a terminal and its version as last written; None and 0 where it was never added."""
 
     async def commit_terminal(self, terminal: Terminal, version: int) -> bool:
         """Write a terminal durably and return True, or return False where `version` is not the stored one."""
@@ -155,10 +155,13 @@ class Store(Protocol):
         """Return every terminal, by id."""
 
     async def use_nonce(self, terminal: str, nonce: str, until: int) -> bool:
-        """Return True and remember the nonce durably until then (ms), False where this terminal has used it."""
+        """Return True and remember the nonce durably until then (ms), False where this terminal has used it.
+
+        It is remembered until it is swept: a nonce whose time is over may be refused, too.
+        """
 
     async def answer(self, terminal: str, key: str) -> KeptAnswer | None:
-        """Return the kept answer of a request."""
+        """Return the kept answer of a request, also one whose time is over until it is swept. It is durable."""
 
     async def sweep(self, now: int, limit: int) -> int:
         """Delete up to `limit` nonces and answers whose time is over; returns how many. Never in the way of commits."""

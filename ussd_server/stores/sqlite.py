@@ -12,7 +12,8 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -22,8 +23,20 @@ import structlog
 from menus.session import Values
 from ussd_server.database import SchemaError, connect, explain, migrate, roll_back
 from ussd_server.log import mask
-from ussd_server.stores.base import EVERY_LANE, LANES, Change, Claimed, JournalEntry, OutboxEntry, StoreUnavailable
+from ussd_server.stores.base import (
+    EVERY_LANE,
+    LANES,
+    Change,
+    Claimed,
+    JournalEntry,
+    KeptAnswer,
+    OutboxEntry,
+    StoreUnavailable,
+)
 from ussd_server.subscribers.record import Subscriber, decode, encode
+from ussd_server.terminals.record import Terminal
+from ussd_server.terminals.record import decode as decode_terminal
+from ussd_server.terminals.record import encode as encode_terminal
 
 APPLICATION_ID = 0x55535344
 """Marks the file as ours ("USSD"); `file` and SQLite show it."""
@@ -34,6 +47,9 @@ CACHED_OCTETS = 8 * 1024 * 1024
 
 GROUP = 256
 """Changes in one transaction at most, so that the loop is never held for longer than about 4 ms."""
+
+SWEEP_SLICE = 64
+"""Rows deleted in one transaction beside the changes: about 1 ms."""
 
 CHECKPOINT_ROWS = 8_192
 """Rows written between two checkpoints: 16 to 64 MB of log, by how many pages a row touches."""
@@ -95,6 +111,32 @@ _MIGRATIONS = (
         "DROP INDEX outbox_by_time",
         "CREATE INDEX outbox_by_time ON outbox (lane, ready, seq)",
     ),
+    (
+        """CREATE TABLE terminal (
+            id TEXT PRIMARY KEY,
+            version INTEGER NOT NULL,
+            record BLOB NOT NULL
+        ) STRICT""",
+        """CREATE TABLE nonce (
+            terminal TEXT NOT NULL,
+            nonce TEXT NOT NULL,
+            until INTEGER NOT NULL,
+            PRIMARY KEY (terminal, nonce)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX nonce_by_time ON nonce (until)",
+        """CREATE TABLE answer (
+            seq INTEGER PRIMARY KEY,
+            terminal TEXT NOT NULL,
+            key TEXT NOT NULL,
+            msisdn INTEGER NOT NULL,
+            fingerprint BLOB NOT NULL,
+            body BLOB NOT NULL,
+            expires INTEGER NOT NULL,
+            UNIQUE (terminal, key)
+        ) STRICT""",
+        "CREATE INDEX answer_by_subscriber ON answer (msisdn)",
+        "CREATE INDEX answer_by_time ON answer (expires)",
+    ),
 )
 
 _LOAD = "SELECT version, record FROM subscriber WHERE msisdn = ?"
@@ -121,6 +163,21 @@ _GIVE_UP = "DELETE FROM outbox WHERE id = ? AND attempt = ?"
 _BURY = "INSERT INTO dead_letter (id, msisdn, at, kind, data, attempt, reason) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _JOURNAL = """SELECT at, kind, data FROM journal
     WHERE msisdn = ?1 AND (?2 IS NULL OR kind = ?2) ORDER BY seq DESC LIMIT ?3"""
+_WALK = "SELECT msisdn FROM subscriber WHERE msisdn > ? ORDER BY msisdn LIMIT ?"
+_KEEP = "INSERT OR IGNORE INTO answer (terminal, key, msisdn, fingerprint, body, expires) VALUES (?, ?, ?, ?, ?, ?)"
+_ANSWER = "SELECT fingerprint, body, expires FROM answer WHERE terminal = ? AND key = ?"
+_USE = "INSERT OR IGNORE INTO nonce (terminal, nonce, until) VALUES (?, ?, ?)"
+_LOAD_TERMINAL = "SELECT version, record FROM terminal WHERE id = ?"
+_ADD_TERMINAL = "INSERT OR IGNORE INTO terminal (record, id, version) VALUES (?1, ?2, ?3 + 1)"
+_UPDATE_TERMINAL = "UPDATE terminal SET version = version + 1, record = ? WHERE id = ? AND version = ?"
+_TERMINALS = "SELECT id, record FROM terminal ORDER BY id"
+_OVER = "SELECT EXISTS (SELECT 1 FROM nonce WHERE until <= ?1) OR EXISTS (SELECT 1 FROM answer WHERE expires <= ?1)"
+_SWEEP_NONCES = """DELETE FROM nonce WHERE (terminal, nonce) IN (
+    SELECT terminal, nonce FROM nonce WHERE until <= ? ORDER BY until LIMIT ?
+)"""
+_SWEEP_ANSWERS = """DELETE FROM answer WHERE seq IN (
+    SELECT seq FROM answer WHERE expires <= ? ORDER BY expires LIMIT ?
+)"""
 _PING = "UPDATE counter SET value = value + 1 WHERE name = 'pings'"
 
 # What SQLite or its binding says of a value that does not fit: the fault of one change, not of the file.
@@ -168,6 +225,7 @@ class _Commit(msgspec.Struct, frozen=True):
     settled: list[_Row]
     journal: list[_Row]
     outbox: list[_Row]
+    answers: list[_Row]
     future: "asyncio.Future[bool]"
 
 
@@ -186,11 +244,16 @@ def _outbox_rows(entries: Sequence[OutboxEntry], key: int) -> list[_Row]:
     ]
 
 
+def _answer_row(answer: KeptAnswer, key: int) -> _Row:
+    return answer.terminal, answer.key, key, answer.fingerprint, answer.body, answer.expires
+
+
 class _Job(msgspec.Struct, frozen=True):
-    """Another piece of writing, and who waits for what it returns."""
+    """Another piece of writing, and who waits for what it returns; `steps` says that it is more than one statement."""
 
     work: Callable[[], Any]
     future: "asyncio.Future[Any]"
+    steps: bool
 
 
 class _Cache:
@@ -247,6 +310,8 @@ class SqliteStore:
     ) -> None:
         self._path = str(path)
         self._cache = _Cache(cached_records, cached_octets)
+        # As many as there are terminals: whoever asks for another finds none, and nothing is kept of it.
+        self._terminals: dict[str, tuple[Terminal, int]] = {}
         self._checkpoint_rows = checkpoint_rows
         self._commits: list[_Commit] = []
         self._jobs: list[_Job] = []
@@ -312,6 +377,31 @@ class SqliteStore:
         rows = self._read(_JOURNAL, (_key(msisdn), kind, limit))
         return [JournalEntry(at, kind, _from_json(data)) for at, kind, data in rows]
 
+    async def subscribers(self, after: str, limit: int) -> list[str]:
+        """Return up to `limit` numbers that have a record, by their value, beginning behind `after` ("": all)."""
+        return [str(key) for (key,) in self._read(_WALK, (_key(after) if after else 0, limit))]
+
+    async def load_terminal(self, id: str) -> tuple[Terminal | None, int]:
+        """Return a terminal and its version as they are in the file now; never suspends, and decodes a version once."""
+        rows = self._read(_LOAD_TERMINAL, (id,))
+        if not rows:
+            return None, 0
+        version, record = rows[0]
+        found = self._terminals.get(id)
+        if found is None or found[1] != version:
+            found = self._terminals[id] = self._decode_terminal(id, record), version
+        return found
+
+    async def terminals(self) -> list[Terminal]:
+        """Return every terminal, by id."""
+        return [self._decode_terminal(id, record) for id, record in self._read(_TERMINALS, ())]
+
+    def _decode_terminal(self, id: str, record: bytes) -> Terminal:
+        try:
+            return decode_terminal(record)
+        except msgspec.DecodeError as error:
+            raise StoreUnavailable(f"{self._path}: the record of the terminal {id!r} is damaged: {error}") from error
+
     def _read(self, statement: str, parameters: tuple[Any, ...]) -> list[Any]:
         if self._broken:
             raise StoreUnavailable(self._broken)
@@ -340,6 +430,7 @@ class SqliteStore:
                 _settled_rows(settled, key) if settled else _NO_ROWS,
                 _journal_rows(journal, key) if journal else _NO_ROWS,
                 _outbox_rows(outbox, key) if outbox else _NO_ROWS,
+                [_answer_row(change.answer, key)] if change.answer else _NO_ROWS,
                 future,
             )
         )
@@ -378,13 +469,44 @@ class SqliteStore:
 
     async def ping(self) -> None:
         """Write something and wait until it is on the disk."""
-        await self._do(lambda: self._db.execute(_PING))
+        await self._do(lambda: self._db.execute(_PING), steps=False)
 
-    async def _do(self, work: Callable[[], T]) -> T:
+    async def commit_terminal(self, terminal: Terminal, version: int) -> bool:
+        """Write a terminal durably and return True, or return False where `version` is not the stored one."""
+        statement = _UPDATE_TERMINAL if version else _ADD_TERMINAL
+        return await self._one_changed(statement, (encode_terminal(terminal), terminal.id, version))
+
+    async def use_nonce(self, terminal: str, nonce: str, until: int) -> bool:
+        """Return True and remember the nonce durably, False where this terminal has used it and it was not swept."""
+        return await self._one_changed(_USE, (terminal, nonce, until))
+
+    async def answer(self, terminal: str, key: str) -> KeptAnswer | None:
+        """Return the kept answer of a request; what is returned is durable, and so is what was committed with it."""
+        rows = self._read(_ANSWER, (terminal, key))
+        if rows:
+            # What is read may not be on the disk yet, and an answer is passed on.
+            rows = await self._do(lambda: self._db.execute(_ANSWER, (terminal, key)).fetchall(), steps=False)
+        return KeptAnswer(terminal, key, *rows[0]) if rows else None
+
+    async def sweep(self, now: int, limit: int) -> int:
+        """Delete up to `limit` nonces and answers whose time is over, a slice at a time; commits go on in between."""
+        swept = 0
+        while swept < limit and self._read(_OVER, (now,)) == [(1,)]:
+            swept += await self._do(partial(self._sweep, now, min(limit - swept, SWEEP_SLICE)))
+        return swept
+
+    async def _one_changed(self, statement: str, row: _Row) -> bool:
+        return await self._do(lambda: self._db.execute(statement, row).rowcount == 1, steps=False)
+
+    async def _do(self, work: Callable[[], T], steps: bool = True) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.append(_Job(work, future))
+        self._jobs.append(_Job(work, future, steps))
         self._wake()
         return await future
+
+    def _sweep(self, now: int, limit: int) -> int:
+        swept = self._db.execute(_SWEEP_NONCES, (now, limit)).rowcount
+        return swept + self._db.execute(_SWEEP_ANSWERS, (now, limit - swept)).rowcount
 
     def _claim(self, now: int, limit: int, lease_ms: int, lanes: Collection[int]) -> list[Claimed]:
         rows: list[_Row] = []
@@ -408,7 +530,7 @@ class SqliteStore:
     def _forget(self, key: int) -> bool:
         deleted = sum(
             self._db.execute(f"DELETE FROM {table} WHERE msisdn = ?", (key,)).rowcount
-            for table in ("subscriber", "journal", "outbox", "dead_letter")
+            for table in ("subscriber", "journal", "outbox", "dead_letter", "answer")
         )
         if deleted:
             self._db.execute("UPDATE counter SET value = value + 1 WHERE name = 'forgotten'")
@@ -450,6 +572,7 @@ class SqliteStore:
         self._change_each(_SETTLE, [row for commit in commits for row in commit.settled])
         self._change_each(_NOTE, [row for commit in commits for row in commit.journal])
         self._change_each(_ENQUEUE, [row for commit in commits for row in commit.outbox])
+        self._change_each(_KEEP, [row for commit in commits for row in commit.answers])
         return versions
 
     def _change_each(self, statement: str, rows: list[_Row]) -> None:
@@ -479,7 +602,7 @@ class SqliteStore:
     def _perform(self, job: _Job) -> Any:
         """Do one job; a mistake in its arguments is its own and comes back as an exception."""
         try:
-            with self._all_or_nothing():
+            with self._all_or_nothing() if job.steps else nullcontext():
                 return job.work()
         except _UNFIT as error:
             return ValueError(str(error))
@@ -495,7 +618,7 @@ class SqliteStore:
     def _write(self) -> None:
         """Write a group in one transaction and hand it to the disk, which calls `_written`."""
         commits, self._commits = self._commits[:GROUP], self._commits[GROUP:]
-        jobs, self._jobs = self._jobs, []
+        jobs, self._jobs = self._jobs[:GROUP], self._jobs[GROUP:]
         if self._broken:
             self._fail(commits, jobs, self._broken)
             self._next()
