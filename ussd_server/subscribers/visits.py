@@ -1,13 +1,16 @@
 """A visit: the stay of a person at a terminal, from an accepted code to card-out. Pure functions over one part of the
 subscriber's record.
 
-| state of the record | open          | touch                          | end       |
-|---------------------|---------------|--------------------------------|-----------|
-| no visit            | a new one     | None                           | no change |
-| one under way       | replaces it   | the same, idle time anew       | no visit  |
-| idle for too long   | replaces it   | None                           | no visit  |
+| state of the record | open          | touch                    |
+|---------------------|---------------|--------------------------|
+| no visit            | a new one     | None                     |
+| one under way       | replaces it   | the same, idle time anew |
+| another one's       | replaces it   | None                     |
+| idle for too long   | replaces it   | None                     |
 
-A number has one visit at a time: who opens another ends the one before. Times are milliseconds since 1970 UTC.
+A number has one visit at a time: who opens another ends the one before. A visit ends where the record has none any
+more. Only what a person does touches it; a terminal that asks for an order's state again and again keeps nothing open.
+Times are milliseconds since 1970 UTC.
 """
 
 from typing import Final
@@ -42,6 +45,11 @@ class Visit(msgspec.Struct, frozen=True, array_like=True, gc=False):
     orders: tuple[str, ...] = ()
 
 
+def open(id: str, terminal: str, language: str, now: int) -> Visit:
+    """Return a new visit; `language` is what the person chose before, "" where nothing."""
+    return Visit(id, terminal, now, now, language)
+
+
 def touch(visit: Visit | None, id: str, terminal: str, now: int) -> Visit | None:
     """Return the visit as of now, or None where this terminal has no such visit (any more)."""
     if visit is None or visit.id != id or visit.terminal != terminal or now - visit.at >= IDLE_MS:
@@ -49,10 +57,15 @@ def touch(visit: Visit | None, id: str, terminal: str, now: int) -> Visit | None
     return msgspec.structs.replace(visit, at=max(visit.at, now))
 
 
+def next_screen(visit: Visit) -> Visit:
+    """Return the visit with another screen on show: answers to the one before are no longer taken."""
+    return msgspec.structs.replace(visit, screen=visit.screen + 1)
+
+
 def with_quote(visit: Visit, quote_id: str, quote: Values) -> Visit:
     """Return the visit with a price that may be agreed to; the oldest beyond `MAX_QUOTES` is forgotten."""
-    kept = list({**visit.quotes, quote_id: quote}.items())[-MAX_QUOTES:]
-    return msgspec.structs.replace(visit, quotes=dict(kept))
+    others = [(id, one) for id, one in visit.quotes.items() if id != quote_id]
+    return msgspec.structs.replace(visit, quotes=dict([*others, (quote_id, quote)][-MAX_QUOTES:]))
 
 
 def with_order(visit: Visit, quote_id: str, order_id: str) -> Visit:
