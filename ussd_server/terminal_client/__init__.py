@@ -19,6 +19,7 @@ sent again under the same Idempotency-Key, so nothing happens twice. See docs/te
 
 from ussd_server.terminal_client.client import TerminalClient, Visit
 from ussd_server.terminal_client.errors import Refused, TerminalError, Unreachable, Untrusted
+from ussd_server.terminal_client.exchange import Surroundings
 from ussd_server.terminal_client.outcomes import (
     Busy,
     Declined,
@@ -59,6 +60,7 @@ __all__ = [
     "Rejected",
     "Screen",
     "ScreenChanged",
+    "Surroundings",
     "TerminalClient",
     "TerminalError",
     "Unreachable",

@@ -1,18 +1,31 @@
 """`TerminalClient`, and the `Visit` that a right code opens."""
 
-import asyncio
-import random
-import time
-from collections.abc import Awaitable, Callable
+from functools import partial
+from ipaddress import ip_address
 from ssl import SSLContext
 from types import TracebackType
-from typing import Self
+from typing import Final, Self, TypeVar, cast, get_args
+from urllib.parse import quote
 
-import nacl.utils
+import msgspec
+import structlog
+from yarl import URL
 
 from ussd_server.secrecy.secrets import Secret
-from ussd_server.terminal_client.outcomes import Busy, Declined, Locked, Rejected, ScreenChanged, VisitOver
+from ussd_server.terminal_client.errors import TerminalError, Unreachable
+from ussd_server.terminal_client.exchange import Done, Exchange, Refusal, Surroundings, TransportKey, Tries
+from ussd_server.terminal_client.outcomes import (
+    Busy,
+    Declined,
+    Locked,
+    ProblemDetails,
+    Reason,
+    Rejected,
+    ScreenChanged,
+    VisitOver,
+)
 from ussd_server.terminal_client.patience import Patience
+from ussd_server.terminals import messages
 from ussd_server.terminals.credentials import Credentials
 from ussd_server.terminals.messages import (
     Change,
@@ -25,13 +38,24 @@ from ussd_server.terminals.messages import (
     Quote,
     Screen,
 )
+from ussd_server.terminals.sealing import Entry, seal
+from ussd_server.terminals.signatures import Signer
+
+T = TypeVar("T")
+
+PATIENCE: Final = Patience()
+SURROUNDINGS: Final = Surroundings()
+DECLINED: Final[frozenset[str]] = frozenset(get_args(Reason))
+
+log = structlog.get_logger()
 
 
 class TerminalClient:
     """One terminal's access to the server: `async with TerminalClient(credentials) as client:`.
 
-    Calls may run side by side. Each may raise Unreachable, Untrusted and Refused. The optional `key` of a call is its
-    Idempotency-Key: leave it out, or give that of the `Unreachable` that a call ended with, to go on with that one.
+    Calls may run side by side. Each may raise Unreachable, Untrusted and Refused, and their base TerminalError where
+    an answer is of a shape that this client does not know. The optional `key` of a call is its Idempotency-Key: leave
+    it out, or give that of the `Unreachable` that a call ended with, to go on with that one.
     """
 
     def __init__(
@@ -39,58 +63,111 @@ class TerminalClient:
         credentials: Credentials,
         url: str | None = None,
         *,
-        patience: Patience | None = None,
+        patience: Patience = PATIENCE,
         tls: SSLContext | None = None,
         plain: bool = False,
-        now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-        octets: Callable[[int], bytes] = nacl.utils.random,
-        jitter: Callable[[], float] = random.random,
+        surroundings: Surroundings = SURROUNDINGS,
     ) -> None:
         """Take the credentials, and the server's address where it is another than theirs.
 
         `tls` replaces the system's trust in certificates. `plain` allows HTTP without TLS to another machine, which
-        shows what is asked and answered to who listens (never the code). The rest is for tests: the wall clock (ms), a
-        steady clock (s), a sleep, random octets, and a random number in 0..1. Raises ValueError for an address that
-        cannot be used.
+        shows what is asked and answered to who listens (never the code). `surroundings` are for tests. Raises
+        ValueError for an address that cannot be used.
         """
-        raise NotImplementedError
+        self._credentials = credentials
+        self._around = surroundings
+        self._exchange = Exchange(
+            _origin(credentials.url if url is None else url, plain),
+            Signer(f"{credentials.terminal}/{credentials.key}", credentials.private),
+            credentials.signing,
+            patience,
+            tls,
+            surroundings,
+        )
 
     async def __aenter__(self) -> Self:
-        """Connect when first needed; nothing is sent here."""
-        raise NotImplementedError
+        """Make ready; nothing is sent before it is needed."""
+        self._exchange.connect()
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Let go of the connections; visits that are open end when idle."""
-        raise NotImplementedError
+        await self._exchange.close()
 
     @property
     def credentials(self) -> Credentials:
         """The credentials with the server's signing keys as they are known now; save them when they have changed.
 
-        A server announces a new signing key before it signs with it alone; who saves what was learned can be started
+        A server announces a new signing key together with the old one; who saves what was learned can be started
         again after any number of rotations.
         """
-        raise NotImplementedError
+        return msgspec.structs.replace(self._credentials, signing=dict(self._exchange.signing_keys))
 
     async def order_code(self, msisdn: str, *, key: str | None = None) -> None:
         """Order an access code, which goes to the number by SMS, where it may; whether it does is told there alone."""
-        raise NotImplementedError
+        body = partial(msgspec.json.encode, messages.OrderCode(msisdn))
+        answer = await self._exchange.ask(self._exchange.tries(key), "POST", "/v1/code-orders", body)
+        if isinstance(answer, Refusal):
+            raise answer.error()
 
     async def open(
         self, msisdn: str, code: Secret[str], language: Language | None = None, *, key: str | None = None
     ) -> "Visit | Rejected | Locked | Busy":
-        """Prove with the code that the number is the person's own. A check that is sent again costs no second try."""
-        raise NotImplementedError
+        """Prove with the code that the number is the person's own. A check that is sent again costs no second try.
+
+        Raises ValueError for a code that is not printable ASCII or longer than `sealing.MAX_CODE`.
+        """
+        tries = self._exchange.tries(key)
+        try:
+            answer = await self._check(tries, msisdn, code, language)
+        except Unreachable as error:
+            if error.problem is not None and error.problem.name == "check-in-progress":
+                return Busy()
+            raise
+        if isinstance(answer, Done):
+            return Visit(self._exchange, answer.read(messages.VisitOpened))
+        problem = answer.problem
+        match problem.name:
+            case "code-rejected":
+                return Rejected(_given(problem.attempts_left, problem))
+            case "access-locked":
+                return Locked(_given(problem.locked_until, problem))
+            case _:
+                raise answer.error()
+
+    async def _check(self, tries: Tries, msisdn: str, code: Secret[str], language: Language | None) -> Done | Refusal:
+        """Send the entry, sealed to the server's current key, and to its next one where that has just changed."""
+        transport: TransportKey | None = None
+        for _ in range(2):
+            before, transport = transport, await self._exchange.transport_key(tries, stale=transport)
+            entry = partial(self._entry, tries, msisdn, code, language, transport)
+            answer = await self._exchange.ask(tries, "POST", "/v1/visits", entry)
+            if isinstance(answer, Done) or answer.problem.name != "transport-key-unknown" or transport == before:
+                break
+        return answer
+
+    def _entry(
+        self, tries: Tries, msisdn: str, code: Secret[str], language: Language | None, transport: TransportKey
+    ) -> bytes:
+        """Return the message that opens a visit, sealed now: an entry that was sealed a minute ago is not taken."""
+        entry = Entry(
+            msisdn=msisdn,
+            code=code,
+            terminal=self._credentials.terminal,
+            attempt=tries.key,
+            iat=self._around.now(),
+            nonce=self._around.label(),
+        )
+        sealed = messages.SealedEntry(transport.id, seal(entry, transport.public))
+        return msgspec.json.encode(messages.OpenVisit(msisdn, sealed, language))
 
 
 class Visit:
     """The stay of a person at the terminal, from the right code to card-out: `async with visit:` ends it.
 
-    Three minutes without a call end it, too; then every method returns `VisitOver`.
+    Some minutes without a call end it, too (`idle_seconds`); then every method returns `VisitOver`.
     """
 
     screen: Screen
@@ -98,53 +175,130 @@ class Visit:
     idle_seconds: int
     """After how long without a call the server ends the visit."""
 
+    def __init__(self, exchange: Exchange, opened: messages.VisitOpened) -> None:
+        """Made by `TerminalClient.open`."""
+        self._exchange = exchange
+        self._path = f"/v1/visits/{opened.visit}"
+        self._over = False
+        self.screen = opened.screen
+        self.idle_seconds = opened.idle_seconds
+
     async def __aenter__(self) -> Self:
         """Return the visit."""
-        raise NotImplementedError
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the visit; where the server cannot be reached it ends there by itself, when idle."""
-        raise NotImplementedError
+        """Close the visit; where that does not succeed it ends by itself, when idle."""
+        try:
+            await self.close()
+        except TerminalError as failure:
+            # What was done in the visit was done, and an error on the way out would hide that of the visit.
+            log.warning("visit left to end when idle", cause=str(failure))
 
     async def begin(self, language: Language | None = None, *, key: str | None = None) -> Screen | VisitOver:
         """Show the service's first screen, in another language if one is given."""
-        raise NotImplementedError
+        answer = await self._post("begin", messages.Begin(language), key)
+        return self._shown(answer.read(messages.Shown)) if isinstance(answer, Done) else self._ended(answer)
 
     async def enter(
         self, text: str, *, screen: int | None = None, key: str | None = None
     ) -> Screen | ScreenChanged | VisitOver:
         """Enter an option's or a navigation's key, digits or text on the screen that is on show, or on that of this id.
 
-        An input acts on its screen once: the second of a double tap is `ScreenChanged`.
+        An input acts on its screen once: the second of a double tap is `ScreenChanged`. Where an answer was lost for
+        good (Unreachable) and its `key` as well, `begin` brings back what is on show.
         """
-        raise NotImplementedError
+        asked = messages.Input(self.screen.id if screen is None else screen, text)
+        answer = await self._post("inputs", asked, key)
+        if isinstance(answer, Done):
+            return self._shown(answer.read(messages.Shown))
+        if answer.problem.name == "screen-changed":
+            return ScreenChanged(self.screen)
+        return self._ended(answer)
 
     async def balance(self) -> Money | VisitOver:
         """Return the balance."""
-        raise NotImplementedError
+        answer = await self._get("balance", messages.Balance)
+        return answer.balance if isinstance(answer, messages.Balance) else answer
 
     async def offerings(self, kind: OfferingKind) -> list[Offering] | VisitOver:
         """Return what may be had, in the order to show it."""
-        raise NotImplementedError
+        answer = await self._get(f"offerings?kind={quote(kind, safe='')}", messages.Offerings)
+        return answer.offerings if isinstance(answer, messages.Offerings) else answer
 
     async def products(self) -> Products | VisitOver:
         """Return what the subscriber has."""
-        raise NotImplementedError
+        return await self._get("products", Products)
 
     async def quote(self, change: Change, offering: str, *, key: str | None = None) -> Quote | Declined | VisitOver:
         """Return the price of a change to the offering of this id; show it before the order."""
-        raise NotImplementedError
+        answer = await self._post("quotes", messages.AskQuote(change, offering), key)
+        return answer.read(Quote) if isinstance(answer, Done) else self._declined(answer)
 
     async def place_order(self, quote: str, *, key: str | None = None) -> OrderState | Declined | VisitOver:
         """Order what the quote of this id said: the person has seen and agreed to it. The receipt comes by SMS."""
-        raise NotImplementedError
+        answer = await self._post("orders", messages.PlaceOrder(quote), key)
+        return answer.read(OrderState) if isinstance(answer, Done) else self._declined(answer)
 
     async def order_state(self, order: str) -> OrderState | VisitOver:
         """Return where an order of this visit stands."""
-        raise NotImplementedError
+        return await self._get(f"orders/{quote(order, safe='')}", OrderState)
 
     async def close(self) -> None:
         """End the visit, as card-out does; a visit that had ended stays so."""
-        raise NotImplementedError
+        if not self._over:
+            answer = await self._exchange.ask(self._exchange.tries(), "DELETE", self._path)
+            if isinstance(answer, Refusal):
+                self._ended(answer)
+            self._over = True
+
+    async def _post(self, what: str, asked: messages.Ask, key: str | None) -> Done | Refusal:
+        body = partial(msgspec.json.encode, asked)
+        return await self._exchange.ask(self._exchange.tries(key), "POST", f"{self._path}/{what}", body)
+
+    async def _get(self, what: str, kind: type[T]) -> T | VisitOver:
+        answer = await self._exchange.ask(self._exchange.tries(), "GET", f"{self._path}/{what}")
+        return answer.read(kind) if isinstance(answer, Done) else self._ended(answer)
+
+    def _shown(self, shown: messages.Shown) -> Screen:
+        """Remember the screen; answers may overtake each other, screens count upwards."""
+        if shown.screen.id >= self.screen.id:
+            self.screen = shown.screen
+        return shown.screen
+
+    def _declined(self, answer: Refusal) -> Declined | VisitOver:
+        name = answer.problem.name
+        return Declined(cast(Reason, name), answer.problem.detail) if name in DECLINED else self._ended(answer)
+
+    def _ended(self, answer: Refusal) -> VisitOver:
+        """Return that the visit is over; raises Refused where it is something else."""
+        if answer.problem.name != "visit-unknown":
+            raise answer.error()
+        self._over = True
+        return VisitOver()
+
+
+def _origin(text: str, plain: bool) -> str:
+    """Return the server's address as requests are signed with it."""
+    url = URL(text)
+    if url.scheme not in ("http", "https") or not url.host or url.user or url.query_string or url.path not in ("", "/"):
+        raise ValueError("the server's address is written https://HOST or https://HOST:PORT")  # it may hold a password
+    if url.scheme == "http" and not plain and not _here(url.host):
+        raise ValueError(f"{text} has no TLS, and is not on this machine")
+    return str(url.origin())
+
+
+def _here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _given(member: int | None, problem: ProblemDetails) -> int:
+    """Return an extension member that this problem always has."""
+    if member is None:
+        raise TerminalError(f"the server's {problem.name} does not say all that it must")
+    return member

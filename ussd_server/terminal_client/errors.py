@@ -11,17 +11,24 @@ class Unreachable(TerminalError):
     """No answer came within the patience, or none but that the server is at its limit.
 
     Whether the request was carried out is unknown. Call again with the same arguments and `key`, and it happens once
-    whatever became of this one. `problem` is the latest refusal, if any came; `key` is "" for what needs none.
+    whatever became of this one. `problem` is the latest refusal, if any came.
     """
 
-    def __init__(self, text: str, *, key: str = "", problem: ProblemDetails | None = None) -> None:
+    def __init__(self, text: str, *, key: str, problem: ProblemDetails | None = None) -> None:
         super().__init__(text)
         self.key = key
         self.problem = problem
 
 
 class Untrusted(TerminalError):
-    """An answer came that is not the server's, or cannot be shown to be: no word of it is believed."""
+    """An answer came that is not the server's, or cannot be shown to be: no word of it is believed.
+
+    Whether the request was carried out is unknown, as with Unreachable.
+    """
+
+    def __init__(self, text: str, *, key: str) -> None:
+        super().__init__(text)
+        self.key = key
 
 
 class Refused(TerminalError):
