@@ -30,9 +30,10 @@ What time does by itself is done first by every function (`_elapse`): a reservat
 entry when its time is up, and a lock that ended clears the count. Refusals are decided without writing anything, so
 their caller commits nothing. Times are milliseconds since 1970 UTC; 0 is never.
 
-Times come from a clock that people and machines set. A lock, a reservation and a count of orders hold until a moment
-that was written down. Where the clock is set back, each holds longer by that much, and nobody is let in who would not
-have been; where it is set forward, each ends earlier by that much. Counts, and what was reserved, know no clock.
+Times come from a clock that people and machines set. A lock, a reservation, a code and a count of orders hold until a
+moment that was written down, at most as far ahead of the clock as the rule says. Where the clock is set back, each
+holds longer by that much: no try is given back, no lock lifted, and none lasts longer than 24 h and the step. Where it
+is set forward, each ends earlier by that much. How many tries are counted and taken, no clock changes.
 """
 
 from dataclasses import dataclass

@@ -26,19 +26,24 @@ from ussd_server.subscribers.codes import (
     Locked,
     Ordered,
     Outdated,
+    PhoneOnly,
     Policy,
     Reserved,
     SealedCode,
     Settled,
     TooMany,
     Wrong,
+    attempts_left,
     condition,
     issue,
     locked_until,
     order,
+    order_at_terminal,
     reserve,
     settle,
+    told,
     unlock,
+    untold_lock,
 )
 
 NOW = 1_763_881_200_000
@@ -180,6 +185,113 @@ def test_reserving_hands_out_what_to_verify_against() -> None:
     outcome = reserve(issued(), "r", NOW)
     assert isinstance(outcome, Reserved)
     assert (outcome.id, outcome.sealed, outcome.generation) == ("r", SEALED, 1)
+
+
+# The same request again --------------------------------------------------------------------------------------------
+
+
+def test_an_entry_that_comes_again_takes_no_second_try_and_no_more_time() -> None:
+    access = reserved(issued())
+    for later in (0, RESERVATION_MS - 1):
+        again = reserve(access, "r", NOW + later)
+        assert again == Reserved(access, "r", SEALED, 1, again=True)
+    assert settle(access, "r", True, NOW).verdict == Accepted()
+
+
+def test_an_entry_that_comes_again_is_served_where_another_has_to_wait() -> None:
+    access = reserved(wrong(issued(), 2))
+    assert reserve(access, "s", NOW) == Busy()
+    assert isinstance(reserve(access, "r", NOW), Reserved)
+
+
+def test_an_entry_of_a_code_that_was_replaced_meanwhile_is_not_compared_with_the_new_one() -> None:
+    again = reserve(issued(reserved(issued())), "r", NOW)
+    assert isinstance(again, Reserved)
+    assert (again.sealed, again.generation) == (None, 1)
+
+
+def test_an_entry_that_lapsed_is_not_verified_again_as_long_as_it_counts() -> None:
+    access = reserved(issued())
+    lapsed = NOW + RESERVATION_MS
+    outcome = reserve(access, "r", lapsed)
+    assert isinstance(outcome, Settled)
+    assert outcome.verdict == Wrong(2)
+    assert reserve(outcome.access, "r", lapsed + DAY_MS) == outcome
+    cleared = settle(reserved(outcome.access, lapsed, "s"), "s", True, lapsed).access
+    assert cleared.lapsed == ()
+    assert isinstance(reserve(cleared, "r", lapsed), Reserved)
+
+
+def test_entries_that_lapsed_into_a_lock_are_told_of_it_until_it_ends() -> None:
+    access = issued()
+    for name in "abc":
+        access = reserved(access, name=name)
+    closed = NOW + RESERVATION_MS + LOCK_MS
+    for name in "abc":
+        outcome = reserve(access, name, closed - 1)
+        assert isinstance(outcome, Settled)
+        assert outcome.verdict == Locked(closed)
+        assert len(outcome.access.lapsed) == MAX_WRONG
+        assert isinstance(reserve(access, name, closed), Reserved)
+        assert isinstance(reserve(unlock(access, closed - 1), name, closed - 1), Reserved)
+
+
+def test_the_last_try_says_when_access_closes_if_nobody_settles() -> None:
+    access = reserved(issued(), NOW, "a")
+    access = reserved(access, NOW + 7, "b")
+    for now in (NOW - 100, NOW + 9):
+        last = reserve(access, "c", now)
+        assert isinstance(last, Reserved)
+        assert last.closes == RESERVATION_MS + max(now, NOW + 7)
+        assert locked_until(last.access, last.closes - 1) == 0
+        assert locked_until(last.access, last.closes) == last.closes + LOCK_MS
+
+
+# What is told -----------------------------------------------------------------------------------------------------
+
+
+def test_the_tries_that_are_left_are_those_that_a_wrong_entry_is_told() -> None:
+    access = issued()
+    assert attempts_left(access, NOW) == 3
+    for left in (2, 1, 0):
+        access = wrong(access, 1)
+        assert attempts_left(access, NOW) == left
+    assert attempts_left(access, NOW + LOCK_MS) == 3
+    waiting = reserved(issued())
+    assert (attempts_left(waiting, NOW), attempts_left(waiting, NOW + RESERVATION_MS)) == (3, 2)
+
+
+def test_the_owner_is_told_once_of_each_lock() -> None:
+    access = wrong(issued(), 2)
+    assert untold_lock(access, NOW) == 0
+    for moment in (NOW, NOW + LOCK_MS):
+        access = wrong(access, 3 - access.wrong if moment == NOW else 3, moment)
+        until = untold_lock(access, moment)
+        assert until == moment + LOCK_MS
+        access = told(access, until)
+        assert untold_lock(access, moment) == untold_lock(access, until - 1) == untold_lock(access, until) == 0
+
+
+def test_a_lock_that_only_time_has_made_can_be_told() -> None:
+    access = reserved(wrong(issued(), 2))
+    lapsed = NOW + RESERVATION_MS
+    assert untold_lock(access, lapsed - 1) == 0
+    assert untold_lock(access, lapsed) == lapsed + LOCK_MS
+    access = told(access, lapsed + LOCK_MS)
+    assert untold_lock(access, lapsed + HOUR_MS) == 0
+    assert untold_lock(wrong(unlock(access, lapsed), 3, lapsed), lapsed) == lapsed + LOCK_MS
+
+
+# A clock that is set ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("back", [1, RESERVATION_MS, LOCK_MS, 1000 * DAY_MS])
+def test_a_clock_set_back_frees_nobody_and_locks_for_no_longer_than_the_step(back: int) -> None:
+    access = wrong(issued(), 3)
+    assert reserve(access, "r", NOW - back) == Locked(NOW + LOCK_MS)
+    waiting = reserved(wrong(issued(), 2))
+    assert reserve(waiting, "s", NOW - back) == Busy()
+    assert reserve(waiting, "s", NOW - back + RESERVATION_MS + back) == Locked(NOW + RESERVATION_MS + LOCK_MS)
 
 
 # Parallel guesses -------------------------------------------------------------------------------------------------
@@ -331,6 +443,18 @@ def test_five_orders_a_day() -> None:
     ordered(access, NOW + DAY_MS)
 
 
+def test_a_code_that_guessing_has_ended_is_renewed_from_the_phone_alone() -> None:
+    ended = msgspec.structs.replace(issued(), wrong_in_life=MAX_WRONG_IN_LIFE)
+    assert order_at_terminal(ended, NOW) == PhoneOnly()
+    assert isinstance(order(ended, NOW), Ordered)
+    assert order_at_terminal(issued(ended), NOW) == order(issued(ended), NOW)
+
+
+@pytest.mark.parametrize("access", [Access(), issued(), wrong(issued(), 3), Access(orders=(NOW, NOW, NOW))])
+def test_a_terminal_orders_under_the_same_limits(access: Access) -> None:
+    assert order_at_terminal(access, NOW) == order(access, NOW)
+
+
 def test_a_refused_order_does_not_count() -> None:
     access = ordered(Access(), NOW, NOW, NOW)
     for second in range(100):
@@ -374,14 +498,16 @@ def test_a_policy_that_protects_nothing_is_refused(mistake: dict[str, int]) -> N
 class Model:
     """The rules once more, as a clerk would keep them on paper: every entry with its time, nothing summed up.
 
-    `marks` are wrong entries since the last right one or the last lock; `open` are tries under way.
+    `marks` are wrong entries since the last right one or the last lock, with the name of a try that was left to lapse;
+    `open` are tries under way.
     """
 
     code: int = 0
     born: int = 0
     guesses: int = 0
-    marks: list[int] = dataclasses.field(default_factory=list)
+    marks: list[tuple[int, str]] = dataclasses.field(default_factory=list)
     closed: int | None = None
+    told: int | None = None
     open: dict[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
     asked: list[int] = dataclasses.field(default_factory=list)
 
@@ -389,16 +515,25 @@ class Model:
         for deadline, name, code in sorted((end, name, code) for name, (end, code) in self.open.items()):
             if now >= deadline:
                 del self.open[name]
-                self.mark(deadline, code)
+                self.mark(deadline, code, name)
         if self.closed is not None and now >= self.closed:
-            self.closed, self.marks = None, []
+            self.wipe()
 
-    def mark(self, at: int, code: int) -> None:
-        self.marks.append(at)
+    def mark(self, at: int, code: int, name: str = "") -> None:
+        self.marks.append((at, name))
         if code == self.code:
             self.guesses += 1
         if len(self.marks) == 3:
             self.closed = at + 24 * 60 * 60 * 1000
+
+    def wipe(self) -> None:
+        self.marks, self.closed, self.told = [], None, None
+
+    def lapsed(self, name: str) -> bool:
+        return any(name == left for _, left in self.marks)
+
+    def refusal(self) -> Wrong | Locked:
+        return Locked(self.closed) if self.closed is not None else Wrong(3 - len(self.marks))
 
     def alive(self) -> bool:
         return self.code > 0 and self.guesses < 99
@@ -422,7 +557,7 @@ class AccessMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = NOW
+        self.now = self.latest = NOW
         self.access = Access()
         self.model = Model()
         self.serial = 0
@@ -449,10 +584,14 @@ class AccessMachine(RuleBasedStateMachine):
     @rule(step=STEPS)
     def clock(self, step: int) -> None:
         self.now += step
+        self.latest = max(self.latest, self.now)
 
-    @rule()
-    def order(self) -> None:
-        model, outcome = self.looked(), order(self.access, self.now)
+    @rule(ordering=st.sampled_from([order, order_at_terminal]))
+    def order(self, ordering: Any) -> None:
+        model, outcome = self.looked(), ordering(self.access, self.now)
+        if ordering is order_at_terminal and model.code and not model.alive():
+            assert outcome == PhoneOnly()
+            return
         if model.closed is not None:
             assert outcome == Locked(model.closed)
             return
@@ -478,19 +617,36 @@ class AccessMachine(RuleBasedStateMachine):
     @rule()
     def reserve(self) -> None:
         self.serial += 1
-        name = str(self.serial)
+        self.reserve_as(str(self.serial))
+
+    @precondition(lambda self: self.names)
+    @rule(data=st.data())
+    def reserve_again(self, data: st.DataObject) -> None:
+        self.reserve_as(data.draw(st.sampled_from(self.names[-5:])))
+
+    def reserve_as(self, name: str) -> None:
         model, outcome = self.looked(), reserve(self.access, name, self.now)
-        if model.closed is not None:
+        if model.lapsed(name):
+            assert isinstance(outcome, Settled)
+            assert outcome.verdict == model.refusal()
+        elif model.closed is not None:
             assert outcome == Locked(model.closed)
-        elif len(model.marks) + len(model.open) >= 3:
+            return
+        elif name not in model.open and len(model.marks) + len(model.open) >= 3:
             assert outcome == Busy()
+            return
         else:
             assert isinstance(outcome, Reserved)
-            assert (outcome.sealed is not None) == model.alive()
-            model.open[name] = (self.now + 30_000, model.code)
-            self.model = model
-            self.names.append(name)
-            self.commit(outcome.access)
+            assert outcome.again == (name in model.open)
+            _, code = model.open.setdefault(name, (self.now + 30_000, model.code))
+            assert outcome.generation == code
+            assert (outcome.sealed is not None) == (model.alive() and code == model.code)
+            last = len(model.marks) + len(model.open) == 3
+            assert outcome.closes == (max(end for end, _ in model.open.values()) if last else 0)
+            if not outcome.again:
+                self.names.append(name)
+        self.model = model
+        self.commit(outcome.access)
 
     @precondition(lambda self: self.names)
     @rule(data=st.data(), right=st.booleans())
@@ -503,12 +659,10 @@ class AccessMachine(RuleBasedStateMachine):
             if right and code == model.code and model.alive():
                 expected = Accepted() if model.young(self.now) else Expired()
                 if expected == Accepted():
-                    model.marks = []
+                    model.wipe()
             else:
                 model.mark(self.now, code)
-        if expected is None:
-            expected = Locked(model.closed) if model.closed is not None else Wrong(3 - len(model.marks))
-        assert outcome.verdict == expected
+        assert outcome.verdict == (expected or model.refusal())
         self.model = model
         self.commit(outcome.access)
 
@@ -526,13 +680,24 @@ class AccessMachine(RuleBasedStateMachine):
     @rule()
     def unlock(self) -> None:
         model = self.looked()
-        model.marks, model.closed = [], None
+        model.wipe()
         self.model = model
         self.commit(unlock(self.access, self.now))
+
+    @rule()
+    def tell(self) -> None:
+        """Tell the owner of a lock, as whoever settles does, and whoever is left to look after the tries' time."""
+        model, until = self.looked(), untold_lock(self.access, self.now)
+        assert until == (0 if model.closed is None or model.closed == model.told else model.closed)
+        if until:
+            # The record is not looked at otherwise: time may have made the lock, and nobody written it down.
+            self.model.told = until
+            self.commit(told(self.access, until))
 
     @invariant()
     def agrees(self) -> None:
         model = self.looked()
+        assert attempts_left(self.access, self.now) == 3 - len(model.marks)
         assert locked_until(self.access, self.now) == (model.closed or 0)
         expected = "none" if not model.code else "disabled" if not model.alive() else None
         assert condition(self.access, self.now) in ([expected] if expected else ["valid", "expired"])
@@ -542,6 +707,18 @@ class AccessMachine(RuleBasedStateMachine):
         assert self.access.wrong + len(self.access.reservations) <= MAX_WRONG
         assert not (self.access.locked_until and self.access.reservations)
         assert len(self.access.orders) <= POLICY.orders_a_day
+        assert len(self.access.lapsed) <= self.access.wrong
+
+    @invariant()
+    def no_lock_lasts_longer_than_24_hours_and_what_the_clock_went_back(self) -> None:
+        assert locked_until(self.access, self.now) <= self.latest + LOCK_MS
+
+    @rule(back=st.sampled_from([1, RESERVATION_MS, HOUR_MS, LOCK_MS, LOCK_MS + RESERVATION_MS, 100 * DAY_MS]))
+    def a_clock_set_back_allows_nothing_that_it_did_not_allow(self, back: int) -> None:
+        before, after = (reserve(self.access, "new", moment) for moment in (self.now, self.now - back))
+        assert isinstance(before, Reserved) or not isinstance(after, Reserved)
+        sooner, later = (order(self.access, moment) for moment in (self.now, self.now - back))
+        assert isinstance(sooner, Ordered) or not isinstance(later, Ordered)
 
 
 TestAccessMachine = AccessMachine.TestCase
