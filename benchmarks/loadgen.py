@@ -15,6 +15,7 @@ import select
 import socket
 import sys
 from array import array
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from struct import error as StructError
@@ -60,7 +61,8 @@ class Failed(Exception):
 class Run:
     """One command: dialogues of `path` for numbers `first` to `first + numbers - 1`, round and round.
 
-    It stops by itself after `seconds` or `dialogues`, whichever comes first, when what is under way has ended.
+    It stops by itself after `seconds` or `dialogues`, whichever comes first, when what is under way has ended. With a
+    `pace` it sends at most so many inputs a second, as evenly as it can: a load that is offered, not the most there is.
     """
 
     path: str
@@ -69,6 +71,7 @@ class Run:
     numbers: int = 20_000
     seconds: float = 0.0
     dialogues: int = 0
+    pace: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -237,19 +240,38 @@ class Generator:
             send(slot, 0)
 
         fresh: list[_Slot] = []
+        waiting: deque[tuple[_Slot, int]] = deque()  # with a pace: whose turn it is next, and with which step
         for _ in range(min(run.width, most, len(numbers))):
             slot = _Slot()
-            start(slot)
-            fresh.append(slot)
+            if run.pace:
+                waiting.append((slot, 0))
+            else:
+                start(slot)
+                fresh.append(slot)
+        sent = 0
         while True:
+            if waiting:
+                now = perf_counter_ns()
+                while waiting and (now >= stop_at or sent < (now - began) / 1e9 * run.pace):
+                    slot, step = waiting.popleft()
+                    if step:
+                        send(slot, step)
+                    elif now < stop_at:
+                        start(slot)
+                    else:
+                        continue
+                    fresh.append(slot)
+                    sent += 1
             now = perf_counter_ns()
             for slot in fresh:
                 slot.sent = now
             self._socket.sendall(out)
             out.clear()
-            if not slots and not self._unacknowledged:
+            if not slots and not self._unacknowledged and not waiting:
                 break
             fresh.clear()
+            if waiting and not self._readable(began, sent, run.pace):
+                continue
             self._fill()
             now = perf_counter_ns()
             at, filled = 0, self._filled
@@ -268,13 +290,19 @@ class Generator:
                             last = now
                         steps += 1
                         if found.step < last_step:
-                            send(found, found.step + 1)
-                            fresh.append(found)
+                            if run.pace:
+                                waiting.append((found, found.step + 1))
+                            else:
+                                send(found, found.step + 1)
+                                fresh.append(found)
                         else:
                             del slots[found.msisdn]
                             if started < most and now < stop_at:
-                                start(found)
-                                fresh.append(found)
+                                if run.pace:
+                                    waiting.append((found, 0))
+                                else:
+                                    start(found)
+                                    fresh.append(found)
                 elif command == DELIVER_SM | RESPONSE:
                     if status:
                         raise Failed(f"deliver_sm_resp with status 0x{status:08X}")
@@ -287,6 +315,11 @@ class Generator:
             self._keep_from(at)
         seconds = run.seconds or (last - began) / 1e9
         return _measured(run, steps, counted, seconds, latencies, cpu)
+
+    def _readable(self, began: int, sent: int, pace: float) -> bool:
+        """Wait until something comes or the next input is to be sent; False where nothing has come."""
+        left = began / 1e9 + sent / pace - perf_counter_ns() / 1e9
+        return bool(select.select([self._socket], [], [], max(0.0, left))[0])
 
     def _answered(self, at: int, length: int, path: Sequence[Step], known: list[_Known | None]) -> _Slot | None:
         """Return the dialogue that this submit_sm answers, None for an SMS; Failed where it is the wrong answer."""
