@@ -277,6 +277,23 @@ def test_who_stops_waiting_for_a_commit_does_not_disturb_the_others(open_store: 
     on(open_store, test)
 
 
+def test_the_latest_record_is_what_any_server_has_committed(open_store: Open) -> None:
+    async def body() -> None:
+        one, two = open_store(), open_store()
+        async with closing(one, two):
+            assert await put(one, ANNA)
+            for language in ("ru", "en"):
+                _, version = await one.load(ANNA)
+                assert await one.commit(Change(version, Subscriber(ANNA, language)))
+                assert await two.load(ANNA, latest=True) == await one.load(ANNA)
+                assert await two.load(ANNA) == await one.load(ANNA)
+            assert await one.forget(ANNA)
+            assert await two.load(ANNA, latest=True) == (Subscriber(ANNA), 0)
+            assert await two.load(ANNA) == (Subscriber(ANNA), 0)
+
+    asyncio.run(body())
+
+
 # The outbox -------------------------------------------------------------------------------------------------------
 
 

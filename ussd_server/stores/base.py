@@ -103,8 +103,12 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 class Store(Protocol):
     """Where records live. All methods may raise `StoreUnavailable`. A version is 0 for none, else opaque."""
 
-    async def load(self, msisdn: str) -> tuple[Subscriber, int]:
-        """Return the record and its version; an unknown number has a fresh record of version 0."""
+    async def load(self, msisdn: str, latest: bool = False) -> tuple[Subscriber, int]:
+        """Return the record and its version; an unknown number has a fresh record of version 0.
+
+        What is remembered of it may be older than what is stored, which a commit finds out. Who may refuse without a
+        commit asks for the `latest`: what every server has committed by now.
+        """
 
     async def commit(self, change: Change) -> bool:
         """Write the change durably and return True, or return False where `version` is not the stored one."""

@@ -140,6 +140,7 @@ _MIGRATIONS = (
 )
 
 _LOAD = "SELECT version, record FROM subscriber WHERE msisdn = ?"
+_VERSION = "SELECT version FROM subscriber WHERE msisdn = ?"
 _INSERT = "INSERT OR IGNORE INTO subscriber (version, record, msisdn) VALUES (?, ?, ?)"
 _UPDATE = "UPDATE subscriber SET version = version + 1, record = ? WHERE msisdn = ? AND version = ?"
 _SETTLE = "DELETE FROM outbox WHERE id = ? AND msisdn = ?"
@@ -353,10 +354,13 @@ class SqliteStore:
 
     # Reading ------------------------------------------------------------------------------------------------------
 
-    async def load(self, msisdn: str) -> tuple[Subscriber, int]:
-        """Return the record and its version; never suspends, and a record used lately is not read again."""
+    async def load(self, msisdn: str, latest: bool = False) -> tuple[Subscriber, int]:
+        """Return the record and its version; never suspends, and a record used lately is not read again.
+
+        `latest` asks the file, where another process may have written, and reads the record if its version is new.
+        """
         found = self._cache.get(msisdn)
-        if found is not None:
+        if found is not None and not (latest and self._outdated(msisdn, found[1])):
             return found
         rows = self._read(_LOAD, (_key(msisdn),))
         if not rows:
@@ -367,6 +371,12 @@ class SqliteStore:
         except msgspec.DecodeError as error:
             raise StoreUnavailable(f"{self._path}: the record of {mask(msisdn)} is damaged: {error}") from error
         return self._cache.put(loaded, version, len(record))
+
+    def _outdated(self, msisdn: str, version: int) -> bool:
+        if self._read(_VERSION, (_key(msisdn),)) == [(version,)]:
+            return False
+        self._cache.drop(msisdn)
+        return True
 
     async def next_due(self, lanes: Collection[int] = EVERY_LANE) -> int | None:
         """Return when the next entry can be claimed (ms): when it is due, or when its holder's lease ends."""
