@@ -1,6 +1,5 @@
 """The access code's rules hold in any interleaving of orders, entries, tries that never settle, and clock steps."""
 
-import dataclasses
 from typing import Any
 
 import msgspec
@@ -9,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.ussd_server.subscribers.clerk import SEALED, STEPS, Clerk, said
 from ussd_server.subscribers.codes import (
     DAY_MS,
     HOUR_MS,
@@ -47,7 +47,6 @@ from ussd_server.subscribers.codes import (
 )
 
 NOW = 1_763_881_200_000
-SEALED = SealedCode("kek-1", b"salt", b"box")
 FRESH = Access()
 
 
@@ -282,6 +281,11 @@ def test_a_lock_that_only_time_has_made_can_be_told() -> None:
     assert untold_lock(wrong(unlock(access, lapsed), 3, lapsed), lapsed) == lapsed + LOCK_MS
 
 
+def test_what_was_told_too_late_does_not_keep_the_next_lock_from_being_told() -> None:
+    access = told(wrong(issued(), 1), NOW - 1)
+    assert untold_lock(wrong(access, 2), NOW) == NOW + LOCK_MS
+
+
 # A clock that is set ----------------------------------------------------------------------------------------------
 
 
@@ -494,91 +498,25 @@ def test_a_policy_that_protects_nothing_is_refused(mistake: dict[str, int]) -> N
 # Any interleaving -------------------------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass
-class Model:
-    """The rules once more, as a clerk would keep them on paper: every entry with its time, nothing summed up.
-
-    `marks` are wrong entries since the last right one or the last lock, with the name of a try that was left to lapse;
-    `open` are tries under way.
-    """
-
-    code: int = 0
-    born: int = 0
-    guesses: int = 0
-    marks: list[tuple[int, str]] = dataclasses.field(default_factory=list)
-    closed: int | None = None
-    told: int | None = None
-    open: dict[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
-    asked: list[int] = dataclasses.field(default_factory=list)
-
-    def pass_time(self, now: int) -> None:
-        for deadline, name, code in sorted((end, name, code) for name, (end, code) in self.open.items()):
-            if now >= deadline:
-                del self.open[name]
-                self.mark(deadline, code, name)
-        if self.closed is not None and now >= self.closed:
-            self.wipe()
-
-    def mark(self, at: int, code: int, name: str = "") -> None:
-        self.marks.append((at, name))
-        if code == self.code:
-            self.guesses += 1
-        if len(self.marks) == 3:
-            self.closed = at + 24 * 60 * 60 * 1000
-
-    def wipe(self) -> None:
-        self.marks, self.closed, self.told = [], None, None
-
-    def lapsed(self, name: str) -> bool:
-        return any(name == left for _, left in self.marks)
-
-    def refusal(self) -> Wrong | Locked:
-        return Locked(self.closed) if self.closed is not None else Wrong(3 - len(self.marks))
-
-    def alive(self) -> bool:
-        return self.code > 0 and self.guesses < 99
-
-    def young(self, now: int) -> bool:
-        return now - self.born < 90 * 24 * 60 * 60 * 1000
-
-
-STEPS = st.one_of(
-    st.integers(0, 3_000),
-    st.integers(25_000, 35_000),
-    st.integers(1, 26).map(lambda hours: hours * HOUR_MS),
-    st.sampled_from([RESERVATION_MS, HOUR_MS, LOCK_MS, LOCK_MS - RESERVATION_MS, 89 * DAY_MS, 90 * DAY_MS]),
-    st.integers(-90_000, -1),
-    st.just(-2 * HOUR_MS),
-)
-
-
 class AccessMachine(RuleBasedStateMachine):
-    """The pure functions against the model; the record goes through its stored form after every commit."""
+    """The pure functions against the clerk; the record goes through its stored form after every commit."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = self.latest = NOW
         self.access = Access()
-        self.model = Model()
-        self.serial = 0
+        self.clerk = Clerk()
         self.names: list[str] = []
 
-    def commit(self, access: Access) -> None:
+    def commit(self, access: Access, clerk: Clerk) -> None:
         self.access = msgspec.msgpack.decode(msgspec.msgpack.encode(access), type=Access)
-
-    def looked(self) -> Model:
-        """Return a copy of the model as it is at this moment; it becomes the model only where a commit follows."""
-        model = dataclasses.replace(
-            self.model, marks=[*self.model.marks], open=dict(self.model.open), asked=[*self.model.asked]
-        )
-        model.pass_time(self.now)
-        return model
+        self.clerk = clerk
 
     @initialize(with_code=st.booleans(), guesses=st.sampled_from([0, 96, 98]))
     def begin(self, with_code: bool, guesses: int) -> None:
         if with_code:
             self.issue()
-            self.model.guesses = guesses
+            self.clerk.guesses = guesses
             self.access = msgspec.structs.replace(self.access, wrong_in_life=guesses)
 
     @rule(step=STEPS)
@@ -586,38 +524,24 @@ class AccessMachine(RuleBasedStateMachine):
         self.now += step
         self.latest = max(self.latest, self.now)
 
-    @rule(ordering=st.sampled_from([order, order_at_terminal]))
-    def order(self, ordering: Any) -> None:
-        model, outcome = self.looked(), ordering(self.access, self.now)
-        if ordering is order_at_terminal and model.code and not model.alive():
-            assert outcome == PhoneOnly()
-            return
-        if model.closed is not None:
-            assert outcome == Locked(model.closed)
-            return
-        latest = sorted(model.asked)[::-1]
-        free = max(
-            [latest[2] + 3_600_000] if len(latest) > 2 else [0], [latest[4] + 86_400_000] if len(latest) > 4 else [0]
-        )[0]
-        if self.now < free:
-            assert outcome == TooMany(free)
-            return
-        assert isinstance(outcome, Ordered)
-        model.asked.append(self.now)
-        self.model = model
-        self.commit(outcome.access)
+    @rule(terminal=st.booleans())
+    def order(self, terminal: bool) -> None:
+        clerk = self.clerk.at(self.now)
+        outcome = (order_at_terminal if terminal else order)(self.access, self.now)
+        assert said(outcome) == clerk.order(self.now, terminal)
+        if isinstance(outcome, Ordered):
+            self.commit(outcome.access, clerk)
 
     @rule()
     def issue(self) -> None:
-        model = self.looked()
-        self.commit(issued(self.access, self.now))
-        model.code, model.born, model.guesses = model.code + 1, self.now, 0
-        self.model = model
+        clerk = self.clerk.at(self.now)
+        clerk.issue(self.now)
+        self.commit(issued(self.access, self.now), clerk)
 
     @rule()
     def reserve(self) -> None:
-        self.serial += 1
-        self.reserve_as(str(self.serial))
+        self.names.append(str(len(self.names)))
+        self.reserve_as(self.names[-1])
 
     @precondition(lambda self: self.names)
     @rule(data=st.data())
@@ -625,81 +549,56 @@ class AccessMachine(RuleBasedStateMachine):
         self.reserve_as(data.draw(st.sampled_from(self.names[-5:])))
 
     def reserve_as(self, name: str) -> None:
-        model, outcome = self.looked(), reserve(self.access, name, self.now)
-        if model.lapsed(name):
-            assert isinstance(outcome, Settled)
-            assert outcome.verdict == model.refusal()
-        elif model.closed is not None:
-            assert outcome == Locked(model.closed)
-            return
-        elif name not in model.open and len(model.marks) + len(model.open) >= 3:
-            assert outcome == Busy()
-            return
-        else:
-            assert isinstance(outcome, Reserved)
-            assert outcome.again == (name in model.open)
-            _, code = model.open.setdefault(name, (self.now + 30_000, model.code))
-            assert outcome.generation == code
-            assert (outcome.sealed is not None) == (model.alive() and code == model.code)
-            last = len(model.marks) + len(model.open) == 3
-            assert outcome.closes == (max(end for end, _ in model.open.values()) if last else 0)
-            if not outcome.again:
-                self.names.append(name)
-        self.model = model
-        self.commit(outcome.access)
+        clerk, outcome = self.clerk.at(self.now), reserve(self.access, name, self.now)
+        assert said(outcome) == clerk.reserve(name, self.now)
+        if isinstance(outcome, Reserved | Settled):
+            self.commit(outcome.access, clerk)
 
     @precondition(lambda self: self.names)
     @rule(data=st.data(), right=st.booleans())
     def settle(self, data: st.DataObject, right: bool) -> None:
-        name = data.draw(st.sampled_from(self.names[-5:]))
-        model, outcome = self.looked(), settle(self.access, name, right, self.now)
-        expected: object = None
-        if name in model.open:
-            _, code = model.open.pop(name)
-            if right and code == model.code and model.alive():
-                expected = Accepted() if model.young(self.now) else Expired()
-                if expected == Accepted():
-                    model.wipe()
-            else:
-                model.mark(self.now, code)
-        assert outcome.verdict == (expected or model.refusal())
-        self.model = model
-        self.commit(outcome.access)
+        self.settle_as(data.draw(st.sampled_from(self.names[-5:])), right)
+
+    def settle_as(self, name: str, right: bool) -> None:
+        clerk, outcome = self.clerk.at(self.now), settle(self.access, name, right, self.now)
+        assert outcome.verdict == clerk.settle(name, right, self.now)
+        self.commit(outcome.access, clerk)
 
     @rule()
     def guess(self) -> None:
         """Enter a wrong code at once, so that locks are met often."""
-        before = len(self.names)
         self.reserve()
-        if len(self.names) > before:
-            outcome = settle(self.access, self.names[-1], False, self.now)
-            _, code = self.model.open.pop(self.names[-1])
-            self.model.mark(self.now, code)
-            self.commit(outcome.access)
+        self.settle_as(self.names[-1], False)
 
     @rule()
     def unlock(self) -> None:
-        model = self.looked()
-        model.wipe()
-        self.model = model
-        self.commit(unlock(self.access, self.now))
+        clerk = self.clerk.at(self.now)
+        clerk.wipe()
+        self.commit(unlock(self.access, self.now), clerk)
 
     @rule()
     def tell(self) -> None:
         """Tell the owner of a lock, as whoever settles does, and whoever is left to look after the tries' time."""
-        model, until = self.looked(), untold_lock(self.access, self.now)
-        assert until == (0 if model.closed is None or model.closed == model.told else model.closed)
+        clerk, until = self.clerk.at(self.now), untold_lock(self.access, self.now)
+        assert until == (0 if clerk.closed in (None, clerk.told) else clerk.closed)
         if until:
-            # The record is not looked at otherwise: time may have made the lock, and nobody written it down.
-            self.model.told = until
-            self.commit(told(self.access, until))
+            # Time may have made the lock, and nobody written it down yet; nor does this.
+            self.clerk.told = until
+            self.commit(told(self.access, until), self.clerk)
+
+    @rule(back=st.sampled_from([1, RESERVATION_MS, HOUR_MS, LOCK_MS, LOCK_MS + RESERVATION_MS, 100 * DAY_MS]))
+    def a_clock_set_back_allows_nothing_that_it_did_not_allow(self, back: int) -> None:
+        before, after = (reserve(self.access, "new", moment) for moment in (self.now, self.now - back))
+        assert isinstance(before, Reserved) or not isinstance(after, Reserved)
+        sooner, later = (order(self.access, moment) for moment in (self.now, self.now - back))
+        assert isinstance(sooner, Ordered) or not isinstance(later, Ordered)
 
     @invariant()
     def agrees(self) -> None:
-        model = self.looked()
-        assert attempts_left(self.access, self.now) == 3 - len(model.marks)
-        assert locked_until(self.access, self.now) == (model.closed or 0)
-        expected = "none" if not model.code else "disabled" if not model.alive() else None
+        clerk = self.clerk.at(self.now)
+        assert attempts_left(self.access, self.now) == 3 - len(clerk.marks)
+        assert locked_until(self.access, self.now) == (clerk.closed or 0)
+        expected = "none" if not clerk.code else "disabled" if not clerk.alive() else None
         assert condition(self.access, self.now) in ([expected] if expected else ["valid", "expired"])
 
     @invariant()
@@ -712,13 +611,6 @@ class AccessMachine(RuleBasedStateMachine):
     @invariant()
     def no_lock_lasts_longer_than_24_hours_and_what_the_clock_went_back(self) -> None:
         assert locked_until(self.access, self.now) <= self.latest + LOCK_MS
-
-    @rule(back=st.sampled_from([1, RESERVATION_MS, HOUR_MS, LOCK_MS, LOCK_MS + RESERVATION_MS, 100 * DAY_MS]))
-    def a_clock_set_back_allows_nothing_that_it_did_not_allow(self, back: int) -> None:
-        before, after = (reserve(self.access, "new", moment) for moment in (self.now, self.now - back))
-        assert isinstance(before, Reserved) or not isinstance(after, Reserved)
-        sooner, later = (order(self.access, moment) for moment in (self.now, self.now - back))
-        assert isinstance(sooner, Ordered) or not isinstance(later, Ordered)
 
 
 TestAccessMachine = AccessMachine.TestCase
