@@ -110,8 +110,9 @@ class Server:
             orders_a_day=settings.code_orders_per_day,
         )
         tools = Tools(Queries(self._operator), policy, wall_clock, new_id)
-        vault = Vault(loaded.ring)
-        self._hasher = CodeHasher(vault)
+        self.keys = keys.KeyFile(loaded.path)
+        vault = Vault(self.keys)
+        self._hasher = CodeHasher(vault, settings.max_checks)
         self.conversations = Conversations(
             flow,
             self.store,

@@ -5,34 +5,38 @@ Older keys stay readable until they are retired, so keys overlap and rotation in
     {"version": 1, "keys": [{"id": "kek-5f0c9a1e", "kind": "kek", "created": 1763881200000, "current": true,
                              "secret": "<32 octets in base64>"}]}
 
-The current key of a kind seals or signs; every key opens or verifies.
+The current key of a kind seals or signs; every key opens or verifies. Servers that run take up a changed file by
+themselves (`KeyFile`).
 """
 
 import base64
-import errno
+import fcntl
 import os
-import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, Protocol, TypeAlias, get_args
 
 import msgspec
 import nacl.utils
+from nacl.public import PrivateKey
+from nacl.signing import SigningKey
 
+from ussd_server.secrecy import files
+from ussd_server.secrecy.files import UnguardedFile
 from ussd_server.secrecy.secrets import Secret
 
-Kind: TypeAlias = Literal["kek", "transport", "signing"]
-"""Key-encryption key of what is stored; X25519 key that terminals seal to; Ed25519 seed that signs responses."""
+Kind: TypeAlias = Literal["kek", "transport", "signing", "digest"]
+"""Key-encryption key of what is stored; X25519 key that terminals seal to; Ed25519 seed that signs answers; key of
+digests by which inputs and requests are known again."""
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 KEY_SIZE: Final = 32
-"""Octets of XChaCha20-Poly1305 keys, X25519 private keys and Ed25519 seeds alike."""
+"""Octets of XChaCha20-Poly1305 keys, X25519 private keys, Ed25519 seeds and BLAKE2b keys alike."""
 FILE_NAME: Final = "keys.json"
-FILE_MODE: Final = 0o600
 DIRECTORY_MODE: Final = 0o700
 FILE_VERSION: Final[Literal[1]] = 1
-MAX_FILE_SIZE: Final = 1024 * 1024
-"""Octets; a key takes 150, so more is another file."""
 
 Random: TypeAlias = Callable[[int], bytes]
 """So many random octets."""
@@ -53,6 +57,25 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Public:
+    """The public half of a key: an X25519 public key or an Ed25519 verify key, 32 octets."""
+
+    id: str
+    octets: bytes
+    current: bool
+
+
+class Keys(Protocol):
+    """Where keys are had: a ring, or the file of it that may change under a running server."""
+
+    def current(self, kind: Kind) -> Key:
+        """Return the key of this kind to seal or sign with. Raises KeysError where there is none."""
+
+    def get(self, kid: str) -> Key | None:
+        """Return the key of this id."""
+
+
+@dataclass(frozen=True, slots=True)
 class Keyring:
     """All keys, oldest first; immutable, so that a rotation is a new ring."""
 
@@ -63,11 +86,32 @@ class Keyring:
         for key in self.keys:
             if key.current and key.kind == kind:
                 return key
-        raise KeysError(f"there is no current key of the kind {kind}; make one with: ussd-server keys rotate")
+        raise KeysError(f"there is no current key of the kind {kind}; make one with: ussd-server keys rotate {kind}")
 
     def get(self, kid: str) -> Key | None:
         """Return the key of this id."""
         return next((key for key in self.keys if key.id == kid), None)
+
+    def of(self, kind: Kind) -> tuple[Key, ...]:
+        """Return the keys of this kind, oldest first."""
+        return tuple(key for key in self.keys if key.kind == kind)
+
+    def public(self, kind: Literal["transport", "signing"]) -> tuple[Public, ...]:
+        """Return the public halves of all keys of this kind, oldest first. Takes 50 us a key."""
+        halve = _x25519 if kind == "transport" else _ed25519
+        return tuple(Public(key.id, halve(key.secret), key.current) for key in self.of(kind))
+
+    def missing(self) -> tuple[Kind, ...]:
+        """Return the kinds of which there is no current key."""
+        present = {key.kind for key in self.keys if key.current}
+        return tuple(kind for kind in KINDS if kind not in present)
+
+    def completed(self, now: int, random: Random = nacl.utils.random) -> "Keyring":
+        """Return the ring with a new key of every missing kind."""
+        ring = self
+        for kind in self.missing():
+            ring = ring.rotate(kind, now, random)
+        return ring
 
     def rotate(self, kind: Kind, now: int, random: Random = nacl.utils.random) -> "Keyring":
         """Return a ring with a new current key of this kind; the one before stays readable."""
@@ -81,19 +125,79 @@ class Keyring:
         """Return a ring without this key; what only it can open is lost. Raises KeysError for a current one."""
         key = self.get(kid)
         if key is None:
-            raise KeysError(f"there is no key {kid}")
+            raise KeysError(f"there is no key {kid}; see: ussd-server keys list")
         if key.current:
-            raise KeysError(f"{kid} is in use; rotate first: ussd-server keys rotate")
+            raise KeysError(f"{kid} is in use; rotate first: ussd-server keys rotate {key.kind}")
         return Keyring(tuple(each for each in self.keys if each.id != kid))
+
+
+class KeyFile:
+    """The keys of a file that may be changed while the server runs. The ring in force is `ring`.
+
+    An unknown id makes it look whether the file has changed: another server may use the new key already. A look is
+    one `stat`, and an unchanged file is never read again, so strangers' key ids cost nothing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Read the file. Raises FileNotFoundError, and KeysError as `load` does."""
+        self.path = path
+        self._seen = _appearance(path)
+        self.ring = self._told = load(path)
+        self._trouble = self._told_trouble = ""
+
+    def current(self, kind: Kind) -> Key:
+        """Return the key of this kind to seal or sign with. Raises KeysError where there is none."""
+        return self.ring.current(kind)
+
+    def get(self, kid: str) -> Key | None:
+        """Return the key of this id, if need be from a file that has changed."""
+        key = self.ring.get(kid)
+        if key is None and _appearance(self.path) != self._seen:
+            self._take_up()
+            key = self.ring.get(kid)
+        return key
+
+    def refresh(self) -> bool:
+        """Take up a file that has changed; return whether the keys are others than at the last call.
+
+        Raises KeysError where the file cannot be taken: the keys in force stay, and the next call tries again, but the
+        same trouble is told only once.
+        """
+        if self._trouble or _appearance(self.path) != self._seen:
+            self._take_up()
+        told, self._told_trouble = self._told_trouble, self._trouble
+        if self._trouble and self._trouble != told:
+            raise KeysError(self._trouble)
+        before, self._told = self._told, self.ring
+        return self.ring != before
+
+    def _take_up(self) -> None:
+        """Read the file, whatever comes of it; a file that is the same and no better is not read by `get` again."""
+        self._seen = _appearance(self.path)
+        try:
+            self.ring = self._load_complete()
+            self._trouble = ""
+        except KeysError as error:
+            self._trouble = str(error)
+
+    def _load_complete(self) -> Keyring:
+        try:
+            ring = load(self.path)
+        except FileNotFoundError:
+            raise KeysError(f"{self.path} is gone; bring back a copy of it") from None
+        if missing := ring.missing():
+            raise KeysError(f"{self.path} has no current key of the kind {missing[0]}; bring back a newer copy of it")
+        return ring
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The ring, where its file is, and whether this call made it."""
+    """The ring, where its file is, whether this call made it, and the kinds of keys that it added to an older one."""
 
     ring: Keyring
     path: Path
     created: bool
+    added: tuple[Kind, ...] = ()
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -102,66 +206,105 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def load_or_create(directory: Path, now: int, random: Random = nacl.utils.random) -> Loaded:
-    """Return the keys of the data directory; on the first start make the directory, the file and a KEK.
+    """Return the keys of the data directory; on the first start make the directory and the file.
 
-    Two servers that start at once end up with the same keys. Raises KeysError.
+    A file of an older version gets the kinds that it lacks. Two servers that start at once end up with the same keys.
+    Raises KeysError.
     """
     path = directory / FILE_NAME
     try:
-        return Loaded(load(path), path, created=False)
+        return _completed(path, now, random)
     except FileNotFoundError:
         pass
-    except OSError as error:
-        raise _unusable(path, error) from None
-    ring = Keyring().rotate("kek", now, random)
+    ring = Keyring().completed(now, random)
     try:
         directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
-        _write(path, ring, random, os.link)
+        files.create(path, _encode(ring))
     except FileExistsError:
-        return Loaded(load(path), path, created=False)
+        return _completed(path, now, random)
     except OSError as error:
-        raise _unusable(path, error) from None
+        raise KeysError(str(files.unusable(path, error))) from None
+    except UnguardedFile as error:
+        raise KeysError(str(error)) from None
     return Loaded(ring, path, created=True)
 
 
 def load(path: Path) -> Keyring:
     """Read a key file. Raises FileNotFoundError, and KeysError where it is not ours alone or not a key file."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise KeysError(f"{path} is a link; put the key file itself there") from None
-        raise _unusable(path, error) from None
-    try:
-        # Of the open file, not of its name: nobody can put another one there in between.
-        _check_guarded(path, os.fstat(descriptor))
-        content = Secret(os.read(descriptor, MAX_FILE_SIZE))
-    except OSError as error:
-        raise _unusable(path, error) from None
-    finally:
-        os.close(descriptor)
-    return _decode(path, content)
+        return _decode(path, files.read(path))
+    except UnguardedFile as error:
+        raise KeysError(str(error)) from None
 
 
-def save(path: Path, ring: Keyring, random: Random = nacl.utils.random) -> None:
+def save(path: Path, ring: Keyring) -> None:
     """Replace the key file, whole or not at all. Raises KeysError."""
     try:
-        _write(path, ring, random, os.replace)
-    except OSError as error:
-        raise _unusable(path, error) from None
+        files.replace(path, _encode(ring))
+    except UnguardedFile as error:
+        raise KeysError(str(error)) from None
 
 
-def _check_guarded(path: Path, status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise KeysError(f"{path} is not a file")
-    if status.st_size > MAX_FILE_SIZE:
-        raise KeysError(f"{path} is not a key file: it is larger than {MAX_FILE_SIZE} octets")
-    if status.st_uid != os.geteuid():
-        raise KeysError(f"{path} belongs to another user; mend it with: chown {os.geteuid()} {path}")
-    if stat.S_IMODE(status.st_mode) & 0o077:
-        raise KeysError(f"{path} can be read or written by other users; mend it with: chmod 600 {path}")
+def change(path: Path, alter: Callable[[Keyring], Keyring]) -> Keyring:
+    """Replace the ring in the file by what `alter` makes of it, one process after the other; return the new one.
+
+    Raises FileNotFoundError, KeysError, and what `alter` raises: then nothing was changed.
+    """
+    with _alone(path):
+        before = load(path)
+        after = alter(before)
+        if after != before:
+            save(path, after)
+        return after
+
+
+def _completed(path: Path, now: int, random: Random) -> Loaded:
+    missing = load(path).missing()
+    if not missing:
+        return Loaded(load(path), path, created=False)
+    added: list[Kind] = []
+
+    def complete(ring: Keyring) -> Keyring:
+        added.extend(ring.missing())
+        return ring.completed(now, random)
+
+    return Loaded(change(path, complete), path, created=False, added=tuple(added))
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the key file against others that would change it; the lock is on the file, which a change replaces."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise KeysError(str(files.unusable(path, error))) from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_ino != _inode(path):
+                continue  # it was replaced while we waited
+            yield
+            return
+        finally:
+            os.close(descriptor)
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
+
+
+def _appearance(path: Path) -> tuple[int, ...] | None:
+    """Return what changes with every change of the file, be it of its mode; None where it is gone."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _decode(path: Path, content: Secret[bytes]) -> Keyring:
@@ -171,7 +314,7 @@ def _decode(path: Path, content: Secret[bytes]) -> Keyring:
         raise KeysError(f"{path} is not a key file: {error}; bring back a copy of it") from None
     if len({key.id for key in keys}) != len(keys):
         raise KeysError(f"{path} has two keys with the same id; bring back a copy of it")
-    for kind in get_args(Kind):
+    for kind in KINDS:
         if sum(key.current for key in keys if key.kind == kind) > 1:
             raise KeysError(f"{path} has two current keys of the kind {kind}; leave one")
     return Keyring(keys)
@@ -188,35 +331,15 @@ def _to_base64(value: Secret[bytes]) -> str:
     return base64.b64encode(value.reveal()).decode()
 
 
-def _write(path: Path, ring: Keyring, random: Random, publish: Callable[[Path, Path], None]) -> None:
-    """Write a complete file under another name, then give it its name: `os.link` only to a new one, or `os.replace`."""
-    beside = path.with_name(f".{path.name}.{random(8).hex()}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), FILE_MODE)  # the umask may have taken the owner's own rights
-            file.write(_encode(ring).reveal())
-            file.flush()
-            os.fsync(file.fileno())
-        publish(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-    _sync_directory(path.parent)
-
-
 def _encode(ring: Keyring) -> Secret[bytes]:
     return Secret(
         msgspec.json.format(msgspec.json.encode(_File(FILE_VERSION, ring.keys), enc_hook=_to_base64), indent=2) + b"\n"
     )
 
 
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _x25519(private: Secret[bytes]) -> bytes:
+    return bytes(PrivateKey(private.reveal()).public_key)
 
 
-def _unusable(path: Path, error: OSError) -> KeysError:
-    return KeysError(f"the key file {path} cannot be used: {error.strerror or error}")
+def _ed25519(seed: Secret[bytes]) -> bytes:
+    return bytes(SigningKey(seed.reveal()).verify_key)

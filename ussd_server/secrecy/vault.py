@@ -6,6 +6,9 @@ whoever has the key. The additional data ties a box to its place: one that was m
 generation or another purpose does not open.
 
 An argon2id takes 22 ms, so `Vault.seal` and `Vault.verify` are for threads: `CodeHasher` runs them there.
+
+The same keys seal what terminals carry for us (a visit's token) and what is kept for them (answers), and a key that no
+rotation changes makes the digests by which inputs and requests are known again.
 """
 
 import asyncio
@@ -16,6 +19,7 @@ import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import TracebackType
 from typing import Final, Literal, ParamSpec, TypeAlias, TypeVar
 
 import msgspec
@@ -24,7 +28,7 @@ import nacl.pwhash.argon2id
 import nacl.utils
 from nacl.secret import Aead
 
-from ussd_server.secrecy.keys import Keyring
+from ussd_server.secrecy.keys import Keys
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.subscribers.codes import MIN_DIGITS, SealedCode
 
@@ -33,12 +37,18 @@ ARGON2_MEMORY: Final = 19 * 1024 * 1024
 """Octets; passes and memory are what OWASP's Password Storage Cheat Sheet recommends (19 MiB, t=2, p=1)."""
 HASH_SIZE: Final = 32
 DIGEST_SIZE: Final = 16
-"""Octets by which an input is known again."""
+"""Octets by which an input or a request is known again."""
 SALT_SIZE: Final = nacl.pwhash.argon2id.SALTBYTES
 HASHING_THREADS: Final = 2
 """Enough for 90 checks a second, and 38 MiB at most."""
+MOST_CHECKS: Final = 64
+"""Checks under way at once: at 45 to 90 a second, nobody waits much longer than a second."""
+MAX_TOKEN: Final = 200
+"""Characters of a visit's token: it stands in paths."""
 
-Purpose: TypeAlias = Literal["code", "outbox"]
+Purpose: TypeAlias = Literal["code", "outbox", "visit", "answer"]
+Part: TypeAlias = str | bytes | int | Secret[str]
+"""Part of what a fingerprint is made from."""
 Random: TypeAlias = Callable[[int], bytes]
 """So many random octets."""
 
@@ -60,11 +70,11 @@ def generate(digits: int, below: Callable[[int], int] = secrets.randbelow) -> Se
 class Vault:
     """Seals and opens with the current key-encryption key, and opens what older keys of the ring sealed."""
 
-    def __init__(self, keys: Keyring, random: Random = nacl.utils.random) -> None:
+    def __init__(self, keys: Keys, random: Random = nacl.utils.random) -> None:
         self._keys = keys
         self._random = random
-        key = _derive(keys.current("kek").secret, b"input")
-        self._digest = hashlib.blake2b(digest_size=DIGEST_SIZE, key=key)
+        self._inputs = _keyed_digest(keys, b"input")
+        self._requests = _keyed_digest(keys, b"request")
 
     def seal(self, code: Secret[str], msisdn: str, generation: int) -> SealedCode:
         """Return the code as it is stored, for this subscriber and generation. Takes 22 ms."""
@@ -107,11 +117,54 @@ class Vault:
     def digest(self, text: str) -> bytes:
         """Return octets by which the same text is known again, and from which nobody without the key finds it.
 
-        Other servers of the same keys make the same digest; after a rotation it is another one.
+        Other servers of the same keys make the same digest, whichever key seals.
         """
-        digest = self._digest.copy()
+        digest = self._inputs.copy()
         digest.update(text.encode("utf-8", "surrogatepass"))
         return digest.digest()
+
+    def fingerprint(self, *parts: Part) -> bytes:
+        """Return octets by which the same parts in the same order are known again, as `digest` does for an input."""
+        digest = self._requests.copy()
+        digest.update(msgspec.msgpack.encode([_plain(part) for part in parts]))
+        return digest.digest()
+
+    def seal_token(self, msisdn: str, visit_id: str) -> str:
+        """Return a visit's name for its terminal: at most 200 letters, digits, `-` and `_` that tell nothing.
+
+        Raises ValueError for an id that is too long.
+        """
+        kid, box = self._encrypt(Secret(msgspec.msgpack.encode((msisdn, visit_id))), _place("visit", "", ""))
+        token = base64.urlsafe_b64encode(msgspec.msgpack.encode((kid, box))).rstrip(b"=").decode()
+        if len(token) > MAX_TOKEN:
+            raise ValueError(f"a visit's token has at most {MAX_TOKEN} characters, not {len(token)}")
+        return token
+
+    def open_token(self, token: str) -> tuple[str, str] | None:
+        """Return (MSISDN, visit's id) of a token that `seal_token` made; None for anything else, and no exception."""
+        if len(token) > MAX_TOKEN:
+            return None
+        try:
+            octets = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+            if base64.urlsafe_b64encode(octets).rstrip(b"=").decode() != token:
+                return None  # another spelling of the same token
+            kid, box = msgspec.msgpack.decode(octets, type=tuple[str, bytes])
+            opened = self._decrypt(kid, box, _place("visit", "", ""))
+            return msgspec.msgpack.decode(opened.reveal(), type=tuple[str, str])
+        except (ValueError, msgspec.MsgspecError, VaultError):
+            return None
+
+    def seal_answer(self, body: bytes, terminal: str, key: str) -> bytes:
+        """Return the answer to a terminal's request (its Idempotency-Key is `key`) as it is kept in the store."""
+        return msgspec.msgpack.encode(self._encrypt(Secret(body), _place("answer", terminal, key)))
+
+    def open_answer(self, sealed: bytes, terminal: str, key: str) -> bytes:
+        """Return the answer that `seal_answer` sealed for this request. Raises VaultError."""
+        try:
+            kid, box = msgspec.msgpack.decode(sealed, type=tuple[str, bytes])
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise VaultError("a kept answer is damaged") from None
+        return self._decrypt(kid, box, _place("answer", terminal, key)).reveal()
 
     def _encrypt(self, plain: Secret[bytes], place: bytes) -> tuple[str, bytes]:
         key = self._keys.current("kek")
@@ -128,12 +181,49 @@ class Vault:
             raise VaultError("what was sealed was altered, or belongs to another place") from None
 
 
-class CodeHasher:
-    """The slow half of a vault for the event loop: what takes an argon2id runs on two threads of its own."""
+class Place:
+    """A place among the checks under way, given back by `with`, however that ends."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, leave: Callable[[], None]) -> None:
+        self._leave = leave
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave()
+
+
+class CodeHasher:
+    """The slow half of a vault for the event loop: what takes an argon2id runs on two threads of its own.
+
+    Who checks an entry takes a place first (`admit`), so that a flood of entries is refused before anything of it is
+    written down, and nobody waits long; at most `most` have one. New codes wait their turn without.
+    """
+
+    def __init__(self, vault: Vault, most: int = MOST_CHECKS) -> None:
         self._vault = vault
+        self._most = most
+        self._taken = 0
         self._threads = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="argon2")
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no place for another check."""
+        return self._taken >= self._most
+
+    def admit(self) -> Place | None:
+        """Return a place for one check, from before its try is reserved until it is settled; None where all are taken.
+
+        with place:
+            ...  # reserve, verify, settle
+        """
+        if self.full:
+            return None
+        self._taken += 1
+        return Place(self._leave)
 
     async def seal(self, code: Secret[str], msisdn: str, generation: int) -> SealedCode:
         """Do what `Vault.seal` does."""
@@ -144,15 +234,27 @@ class CodeHasher:
         return await self._run(self._vault.verify, sealed, code, msisdn, generation)
 
     async def close(self) -> None:
-        """Wait for what is under way and let go of the threads; what had not begun is cancelled."""
+        """Take no more checks, wait for what is under way and let go of the threads; the rest is cancelled."""
+        self._most = 0
         await asyncio.get_running_loop().run_in_executor(None, partial(self._threads.shutdown, cancel_futures=True))
+
+    def _leave(self) -> None:
+        self._taken -= 1
 
     async def _run(self, work: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args, **named))
 
 
-def _derive(key: Secret[bytes], purpose: bytes) -> bytes:
-    return hashlib.blake2b(digest_size=32, key=key.reveal(), person=purpose).digest()
+def _keyed_digest(keys: Keys, purpose: bytes) -> "hashlib.blake2b":
+    key = keys.current("digest").secret
+    return hashlib.blake2b(digest_size=DIGEST_SIZE, key=key.reveal(), person=purpose)
+
+
+def _plain(part: Part) -> str | bytes | int:
+    # MessagePack refuses lone surrogates; as octets they are parts like any other.
+    if isinstance(part, Secret):
+        return part.reveal().encode("utf-8", "surrogatepass")
+    return part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
 
 
 def _place(purpose: Purpose, msisdn: str, which: int | str) -> bytes:

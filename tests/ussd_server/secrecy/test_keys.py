@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from ussd_server.secrecy import keys as keys_module
-from ussd_server.secrecy.keys import Key, Keyring, KeysError, load, load_or_create, save
+from ussd_server.secrecy.keys import KINDS, Key, Keyring, KeysError, load, load_or_create, save
 from ussd_server.secrecy.secrets import Secret
 
 NOW = 1_763_881_200_000
@@ -67,7 +66,7 @@ def test_an_old_key_can_be_retired_the_current_one_cannot() -> None:
 
 
 def test_a_kind_without_a_key_is_said_with_the_mend() -> None:
-    with pytest.raises(KeysError, match=r"no current key of the kind transport; .* keys rotate$"):
+    with pytest.raises(KeysError, match=r"no current key of the kind transport; .* keys rotate transport$"):
         Keyring().rotate("kek", NOW).current("transport")
 
 
@@ -85,7 +84,7 @@ def test_the_first_start_makes_the_keys_and_the_next_finds_them(tmp_path: Path) 
     first = load_or_create(directory, NOW)
     assert first.created
     assert first.path.parent == directory
-    assert [(key.kind, key.created, key.current) for key in first.ring.keys] == [("kek", NOW, True)]
+    assert [(key.kind, key.created, key.current) for key in first.ring.keys] == [(kind, NOW, True) for kind in KINDS]
     second = load_or_create(directory, NOW + 1)
     assert not second.created
     assert second.ring == first.ring
@@ -126,7 +125,7 @@ def test_two_that_start_at_once_end_up_with_the_same_keys(tmp_path: Path, monkey
             winners[0] = load_or_create(tmp_path, NOW)  # the other server, between our look and our link
         link(source, target)
 
-    monkeypatch.setattr(keys_module.os, "link", overtaken)
+    monkeypatch.setattr(os, "link", overtaken)
     loser = load_or_create(tmp_path, NOW)
     (winner,) = winners
     assert winner is not None
@@ -141,7 +140,7 @@ def test_a_failed_save_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: py
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keys_module.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(KeysError, match="No space left on device"):
         save(loaded.path, loaded.ring.rotate("kek", NOW))
     monkeypatch.undo()
@@ -161,7 +160,7 @@ def test_a_file_that_others_can_reach_is_refused_with_the_mend(tmp_path: Path, m
 
 def test_a_file_of_another_user_is_refused_with_the_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = load_or_create(tmp_path, NOW).path
-    monkeypatch.setattr(keys_module.os, "geteuid", lambda: path.stat().st_uid + 1)
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
     with pytest.raises(
         KeysError, match=f"belongs to another user; mend it with: chown {path.stat().st_uid + 1} {path}$"
     ):

@@ -69,7 +69,7 @@ class Bench:
         tools = Tools(
             Queries(self.operator), Policy(), lambda: self.now, lambda: nacl.utils.random(4).hex() + next(ids)
         )
-        vault = Vault(Keyring().rotate("kek", self.now))
+        vault = Vault(Keyring().completed(self.now))
         self.hasher = CodeHasher(vault)
         self.conversations = Conversations(
             small_flow(),
