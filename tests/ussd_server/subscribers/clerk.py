@@ -42,7 +42,7 @@ class Clerk:
     """Every entry with its time, nothing summed up.
 
     `marks` are wrong entries since the last right one or the last lock, with the name of a try that was left to lapse;
-    `open` are tries under way: when they lapse, and for which code.
+    `open` are tries under way: when they lapse, and for which code. `beginnings` is how often the count was cleared.
     """
 
     code: int = 0
@@ -53,6 +53,7 @@ class Clerk:
     told: int | None = None
     open: dict[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
     asked: list[int] = dataclasses.field(default_factory=list)
+    beginnings: int = 0
 
     def at(self, now: int) -> "Clerk":
         """Return a copy of the paper as it would stand at this moment."""
@@ -74,6 +75,7 @@ class Clerk:
 
     def wipe(self) -> None:
         self.marks, self.closed, self.told = [], None, None
+        self.beginnings += 1
 
     def alive(self) -> bool:
         return self.code > 0 and self.guesses < 99
