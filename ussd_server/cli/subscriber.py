@@ -1,10 +1,8 @@
 """`ussd-server subscriber`: the support desk. Why was somebody refused; unlock, with a reason that is kept."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 from msgspec.structs import replace
@@ -12,14 +10,13 @@ from msgspec.structs import replace
 from ussd_server.cli.common import Data, Failure, Msisdn, SettingsFile, Store, columns, console, examples, now
 from ussd_server.cli.common import subscriber_number as number
 from ussd_server.cli.journal import readable
+from ussd_server.cli.stores import with_store
 from ussd_server.settings import Settings, SettingsError, load
 from ussd_server.stores.base import Change, JournalEntry
 from ussd_server.stores.base import Store as StorePort
-from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers import codes
 from ussd_server.subscribers.record import Subscriber
 
-T = TypeVar("T")
 MAX_CONFLICTS = 8
 MAX_ENTRIES = 10_000
 
@@ -41,7 +38,7 @@ def show(msisdn: Msisdn, store: Store = None, data: Data = None, settings: Setti
     """Show what is known of a subscriber, and whether and why access is closed. Never the code itself."""
     where = load({"store": store, "data": data, "settings": settings})
     who = number(msisdn, where)
-    record, version = _with_store(where, lambda port: port.load(who))
+    record, version = with_store(where, lambda port: port.load(who))
     if version == 0:
         raise Failure(f"{who}: nothing is known of this subscriber")
     for line in columns(_facts(record, where)):
@@ -61,7 +58,7 @@ def unlock(
     who = number(msisdn, where)
     if not reason.strip():
         raise SettingsError("--reason: say why; it is kept in the journal")
-    if _with_store(where, lambda port: _unlock(port, who, reason.strip())):
+    if with_store(where, lambda port: _unlock(port, who, reason.strip())):
         console().print(f"{who}: access is open, the old code works again.")
     else:
         console().print(f"{who}: access was not closed. Nothing was changed.")
@@ -88,9 +85,9 @@ def journal(
     """List what happened to a subscriber, newest first: time (UTC), kind, and what matters of it."""
     where = load({"store": store, "data": data, "settings": settings})
     who = number(msisdn, where)
-    entries = _with_store(where, lambda port: port.journal(who, kind, limit))
+    entries = with_store(where, lambda port: port.journal(who, kind, limit))
     if not entries:
-        there = {entry.kind for entry in _with_store(where, lambda port: port.journal(who, None, MAX_ENTRIES))}
+        there = {entry.kind for entry in with_store(where, lambda port: port.journal(who, None, MAX_ENTRIES))}
         if kind is None or not there:
             raise Failure(f"{who}: the journal has nothing of this subscriber")
         raise SettingsError(f"--kind {kind}: of {who} there are {', '.join(sorted(there))}")
@@ -115,27 +112,9 @@ def forget(
     who = number(msisdn, where)
     if not yes and not typer.confirm(f"Delete all that is known of {who}?"):
         raise Failure("nothing was deleted")
-    if not _with_store(where, lambda port: port.forget(who)):
+    if not with_store(where, lambda port: port.forget(who)):
         raise Failure(f"{who}: nothing is known of this subscriber")
     console().print(f"{who}: forgotten.")
-
-
-def _with_store(settings: Settings, work: Callable[[StorePort], Awaitable[T]]) -> T:
-    """Open the store, do the work, and let go of the store."""
-    path = settings.store.path
-    if not path.is_file():
-        raise SettingsError(
-            f"{settings.store}: there is no such file; say where the server keeps it with --data or --store"
-        )
-
-    async def within() -> T:
-        port = SqliteStore(path)
-        try:
-            return await work(port)
-        finally:
-            await port.close()
-
-    return asyncio.run(within())
 
 
 async def _unlock(store: StorePort, msisdn: str, reason: str) -> bool:

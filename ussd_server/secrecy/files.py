@@ -60,7 +60,7 @@ def create(path: Path, content: Secret[bytes]) -> None:
 
 def unusable(path: Path, error: OSError) -> UnguardedFile:
     """Return the error that says why the system does not let us use a file."""
-    return UnguardedFile(f"{path} cannot be used: {error.strerror or error}")
+    return UnguardedFile(f"the file {path} cannot be used: {error.strerror or error}")
 
 
 def _check_guarded(path: Path, status: os.stat_result) -> None:
