@@ -64,7 +64,7 @@ def commands() -> list[tuple[str, ...]]:
 # Usage ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("words", [*commands(), ("flows",), ("keys",), ("subscriber",)], ids=" ".join)
+@pytest.mark.parametrize("words", [*commands(), ("flows",), ("keys",), ("subscriber",), ("terminal",)], ids=" ".join)
 def test_every_command_has_help_with_examples(words: tuple[str, ...], said: Said) -> None:
     assert said(*words, "--help") == 0
     assert "Examples" in said.out
@@ -111,50 +111,6 @@ def test_a_wrong_settings_key_is_one_line_and_2(said: Said) -> None:
 def test_no_command_is_help_and_2(said: Said) -> None:
     assert said() == 2
     assert "demo" in said.out
-
-
-# Keys -------------------------------------------------------------------------------------------------------------
-
-
-def test_keys_are_made_once_and_only_named(said: Said) -> None:
-    assert said("keys", "list") == 1
-    assert said.err == "error: there are no keys in var; make them with: ussd-server keys init --data var\n"
-    assert said("keys", "init") == 0
-    assert "Made the keys in var/keys.json" in said.out
-    stored = Path("var/keys.json").read_text(encoding="utf-8")
-    assert said("keys", "init") == 0
-    assert "Nothing was changed" in said.out
-    assert said("keys", "list") == 0
-    [key] = json.loads(stored)["keys"]
-    assert key["id"] in said.out
-    assert key["secret"] not in said.out
-    assert Path("var/keys.json").read_text(encoding="utf-8") == stored
-
-
-def test_a_rotated_key_is_in_use_and_the_old_one_stays(said: Said) -> None:
-    said("keys", "init", "--data", "d")
-    assert said("keys", "rotate", "--data", "d") == 0
-    new = said.out.split()[0]
-    assert said("keys", "list", "--data", "d") == 0
-    _, old_line, new_line = said.out.splitlines()
-    assert "in use" not in old_line
-    assert new_line.startswith(new)
-    assert new_line.endswith("in use")
-
-
-def test_keys_that_others_may_read_are_refused_with_the_mend(said: Said) -> None:
-    said("keys", "init")
-    Path("var/keys.json").chmod(0o644)
-    assert said("keys", "list") == 1
-    assert "chmod 600 var/keys.json" in said.err
-    assert said.err.count("\n") == 1
-
-
-def test_a_data_directory_that_cannot_be_made_is_one_line(said: Said) -> None:
-    Path("file").touch()
-    assert said("keys", "init", "--data", "file/var") == 1
-    assert said.err.startswith("error: the file file/var/keys.json cannot be used: ")
-    assert said.err.count("\n") == 1
 
 
 # The support desk -------------------------------------------------------------------------------------------------

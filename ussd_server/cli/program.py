@@ -10,7 +10,7 @@ from typer.core import TyperArgument
 from typer.exceptions import Exit, TyperException
 
 from menus.schema import FlowErrors
-from ussd_server.cli import flows, keys, serve, subscriber
+from ussd_server.cli import flows, keys, serve, subscriber, terminal
 from ussd_server.cli.common import EXIT_FAILED, EXIT_USAGE, Failure, complain, examples
 from ussd_server.secrecy.keys import KeysError
 from ussd_server.settings import SettingsError
@@ -31,6 +31,7 @@ serve.add_to(app)
 app.add_typer(flows.app)
 app.add_typer(keys.app)
 app.add_typer(subscriber.app)
+app.add_typer(terminal.app)
 
 
 def _show_version(wanted: bool) -> None:

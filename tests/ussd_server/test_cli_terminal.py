@@ -1,0 +1,191 @@
+"""`ussd-server terminal`: adding, listing, revoking and quarantining, as an operator does it."""
+
+import asyncio
+import base64
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from nacl.signing import SigningKey
+
+from ussd_server.cli.program import outcome
+from ussd_server.secrecy.keys import load as load_keys
+from ussd_server.settings import PREFIX
+from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.terminals import credentials
+from ussd_server.terminals.record import Terminal
+
+PUBLIC = base64.b64encode(bytes(SigningKey(bytes(32)).verify_key)).decode()
+OTHER = base64.b64encode(bytes(SigningKey(b"o" * 32).verify_key)).decode()
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith(PREFIX):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+class Said:
+    """Runs a command and keeps what it wrote; `log` are the lines of the log, `err` the rest of standard error."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self.out = self.err = ""
+        self.log: list[dict[str, str]] = []
+
+    def __call__(self, *arguments: str) -> int:
+        code = outcome(arguments)
+        self.out, err = self._capsys.readouterr()
+        self.log = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+        self.err = "".join(line + "\n" for line in err.splitlines() if not line.startswith("{"))
+        return code
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Said:
+    said = Said(capsys)
+    assert said("keys", "init") == 0
+    return said
+
+
+def stored() -> list[Terminal]:
+    async def within() -> list[Terminal]:
+        store = SqliteStore(Path("var/ussd-server.db"))
+        try:
+            return await store.terminals()
+        finally:
+            await store.close()
+
+    return asyncio.run(within())
+
+
+def test_a_key_is_made_written_for_the_terminal_and_registered(said: Said) -> None:
+    assert said("terminal", "add", "hall-1", "--name", "Main hall", "--generate", "t.json") == 0
+    [terminal] = stored()
+    [key] = terminal.keys
+    assert f"hall-1/{key.id}" in said.out
+    assert (terminal.id, terminal.name, terminal.standing) == ("hall-1", "Main hall", "active")
+    assert stat.S_IMODE(Path("t.json").stat().st_mode) == 0o600
+    kept = credentials.load(Path("t.json"))
+    assert (kept.terminal, kept.key, kept.url) == ("hall-1", key.id, "")
+    assert bytes(SigningKey(kept.private.reveal()).verify_key) == key.public
+    pinned = load_keys(Path("var/keys.json")).public("signing")
+    assert kept.signing == {each.id: each.octets for each in pinned}
+    assert said.log[0]["event"] == "terminal key added"
+    private = json.loads(Path("t.json").read_text())["private"]
+    assert private not in said.out + str(said.log)
+
+
+def test_the_address_for_the_terminal_is_an_option_or_the_setting(said: Said) -> None:
+    Path("s.toml").write_text('terminal_url = "https://a.example"\n', encoding="utf-8")
+    assert said("terminal", "add", "hall-1", "--generate", "1.json", "--settings", "s.toml") == 0
+    url = ("--terminal-url", "https://b.example")
+    assert said("terminal", "add", "hall-2", "--generate", "2.json", "--settings", "s.toml", *url) == 0
+    assert [credentials.load(Path(name)).url for name in ("1.json", "2.json")] == [
+        "https://a.example",
+        "https://b.example",
+    ]
+    assert said("terminal", "add", "hall-3", "--generate", "3.json", "--terminal-url", "b.example") == 2
+    assert not Path("3.json").exists()
+
+
+def test_a_key_of_the_terminals_own_is_registered_and_the_servers_told(said: Said) -> None:
+    assert said("terminal", "add", "hall-1", "--key", PUBLIC, "--wrong-per-hour", "5", "--orders-per-hour", "7") == 0
+    [terminal] = stored()
+    assert (terminal.name, terminal.wrong_an_hour, terminal.orders_an_hour) == ("hall-1", 5, 7)
+    [signing] = load_keys(Path("var/keys.json")).public("signing")
+    assert f"{signing.id} {base64.b64encode(signing.octets).decode()}" in said.out
+
+
+def test_keys_overlap_until_the_old_one_is_removed(said: Said) -> None:
+    said("terminal", "add", "hall-1", "--key", PUBLIC)
+    said("terminal", "add", "hall-1", "--key", OTHER)
+    [terminal] = stored()
+    old, new = terminal.keys
+    assert said("terminal", "revoke", "hall-1", "--key", f"hall-1/{old.id}") == 0
+    assert [key.id for key in stored()[0].keys] == [new.id]
+    assert said.log[0]["event"] == "terminal key removed"
+    assert said("terminal", "revoke", "hall-1", "--key", new.id) == 1
+    assert "add the new one first" in said.err
+
+
+def test_the_list_tells_standing_keys_and_reason(said: Said) -> None:
+    assert said("terminal", "add", "hall-1", "--key", PUBLIC, "--name", "Main hall") == 0
+    assert said("terminal", "add", "yard", "--key", OTHER) == 0
+    assert said("terminal", "quarantine", "hall-1", "--reason", "found open") == 0
+    assert said.log[0] | {"time": ""} == {
+        "event": "terminal quarantined",
+        "level": "info",
+        "terminal": "hall-1",
+        "reason": "found open",
+        "time": "",
+    }
+    assert said("terminal", "revoke", "yard", "--reason", "stolen") == 0
+    assert said("terminal", "list") == 0
+    header, hall, yard = said.out.splitlines()
+    assert header.split() == ["ID", "NAME", "STANDING", "SINCE", "KEYS", "WRONG/ORDERS", "REASON"]
+    assert "Main hall  quarantined" in hall
+    assert stored()[0].keys[0].id in hall
+    assert hall.endswith("20/60         found open")
+    assert "revoked" in yard
+    assert yard.endswith("stolen")
+    assert stored()[1].keys == ()
+
+
+def test_a_quarantine_is_lifted(said: Said) -> None:
+    said("terminal", "add", "hall-1", "--key", PUBLIC)
+    said("terminal", "quarantine", "hall-1", "--reason", "found open")
+    assert said("terminal", "quarantine", "hall-1", "--lift") == 0
+    assert (stored()[0].standing, stored()[0].reason) == ("active", "")
+    assert said("terminal", "quarantine", "hall-1", "--lift") == 1
+    assert said.err == "error: hall-1 is not quarantined, it is active\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (("add", "hall-1"), 2, "with --key, or have one made with --generate FILE"),
+        (("add", "hall-1", "--key", PUBLIC, "--generate", "t.json"), 2, "with --key, or have one made"),
+        (("add", "hall-1", "--key", "***"), 2, "--key: it is no base64"),
+        (("add", "hall-1", "--key", "AAAA"), 1, "no Ed25519 public key"),
+        (("add", "Hall", "--generate", "t.json"), 1, "'Hall' is no terminal's id"),
+        (("add", "hall-1", "--generate", "none/t.json"), 2, "--generate the file none/t.json cannot be used"),
+        (("add", "hall-1", "--generate", "t.json", "--name", "a" * 65), 1, "a name has 1 to 64"),
+        (("quarantine", "hall-1"), 2, "say why with --reason TEXT"),
+        (("quarantine", "hall-1", "--reason", "a", "--lift"), 2, "say why with --reason TEXT"),
+        (("list",), 2, "there is no such file"),
+        (("revoke", "hall-1"), 2, "there is no such file"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
+    arguments: tuple[str, ...], code: int, text: str, said: Said
+) -> None:
+    assert said("terminal", *arguments) == code
+    assert text in said.err
+    assert said.err.count("\n") == 1
+    assert (said.out, said.log) == ("", [])
+    assert not Path("t.json").exists()
+
+
+def test_an_unknown_terminal_is_said(said: Said) -> None:
+    said("terminal", "add", "hall-1", "--key", PUBLIC)
+    for command in (("revoke", "hall-2"), ("revoke", "hall-2", "--key", "a"), ("quarantine", "hall-2", "--lift")):
+        assert said("terminal", *command) == 1
+        assert said.err == "error: there is no terminal hall-2\n"
+
+
+def test_a_file_that_is_there_is_never_replaced(said: Said) -> None:
+    Path("t.json").write_text("precious", encoding="utf-8")
+    assert said("terminal", "add", "hall-1", "--generate", "t.json") == 2
+    assert Path("t.json").read_text(encoding="utf-8") == "precious"
+    assert not Path("var/ussd-server.db").exists()
+
+
+def test_without_the_servers_keys_no_terminal_is_added(said: Said) -> None:
+    Path("var/keys.json").unlink()
+    assert said("terminal", "add", "hall-1", "--generate", "t.json") == 1
+    assert said.err.endswith("make it with: ussd-server keys init --data var\n")
