@@ -1,20 +1,60 @@
-"""`ussd-server keys`: the server's keys, by name and age only."""
+"""`ussd-server keys`: the server's keys, by name and age only. Servers that run take up every change by themselves."""
 
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import Annotated, Final, Literal, TypeVar
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ussd_server.cli.common import Data, Failure, SettingsFile, columns, console, examples, now
-from ussd_server.secrecy.keys import FILE_NAME, Keyring, load, load_or_create, save
+from ussd_server.cli.common import Data, Failure, SettingsFile, Store, columns, console, examples, now
+from ussd_server.cli.stores import there, with_store
+from ussd_server.housekeeping import KEYS_S
+from ussd_server.secrecy import keys
+from ussd_server.secrecy.keys import FILE_NAME, Key, KeyFile, Keyring, load_or_create
+from ussd_server.secrecy.rewrap import Pass, codes_under, records, rewrap
+from ussd_server.secrecy.vault import Vault
 from ussd_server.settings import Settings
 from ussd_server.settings import load as load_settings
+from ussd_server.stores.base import Store as StorePort
+
+Rotated = Literal["kek", "transport", "signing"]
+
+TAKE_UP_S: float = 1.5 * KEYS_S
+"""After which every server that runs has taken up a new key, so that nothing more comes under the old one."""
+MAX_PASSES: Final = 5
+HOUR_MS: Final = 3_600_000
+KEEP_MS: Final = 25 * HOUR_MS
+"""How long a key that was replaced is kept: answers to terminals are kept sealed for 24 hours, texts wait in the outbox
+for less, and terminals ask for the server's keys at least once a day."""
+
+NEXT_STEPS: Final[dict[Rotated, str]] = {
+    "kek": "",
+    "transport": (
+        "Terminals seal to it once they ask for the server's keys again; what is sealed to the old one still opens."
+    ),
+    "signing": (
+        "Answers are signed by it, and the list of keys by every signing key. Terminals that believe the old key ask "
+        "for that list and learn the new one. Retire the old key when all of them have: one that was switched off "
+        "meanwhile needs its file written anew."
+    ),
+}
+
+T = TypeVar("T")
 
 app = typer.Typer(
     name="keys",
     no_args_is_help=True,
     help="The server's keys.",
     rich_markup_mode="rich",
-    epilog=examples("ussd-server keys init", "ussd-server keys list", "ussd-server keys rotate"),
+    epilog=examples(
+        "ussd-server keys init",
+        "ussd-server keys list",
+        "ussd-server keys rotate kek",
+        "ussd-server keys retire kek-5f0c9a1e",
+    ),
 )
 
 
@@ -26,44 +66,175 @@ def init(data: Data = None, settings: SettingsFile = None) -> None:
     out = console()
     if made.created:
         out.print(f"Made the keys in {made.path}. Keep a copy of this file: without it no stored code can be read.")
+    elif made.added:
+        out.print(f"Added keys of the kinds {', '.join(made.added)} to {made.path}. Keep a copy of this file.")
     else:
         out.print(f"The keys are there already: {made.path}. Nothing was changed.")
 
 
 @app.command("list", epilog=examples("ussd-server keys list"))
-def list_(data: Data = None, settings: SettingsFile = None) -> None:
-    """List the keys: id, kind, when it was made, and whether it is the one in use. No key is ever shown."""
-    ring = _ring(load_settings({"data": data, "settings": settings}))
+def list_(store: Store = None, data: Data = None, settings: SettingsFile = None) -> None:
+    """List the keys: id, kind, when it was made, age, the one in use, and how many codes are under a kek.
+
+    No key is ever shown. Codes are counted where there is more than one kek.
+    """
+    where = load_settings({"store": store, "data": data, "settings": settings})
+    ring = _ring(where)
+    keks = ring.of("kek")
+    counts = _count(where) if len(keks) > 1 else None
     rows = [
         (
             key.id,
             key.kind,
-            datetime.fromtimestamp(key.created // 1000, UTC).isoformat(),
+            datetime.fromtimestamp(key.created // 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ"),
+            _age(now() - key.created),
             "in use" if key.current else "",
+            "" if key.kind != "kek" else "all" if counts is None else str(counts[key.id]),
         )
         for key in ring.keys
     ]
-    for line in columns([("ID", "KIND", "MADE", ""), *rows]):
+    for line in columns([("ID", "KIND", "MADE", "AGE", "", "CODES"), *rows]):
         print(line)
+    lost = sum(counts.values()) - sum(counts[key.id] for key in keks) if counts is not None else 0
+    if lost:
+        print(f"{lost} codes are under keys that are not here; their owners have to order new ones")
 
 
-@app.command(epilog=examples("ussd-server keys rotate"))
+@app.command(
+    epilog=examples(
+        "ussd-server keys rotate kek", "ussd-server keys rotate transport", "ussd-server keys rotate signing"
+    )
+)
 def rotate(
+    kind: Annotated[Rotated, typer.Argument(metavar="[KIND]", help="kek, transport or signing")] = "kek",
+    store: Store = None,
     data: Data = None,
     settings: SettingsFile = None,
 ) -> None:
-    """Make a new key for what is stored. Older keys stay, so all that they sealed can still be read."""
-    where = load_settings({"data": data, "settings": settings})
-    ring = _ring(where).rotate("kek", now())
-    save(where.data / FILE_NAME, ring)
-    console().print(f"{ring.current('kek').id} is in use once the server is restarted. Older keys stay readable.")
+    """Make a new key and use it from now on; the one before stays readable until it is retired. Nothing stops.
+
+    kek encrypts what is stored. All codes are put under the new one; if that is interrupted, go on with `keys rewrap`.
+
+    transport is what terminals seal codes to. They learn the new one when they ask for the server's keys.
+
+    signing signs answers, and terminals believe only keys that they know. In this order: rotate; wait until every
+    terminal has asked for the server's keys, which old and new key sign both; retire the old one.
+    """
+    where = load_settings({"store": store, "data": data, "settings": settings})
+    _ring(where)
+    ring = keys.change(where.data / FILE_NAME, lambda ring: ring.rotate(kind, now()).completed(now()))
+    out = console()
+    out.print(f"{ring.current(kind).id} is in use; servers that run take it up within {KEYS_S:g} seconds.")
+    if kind == "kek":
+        _rewrap(where)
+    else:
+        out.print(NEXT_STEPS[kind])
+
+
+@app.command("rewrap", epilog=examples("ussd-server keys rewrap"))
+def rewrap_(store: Store = None, data: Data = None, settings: SettingsFile = None) -> None:
+    """Put every stored code under the kek in use: what `rotate kek` does after making it. Can be ended at any time."""
+    where = load_settings({"store": store, "data": data, "settings": settings})
+    _ring(where)
+    _rewrap(where)
+
+
+@app.command(epilog=examples("ussd-server keys retire kek-5f0c9a1e"))
+def retire(
+    id: Annotated[str, typer.Argument(metavar="ID", help="The key, as `keys list` names it")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Also where something still needs it: that is lost then")
+    ] = False,
+    store: Store = None,
+    data: Data = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Remove a key that was replaced. It is refused for the key in use and, without --force, for one still needed."""
+    where = load_settings({"store": store, "data": data, "settings": settings})
+    ring = _ring(where)
+    ring.retire(id)
+    key = ring.get(id)
+    assert key is not None
+    if not force and (needed := _needed(where, ring, key)):
+        raise Failure(f"{id} is still needed: {needed}; or lose that with --force")
+    keys.change(where.data / FILE_NAME, lambda ring: ring.retire(id))
+    console().print(f"{id} is retired. Destroy its copies, too, where it was rotated because somebody may have it.")
 
 
 def _ring(settings: Settings) -> Keyring:
     path = settings.data / FILE_NAME
     try:
-        return load(path)
+        return keys.load(path)
     except FileNotFoundError:
         raise Failure(
             f"there are no keys in {settings.data}; make them with: ussd-server keys init --data {settings.data}"
         ) from None
+
+
+def _needed(where: Settings, ring: Keyring, key: Key) -> str:
+    """Return what still needs a key that is not in use, with the mend; "" for nothing."""
+    if key.kind == "kek" and (codes := _count(where)[key.id]):
+        return f"{codes} codes are under it, move them with: ussd-server keys rewrap"
+    replaced = ring.replaced_at(key)
+    if now() < replaced + KEEP_MS:
+        until = datetime.fromtimestamp((replaced + KEEP_MS) / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        return f"it was replaced less than {KEEP_MS // HOUR_MS} hours ago, wait until {until}"
+    return ""
+
+
+def _count(where: Settings) -> Counter[str]:
+    """Return how many codes are under each key."""
+    if not there(where):
+        return Counter()
+
+    async def work(store: StorePort) -> Counter[str]:
+        return await _shown("Counting codes", store, lambda done: codes_under(store, done))
+
+    return with_store(where, work)
+
+
+def _rewrap(where: Settings) -> None:
+    """Put every code under the kek in use, until a walk over all records finds none to move. Raises Failure."""
+    out = console()
+    if not there(where):
+        out.print("There are no stored codes yet.")
+        return
+    held = KeyFile(where.data / FILE_NAME)
+
+    async def work(store: StorePort) -> tuple[int, Pass]:
+        vault, moved = Vault(held), 0
+        for number in range(MAX_PASSES):
+            if number:
+                # Until now a server may have sealed a code under the key before.
+                await asyncio.sleep(TAKE_UP_S)
+                held.refresh()
+            last = await _shown("Moving codes", store, lambda done: rewrap(store, vault, done))
+            moved += last.moved
+            if number and not last.moved and not last.contended:
+                break
+        return moved, last
+
+    moved, last = with_store(where, work)
+    out.print(f"{moved} codes were moved to {held.current('kek').id}.")
+    if last.moved or last.contended:
+        raise Failure(
+            "codes under older keys keep coming; are all servers of this version? Then: ussd-server keys rewrap"
+        )
+    if last.damaged:
+        raise Failure(f"{last.damaged} codes do not open with any key here; their owners have to order new ones")
+
+
+async def _shown(what: str, store: StorePort, work: Callable[[Callable[[int], None]], Awaitable[T]]) -> T:
+    """Do work over all records, with a bar on a terminal."""
+    out = console()
+    if not out.is_terminal:
+        return await work(lambda records: None)
+    parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*parts, console=out, transient=True) as progress:
+        task = progress.add_task(what, total=await records(store))
+        return await work(lambda records: progress.advance(task, records))
+
+
+def _age(ms: int) -> str:
+    hours = max(0, ms) // HOUR_MS
+    return f"{hours // 24} days" if hours >= 48 else f"{hours} hours"

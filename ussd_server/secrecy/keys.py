@@ -101,6 +101,12 @@ class Keyring:
         halve = _x25519 if kind == "transport" else _ed25519
         return tuple(Public(key.id, halve(key.secret), key.current) for key in self.of(kind))
 
+    def replaced_at(self, key: Key) -> int:
+        """Return when a key was replaced by the next of its kind (ms), 0 where it was not."""
+        kind = self.of(key.kind)
+        place = kind.index(key)
+        return kind[place + 1].created if place + 1 < len(kind) else 0
+
     def missing(self) -> tuple[Kind, ...]:
         """Return the kinds of which there is no current key."""
         present = {key.kind for key in self.keys if key.current}

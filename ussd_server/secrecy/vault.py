@@ -76,6 +76,11 @@ class Vault:
         self._inputs = _keyed_digest(keys, b"input")
         self._requests = _keyed_digest(keys, b"request")
 
+    @property
+    def kek(self) -> str:
+        """The id of the key that seals now."""
+        return self._keys.current("kek").id
+
     def seal(self, code: Secret[str], msisdn: str, generation: int) -> SealedCode:
         """Return the code as it is stored, for this subscriber and generation. Takes 22 ms."""
         salt = self._random(SALT_SIZE)

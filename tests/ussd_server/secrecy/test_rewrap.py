@@ -1,0 +1,126 @@
+"""After a rotation every code is under the new key, whatever else happens to the records meanwhile."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from ussd_server.secrecy.keys import Keyring
+from ussd_server.secrecy.rewrap import BATCH, Pass, codes_under, records, rewrap
+from ussd_server.secrecy.secrets import Secret
+from ussd_server.secrecy.vault import Vault
+from ussd_server.stores.base import Change
+from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.subscribers.codes import Access, SealedCode
+from ussd_server.subscribers.record import Subscriber
+
+NOW = 1_763_881_200_000
+OLD = Keyring().completed(NOW)
+NEW = OLD.rotate("kek", NOW + 1)
+OLD_KEK, NEW_KEK = OLD.current("kek").id, NEW.current("kek").id
+CODE = Secret("90417263")
+
+
+def number(index: int) -> str:
+    return f"7910{index:07d}"
+
+
+def box(msisdn: str) -> SealedCode:
+    """Return a code as it is stored under the old key, without the 22 ms of an argon2id."""
+    kid, sealed = Vault(OLD)._encrypt(Secret(b"h" * 32), b"")
+    assert kid == OLD_KEK
+    return SealedCode(kid, b"s" * 16, sealed)
+
+
+async def put(store: SqliteStore, msisdn: str, sealed: SealedCode | None, version: int = 0) -> None:
+    access = Access(sealed=sealed, generation=1, issued_at=NOW)
+    assert await store.commit(Change(version, Subscriber(msisdn, access=access)))
+
+
+def play(directory: Path, story: Callable[[SqliteStore], Awaitable[None]]) -> None:
+    async def within() -> None:
+        store = SqliteStore(directory / "store.db")
+        try:
+            await story(store)
+        finally:
+            await store.close()
+
+    asyncio.run(within())
+
+
+def test_every_code_is_moved_and_still_checks(tmp_path: Path) -> None:
+    async def story(store: SqliteStore) -> None:
+        sealed = Vault(OLD).seal(CODE, number(1), 1)
+        await put(store, number(1), sealed)
+        await put(store, number(2), None)
+        assert await codes_under(store) == {OLD_KEK: 1}
+        assert await rewrap(store, Vault(NEW)) == Pass(moved=1)
+        assert await codes_under(store) == {NEW_KEK: 1}
+        record, _ = await store.load(number(1))
+        assert record.access == replace(record.access, generation=1, issued_at=NOW)
+        only_new = Vault(NEW.retire(OLD_KEK))
+        assert only_new.verify(record.access.sealed, CODE, number(1), 1)
+        # Whoever runs it again finds nothing to do.
+        assert await rewrap(store, Vault(NEW)) == Pass()
+
+    play(tmp_path, story)
+
+
+def test_a_walk_over_many_records_tells_how_far_it_is(tmp_path: Path) -> None:
+    async def story(store: SqliteStore) -> None:
+        many = 2 * BATCH + 7
+        await asyncio.gather(*(put(store, number(index), None) for index in range(many)))
+        assert await records(store) == many
+        for work in (lambda done: rewrap(store, Vault(NEW), done), lambda done: codes_under(store, done)):
+            steps: list[int] = []
+            await work(steps.append)
+            assert sum(steps) == many
+            assert max(steps) <= BATCH
+
+    play(tmp_path, story)
+
+
+def test_a_damaged_code_is_counted_and_left_as_it_is(tmp_path: Path) -> None:
+    async def story(store: SqliteStore) -> None:
+        moved_here = box(number(1))  # sealed for no place at all
+        foreign = SealedCode("kek-gone", b"s" * 16, b"b" * 72)
+        await put(store, number(1), moved_here)
+        await put(store, number(2), foreign)
+        assert await rewrap(store, Vault(NEW)) == Pass(damaged=2)
+        assert (await store.load(number(1)))[0].access.sealed == moved_here
+        assert (await store.load(number(2)))[0].access.sealed == foreign
+
+    play(tmp_path, story)
+
+
+def test_a_record_that_changes_meanwhile_keeps_its_change(tmp_path: Path) -> None:
+    async def story(store: SqliteStore) -> None:
+        await put(store, number(1), Vault(OLD).seal(CODE, number(1), 1))
+
+        class Busy:
+            """The store, on which a server counts a wrong entry between our load and our commit, so many times."""
+
+            def __init__(self, times: int) -> None:
+                self.times = times
+
+            subscribers = store.subscribers
+            load = store.load
+
+            async def commit(self, change: Change) -> bool:
+                if self.times:
+                    self.times -= 1
+                    record, version = await store.load(change.record.msisdn)
+                    access = replace(record.access, wrong=record.access.wrong + 1)
+                    assert await store.commit(Change(version, replace(record, access=access)))
+                return await store.commit(change)
+
+        assert await rewrap(Busy(100), Vault(NEW)) == Pass(contended=1)  # type: ignore[arg-type]
+        counted = (await store.load(number(1)))[0].access.wrong
+        assert await rewrap(Busy(2), Vault(NEW)) == Pass(moved=1)  # type: ignore[arg-type]
+        record, _ = await store.load(number(1))
+        assert record.access.wrong == counted + 2
+        assert record.access.sealed is not None
+        assert record.access.sealed.kid == NEW_KEK
+
+    play(tmp_path, story)

@@ -1,0 +1,289 @@
+"""`ussd-server keys`: making, listing, rotating and retiring keys, and what keeps a key from being retired."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from ussd_server.cli import keys as keys_command
+from ussd_server.cli.program import outcome
+from ussd_server.secrecy.keys import Keyring, load, save
+from ussd_server.secrecy.rewrap import rewrap
+from ussd_server.secrecy.secrets import Secret
+from ussd_server.secrecy.vault import Vault
+from ussd_server.settings import PREFIX
+from ussd_server.stores.base import Change
+from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.subscribers.codes import Access, SealedCode
+from ussd_server.subscribers.record import Subscriber
+
+NOW = 1_763_881_200_000
+DAY_MS = 24 * 3_600_000
+MSISDN = "79101234567"
+CODE = Secret("90417263")
+PATH = Path("var/keys.json")
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith(PREFIX):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(keys_command, "TAKE_UP_S", 0.0)  # no server runs here
+
+
+class Clock:
+    """The time of the commands, which a test moves."""
+
+    def __init__(self) -> None:
+        self.at = NOW
+
+    def __call__(self) -> int:
+        return self.at
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(keys_command, "now", clock)
+    return clock
+
+
+class Said:
+    """Runs a command and keeps what it wrote."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self.out = self.err = ""
+
+    def __call__(self, *arguments: str) -> int:
+        code = outcome(("keys", *arguments))
+        self.out, self.err = self._capsys.readouterr()
+        return code
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Said:
+    return Said(capsys)
+
+
+def put(sealed: SealedCode, msisdn: str = MSISDN) -> None:
+    async def within() -> None:
+        store = SqliteStore(Path("var/ussd-server.db"))
+        try:
+            _, version = await store.load(msisdn)
+            access = Access(sealed=sealed, generation=1, issued_at=NOW)
+            assert await store.commit(Change(version, Subscriber(msisdn, access=access)))
+        finally:
+            await store.close()
+
+    asyncio.run(within())
+
+
+def code() -> SealedCode:
+    async def within() -> SealedCode:
+        store = SqliteStore(Path("var/ussd-server.db"))
+        try:
+            record, _ = await store.load(MSISDN)
+            assert record.access.sealed is not None
+            return record.access.sealed
+        finally:
+            await store.close()
+
+    return asyncio.run(within())
+
+
+def listed(said: Said, kid: str) -> list[str]:
+    assert said("list") == 0
+    return next(line for line in said.out.splitlines() if line.startswith(kid)).split()
+
+
+# Making and listing -----------------------------------------------------------------------------------------------
+
+
+def test_keys_of_every_kind_are_made_once_and_only_named(said: Said) -> None:
+    assert said("list") == 1
+    assert said.err == "error: there are no keys in var; make them with: ussd-server keys init --data var\n"
+    assert said("init") == 0
+    assert "Made the keys in var/keys.json" in said.out
+    stored = PATH.read_text(encoding="utf-8")
+    assert said("init") == 0
+    assert "Nothing was changed" in said.out
+    assert said("list") == 0
+    kept = json.loads(stored)["keys"]
+    assert [key["kind"] for key in kept] == ["kek", "transport", "signing", "digest"]
+    for key in kept:
+        assert key["id"] in said.out
+        assert key["secret"] not in said.out
+    assert PATH.read_text(encoding="utf-8") == stored
+
+
+def test_a_file_of_an_older_version_gets_what_it_lacks_and_says_so(said: Said) -> None:
+    PATH.parent.mkdir(mode=0o700)
+    save(PATH, Keyring().rotate("kek", NOW))
+    kek = load(PATH).current("kek")
+    assert said("init") == 0
+    assert said.out.startswith("Added keys of the kinds transport, signing, digest to var/keys.json.")
+    assert load(PATH).current("kek") == kek
+
+
+def test_the_list_tells_age_use_and_codes(said: Said, clock: Clock) -> None:
+    said("init")
+    old = load(PATH).current("kek")
+    put(Vault(load(PATH)).seal(CODE, MSISDN, 1))
+    clock.at += 10 * DAY_MS
+    assert listed(said, old.id)[2:] == ["2025-11-23", "07:00:00Z", "10", "days", "in", "use", "all"]
+    ring = load(PATH).rotate("kek", clock.at)
+    save(PATH, ring)
+    clock.at += 3 * 3_600_000
+    assert listed(said, old.id)[-3:] == ["10", "days", "1"]
+    assert listed(said, ring.current("kek").id)[-5:] == ["3", "hours", "in", "use", "0"]
+    put(SealedCode("kek-gone", b"s" * 16, b"b" * 72), "79101234568")
+    said("list")
+    assert said.out.endswith("1 codes are under keys that are not here; their owners have to order new ones\n")
+
+
+def test_keys_that_others_may_read_are_refused_with_the_mend(said: Said) -> None:
+    said("init")
+    PATH.chmod(0o644)
+    for command in (("list",), ("rotate",), ("rewrap",), ("retire", "a")):
+        assert said(*command) == 1
+        assert "chmod 600 var/keys.json" in said.err
+        assert said.err.count("\n") == 1
+
+
+def test_a_data_directory_that_cannot_be_made_is_one_line(said: Said) -> None:
+    Path("file").touch()
+    assert said("init", "--data", "file/var") == 1
+    assert said.err.startswith("error: the file file/var/keys.json cannot be used: ")
+    assert said.err.count("\n") == 1
+
+
+# Rotating ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_rotated_kek_is_in_use_and_every_code_is_under_it(said: Said) -> None:
+    said("init")
+    before = load(PATH)
+    put(Vault(before).seal(CODE, MSISDN, 1))
+    assert said("rotate") == 0
+    ring = load(PATH)
+    new = ring.current("kek")
+    assert said.out.splitlines() == [
+        f"{new.id} is in use; servers that run take it up within 2 seconds.",
+        f"1 codes were moved to {new.id}.",
+    ]
+    assert code().kid == new.id
+    assert Vault(ring.retire(before.current("kek").id)).verify(code(), CODE, MSISDN, 1)
+    assert Vault(ring).digest("text") == Vault(before).digest("text")
+    # What was left by an interruption is moved by another command, which can be given at any time.
+    put(Vault(before).seal(CODE, MSISDN, 1))
+    assert said("rewrap") == 0
+    assert said.out == f"1 codes were moved to {new.id}.\n"
+    assert said("rewrap") == 0
+    assert said.out == f"0 codes were moved to {new.id}.\n"
+
+
+def test_a_kek_is_rotated_before_the_first_start(said: Said) -> None:
+    said("init")
+    assert said("rotate", "kek") == 0
+    assert said.out.endswith("There are no stored codes yet.\n")
+    assert not Path("var/ussd-server.db").exists()
+
+
+@pytest.mark.parametrize("kind", ["transport", "signing"])
+def test_the_other_kinds_overlap(kind: str, said: Said) -> None:
+    said("init")
+    before = load(PATH)
+    assert said("rotate", kind) == 0
+    after = load(PATH)
+    assert [(key.kind, key.current) for key in after.keys if key.kind == kind] == [(kind, False), (kind, True)]
+    assert after.current("kek") == before.current("kek")
+
+
+def test_the_key_of_digests_and_unknown_kinds_are_not_rotated(said: Said) -> None:
+    said("init")
+    for kind in ("digest", "other"):
+        assert said("rotate", kind) == 2
+        assert said.err.count("\n") == 1
+
+
+def test_a_damaged_code_is_said_and_the_rest_is_moved(said: Said) -> None:
+    said("init")
+    put(Vault(load(PATH)).seal(CODE, MSISDN, 1))
+    put(SealedCode("kek-gone", b"s" * 16, b"b" * 72), "79101234568")
+    assert said("rotate", "kek") == 1
+    assert "1 codes were moved" in said.out
+    assert said.err == "error: 1 codes do not open with any key here; their owners have to order new ones\n"
+
+
+def test_a_server_that_goes_on_with_the_old_key_is_noticed(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    said("init")
+    old = Vault(load(PATH))
+    put(old.seal(CODE, MSISDN, 1))
+    walk = rewrap
+    walks = 0
+
+    async def with_an_old_server(*arguments: object) -> object:
+        nonlocal walks
+        walks += 1
+        done = await walk(*arguments)  # type: ignore[arg-type]
+        store = arguments[0]
+        assert isinstance(store, SqliteStore)
+        record, version = await store.load(MSISDN)
+        again = Access(sealed=old.seal(CODE, MSISDN, 1), generation=1, issued_at=NOW)
+        assert await store.commit(Change(version, Subscriber(record.msisdn, access=again)))
+        return done
+
+    monkeypatch.setattr(keys_command, "rewrap", with_an_old_server)
+    assert said("rotate", "kek") == 1
+    assert walks == keys_command.MAX_PASSES
+    assert "codes under older keys keep coming" in said.err
+
+
+# Retiring ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_is_retired_when_nothing_needs_it(said: Said, clock: Clock) -> None:
+    said("init")
+    old = load(PATH)
+    kek = old.current("kek").id
+    put(Vault(old).seal(CODE, MSISDN, 1))
+    save(PATH, old.rotate("kek", NOW))  # as an interrupted rotation leaves it
+
+    assert said("retire", kek) == 1
+    assert said.err == (
+        f"error: {kek} is still needed: 1 codes are under it, move them with: ussd-server keys rewrap; "
+        "or lose that with --force\n"
+    )
+    assert said("rewrap") == 0
+    clock.at = NOW + 25 * 3_600_000 - 1
+    assert said("retire", kek) == 1
+    assert "replaced less than 25 hours ago, wait until 2025-11-24 08:00:00Z" in said.err
+    clock.at += 1
+    assert said("retire", kek) == 0
+    assert load(PATH).get(kek) is None
+    assert Vault(load(PATH)).verify(code(), CODE, MSISDN, 1)
+
+
+@pytest.mark.parametrize("kind", ["kek", "transport", "signing"])
+def test_a_key_that_was_just_replaced_is_retired_by_force_alone(kind: str, said: Said, clock: Clock) -> None:
+    said("init")
+    old = next(key.id for key in load(PATH).keys if key.kind == kind)
+    assert said("retire", old) == 1
+    assert said.err == f"error: {old} is in use; rotate first: ussd-server keys rotate {kind}\n"
+    assert said("retire", old, "--force") == 1
+    said("rotate", kind)
+    clock.at += 3_600_000
+    assert said("retire", old) == 1
+    assert said("retire", old, "--force") == 0
+    assert load(PATH).get(old) is None
+
+
+def test_an_unknown_key_is_said(said: Said) -> None:
+    said("init")
+    assert said("retire", "kek-none") == 1
+    assert said.err == "error: there is no key kek-none; see: ussd-server keys list\n"

@@ -1,0 +1,82 @@
+"""After a rotation: every stored code under the key in use, while servers go on.
+
+Nothing has to be remembered between two runs: a code says which key it is under, so whoever runs it again goes on where
+the last one was ended.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec.structs import replace
+
+from ussd_server.secrecy.vault import Vault, VaultError
+from ussd_server.stores.base import Change, Store
+
+BATCH: Final = 100
+"""Records in hand at once: a store writes commits that come together in one go, and servers' commits fit in between."""
+MAX_CONFLICTS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What one walk over all records did: codes that it moved, that were changed too often to, and that do not open."""
+
+    moved: int = 0
+    contended: int = 0
+    damaged: int = 0
+
+
+async def rewrap(store: Store, vault: Vault, done: Callable[[int], None] = lambda records: None) -> Pass:
+    """Walk over all records once and put every code under the vault's current key.
+
+    `done` is told how many more records were seen to. Raises StoreUnavailable; what was moved until then stays moved.
+    """
+    kek = vault.kek
+    results: Counter[str] = Counter()
+    async for batch in _batches(store):
+        results.update(await asyncio.gather(*(_move(store, vault, kek, msisdn) for msisdn in batch)))
+        done(len(batch))
+    return Pass(results["moved"], results["contended"], results["damaged"])
+
+
+async def codes_under(store: Store, done: Callable[[int], None] = lambda records: None) -> Counter[str]:
+    """Return how many stored codes there are under each key, by key id. Raises StoreUnavailable."""
+    found: Counter[str] = Counter()
+    async for batch in _batches(store):
+        for msisdn in batch:
+            record, _ = await store.load(msisdn)
+            if record.access.sealed is not None:
+                found[record.access.sealed.kid] += 1
+        done(len(batch))
+    return found
+
+
+async def records(store: Store) -> int:
+    """Return how many records there are to walk over."""
+    return sum([len(batch) async for batch in _batches(store)])
+
+
+async def _batches(store: Store) -> AsyncIterator[list[str]]:
+    after = ""
+    while batch := await store.subscribers(after, BATCH):
+        yield batch
+        after = batch[-1]
+
+
+async def _move(store: Store, vault: Vault, kek: str, msisdn: str) -> str:
+    for _ in range(MAX_CONFLICTS):
+        record, version = await store.load(msisdn)
+        sealed = record.access.sealed
+        if sealed is None or sealed.kid == kek:
+            return "nothing to do"
+        try:
+            moved = vault.rewrap(sealed, msisdn, record.access.generation)
+        except VaultError:
+            return "damaged"
+        after = replace(record, access=replace(record.access, sealed=moved))
+        if await store.commit(Change(version, after)):
+            return "moved"
+    return "contended"
