@@ -129,7 +129,10 @@ class Vault:
         return digest.digest()
 
     def fingerprint(self, *parts: Part) -> bytes:
-        """Return octets by which the same parts in the same order are known again, as `digest` does for an input."""
+        """Return octets by which the same parts in the same order are known again, as `digest` does for an input.
+
+        A text is the same as its UTF-8 octets and as a secret of it.
+        """
         digest = self._requests.copy()
         digest.update(msgspec.msgpack.encode([_plain(part) for part in parts]))
         return digest.digest()

@@ -3,13 +3,29 @@
 import json
 import os
 import stat
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nacl.public import PrivateKey, PublicKey, SealedBox
+from nacl.signing import SigningKey, VerifyKey
 
-from ussd_server.secrecy.keys import KINDS, Key, Keyring, KeysError, load, load_or_create, save
+from ussd_server.secrecy import files
+from ussd_server.secrecy.keys import (
+    KINDS,
+    Key,
+    KeyFile,
+    Keyring,
+    KeysError,
+    Loaded,
+    change,
+    load,
+    load_or_create,
+    save,
+)
 from ussd_server.secrecy.secrets import Secret
 
 NOW = 1_763_881_200_000
@@ -227,3 +243,166 @@ def test_the_format_is_the_documented_one(tmp_path: Path) -> None:
     assert load(path) == Keyring((Key("kek-1", "kek", NOW, True, Secret(bytes(32))),))
     save(path, load(path))
     assert json.loads(path.read_text()) == {"version": 1, "keys": [stored()]}
+
+
+# Kinds ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_of_an_older_version_gets_the_kinds_that_it_lacks(tmp_path: Path) -> None:
+    path = write(tmp_path / "keys.json", json.dumps({"version": 1, "keys": [stored()]}))
+    first = load_or_create(tmp_path, NOW + 1)
+    assert (first.created, first.added) == (False, ("transport", "signing", "digest"))
+    assert first.ring.keys[0] == Key("kek-1", "kek", NOW, True, Secret(bytes(32)))
+    assert [(key.kind, key.created, key.current) for key in first.ring.keys[1:]] == [
+        (kind, NOW + 1, True) for kind in first.added
+    ]
+    assert load(path) == first.ring
+    again = load_or_create(tmp_path, NOW + 2)
+    assert (again.ring, again.created, again.added) == (first.ring, False, ())
+
+
+def test_servers_that_complete_a_file_at_once_end_up_with_the_same_keys(tmp_path: Path) -> None:
+    write(tmp_path / "keys.json", json.dumps({"version": 1, "keys": [stored()]}))
+    together = threading.Barrier(4, timeout=30)
+
+    def start(_: int) -> Loaded:
+        together.wait()
+        return load_or_create(tmp_path, NOW)
+
+    with ThreadPoolExecutor(4) as threads:
+        loaded = list(threads.map(start, range(4)))
+    assert all(each.ring == loaded[0].ring for each in loaded)
+    assert sorted(len(each.added) for each in loaded) == [0, 0, 0, 3]
+
+
+def test_the_public_halves_are_those_of_the_keys() -> None:
+    ring = Keyring().completed(NOW).rotate("transport", NOW + 1).rotate("signing", NOW + 1)
+    old, new = ring.public("transport")
+    assert (old.current, new.current) == (False, True)
+    private = ring.current("transport")
+    assert new.id == private.id
+    assert (
+        SealedBox(PrivateKey(private.secret.reveal())).decrypt(SealedBox(PublicKey(new.octets)).encrypt(b"a")) == b"a"
+    )
+    _, verify = ring.public("signing")
+    signed = SigningKey(ring.current("signing").secret.reveal()).sign(b"a")
+    assert VerifyKey(verify.octets).verify(signed) == b"a"
+    for public in (old, new, verify):
+        assert all(public.octets != key.secret.reveal() for key in ring.keys)
+
+
+def test_a_key_is_replaced_when_the_next_of_its_kind_is_made() -> None:
+    ring = Keyring().completed(NOW).rotate("kek", NOW + 1).rotate("signing", NOW + 2).rotate("kek", NOW + 3)
+    assert [ring.replaced_at(key) for key in ring.of("kek")] == [NOW + 1, NOW + 3, 0]
+    assert [ring.replaced_at(key) for key in ring.of("digest")] == [0]
+
+
+# Changing the file ------------------------------------------------------------------------------------------------
+
+
+def test_changes_of_several_processes_come_one_after_the_other(tmp_path: Path) -> None:
+    path = load_or_create(tmp_path, NOW).path
+    together = threading.Barrier(8, timeout=30)
+
+    def rotate(index: int) -> None:
+        together.wait()
+        change(path, lambda ring: ring.rotate("kek", NOW + index))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(rotate, range(8)))
+    assert len(load(path).of("kek")) == 9
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_change_that_fails_or_changes_nothing_leaves_the_file_alone(tmp_path: Path) -> None:
+    loaded = load_or_create(tmp_path, NOW)
+    before = loaded.path.stat()
+    with pytest.raises(KeysError, match="there is no key"):
+        change(loaded.path, lambda ring: ring.retire("kek-none"))
+    assert change(loaded.path, lambda ring: ring) == loaded.ring
+    assert loaded.path.stat() == before
+    with pytest.raises(FileNotFoundError):
+        change(tmp_path / "none.json", lambda ring: ring)
+
+
+# The file under a running server ----------------------------------------------------------------------------------
+
+
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return what fills with every file that is opened for reading keys."""
+    paths: list[object] = []
+    read = files.read
+
+    def counted(path: Path) -> Secret[bytes]:
+        paths.append(path)
+        return read(path)
+
+    monkeypatch.setattr(files, "read", counted)
+    return paths
+
+
+def test_a_changed_file_is_taken_up_and_an_unchanged_one_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = KeyFile(load_or_create(tmp_path, NOW).path)
+    reads = opened(monkeypatch)
+    assert not held.refresh()
+    assert reads == []
+    newer = change(held.path, lambda ring: ring.rotate("kek", NOW + 1))
+    reads.clear()
+    assert held.current("kek") != newer.current("kek")
+    assert held.refresh()
+    assert held.ring == newer
+    assert held.current("kek") == newer.current("kek")
+    assert not held.refresh()
+    assert len(reads) == 1
+    os.utime(held.path)  # touched, with the same keys in it
+    assert not held.refresh()
+
+
+def test_an_unknown_id_is_looked_for_in_a_changed_file_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = KeyFile(load_or_create(tmp_path, NOW).path)
+    newer = change(held.path, lambda ring: ring.rotate("kek", NOW + 1))
+    assert held.get(newer.current("kek").id) == newer.current("kek")
+    assert held.current("kek") == newer.current("kek")
+    assert held.refresh()  # whoever watches hears of it nevertheless, once
+    assert not held.refresh()
+    reads = opened(monkeypatch)
+    for stranger in range(100):
+        assert held.get(f"kek-{stranger}") is None
+    assert reads == []
+
+
+def test_a_file_that_cannot_be_taken_leaves_the_keys_in_force_and_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load_or_create(tmp_path, NOW)
+    held = KeyFile(loaded.path)
+    newer = loaded.ring.rotate("kek", NOW + 1)
+
+    save(held.path, newer)
+    held.path.chmod(0o644)
+    reads = opened(monkeypatch)
+    for _ in range(3):
+        assert held.get(newer.current("kek").id) is None
+    assert len(reads) == 1
+    with pytest.raises(KeysError, match="chmod 600"):
+        held.refresh()
+    assert not held.refresh()
+    assert held.ring == loaded.ring
+
+    held.path.unlink()
+    with pytest.raises(KeysError, match=r"keys.json is gone; bring back a copy"):
+        held.refresh()
+    assert not held.refresh()
+
+    save(held.path, Keyring().rotate("kek", NOW))
+    with pytest.raises(KeysError, match="no current key of the kind transport"):
+        held.refresh()
+
+    save(held.path, newer)
+    assert held.refresh()
+    assert held.ring == newer
+    held.path.chmod(0o644)
+    with pytest.raises(KeysError, match="chmod 600"):  # mended in between, so it is told again
+        held.refresh()

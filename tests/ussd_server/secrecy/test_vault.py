@@ -3,16 +3,19 @@
 import asyncio
 import base64
 import hashlib
+import string
 import threading
 import traceback
 from collections import Counter
+from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ussd_server.secrecy import vault as vault_module
-from ussd_server.secrecy.keys import Key, Keyring
+from ussd_server.secrecy.keys import Key, KeyFile, Keyring, change, load_or_create
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.secrecy.vault import CodeHasher, Vault, VaultError, generate
 from ussd_server.subscribers.codes import SealedCode
@@ -185,6 +188,118 @@ def test_a_digest_tells_nothing_without_the_key() -> None:
     assert hashlib.blake2b(text.encode(), digest_size=16, key=key).digest() != VAULT.digest(text)
 
 
+def test_a_rotation_changes_no_digest() -> None:
+    after = Vault(RING.rotate("kek", NOW + 1))
+    assert after.digest("text") == VAULT.digest("text")
+    assert after.fingerprint("text", 1) == VAULT.fingerprint("text", 1)
+
+
+PARTS = st.lists(
+    st.text(st.characters(), max_size=3) | st.binary(max_size=3) | st.integers(-(2**63), 2**63), max_size=4
+)
+
+
+@given(PARTS, PARTS)
+def test_a_fingerprint_knows_the_same_parts_again_and_nothing_else(parts: list[str], others: list[str]) -> None:
+    mark = VAULT.fingerprint(*parts)
+    assert len(mark) == 16
+    assert Vault(RING).fingerprint(*parts) == mark
+    assert (VAULT.fingerprint(*others) == mark) == (others == parts)
+
+
+def test_parts_of_a_fingerprint_do_not_run_together() -> None:
+    marks = [
+        VAULT.fingerprint(*parts)
+        for parts in [("a", "b"), ("ab",), ("ab", ""), ("", "ab"), ("b", "a"), (), ("1",), (1,)]
+    ]
+    assert len(set(marks)) == len(marks)
+    assert VAULT.fingerprint(Secret("ab")) == VAULT.fingerprint("ab") == VAULT.fingerprint(b"ab")
+
+
+# Tokens and answers -----------------------------------------------------------------------------------------------
+
+NUMBERS = st.text(string.digits, min_size=7, max_size=15)
+VISIT_IDS = st.text(string.ascii_lowercase + string.digits + "-", min_size=1, max_size=40)
+
+
+@given(NUMBERS, VISIT_IDS)
+def test_a_token_comes_back_and_is_made_for_paths(msisdn: str, visit_id: str) -> None:
+    token = VAULT.seal_token(msisdn, visit_id)
+    assert VAULT.open_token(token) == (msisdn, visit_id)
+    assert len(token) <= 200
+    assert set(token) <= set(string.ascii_letters + string.digits + "-_")
+    assert msisdn not in token
+    assert VAULT.seal_token(msisdn, visit_id) != token
+
+
+TOKEN = VAULT.seal_token(MSISDN, "visit-1")
+
+
+@given(st.integers(0, len(TOKEN) - 1), st.characters())
+def test_any_altered_character_makes_it_no_token(place: int, character: str) -> None:
+    altered = TOKEN[:place] + character + TOKEN[place + 1 :]
+    assert VAULT.open_token(altered) == ((MSISDN, "visit-1") if altered == TOKEN else None)
+
+
+@given(st.text(st.characters()) | st.text(string.ascii_letters + "-_", max_size=210))
+def test_anything_else_is_no_token(text: str) -> None:
+    assert VAULT.open_token(text) is None
+
+
+@pytest.mark.parametrize("text", ["", TOKEN[:-1], TOKEN + "=", TOKEN + "A", TOKEN * 2, "=" * 100, "A" * 10**6])
+def test_what_is_nearly_a_token_is_none(text: str) -> None:
+    assert VAULT.open_token(text) is None
+
+
+def test_a_token_of_other_keys_and_of_another_purpose_is_none() -> None:
+    assert Vault(Keyring().completed(NOW)).open_token(TOKEN) is None
+    plain = msgspec.msgpack.encode((MSISDN, "visit-1"))
+    for purpose, which in (("answer", "1"), ("code", 1), ("outbox", "1")):
+        sealed = VAULT._encrypt(Secret(plain), vault_module._place(purpose, "", which))  # type: ignore[arg-type]
+        token = base64.urlsafe_b64encode(msgspec.msgpack.encode(sealed)).rstrip(b"=").decode()
+        assert VAULT.open_token(token) is None
+
+
+def test_a_visit_id_that_is_too_long_is_a_defect() -> None:
+    with pytest.raises(ValueError, match="at most 200 characters"):
+        VAULT.seal_token(MSISDN, "v" * 100)
+
+
+@given(st.binary(max_size=2000))
+def test_an_answer_comes_back_for_its_request_alone(body: bytes) -> None:
+    sealed = VAULT.seal_answer(body, "hall-1", "key")
+    assert VAULT.open_answer(sealed, "hall-1", "key") == body
+    assert len(body) < 8 or body not in sealed
+    for terminal, key in (("hall-2", "key"), ("hall-1", "other"), ("key", "hall-1"), ("hall-1key", "")):
+        with pytest.raises(VaultError):
+            VAULT.open_answer(sealed, terminal, key)
+
+
+@given(st.binary(max_size=100))
+def test_a_damaged_answer_is_said_to_be(sealed: bytes) -> None:
+    with pytest.raises(VaultError):
+        VAULT.open_answer(sealed, "hall-1", "key")
+
+
+def test_tokens_and_answers_open_under_the_key_before(tmp_path: Path) -> None:
+    held = KeyFile(load_or_create(tmp_path, NOW).path)
+    vault = Vault(held)
+    token, answer = vault.seal_token(MSISDN, "visit-1"), vault.seal_answer(b"body", "hall-1", "key")
+    change(held.path, lambda ring: ring.rotate("kek", NOW + 1))
+    assert held.refresh()
+    assert vault.kek not in (token, answer)
+    assert vault.open_token(token) == (MSISDN, "visit-1")
+    assert vault.open_answer(answer, "hall-1", "key") == b"body"
+
+
+def test_what_another_server_seals_with_a_newer_key_opens_at_once(tmp_path: Path) -> None:
+    held = KeyFile(load_or_create(tmp_path, NOW).path)
+    vault = Vault(held)
+    other = Vault(change(held.path, lambda ring: ring.rotate("kek", NOW + 1)))
+    assert vault.open_token(other.seal_token(MSISDN, "visit-1")) == (MSISDN, "visit-1")
+    assert vault.kek == other.kek
+
+
 # New codes --------------------------------------------------------------------------------------------------------
 
 
@@ -247,3 +362,52 @@ def test_hashing_seals_and_hands_errors_on() -> None:
         await hasher.close()
 
     asyncio.run(check())
+
+
+def test_only_so_many_checks_are_admitted_at_once() -> None:
+    async def check() -> None:
+        hasher = CodeHasher(VAULT, most=2)
+        places = [hasher.admit() for _ in range(3)]
+        assert [place is None for place in places] == [False, False, True]
+        assert hasher.full
+        first, second, _ = places
+        assert first is not None
+        assert second is not None
+        with first:
+            assert hasher.full
+            sealed = await hasher.seal(CODE, MSISDN, 1)  # a new code waits its turn, whoever checks
+            assert await hasher.verify(sealed, CODE, MSISDN, 1)
+        assert not hasher.full
+        with pytest.raises(RuntimeError), second:
+            raise RuntimeError
+        again = [hasher.admit() for _ in range(3)]
+        assert [place is None for place in again] == [False, False, True]
+        await hasher.close()
+        assert hasher.admit() is None
+
+    asyncio.run(check())
+
+
+def test_closing_waits_for_what_is_under_way_and_cancels_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Barrier(3, timeout=30), threading.Event()
+
+    class Slow(Vault):
+        def verify(self, sealed: SealedCode | None, code: Secret[str], msisdn: str, generation: int) -> bool:
+            begun.wait()
+            assert go_on.wait(30)
+            return True
+
+    async def check() -> list[object]:
+        hasher = CodeHasher(Slow(RING))
+        checks = [asyncio.ensure_future(hasher.verify(None, CODE, MSISDN, 1)) for _ in range(3)]
+        await asyncio.to_thread(begun.wait)  # two are under way, the third waits for a thread
+        closing = asyncio.ensure_future(hasher.close())
+        await asyncio.wait({checks[2]})
+        assert not closing.done()
+        go_on.set()
+        await closing
+        return await asyncio.gather(*checks, return_exceptions=True)
+
+    first, second, third = asyncio.run(check())
+    assert (first, second) == (True, True)
+    assert isinstance(third, asyncio.CancelledError)
