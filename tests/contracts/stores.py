@@ -1,7 +1,7 @@
 """The stores that the contract is for, by name; each call opens one more store on the same data.
 
 A new store is one more line in `STORES`. As a program it is another server: `python -m tests.contracts.stores NAME
-PLACE MSISDN [TIMES]` counts in one record, so many times or until killed, and says each number when it is committed.
+PLACE WORK [TIMES]` does one of `WORKS`, so many times or until killed, and says each number when it is committed.
 """
 
 import asyncio
@@ -11,17 +11,22 @@ from pathlib import Path
 
 import msgspec
 
-from ussd_server.stores.base import Change, JournalEntry, OutboxEntry, Store
+from ussd_server.stores.base import Change, JournalEntry, KeptAnswer, OutboxEntry, Store
 from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.terminals.record import Terminal
+
+MSISDN = "79100000001"
+TERMINAL = "kiosk-1"
 
 STORES: dict[str, Callable[[Path], Store]] = {
     "sqlite": lambda place: SqliteStore(place / "store.db"),
 }
 
 
-async def count(store: Store, msisdn: str, times: int) -> None:
+async def count(store: Store, times: int) -> None:
+    """Count in one record, with a journal entry and an entry of the outbox for each number."""
     while times:
-        record, version = await store.load(msisdn)
+        record, version = await store.load(MSISDN)
         number = record.activated_at + 1
         change = Change(
             version,
@@ -32,9 +37,48 @@ async def count(store: Store, msisdn: str, times: int) -> None:
         if await store.commit(change):
             print(number, flush=True)
             times -= 1
+
+
+async def serve(store: Store, times: int) -> None:
+    """Serve one terminal after another: each has a nonce that is used and a request that is answered."""
+    number = 0
+    while number != times:
+        number += 1
+        terminal = f"{TERMINAL}-{number}"
+        assert await store.commit_terminal(Terminal(terminal, f"number {number}"), 0)
+        assert await store.use_nonce(terminal, "nonce", number)
+        record, version = await store.load(MSISDN)
+        answer = KeptAnswer(terminal, "key", b"fingerprint", str(number).encode(), number)
+        assert await store.commit(Change(version, record, answer=answer))
+        print(number, flush=True)
+
+
+async def replay(store: Store, times: int) -> None:
+    """Use the same nonces as every other such server, many at once, and say which of them were had."""
+    for first in range(0, times, 50):
+        nonces = range(first, first + 50)
+        had = await asyncio.gather(*(store.use_nonce(TERMINAL, f"nonce-{nonce}", 1) for nonce in nonces))
+        print(*(nonce for nonce, first_use in zip(nonces, had, strict=True) if first_use), flush=True)
+
+
+async def register(store: Store, times: int) -> None:
+    """Count in one terminal's record."""
+    while times:
+        terminal, version = await store.load_terminal(TERMINAL)
+        number = terminal.added_at + 1 if terminal else 1
+        if await store.commit_terminal(Terminal(TERMINAL, "one of all", added_at=number), version):
+            print(number, flush=True)
+            times -= 1
+
+
+WORKS = {"count": count, "serve": serve, "replay": replay, "register": register}
+
+
+async def main(name: str, place: str, work: str, times: str = "-1") -> None:
+    store = STORES[name](Path(place))
+    await WORKS[work](store, int(times))
     await store.close()
 
 
 if __name__ == "__main__":
-    _, name, place, msisdn, *times = sys.argv
-    asyncio.run(count(STORES[name](Path(place)), msisdn, int(times[0]) if times else -1))
+    asyncio.run(main(*sys.argv[1:]))

@@ -130,6 +130,7 @@ class CodesMachine(RuleBasedStateMachine):
                     self.answers[name] = outcome.verdict
                     return
             elif self.commit(server, version, outcome.access, clerk):
+                assert name not in self.answers  # a request that was answered takes no other try
                 break
         yield
         while True:
@@ -194,7 +195,7 @@ class CodesMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.names)
     @rule(server=st.integers(0, SERVERS - 1), data=st.data())
     def enter_again(self, server: int, data: st.DataObject) -> None:
-        name = data.draw(st.sampled_from(self.names[-4:]))
+        name = data.draw(st.sampled_from(self.names[-2:]))
         self.under_way.append((server, self.entry(server, name, name.endswith("right"))))
 
     @rule(server=st.integers(0, SERVERS - 1), what=st.sampled_from(["ordered", "issued", "unlocked", "told", "told"]))
@@ -256,7 +257,7 @@ class CodesMachine(RuleBasedStateMachine):
 def test_several_servers_of_a_store_keep_the_rules_together(name: str) -> None:
     machine = type("Machine", (CodesMachine,), {"open_store": staticmethod(STORES[name])})
     run_state_machine_as_test(
-        machine, settings=settings(max_examples=60, stateful_step_count=50, deadline=None, database=None)
+        machine, settings=settings(max_examples=100, stateful_step_count=50, deadline=None, database=None)
     )
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,13 @@ from ussd_server.stores.base import (
     Change,
     Claimed,
     JournalEntry,
+    KeptAnswer,
     OutboxEntry,
     Store,
     StoreUnavailable,
 )
 from ussd_server.subscribers.record import Exchange, Subscriber
+from ussd_server.terminals.record import Terminal, TerminalKey
 
 ANNA, BORIS, VERA = "79100000001", "79100000002", "447700900123"
 T0 = 1_790_000_000_000
@@ -512,6 +514,247 @@ def test_a_number_forgotten_right_after_a_commit_is_gone(open_store: Open) -> No
     on(open_store, test)
 
 
+# Answers ----------------------------------------------------------------------------------------------------------
+
+
+def answer_to(key: str, body: bytes = b"body", terminal: str = "kiosk-1", expires: int = T0) -> KeptAnswer:
+    return KeptAnswer(terminal, key, b"fingerprint", body, expires)
+
+
+async def put_answer(store: Store, msisdn: str, answer: KeptAnswer, language: str = "", *outbox: OutboxEntry) -> bool:
+    _, version = await store.load(msisdn)
+    return await store.commit(Change(version, Subscriber(msisdn, language), outbox=outbox, answer=answer))
+
+
+def test_an_answer_is_kept_with_what_it_answers_also_after_a_restart(open_store: Open) -> None:
+    async def write(store: Store) -> None:
+        assert await store.answer("kiosk-1", "k") is None
+        assert await put_answer(store, ANNA, answer_to("k"), "ru", entry("a"))
+        assert await put_answer(store, BORIS, answer_to("k", b"\x00\xff", "kiosk-2"))
+        assert await store.answer("kiosk-1", "k") == answer_to("k")
+
+    async def read(store: Store) -> None:
+        assert await store.answer("kiosk-1", "k") == answer_to("k")
+        assert await store.answer("kiosk-2", "k") == answer_to("k", b"\x00\xff", "kiosk-2")
+        assert await store.answer("kiosk-1", "K") is None
+        assert (await store.load(ANNA))[0].language == "ru"
+
+    on(open_store, write)
+    on(open_store, read)
+
+
+@pytest.mark.parametrize("msisdn", [ANNA, BORIS])
+def test_a_request_that_has_an_answer_changes_nothing_a_second_time(open_store: Open, msisdn: str) -> None:
+    async def test(store: Store) -> None:
+        assert await put_answer(store, ANNA, answer_to("k", b"first"), "ru", entry("a"))
+        before = await store.load(msisdn)
+        assert not await put_answer(store, msisdn, answer_to("k", b"second"), "en", entry("b"))
+        assert await store.load(msisdn) == before
+        assert await store.answer("kiosk-1", "k") == answer_to("k", b"first")
+        assert ids(await store.claim(T0, 10, LEASE)) == ["a"]
+
+    on(open_store, test)
+
+
+def test_an_answer_is_not_kept_where_the_change_is_refused(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA)
+        assert not await store.commit(Change(0, Subscriber(ANNA), answer=answer_to("old version")))
+        assert await store.answer("kiosk-1", "old version") is None
+        _, version = await store.load(ANNA)
+        gone = Change(version, Subscriber(ANNA), settled=["gone"], answer=answer_to("gone"))
+        assert not await store.commit(gone)
+        assert await store.answer("kiosk-1", "gone") is None
+
+    on(open_store, test)
+
+
+def test_of_many_that_answer_one_request_at_once_one_does_it(open_store: Open) -> None:
+    async def body() -> None:
+        one, two = open_store(), open_store()
+        numbers = [f"7910000{n:04}" for n in range(1000, 1040)]
+        async with closing(one, two):
+            done = await asyncio.gather(
+                *(
+                    put_answer((one, two)[n % 2], msisdn, answer_to("k", msisdn.encode()))
+                    for n, msisdn in enumerate(numbers)
+                )
+            )
+            assert sum(done) == 1
+            winner = numbers[done.index(True)]
+            for store in (one, two):
+                assert await store.answer("kiosk-1", "k") == answer_to("k", winner.encode())
+                assert await store.subscribers("", 100) == [winner]
+
+    asyncio.run(body())
+
+
+def test_forgetting_a_number_forgets_the_answers_it_was_given(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await put_answer(store, ANNA, answer_to("a"))
+        assert await put_answer(store, ANNA, answer_to("b"))
+        assert await put_answer(store, BORIS, answer_to("c"))
+        assert await store.forget(ANNA)
+        assert [await store.answer("kiosk-1", key) for key in "abc"] == [None, None, answer_to("c")]
+
+    on(open_store, test)
+
+
+# Terminals --------------------------------------------------------------------------------------------------------
+
+
+def test_a_terminal_comes_back_whole_and_only_the_newest_version_can_be_replaced(open_store: Open) -> None:
+    key = TerminalKey("k1", bytes(range(32)), T0)
+    added = Terminal("kiosk-1", "Киоск", (key,), T0, orders=(T0,))
+    shut = msgspec.structs.replace(added, standing="quarantined", since=T0 + 1, reason="20 wrong", wrong=(T0, T0 + 1))
+
+    async def write(store: Store) -> None:
+        assert await store.load_terminal("kiosk-1") == (None, 0)
+        assert await store.terminals() == []
+        assert await store.commit_terminal(added, 0)
+        assert not await store.commit_terminal(shut, 0)
+        loaded, version = await store.load_terminal("kiosk-1")
+        assert loaded == added
+        assert await store.commit_terminal(shut, version)
+        assert not await store.commit_terminal(added, version)
+        assert await store.commit_terminal(Terminal("gateway", "all of a network"), 0)
+
+    async def read(store: Store) -> None:
+        assert (await store.load_terminal("kiosk-1"))[0] == shut
+        assert await store.terminals() == [Terminal("gateway", "all of a network"), shut]
+
+    on(open_store, write)
+    on(open_store, read)
+
+
+def test_a_terminal_is_as_another_server_wrote_it_last(open_store: Open) -> None:
+    async def body() -> None:
+        one, two = open_store(), open_store()
+        async with closing(one, two):
+            for round in range(3):
+                _, version = await one.load_terminal("kiosk-1")
+                changed = Terminal("kiosk-1", f"round {round}")
+                won = await asyncio.gather(*(store.commit_terminal(changed, version) for store in (one, two)))
+                assert sorted(won) == [False, True]
+                assert await one.load_terminal("kiosk-1") == await two.load_terminal("kiosk-1")
+                assert (await one.load_terminal("kiosk-1"))[0] == changed
+
+    asyncio.run(body())
+
+
+# Nonces -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_nonce_is_used_once_by_each_terminal_also_after_a_restart(open_store: Open) -> None:
+    async def write(store: Store) -> None:
+        assert await store.use_nonce("kiosk-1", "n", T0)
+        assert await store.use_nonce("kiosk-2", "n", T0)
+        assert await store.use_nonce("kiosk-1", "N", T0)
+        assert not await store.use_nonce("kiosk-1", "n", T0 + 1)
+
+    async def read(store: Store) -> None:
+        assert not await store.use_nonce("kiosk-1", "n", T0)
+        assert await store.use_nonce("kiosk-1", "m", T0)
+
+    on(open_store, write)
+    on(open_store, read)
+
+
+def test_of_many_uses_of_a_nonce_at_once_one_is_the_first(open_store: Open) -> None:
+    async def body() -> None:
+        one, two = open_store(), open_store()
+        async with closing(one, two):
+            for nonce in ("a", "b", "c"):
+                uses = [store.use_nonce("kiosk-1", nonce, T0) for _ in range(50) for store in (one, two)]
+                assert sum(await asyncio.gather(*uses)) == 1
+
+    asyncio.run(body())
+
+
+def test_a_nonce_that_cannot_be_stored_is_its_callers_mistake_alone(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        good, bad, other = await asyncio.gather(
+            store.use_nonce("kiosk-1", "a", T0),
+            store.use_nonce("kiosk-1", "\ud800", T0),
+            put(store, ANNA),
+            return_exceptions=True,
+        )
+        assert (good, other) == (True, True)
+        assert isinstance(bad, ValueError)
+        assert not await store.use_nonce("kiosk-1", "a", T0)
+
+    on(open_store, test)
+
+
+# Sweeping, and walking --------------------------------------------------------------------------------------------
+
+
+def test_what_is_over_is_swept_and_nothing_else(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        for n in range(5):
+            assert await store.use_nonce("kiosk-1", f"n{n}", T0 + n)
+            assert await put_answer(store, ANNA, answer_to(f"k{n}", expires=T0 + n))
+        assert await store.sweep(T0 - 1, 100) == 0
+        assert await store.sweep(T0 + 2, 100) == 6
+        assert await store.sweep(T0 + 2, 100) == 0
+        kept = [await store.answer("kiosk-1", f"k{n}") for n in range(5)]
+        assert kept == [None] * 3 + [answer_to(f"k{n}", expires=T0 + n) for n in (3, 4)]
+        assert [await store.use_nonce("kiosk-1", f"n{n}", T0) for n in range(5)] == [True] * 3 + [False] * 2
+        assert (await store.load(ANNA))[1] > 0
+
+    on(open_store, test)
+
+
+def test_a_sweep_deletes_no_more_than_it_is_asked_to(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        await asyncio.gather(*(store.use_nonce("kiosk-1", f"n{n}", T0) for n in range(300)))
+        for n in range(5):
+            assert await put_answer(store, ANNA, answer_to(f"k{n}"))
+        swept = [await store.sweep(T0, limit) for limit in (0, 1, 100, 200, 200)]
+        assert swept == [0, 1, 100, 200, 4]
+
+    on(open_store, test)
+
+
+def test_two_servers_may_sweep_at_once_while_others_write(open_store: Open) -> None:
+    async def body() -> None:
+        one, two = open_store(), open_store()
+        async with closing(one, two):
+            await asyncio.gather(*(one.use_nonce("kiosk-1", f"old {n}", T0) for n in range(500)))
+            swept_one, swept_two, *others = await asyncio.gather(
+                one.sweep(T0, 1000), two.sweep(T0, 1000),
+                *(two.use_nonce("kiosk-1", f"new {n}", T0 + 1) for n in range(100)),
+                *(put(one, f"7910000{n:04}") for n in range(1000, 1100)),
+            )  # fmt: skip
+            assert swept_one + swept_two == 500
+            assert all(others)
+            assert await one.sweep(T0 + 1, 1000) == 100
+
+    asyncio.run(body())
+
+
+def test_a_walk_meets_every_number_once_while_others_come_and_go(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        there = [f"7910000{n:04}" for n in range(1000, 1020)] + [VERA, "79100001"]
+        await asyncio.gather(*(put(store, msisdn) for msisdn in there))
+        met: list[str] = []
+        after = ""
+        while some := await store.subscribers(after, 3):
+            assert len(some) <= 3
+            met += some
+            after = some[-1]
+            await put(store, f"7910000{2000 + len(met)}")
+            await put(store, f"7910000{1000 - len(met)}")
+            await put(store, there[0])
+            if len(met) < 40:
+                await store.forget(f"7910000{2000 + len(met)}")
+        assert len(met) == len(set(met))
+        assert set(there) <= set(met)
+        assert await store.subscribers("", 0) == []
+
+    on(open_store, test)
+
+
 # Life and death ---------------------------------------------------------------------------------------------------
 
 
@@ -531,27 +774,45 @@ def test_a_closed_store_refuses_and_says_so(open_store: Open) -> None:
     asyncio.run(body())
 
 
-def another_server(name: str, place: Path, *times: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "tests.contracts.stores", name, str(place), ANNA, *times]
+def another_server(name: str, place: Path, work: str, *times: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "tests.contracts.stores", name, str(place), work, *times]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
 
 
-@pytest.mark.parametrize("name", STORES)
-def test_servers_in_several_processes_lose_no_count(name: str, tmp_path: Path) -> None:
-    with another_server(name, tmp_path, "100") as one, another_server(name, tmp_path, "100") as two:
-        said = [int(line) for child in (one, two) for line in child.communicate()[0].split()]
-    assert (one.returncode, two.returncode) == (0, 0)
-    assert sorted(said) == list(range(1, 201))
+def numbers_said(*children: "subprocess.Popen[str]") -> list[int]:
+    """Return what these servers said when they are done, in order."""
+    said = sorted(int(number) for child in children for number in child.communicate()[0].split())
+    assert {child.returncode for child in children} == {0}
+    return said
 
 
-@pytest.mark.parametrize("name", STORES)
-def test_what_was_acknowledged_before_a_kill_is_found(name: str, tmp_path: Path) -> None:
-    with another_server(name, tmp_path) as child:
+def acknowledged_before_a_kill(name: str, place: Path, work: str) -> int:
+    """Kill a server in the midst of its work; return how many numbers it had said."""
+    with another_server(name, place, work) as child:
         assert child.stdout is not None
         for _ in range(100):
             child.stdout.readline()
         child.kill()
-        acknowledged = 100 + len(child.stdout.readlines())
+        return 100 + len(child.stdout.readlines())
+
+
+@pytest.mark.parametrize("work", ["count", "register"])
+@pytest.mark.parametrize("name", STORES)
+def test_servers_in_several_processes_lose_no_count(name: str, work: str, tmp_path: Path) -> None:
+    with another_server(name, tmp_path, work, "100") as one, another_server(name, tmp_path, work, "100") as two:
+        assert numbers_said(one, two) == list(range(1, 201))
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_of_several_processes_each_nonce_is_had_by_one(name: str, tmp_path: Path) -> None:
+    with ExitStack() as children:
+        servers = [children.enter_context(another_server(name, tmp_path, "replay", "1000")) for _ in range(4)]
+        assert numbers_said(*servers) == list(range(1000))
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_what_was_acknowledged_before_a_kill_is_found(name: str, tmp_path: Path) -> None:
+    acknowledged = acknowledged_before_a_kill(name, tmp_path, "count")
 
     async def test(store: Store) -> None:
         # One more may have been written without a chance to say so.
@@ -559,6 +820,25 @@ def test_what_was_acknowledged_before_a_kill_is_found(name: str, tmp_path: Path)
         assert count in (acknowledged, acknowledged + 1)
         assert [each.at for each in await store.journal(ANNA, limit=count + 1)] == list(range(count, 0, -1))
         assert ids(await store.claim(T0, 10, LEASE)) == ["entry-1"]
+
+    on(partial(STORES[name], tmp_path), test)
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_no_terminal_nonce_or_answer_that_was_acknowledged_is_lost_by_a_kill(name: str, tmp_path: Path) -> None:
+    acknowledged = acknowledged_before_a_kill(name, tmp_path, "serve")
+
+    async def test(store: Store) -> None:
+        assert len(await store.terminals()) in (acknowledged, acknowledged + 1)
+        for number in range(1, acknowledged + 1):
+            terminal, version = await store.load_terminal(f"kiosk-1-{number}")
+            assert (terminal, version > 0) == (Terminal(f"kiosk-1-{number}", f"number {number}"), True)
+            answer = await store.answer(f"kiosk-1-{number}", "key")
+            assert answer == KeptAnswer(f"kiosk-1-{number}", "key", b"fingerprint", str(number).encode(), number)
+        replayed = await asyncio.gather(
+            *(store.use_nonce(f"kiosk-1-{number}", "nonce", T0) for number in range(1, acknowledged + 1))
+        )
+        assert not any(replayed)
 
     on(partial(STORES[name], tmp_path), test)
 
@@ -592,6 +872,9 @@ class StoreMachine(RuleBasedStateMachine):
         self.outdated: list[tuple[str, int]] = []
         self.journal: dict[str, list[JournalEntry]] = {}
         self.outbox: list[Kept] = []
+        self.answers: dict[str, tuple[str, KeptAnswer]] = {}
+        self.nonces: dict[tuple[str, str], int] = {}
+        self.terminals: dict[str, Terminal] = {}
 
     def do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(work)
@@ -617,15 +900,24 @@ class StoreMachine(RuleBasedStateMachine):
         notes=st.integers(0, 2),
         settle=st.integers(0, 2),
         language=st.text(max_size=8),
+        key=st.sampled_from(["", "", "a", "b", "c"]),
     )
-    def commit(self, msisdn: str, kinds: list[Any], wait: int, notes: int, settle: int, language: str) -> None:
+    def commit(
+        self, msisdn: str, kinds: list[Any], wait: int, notes: int, settle: int, language: str, key: str
+    ) -> None:
         _, version = self.do(self.store.load(msisdn))
         self.made += 1
         added = [OutboxEntry(f"{self.made}-{n}", kind, self.now + wait, {"n": n}) for n, kind in enumerate(kinds)]
         written = [JournalEntry(self.now, f"note-{n}", {"made": self.made}) for n in range(notes)]
         settled = [kept.entry.id for kept in self.outbox if kept.msisdn == msisdn][:settle]
         record = Subscriber(msisdn, language, self.made)
-        assert self.do(self.store.commit(Change(version, record, written, added, settled)))
+        answer = answer_to(key, language.encode(), expires=self.now + LEASE) if key else None
+        done = self.do(self.store.commit(Change(version, record, written, added, settled, answer)))
+        assert done == (key not in self.answers)
+        if not done:
+            return
+        if answer:
+            self.answers[key] = msisdn, answer
         self.outdated.append((msisdn, version))
         self.records[msisdn] = record
         self.journal.setdefault(msisdn, []).extend(written)
@@ -692,6 +984,31 @@ class StoreMachine(RuleBasedStateMachine):
         self.records.pop(msisdn, None)
         self.journal.pop(msisdn, None)
         self.outbox = [kept for kept in self.outbox if kept.msisdn != msisdn]
+        self.answers = {key: kept for key, kept in self.answers.items() if kept[0] != msisdn}
+
+    @rule(terminal=st.sampled_from(["kiosk-1", "kiosk-2"]), nonce=st.sampled_from("xyz"), keep=st.integers(-1, LEASE))
+    def use_nonce(self, terminal: str, nonce: str, keep: int) -> None:
+        first = (terminal, nonce) not in self.nonces
+        assert self.do(self.store.use_nonce(terminal, nonce, self.now + keep)) == first
+        self.nonces.setdefault((terminal, nonce), self.now + keep)
+
+    @rule(terminal=st.sampled_from(["kiosk-1", "kiosk-2"]), name=st.text(max_size=3), outdated=st.booleans())
+    def commit_terminal(self, terminal: str, name: str, outdated: bool) -> None:
+        loaded, version = self.do(self.store.load_terminal(terminal))
+        assert loaded == self.terminals.get(terminal)
+        if outdated and loaded:
+            assert not self.do(self.store.commit_terminal(Terminal(terminal, "outdated"), version - 1))
+            return
+        assert self.do(self.store.commit_terminal(Terminal(terminal, name), version))
+        self.terminals[terminal] = Terminal(terminal, name)
+
+    @rule()
+    def sweep(self) -> None:
+        nonces = {used: until for used, until in self.nonces.items() if until > self.now}
+        answers = {key: kept for key, kept in self.answers.items() if kept[1].expires > self.now}
+        over = len(self.nonces) + len(self.answers) - len(nonces) - len(answers)
+        assert self.do(self.store.sweep(self.now, 1000)) == over
+        self.nonces, self.answers = nonces, answers
 
     @rule()
     def restart(self) -> None:
@@ -708,6 +1025,11 @@ class StoreMachine(RuleBasedStateMachine):
         for lanes in ([MESSAGES], [OPERATOR], EVERY_LANE):
             ready = [kept.ready for kept in self.heads() if LANES[kept.entry.kind] in lanes]
             assert self.do(self.store.next_due(lanes)) == min(ready, default=None)
+        for key in "abc":
+            kept = self.answers.get(key)
+            assert self.do(self.store.answer("kiosk-1", key)) == (kept[1] if kept else None)
+        assert sorted(self.do(self.store.subscribers("", 10))) == sorted(self.records)
+        assert self.do(self.store.terminals()) == [self.terminals[id] for id in sorted(self.terminals)]
 
     def teardown(self) -> None:
         self.do(self.store.close())

@@ -18,9 +18,22 @@ import pytest
 
 from ussd_server.database import connect, migrate
 from ussd_server.stores import sqlite
-from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
-from ussd_server.stores.sqlite import _CLAIMABLE, _MIGRATIONS, _NEXT, APPLICATION_ID, SqliteStore
-from ussd_server.subscribers.record import Subscriber
+from ussd_server.stores.base import Change, KeptAnswer, OutboxEntry, StoreUnavailable
+from ussd_server.stores.sqlite import (
+    _ANSWER,
+    _CLAIMABLE,
+    _LOAD_TERMINAL,
+    _MIGRATIONS,
+    _NEXT,
+    _OVER,
+    _SWEEP_ANSWERS,
+    _SWEEP_NONCES,
+    _WALK,
+    APPLICATION_ID,
+    SqliteStore,
+)
+from ussd_server.subscribers.record import Subscriber, encode
+from ussd_server.terminals.record import Terminal
 
 ANNA, BORIS = "79100000001", "79100000002"
 
@@ -137,6 +150,61 @@ def test_one_refused_change_costs_only_itself(path: Path) -> None:
     on(path, test)
 
 
+def test_nonces_and_commits_of_one_moment_are_one_transaction(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        statements = Statements(store)
+        done = await asyncio.gather(
+            *(store.use_nonce("kiosk-1", f"n{n}", 1) for n in range(32)),
+            *(store.commit(change(number(n))) for n in range(32)),
+        )
+        assert all(done)
+        assert statements.count("BEGIN") == statements.count("COMMIT") == 1
+        # Of its own each nonce has one statement; the savepoint is the commits'.
+        assert statements.count("SAVEPOINT") == 1
+
+    on(path, test)
+
+
+def test_jobs_come_in_groups_of_a_greatest_size_too(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        statements = Statements(store)
+        assert all(await asyncio.gather(*(store.use_nonce("kiosk-1", f"n{n}", 1) for n in range(2 * sqlite.GROUP + 1))))
+        assert statements.count("BEGIN") == 3
+
+    on(path, test)
+
+
+def test_an_answer_is_passed_on_when_the_disk_has_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(store: SqliteStore) -> None:
+        disk = HeldDisk(monkeypatch)
+        kept = KeptAnswer("kiosk-1", "k", b"f", b"b", 1)
+        first = asyncio.ensure_future(store.commit(Change(0, Subscriber(ANNA), answer=kept)))
+        await disk.asked.get()
+        again = asyncio.ensure_future(store.answer("kiosk-1", "k"))
+        assert await store.answer("kiosk-1", "another") is None
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not again.done()
+        disk.may.release()
+        assert await first
+        await disk.asked.get()
+        assert not again.done()
+        disk.may.release()
+        assert await again == kept
+
+    on(path, test)
+
+
+def test_a_sweep_lets_commits_in_between(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        await asyncio.gather(*(store.use_nonce("kiosk-1", f"n{n}", 1) for n in range(4 * sqlite.SWEEP_SLICE)))
+        statements = Statements(store)
+        assert await store.sweep(1, 10_000) == 4 * sqlite.SWEEP_SLICE
+        assert statements.count("COMMIT") == 4
+
+    on(path, test)
+
+
 # Memory -----------------------------------------------------------------------------------------------------------
 
 
@@ -163,6 +231,19 @@ def test_a_record_used_lately_is_not_read_again_and_the_oldest_make_room(path: P
         assert statements.count("SELECT") == 1
 
     on(path, test, cached_records=3)
+
+
+def test_a_terminal_is_decoded_once_a_version(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        assert await store.commit_terminal(Terminal("kiosk-1", "one"), 0)
+        first, version = await store.load_terminal("kiosk-1")
+        assert (await store.load_terminal("kiosk-1"))[0] is first
+        other = SqliteStore(path)
+        assert await other.commit_terminal(Terminal("kiosk-1", "another"), version)
+        await other.close()
+        assert await store.load_terminal("kiosk-1") == (Terminal("kiosk-1", "another"), version + 1)
+
+    on(path, test)
 
 
 def test_large_records_make_room_by_their_size(path: Path) -> None:
@@ -360,6 +441,17 @@ def test_a_damaged_record_is_named_without_its_number(path: Path) -> None:
     on(path, test)
 
 
+def test_a_damaged_terminal_is_named(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        store._db.execute("INSERT INTO terminal VALUES ('kiosk-1', 1, x'c1')")
+        with pytest.raises(StoreUnavailable, match="the terminal 'kiosk-1' is damaged"):
+            await store.load_terminal("kiosk-1")
+        with pytest.raises(StoreUnavailable, match="the terminal 'kiosk-1' is damaged"):
+            await store.terminals()
+
+    on(path, test)
+
+
 # Opening ----------------------------------------------------------------------------------------------------------
 
 
@@ -416,6 +508,40 @@ def test_a_file_of_the_first_schema_is_brought_up_with_what_is_in_it(path: Path)
 
     async def test(store: SqliteStore) -> None:
         assert [each.entry.id for each in await store.claim(1, 10, 10)] == ["a"]
+
+    on(path, test)
+
+
+def test_a_file_without_terminals_keeps_its_records_and_takes_them_up(path: Path) -> None:
+    with closing(connect(str(path))) as old:
+        migrate(old, APPLICATION_ID, _MIGRATIONS[:2])
+        old.execute("INSERT INTO subscriber VALUES (?, 7, ?)", (int(ANNA), encode(Subscriber(ANNA, "ru"))))
+
+    async def test(store: SqliteStore) -> None:
+        assert await store.load(ANNA) == (Subscriber(ANNA, "ru"), 7)
+        assert await store.subscribers("", 10) == [ANNA]
+        assert await store.terminals() == []
+        answer = KeptAnswer("kiosk-1", "k", b"f", b"b", 1)
+        assert await store.commit(Change(7, Subscriber(ANNA, "en"), answer=answer))
+        assert await store.answer("kiosk-1", "k") == answer
+        assert await store.commit_terminal(Terminal("kiosk-1", "one"), 0)
+        assert await store.use_nonce("kiosk-1", "n", 1)
+        assert await store.sweep(1, 10) == 2
+
+    on(path, test)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [_ANSWER, _OVER, _SWEEP_ANSWERS, _SWEEP_NONCES, _LOAD_TERMINAL, _WALK, "DELETE FROM answer WHERE msisdn = ?"],
+)
+def test_what_requests_and_sweeps_ask_for_is_found_by_an_index(path: Path, statement: str) -> None:
+    async def test(store: SqliteStore) -> None:
+        parameters = (0,) * (1 if "?1" in statement else statement.count("?"))
+        plan = store._db.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+        scans = [step for *_, step in plan if "TEMP B-TREE" in step]
+        scans += [step for *_, step in plan if step.startswith("SCAN ") and step != "SCAN CONSTANT ROW"]
+        assert not scans, plan
 
     on(path, test)
 
