@@ -194,9 +194,7 @@ def test_a_rotation_changes_no_digest() -> None:
     assert after.fingerprint("text", 1) == VAULT.fingerprint("text", 1)
 
 
-PARTS = st.lists(
-    st.text(st.characters(), max_size=3) | st.binary(max_size=3) | st.integers(-(2**63), 2**63), max_size=4
-)
+PARTS = st.lists(st.text(st.characters(), max_size=3) | st.integers(-(2**63), 2**63), max_size=4)
 
 
 @given(PARTS, PARTS)
