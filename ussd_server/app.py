@@ -15,6 +15,7 @@ from menus.compiler import Flow, compile_flow
 from menus.render import Channel
 from ussd_server.channels import ussd
 from ussd_server.channels.gateway import Account, Gateway
+from ussd_server.housekeeping import Housekeeping
 from ussd_server.metrics import Metrics
 from ussd_server.operators.base import Operator
 from ussd_server.operators.catalogue import Catalogue, read_catalogue
@@ -100,6 +101,8 @@ class Server:
         catalogue = read_catalogue(settings.catalogue)
         loaded = keys.load_or_create(settings.data, wall_clock())
         self.created_keys = loaded.path if loaded.created else None
+        if loaded.added:
+            log.info("keys added", kinds=loaded.added, file=str(loaded.path))
         self._operator = self._operator or _embedded_operator(settings, catalogue)
         self.store = SqliteStore(settings.store.path)
         new_id = unique_ids()
@@ -139,6 +142,8 @@ class Server:
             settings.sender,
         )
         self.outbox = Outbox(self.store, performers.by_kind(), self.metrics, wall_clock)
+        self._housekeeping = Housekeeping(self.store, self.keys.refresh, self.metrics.loop_lag, wall_clock)
+        self._housekeeping.start()
         self.outbox.start()
         self.gateway.start()
 
@@ -165,6 +170,10 @@ class Server:
         else:
             log.info("flow reloaded", revision=self.conversations.flow.revision)
 
+    def take_up_keys(self) -> None:
+        """Look at the key file now, as the server does by itself every few seconds."""
+        self._housekeeping.take_up_keys()
+
     async def checks(self) -> Mapping[str, str]:
         """Return what readiness needs: "" where it is well, else the reason."""
         reasons = {}
@@ -190,6 +199,7 @@ class Server:
         await self.gateway.stop(DRAIN_MS)
         await self.outbox.stop(SETTLE_STOP_S)
         await self._hasher.close()
+        await self._housekeeping.stop()
         await self.store.close()
         if self._operator is not None:
             await self._operator.close()

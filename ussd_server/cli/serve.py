@@ -69,7 +69,7 @@ def run(
     log_format: LogFormat = None,
     log_level: LogLevel = None,
 ) -> int:
-    """Run the server against real SMSCs, until SIGTERM or Ctrl-C. SIGHUP reads the flows again."""
+    """Run the server against real SMSCs, until SIGTERM or Ctrl-C. SIGHUP reads the flows and the keys again."""
     from ussd_server.cli.parts import Service
 
     options = {"smsc": smsc, "store": store, "http": http, "flows": flows, "catalogue": catalogue, "data": data}
@@ -174,3 +174,4 @@ def _about_keys(server: "Server") -> str:
 def _reload(service: "Service | None") -> None:
     if service is not None:
         service.server.reload_flow()
+        service.server.take_up_keys()
