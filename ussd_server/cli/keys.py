@@ -28,7 +28,7 @@ MAX_PASSES: Final = 5
 HOUR_MS: Final = 3_600_000
 KEEP_MS: Final = 25 * HOUR_MS
 """How long a key that was replaced is kept: answers to terminals are kept sealed for 24 hours, texts wait in the outbox
-for less, and terminals ask for the server's keys at least once a day."""
+for less, and a terminal that is in use has met the new keys by then."""
 
 NEXT_STEPS: Final[dict[Rotated, str]] = {
     "kek": "",
@@ -36,9 +36,9 @@ NEXT_STEPS: Final[dict[Rotated, str]] = {
         "Terminals seal to it once they ask for the server's keys again; what is sealed to the old one still opens."
     ),
     "signing": (
-        "Answers are signed by it, and the list of keys by every signing key. Terminals that believe the old key ask "
-        "for that list and learn the new one. Retire the old key when all of them have: one that was switched off "
-        "meanwhile needs its file written anew."
+        "Answers are signed by it, and the list of keys by every signing key. A terminal that meets the new key asks "
+        "for that list and believes it, because the old key has signed it, too. Retire the old key when every terminal "
+        "was in use: one that was switched off all the time believes nothing any more and needs a new file."
     ),
 }
 
@@ -118,7 +118,7 @@ def rotate(
     transport is what terminals seal codes to. They learn the new one when they ask for the server's keys.
 
     signing signs answers, and terminals believe only keys that they know. In this order: rotate; wait until every
-    terminal has asked for the server's keys, which old and new key sign both; retire the old one.
+    terminal was in use, for then it has asked for the list of keys, which both keys sign; retire the old one.
     """
     where = load_settings({"store": store, "data": data, "settings": settings})
     _ring(where)
