@@ -143,7 +143,7 @@ def test_the_list_tells_age_use_and_codes(said: Said, clock: Clock) -> None:
     assert listed(said, ring.current("kek").id)[-5:] == ["3", "hours", "in", "use", "0"]
     put(SealedCode("kek-gone", b"s" * 16, b"b" * 72), "79101234568")
     said("list")
-    assert said.out.endswith("1 codes are under keys that are not here; their owners have to order new ones\n")
+    assert said.out.endswith("no key here opens 1 code; their owners have to order new ones\n")
 
 
 def test_keys_that_others_may_read_are_refused_with_the_mend(said: Said) -> None:
@@ -174,7 +174,7 @@ def test_a_rotated_kek_is_in_use_and_every_code_is_under_it(said: Said) -> None:
     new = ring.current("kek")
     assert said.out.splitlines() == [
         f"{new.id} is in use; servers that run take it up within 2 seconds.",
-        f"1 codes were moved to {new.id}.",
+        f"1 code moved to {new.id}.",
     ]
     assert code().kid == new.id
     assert Vault(ring.retire(before.current("kek").id)).verify(code(), CODE, MSISDN, 1)
@@ -182,9 +182,9 @@ def test_a_rotated_kek_is_in_use_and_every_code_is_under_it(said: Said) -> None:
     # What was left by an interruption is moved by another command, which can be given at any time.
     put(Vault(before).seal(CODE, MSISDN, 1))
     assert said("rewrap") == 0
-    assert said.out == f"1 codes were moved to {new.id}.\n"
+    assert said.out == f"1 code moved to {new.id}.\n"
     assert said("rewrap") == 0
-    assert said.out == f"0 codes were moved to {new.id}.\n"
+    assert said.out == f"0 codes moved to {new.id}.\n"
 
 
 def test_a_kek_is_rotated_before_the_first_start(said: Said) -> None:
@@ -216,8 +216,8 @@ def test_a_damaged_code_is_said_and_the_rest_is_moved(said: Said) -> None:
     put(Vault(load(PATH)).seal(CODE, MSISDN, 1))
     put(SealedCode("kek-gone", b"s" * 16, b"b" * 72), "79101234568")
     assert said("rotate", "kek") == 1
-    assert "1 codes were moved" in said.out
-    assert said.err == "error: 1 codes do not open with any key here; their owners have to order new ones\n"
+    assert "1 code moved" in said.out
+    assert said.err == "error: no key here opens 1 code; their owners have to order new ones\n"
 
 
 def test_a_server_that_goes_on_with_the_old_key_is_noticed(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,7 +256,7 @@ def test_a_key_is_retired_when_nothing_needs_it(said: Said, clock: Clock) -> Non
 
     assert said("retire", kek) == 1
     assert said.err == (
-        f"error: {kek} is still needed: 1 codes are under it, move them with: ussd-server keys rewrap; "
+        f"error: {kek} is still needed: it holds 1 code, to be moved with: ussd-server keys rewrap; "
         "or lose that with --force\n"
     )
     assert said("rewrap") == 0

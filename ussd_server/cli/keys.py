@@ -97,7 +97,7 @@ def list_(store: Store = None, data: Data = None, settings: SettingsFile = None)
         print(line)
     lost = sum(counts.values()) - sum(counts[key.id] for key in keks) if counts is not None else 0
     if lost:
-        print(f"{lost} codes are under keys that are not here; their owners have to order new ones")
+        print(f"no key here opens {_codes(lost)}; their owners have to order new ones")
 
 
 @app.command(
@@ -174,7 +174,7 @@ def _ring(settings: Settings) -> Keyring:
 def _needed(where: Settings, ring: Keyring, key: Key) -> str:
     """Return what still needs a key that is not in use, with the mend; "" for nothing."""
     if key.kind == "kek" and (codes := _count(where)[key.id]):
-        return f"{codes} codes are under it, move them with: ussd-server keys rewrap"
+        return f"it holds {_codes(codes)}, to be moved with: ussd-server keys rewrap"
     replaced = ring.replaced_at(key)
     if now() < replaced + KEEP_MS:
         until = datetime.fromtimestamp((replaced + KEEP_MS) / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
@@ -215,13 +215,13 @@ def _rewrap(where: Settings) -> None:
         return moved, last
 
     moved, last = with_store(where, work)
-    out.print(f"{moved} codes were moved to {held.current('kek').id}.")
+    out.print(f"{_codes(moved)} moved to {held.current('kek').id}.")
     if last.moved or last.contended:
         raise Failure(
             "codes under older keys keep coming; are all servers of this version? Then: ussd-server keys rewrap"
         )
     if last.damaged:
-        raise Failure(f"{last.damaged} codes do not open with any key here; their owners have to order new ones")
+        raise Failure(f"no key here opens {_codes(last.damaged)}; their owners have to order new ones")
 
 
 async def _shown(what: str, store: StorePort, work: Callable[[Callable[[int], None]], Awaitable[T]]) -> T:
@@ -233,6 +233,10 @@ async def _shown(what: str, store: StorePort, work: Callable[[Callable[[int], No
     with Progress(*parts, console=out, transient=True) as progress:
         task = progress.add_task(what, total=await records(store))
         return await work(lambda records: progress.advance(task, records))
+
+
+def _codes(number: int) -> str:
+    return "1 code" if number == 1 else f"{number} codes"
 
 
 def _age(ms: int) -> str:

@@ -15,6 +15,7 @@ from ussd_server.cli.common import EXIT_FAILED, EXIT_USAGE, Failure, complain, e
 from ussd_server.secrecy.keys import KeysError
 from ussd_server.settings import SettingsError
 from ussd_server.stores.base import StoreUnavailable
+from ussd_server.terminals.credentials import CredentialsError
 
 HELP = ["-h", "--help"]
 
@@ -70,7 +71,7 @@ def outcome(arguments: Sequence[str]) -> int:
         for problem in mistakes.problems:
             complain(str(problem))
         return EXIT_USAGE
-    except (Failure, KeysError, StoreUnavailable) as error:
+    except (Failure, KeysError, CredentialsError, StoreUnavailable) as error:
         complain(str(error))
         return EXIT_FAILED
     except Exit as end:

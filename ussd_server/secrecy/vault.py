@@ -218,6 +218,11 @@ class CodeHasher:
         self._threads = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="argon2")
 
     @property
+    def under_way(self) -> int:
+        """How many checks have a place."""
+        return self._taken
+
+    @property
     def full(self) -> bool:
         """Whether there is no place for another check."""
         return self._taken >= self._most

@@ -372,10 +372,10 @@ def test_only_so_many_checks_are_admitted_at_once() -> None:
         assert first is not None
         assert second is not None
         with first:
-            assert hasher.full
+            assert (hasher.full, hasher.under_way) == (True, 2)
             sealed = await hasher.seal(CODE, MSISDN, 1)  # a new code waits its turn, whoever checks
             assert await hasher.verify(sealed, CODE, MSISDN, 1)
-        assert not hasher.full
+        assert (hasher.full, hasher.under_way) == (False, 1)
         with pytest.raises(RuntimeError), second:
             raise RuntimeError
         again = [hasher.admit() for _ in range(3)]
