@@ -5,9 +5,10 @@ import base64
 import re
 from pathlib import Path
 
-from tests.acceptance.conftest import Service
-from tests.acceptance.harness import Phone, run_to_end
-from ussd_server.secrecy.keys import Keyring, load
+from tests.acceptance.conftest import Service, new_phone
+from tests.acceptance.gateway import Gateway
+from tests.acceptance.harness import Phone, run_to_end, running
+from ussd_server.secrecy.keys import Keyring, load, save
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.secrecy.vault import Vault
 from ussd_server.stores.sqlite import SqliteStore
@@ -96,3 +97,17 @@ def test_a_key_file_that_cannot_be_used_changes_nothing(service: Service) -> Non
     code = order_code(phone)
     path.chmod(0o600)
     assert right(load(path), access(service.data, phone.msisdn), code, phone.msisdn)
+
+
+def test_a_key_file_of_an_older_version_gets_the_other_kinds(gateway: Gateway, tmp_path: Path) -> None:
+    """What the old file can open stays so, and the log says what was added."""
+    path = tmp_path / "keys.json"
+    save(path, Keyring().rotate("kek", 1_763_881_200_000))
+    kek = load(path).current("kek")
+    with running(tmp_path, smsc=gateway.url) as server:
+        gateway.accept()
+        said = server.wait_for_log("keys added")
+        assert all(f'"{kind}"' in said for kind in ("transport", "signing", "digest"))
+        assert new_phone(gateway).dial("*111#").text
+    assert load(path).missing() == ()
+    assert load(path).current("kek") == kek
