@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from ssl import SSLContext
 from types import TracebackType
 from typing import Final, Self, TypeVar, cast, get_args
-from urllib.parse import quote
+from urllib.parse import quote as escaped
 
 import msgspec
 import structlog
@@ -74,10 +74,12 @@ class TerminalClient:
         shows what is asked and answered to who listens (never the code). `surroundings` are for tests. Raises
         ValueError for an address that cannot be used.
         """
+        self.url = _origin(credentials.url if url is None else url, plain)
+        """The server's address, as requests are signed for it."""
         self._credentials = credentials
         self._around = surroundings
         self._exchange = Exchange(
-            _origin(credentials.url if url is None else url, plain),
+            self.url,
             Signer(f"{credentials.terminal}/{credentials.key}", credentials.private),
             credentials.signing,
             patience,
@@ -139,13 +141,13 @@ class TerminalClient:
 
     async def _check(self, tries: Tries, msisdn: str, code: Secret[str], language: Language | None) -> Done | Refusal:
         """Send the entry, sealed to the server's current key, and to its next one where that has just changed."""
-        transport: TransportKey | None = None
-        for _ in range(2):
-            before, transport = transport, await self._exchange.transport_key(tries, stale=transport)
-            entry = partial(self._entry, tries, msisdn, code, language, transport)
-            answer = await self._exchange.ask(tries, "POST", "/v1/visits", entry)
-            if isinstance(answer, Done) or answer.problem.name != "transport-key-unknown" or transport == before:
-                break
+        transport = await self._exchange.transport_key(tries)
+        entry = partial(self._entry, tries, msisdn, code, language)
+        answer = await self._exchange.ask(tries, "POST", "/v1/visits", partial(entry, transport))
+        if isinstance(answer, Refusal) and answer.problem.name == "transport-key-unknown":
+            newer = await self._exchange.transport_key(tries, stale=transport)
+            if newer != transport:
+                answer = await self._exchange.ask(tries, "POST", "/v1/visits", partial(entry, newer))
         return answer
 
     def _entry(
@@ -225,7 +227,7 @@ class Visit:
 
     async def offerings(self, kind: OfferingKind) -> list[Offering] | VisitOver:
         """Return what may be had, in the order to show it."""
-        answer = await self._get(f"offerings?kind={quote(kind, safe='')}", messages.Offerings)
+        answer = await self._get(f"offerings?kind={escaped(kind, safe='')}", messages.Offerings)
         return answer.offerings if isinstance(answer, messages.Offerings) else answer
 
     async def products(self) -> Products | VisitOver:
@@ -244,7 +246,7 @@ class Visit:
 
     async def order_state(self, order: str) -> OrderState | VisitOver:
         """Return where an order of this visit stands."""
-        return await self._get(f"orders/{quote(order, safe='')}", OrderState)
+        return await self._get(f"orders/{escaped(order, safe='')}", OrderState)
 
     async def close(self) -> None:
         """End the visit, as card-out does; a visit that had ended stays so."""
@@ -283,7 +285,7 @@ class Visit:
 def _origin(text: str, plain: bool) -> str:
     """Return the server's address as requests are signed with it."""
     url = URL(text)
-    if url.scheme not in ("http", "https") or not url.host or url.user or url.query_string or url.path not in ("", "/"):
+    if url.scheme not in ("http", "https") or not url.host or url not in (url.origin(), url.origin() / ""):
         raise ValueError("the server's address is written https://HOST or https://HOST:PORT")  # it may hold a password
     if url.scheme == "http" and not plain and not _here(url.host):
         raise ValueError(f"{text} has no TLS, and is not on this machine")

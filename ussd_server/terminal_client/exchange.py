@@ -4,7 +4,8 @@
 |-------------------------------------------------------|---------------------------------------------------------|
 | nothing: no connection, a lost one, no answer in time | again, under the same Idempotency-Key, signed anew      |
 | 502, 503, 504 that the server has not signed          | the same: a proxy says that there is no server          |
-| any other answer that is not signed as it must be     | Untrusted                                               |
+| a certificate that is not to be trusted, any other    | Untrusted                                               |
+| answer that is not signed as it must be               |                                                         |
 | signed by a key that is not known                     | the keys are fetched, and then it is verified           |
 | a problem that may pass (`ProblemType.again`), or 5xx | again, after Retry-After                                |
 | `nonce-used`, `too-slow`                              | again: the connection sent it twice, or too slowly      |
@@ -237,6 +238,9 @@ class Exchange:
                 timeout=aiohttp.ClientTimeout(total=tries.timeout()),
             ) as response:
                 received = await _limited(response)
+        except aiohttp.ClientConnectorCertificateError as error:
+            why = getattr(error.certificate_error, "verify_message", "") or "not to be trusted"
+            raise Untrusted(f"the server's certificate: {why}", key=tries.key) from None
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             # Its type alone: the text of some names the URL, which names the visit.
             return _Lost(type(error).__name__)
