@@ -241,6 +241,8 @@ class Exchange:
         except aiohttp.ClientConnectorCertificateError as error:
             why = getattr(error.certificate_error, "verify_message", "") or "not to be trusted"
             raise Untrusted(f"the server's certificate: {why}", key=tries.key) from None
+        except aiohttp.ClientConnectorError as error:
+            return _Lost(f"no connection: {error.strerror or type(error.os_error).__name__}")
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             # Its type alone: the text of some names the URL, which names the visit.
             return _Lost(type(error).__name__)

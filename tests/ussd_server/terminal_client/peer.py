@@ -7,7 +7,7 @@ import asyncio
 import json
 from base64 import b64encode
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -201,6 +201,25 @@ async def peer(*script: Say | str) -> AsyncIterator[tuple[Peer, TerminalClient]]
     async with serving(there), client_of(there) as client:
         yield there, client
     assert not there.script
+
+
+Talk = Callable[[Peer, TerminalClient], Awaitable[None]]
+
+
+def talk(*script: Say | str) -> Callable[[Talk], Callable[[], None]]:
+    """Run a test with a client and a peer that answers by this script."""
+
+    def decorate(test: Talk) -> Callable[[], None]:
+        async def run() -> None:
+            async with peer(*script) as (there, client):
+                await test(there, client)
+
+        def wrapped() -> None:
+            asyncio.run(run())
+
+        return wrapped
+
+    return decorate
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What becomes of each call, as values. The same against the real server is tests/acceptance/test_terminals.py."""
+"""What becomes of each call, as values."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,8 +6,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.ussd_server.terminal_client.peer import CODE, DROP, MSISDN, NOW, SCREEN, VISIT, Peer, Say, opened, problem
-from tests.ussd_server.terminal_client.test_exchange import talk
+from tests.ussd_server.terminal_client.peer import (
+    CODE,
+    DROP,
+    MSISDN,
+    NOW,
+    SCREEN,
+    VISIT,
+    Peer,
+    Say,
+    opened,
+    problem,
+    talk,
+)
 from ussd_server.terminal_client import (
     Declined,
     Locked,
