@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from menus.registry import Shape, Text
+from menus.registry import Instant, Shape, Text
 
 PHRASES: Final[Mapping[str, Mapping[str, str]]] = {
     "back": {"ru": "Назад", "en": "Back"},
@@ -45,10 +45,20 @@ PHRASES: Final[Mapping[str, Mapping[str, str]]] = {
         "ru": "Ваш код доступа: {code}. Никому его не сообщайте.",
         "en": "Your access code: {code}. Keep it secret.",
     },
+    "access_locked_sms": {
+        "ru": "Три неверных кода на терминале {terminal}. Доступ с терминалов закрыт до {until:time}. "
+        "Если это не вы, закажите потом новый код.",
+        "en": "Three wrong codes at terminal {terminal}. Terminal access is closed until {until:time}. "
+        "If it was not you, order a new code then.",
+    },
 }
 
-SMS_PHRASES: Final = frozenset({"code_sms", "unknown_sms", "order_done", "order_failed"})
+SMS_PHRASES: Final = frozenset({"access_locked_sms", "code_sms", "unknown_sms", "order_done", "order_failed"})
 """Texts that are sent by SMS alone, where there is room for more."""
 
-PHRASE_VALUES: Final[Mapping[str, Mapping[str, Shape]]] = {"code_sms": {"code": Text()}, "read_on": {"key": Text()}}
+PHRASE_VALUES: Final[Mapping[str, Mapping[str, Shape]]] = {
+    "access_locked_sms": {"until": Instant(), "terminal": Text()},
+    "code_sms": {"code": Text()},
+    "read_on": {"key": Text()},
+}
 """The values that a phrase may hold; all others hold none."""
