@@ -14,6 +14,7 @@ from menus.flow import Flow
 from menus.registry import Date, Flag, Instant, List, Money, Number, Record, Shape, Text
 from menus.render import Channel
 from menus.session import Pending, Session, Value
+from menus.shapes import fits as fits_shape
 from menus.source import read
 
 START_MS: Final = 1_259_163_000_000
@@ -64,11 +65,15 @@ def differences(script: str, flow: Flow, fits: Callable[[str], bool] | None = No
 
 
 class _Player:
-    """A subscriber with a phone, and the outside's answers."""
+    """A subscriber with a phone, at times at a terminal, and the outside's answers.
+
+    `screen` is the channel of the screen that was shown last, to which a reply is given.
+    """
 
     def __init__(self, flow: Flow, fits: Callable[[str], bool] | None) -> None:
         self.flow = flow
-        self.channels = {"ussd": Channel("ussd", fits), "sms": Channel("sms")}
+        self.channels = {"ussd": Channel("ussd", fits), "sms": Channel("sms"), "terminal": Channel("terminal")}
+        self.screen = "ussd"
         self.facts: dict[str, str | bool | int] = {"msisdn": MSISDN, "language": flow.default_language}
         self.answers: dict[str, tuple[str, Value]] = {}
         self.sessions: dict[str, Session] = {}
@@ -78,6 +83,7 @@ class _Player:
         self.count = 0
         self.verbs: dict[str, Callable[[str], Iterator[str]]] = {
             "dial": self.dial,
+            "terminal": self.terminal,
             "reply": self.reply,
             "text": self.text,
             "drop": self.drop,
@@ -100,14 +106,29 @@ class _Player:
     # What the subscriber does
 
     def dial(self, code: str) -> Iterator[str]:
+        self.screen = "ussd"
         match = self.flow.match_ussd(code)
         if match is None:
             yield from (*self.said("unknown_code"), "(end)")
         else:
             yield from self.play("ussd", Begin(self.new_id(), match.node, match.tail))
 
+    def terminal(self, rest: str) -> Iterator[str]:
+        """A terminal enters: `> terminal menu`, or with the values that it brings, `> terminal WORD {quote: {...}}`."""
+        word, _, written = rest.partition(" ")
+        node = self.flow.match_terminal(word)
+        if node is None:
+            known = ", ".join(self.flow.entries.terminal) or "no entries for them"
+            raise ValueError(f"terminals do not enter by {word!r}; there are {known}")
+        brings = Record("", self.flow.registry.terminal[word])
+        values = _value(written) or {}
+        if not fits_shape(values, brings):
+            raise ValueError(f"{word!r} brings values: terminal {word} {_example(brings, word, self.flow)}")
+        self.screen = "terminal"
+        yield from self.play("terminal", Begin(self.new_id(), node, values=values))
+
     def reply(self, text: str) -> Iterator[str]:
-        yield from self.play("ussd", Reply(text))
+        yield from self.play(self.screen, Reply(text))
 
     def text(self, rest: str) -> Iterator[str]:
         number, _, text = rest.partition(" ")

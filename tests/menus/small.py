@@ -20,6 +20,7 @@ REGISTRY = Registry(
         )
     },
     facts={"active": Flag(), "age": Number(), "language": Text(), "channel": Text()},
+    terminal={"menu": {}, "buy": {"quote": QUOTE}},
 )
 
 HEAD = """\
@@ -52,6 +53,8 @@ entries:
   - {sms: "100", text: ["?", help], to: help}
   - {sms: "100", text: "", to: catalogue}
   - {sms: "100", text: "buy {number:digits(2..4)}", to: find}
+  - {terminal: menu, to: main}
+  - {terminal: buy, to: buy_quoted}
 nodes:
   main:
     menu: {ru: Магазин, en: Shop}
@@ -110,6 +113,12 @@ nodes:
     as: sum
     done: {sms: {ru: "{item.name} ваш. Осталось {sum.left:money}", en: "{item.name} is yours. {sum.left:money} left"}}
     failed: {sms: {ru: Не вышло, en: It failed}}
+  buy_quoted:
+    command: buy(quote)
+    say: {ru: Заказ принят, en: Ordered}
+    as: sum
+    done: {sms: {ru: "Куплено за {quote.price:money}", en: "Bought for {quote.price:money}"}}
+    failed: {sms: {ru: Не вышло, en: It failed}}
   ask_pin:
     input: {ru: ПИН, en: PIN}
     as: pin
@@ -149,6 +158,7 @@ def item(number: int) -> dict[str, object]:
 
 USSD = Channel("ussd", lambda text: len(text) <= 80)
 SMS = Channel("sms")
+TERMINAL = Channel("terminal")
 NOW = 1_259_163_000_000
 FACTS: dict[str, str | bool | int] = {
     "msisdn": "79101234567",

@@ -2,6 +2,7 @@
 
 # ruff: noqa: E501, ISC004 - a mistake is one line, and reads best as one
 
+import dataclasses
 import json
 
 import pytest
@@ -176,6 +177,12 @@ def test_mistakes_in_nodes(nodes: str, expected: list[str]):
         ('{ussd: "*1#", to: main}', '{sms: "11", text: [a, " A "], to: main}', ["f:8:27: ' A ' to 11 leads to 'main' already"]),
         ('{ussd: "*1#", to: main}', '{sms: "11", text: ["{a:digits(4)}", "{b:digits(4)}"], to: main}',
          ["f:8:41: '{b:digits(4)}' to 11: an entry before it takes the same texts"]),
+        ('{ussd: "*1#", to: main}', "{terminal: menue, to: main}", ["f:8:16: terminals do not enter by 'menue'; did you mean 'menu'?"]),
+        ('{ussd: "*1#", to: main}', "{terminal: 5, to: main}", ["f:8:16: 'terminal' in the entry must be a text; in quotes: \"5\""]),
+        ('{ussd: "*1#", to: main}', "{terminal: menu, to: mian}", ["f:8:26: there is no node 'mian'; did you mean 'main'?"]),
+        ('{ussd: "*1#", to: main}', "{terminal: menu, to: main}\n  - {terminal: menu, to: x}",
+         ["f:9:16: terminals enter 'main' by 'menu' already"]),
+        ('{ussd: "*1#", to: main}', "{terminal: menu, text: A, to: main}", ["f:8:22: unknown key 'text' in the entry; there are terminal, to"]),
         ('{ussd: "*1#", to: main}', '{sms: "11", text: "{a}", to: main}',
          ["f:8:23: {a} is no capture: it must be a name and what is accepted, as {number:digits(2..4)}; "
           "accepted are digits(4..8), text(1..100), number(1..9999), phone"]),
@@ -196,6 +203,31 @@ def test_a_value_must_be_there_on_every_way():
     assert problems(source) == [
         "f:16:16: 'number' has no value on some way to 'next'; it is missing when coming from 'main'"
     ]
+
+
+def test_what_a_terminal_brings_is_there_with_its_shape():
+    entry = HEAD + "  - {terminal: buy, to: offer}\nnodes:\n  main: {end: x}\n"
+    assert problems(entry + "  offer: {end: '{quote.cost}'}\n") == [
+        "f:12:17: 'quote' has no field 'cost'; there are price, starts"
+    ]
+    assert problems(entry + "  offer: {command: remember(quote), say: A, done: {sms: A}}\n") == [
+        "f:12:20: 'pin' takes a text, and 'quote' is quote"
+    ]
+    flow = compile_flow(entry + "  offer: {end: '{quote.price:money}'}\n", "f", REGISTRY)
+    assert (flow.match_terminal("buy"), flow.match_terminal("menu")) == ("offer", None)
+
+
+def test_what_only_one_terminal_entry_brings_is_not_there_where_another_leads_as_well():
+    entries = "  - {terminal: buy, to: offer}\n  - {terminal: menu, to: offer}\n"
+    assert problems(HEAD + entries + "nodes:\n  main: {end: x}\n  offer: {end: '{quote.price}'}\n") == [
+        "f:13:17: 'quote' has no value on some way to 'offer'; the entry in line 10 leads here without it"
+    ]
+
+
+def test_a_server_without_terminals_says_so():
+    with pytest.raises(FlowErrors) as caught:
+        compile_flow(SHOP, "f", dataclasses.replace(REGISTRY, terminal={}))
+    assert "terminals do not enter by 'menu'; this server has no terminals" in str(caught.value)
 
 
 def test_home_is_entered_without_values():
@@ -231,8 +263,8 @@ def test_what_follows_from_a_broken_node_is_not_told():
     assert all("no value" not in problem for problem in problems(source))
     broken = SHOP.replace("accept: digits(2..4)", "acept: digits(2..4)")
     assert problems(broken) == [
-        "f:50:5: input 'ask_number' has no 'accept'",
-        "f:52:5: unknown key 'acept' in input 'ask_number'; did you mean 'accept'?",
+        "f:52:5: input 'ask_number' has no 'accept'",
+        "f:54:5: unknown key 'acept' in input 'ask_number'; did you mean 'accept'?",
     ]
 
 
@@ -251,6 +283,9 @@ def test_what_a_flow_serves():
     assert flow.default_language == "ru"
     assert flow.match_ussd("*1*7*2#") == Match("catalogue", ("2",))
     assert flow.match_sms("100", "BUY 12") == Match("find", values={"number": "12"})
+    assert flow.match_terminal("menu") == "main"
+    assert flow.match_terminal("buy") == "buy_quoted"
+    assert flow.match_terminal("sell") is None
 
 
 def test_editors_get_a_json_schema():

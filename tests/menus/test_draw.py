@@ -54,6 +54,7 @@ def test_entries_and_options_are_labels_in_the_language(flow: Flow) -> None:
     said = {(names.get(source, "entry"), label, names[target]) for source, label, target in ways}
     assert ("entry", "*111#35;", "main") in said
     assert ("entry", "SMS 6262: (empty), пароль, parol, password", "order_code") in said
+    assert ("entry", "terminal: change_tariff", "change_tariff") in said
     assert ("main", "Tariffs", "tariffs_if_active") in said
     assert ("tariffs_if_active", "yes", "tariffs") in said
     assert ("tariffs", "an item", "tariff") in said

@@ -28,7 +28,7 @@ from menus.events import (
 from menus.limits import MAX_ITEMS, MAX_TRAIL, MAX_VALUES_BYTES, SMS_WAITS_MS
 from menus.render import Channel
 from menus.session import Items, Session, Value, unpack
-from tests.menus.small import FACTS, NOW, REGISTRY, SHOP, SMS, USSD, item, shop
+from tests.menus.small import FACTS, NOW, REGISTRY, SHOP, SMS, TERMINAL, USSD, item, shop
 
 FLOW = shop()
 ITEMS = [item(number) for number in range(1, 13)]
@@ -326,6 +326,75 @@ def test_an_order_is_placed_with_what_was_agreed_to_and_concluded_by_sms():
     assert order.pending.values == {"item": ITEMS[2]}
     assert conclude(FLOW, order.pending, "done", {"left": 100}, NOW, FACTS) == (Send("Thing 3 is yours. 1 RUB left"),)
     assert conclude(FLOW, order.pending, "failed", None, NOW, FACTS) == (Send("It failed"),)
+
+
+def test_what_was_agreed_to_is_told_as_it_was_read():
+    talk = Talk(channel=TERMINAL)
+    talk.facts["language"] = "ru-Latn"
+    talk.dial("*1*1*3*1#")
+    talk.types("1")
+    assert talk.found(Order).shown == talk.found(Note).data["read"] == "Tsena 50 rub., 1 dekabrya"
+
+
+def test_what_came_after_the_agreement_is_not_in_what_was_agreed_to():
+    again = "  again:\n    query: quote(item)\n    as: quote\n    ok: buy\n    poor: {to: poor, as: gap}\n"
+    talk = Talk(compile_flow(SHOP.replace("to: buy}\n    no:", "to: again}\n    no:") + again, "f", REGISTRY))
+    talk.dial("*1*1*3*1#")
+    talk.answers["quote"] = ("ok", {"price": 9900, "starts": "2010-01-01"})
+    talk.types("1")
+    order = talk.found(Order)
+    assert order.arguments["quote"]["price"] == 9900
+    assert order.shown == "For 50 RUB, 1 December"
+
+
+def test_a_terminal_enters_with_a_quote_and_places_the_order_at_once():
+    quote = {"price": 5000, "starts": "2009-12-01", "whatever": "else"}
+    node = FLOW.match_terminal("buy")
+    assert node is not None
+    done = step(FLOW, None, Begin("s1", node, values={"quote": quote}), NOW, FACTS, TERMINAL)
+    order, show = done.effects
+    assert isinstance(order, Order)
+    assert (order.operation, order.arguments, order.shown) == ("buy", {"quote": quote}, "")
+    assert isinstance(show, Show)
+    assert (show.text, show.ends, show.screen.kind) == ("Ordered", True, "end")
+    assert done.session is None
+    assert conclude(FLOW, order.pending, "done", {"left": 100}, NOW, FACTS) == (Send("Bought for 50 RUB"),)
+
+
+def test_a_terminal_sees_what_kind_of_screen_it_is_and_all_of_it():
+    talk = Talk(channel=TERMINAL)
+    screens = [talk.does(Begin("s1", "main")), *(talk.does(Reply(text)) for text in ("1", "3", "1"))]
+    screens += [talk.does(Reply("1")), talk.does(Begin("s2", "ask_pin"))]
+    shown = [each for each in screens if each is not None]
+    kinds = ["menu", "list", "message", "confirm", "end", "input"]
+    assert [each.screen.kind for each in shown] == kinds
+    assert [each.pages for each in shown] == [1] * len(kinds)
+    assert len(shown[1].screen.options) == len(ITEMS)
+    assert [option.key for option in shown[1].screen.navigation] == ["0", "00"]
+    about = {"quote": {"price": 5000, "starts": "2009-12-01"}}
+    assert [each.screen.about for each in shown] == [{}, {}, {}, about, {}, {}]
+    assert (shown[5].screen.secret, shown[5].screen.input) == (True, "digits")
+
+
+def test_a_refused_input_leaves_the_kind_of_a_screen_and_what_it_is_about():
+    talk = Talk(channel=TERMINAL)
+    talk.dial("*1*1*3*1#")
+    again = talk.does(Reply("7"))
+    assert again is not None
+    assert again.text.startswith("Invalid input.\n")
+    assert (again.screen.kind, list(again.screen.about)) == ("confirm", ["quote"])
+
+
+def test_the_question_whether_to_go_on_is_a_menu():
+    talk = Talk()
+    talk.dial("*1*1#")
+    talk.does(Dropped("timeout"))
+    asked = talk.does(Begin("s2", "main"))
+    assert asked is not None
+    assert (asked.screen.kind, [option.label for option in asked.screen.options]) == (
+        "menu",
+        ["Continue", "Start again"],
+    )
 
 
 def test_an_order_that_the_flow_no_longer_knows_is_concluded_in_general():

@@ -18,7 +18,7 @@ def at(node: str, **values: object) -> Cursor:
 def test_the_triggers_of_a_node_are_those_of_its_kind():
     navigation = {"back", "more", "home"}
     assert FLOW.moves.triggers(START) == {
-        "begin main", "begin catalogue", "begin ask_pin", "begin help", "begin find"
+        "begin main", "begin catalogue", "begin ask_pin", "begin help", "begin find", "begin buy_quoted"
     }  # fmt: skip
     assert FLOW.moves.triggers("main") == {f"choose {slot}" for slot in range(6)} | navigation
     assert FLOW.moves.triggers("catalogue") == {"pick", "got ok", "got down"} | navigation

@@ -62,6 +62,26 @@ Shop
 4. PIN
 5. Help
 
+> terminal menu
+Shop
+1. Goods
+2. Number
+3. Discount
+4. PIN
+5. Help
+
+> reply 5
+Call us
+(end)
+
+> terminal buy {quote: {price: 1000, starts: 2009-12-01}}
+Ordered
+(end)
+
+> outcome done {left: 500}
+SMS:
+Bought for 10 RUB
+
 > drop
 
 > wait 5 min
@@ -93,10 +113,19 @@ def test_a_difference_is_shown_with_what_is_read_now():
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("> shout", "line 2: 'shout' is none of dial, reply, text, drop, wait, given, answer, deliver, outcome"),
+        (
+            "> shout",
+            "line 2: 'shout' is none of dial, terminal, reply, text, drop, wait, given, answer, deliver, outcome",
+        ),
         ("given actve", "line 2: 'actve' is no fact; there are active, age, channel, language"),
         ("answer items: perhaps", "line 2: 'items: perhaps' is no answer: operation: outcome value"),
         ("> outcome done", "line 2: no order is open"),
+        ("> terminal sell", "line 2: terminals do not enter by 'sell'; there are menu, buy"),
+        ("> terminal buy", "line 2: 'buy' brings values: terminal buy {quote: {price: 1500, starts: 2009-12-01}}"),
+        (
+            "> terminal buy {quote: 5}",
+            "line 2: 'buy' brings values: terminal buy {quote: {price: 1500, starts: 2009-12-01}}",
+        ),
         ("> wait long", "line 2: 'long' is no time: wait 30 s, 10 min, 2 h, 1 d"),
     ],
 )

@@ -371,7 +371,10 @@ def test_a_person_is_told_how_to_keep_the_conversation_and_how_to_end(
         terminal.setattr(sys, "stdout", shown)
         assert outcome(["flows", "play"]) == 0
     first, *rest = shown.getvalue().splitlines()
-    assert first == "Dial with *111#, answer with anything else. /keep FILE keeps the conversation, Ctrl-D ends."
+    assert first == (
+        "Dial with *111# (at a terminal: terminal menu), answer with anything else. "
+        "/keep FILE keeps the conversation, Ctrl-D ends."
+    )
     assert "> (there are /keep FILE, /help; to answer with /what: reply /what)" in rest
     assert "> (there.txt is there already; choose another name)" in rest
     assert rest.count("> (kept; play it again with: ussd-server flows test mine.txt)") == 2

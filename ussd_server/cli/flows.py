@@ -122,7 +122,7 @@ def play(
     """Talk to a flow alone: no server, no operator. What is said can be kept as a golden conversation.
 
     Dial with *111#, answer with anything else. A line with a verb of a golden conversation is taken as such:
-    text 111 ?, given active, answer balance: ok {amount: 1500}, drop, wait 5 min.
+    terminal menu, text 111 ?, given active, answer balance: ok {amount: 1500}, drop, wait 5 min.
 
     /keep FILE writes the conversation so far for: ussd-server flows test FILE. Lines from a pipe give it as output.
     """
@@ -142,7 +142,10 @@ def play(
 class Talk:
     """A conversation that grows line by line. `played` is a golden conversation at any time."""
 
-    BANNER = "Dial with *111#, answer with anything else. /keep FILE keeps the conversation, Ctrl-D ends."
+    BANNER = (
+        "Dial with *111# (at a terminal: terminal menu), answer with anything else. "
+        "/keep FILE keeps the conversation, Ctrl-D ends."
+    )
     COMMANDS = "/keep FILE, /help"
 
     def __init__(self, flow: Flow, fits: Callable[[str], bool] | None, written: str) -> None:
@@ -200,7 +203,7 @@ class Talk:
         return f"kept; play it again with: ussd-server flows test {path}"
 
 
-_VERBS = ("text", "drop", "wait", "deliver", "outcome", "dial", "reply")
+_VERBS = ("text", "terminal", "drop", "wait", "deliver", "outcome", "dial", "reply")
 
 
 def _as_written(typed: str) -> str:
