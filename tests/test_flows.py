@@ -19,7 +19,7 @@ from menus.session import Session, Value
 from smpp.alphabets import septets, ucs2_units
 from ussd_server.operators.base import Offering
 from ussd_server.operators.catalogue import read_catalogue
-from ussd_server.turns.service import REGISTRY
+from ussd_server.turns.service import QUOTE, REGISTRY
 
 FLOWS = Path(__file__).parents[1] / "flows.yaml"
 NOW = 1_259_163_000_000
@@ -40,6 +40,7 @@ def fits(text: str) -> bool:
 
 USSD = Channel("ussd", fits)
 SMS = Channel("sms")
+TERMINAL = Channel("terminal")
 
 
 @pytest.fixture(scope="module")
@@ -98,12 +99,15 @@ class Walk:
 
     def run(self) -> "Walk":
         for node in self.begins():
-            self.waiting.append((None, Begin(id=f"s-{node}", node=node, values={"number": "9999"})))
+            values = {"number": "9999", "quote": value_of(QUOTE)}
+            self.waiting.append((None, Begin(id=f"s-{node}", node=node, values=values)))
         while self.waiting:
             self.take(*self.waiting.popleft())
         return self
 
     def begins(self) -> list[str]:
+        if self.channel.name == "terminal":
+            return sorted(filter(None, map(self.flow.match_terminal, REGISTRY.terminal)))
         codes = [self.flow.match_ussd(code) for code in self.flow.codes]
         texts = [
             "",
@@ -189,6 +193,63 @@ def test_no_ussd_page_of_any_screen_in_any_language_is_too_long(flow: Flow):
                 assert septets(show.text) is not None, f"{node}: {show.text!r}"
         pages += len(walk.shown)
     assert pages > 300
+
+
+def test_a_terminal_enters_by_every_word_that_the_server_knows(flow: Flow):
+    nodes = {word: flow.match_terminal(word) for word in REGISTRY.terminal}
+    orders = ("change_tariff", "add_service", "remove_service")
+    assert nodes == {"menu": "main", **{word: word for word in orders}}
+    for word in orders:
+        event = Begin("s", word, values={"quote": value_of(QUOTE)})
+        facts = {"msisdn": MSISDN, "language": "ru", "active": True, "has_code": True, "locked": False}
+        done = engine.step(flow, None, event, NOW, facts | {"channel": "terminal"}, TERMINAL)
+        order, show = done.effects
+        assert isinstance(order, Order)
+        assert (order.operation, order.arguments, order.shown) == ("submit_order", {"quote": value_of(QUOTE)}, "")
+        assert isinstance(show, Show)
+        assert (show.ends, done.session) == (True, None)
+
+
+def test_every_screen_at_a_terminal_is_whole_and_tells_nobody_to_do_what_cannot_be_done_there(flow: Flow):
+    phone = re.compile(r"6262|Дочитайте|Read to the end|Dochitayte|^\d+\. (Ещё|More|Yeshchyo)$", re.MULTILINE)
+    shown = 0
+    for walk in walks(flow, TERMINAL):
+        for node, show in walk.shown:
+            screen = show.screen
+            assert show.pages == 1, f"{walk.language} {node}"
+            assert screen.text.strip(), f"{walk.language} {node}: an empty screen"
+            assert not phone.search(show.text), f"{walk.language} {node}: {show.text!r}"
+            if "*111" in show.text:
+                assert re.search("телефон|telefon|phone", show.text), f"{walk.language} {node}: {show.text!r}"
+            lines = show.text.split("\n")
+            offered = [f"{option.key}. {option.label}" for option in (*screen.options, *screen.navigation)]
+            assert lines[len(lines) - len(offered) :] == offered
+            assert show.ends == (not offered)
+            assert screen.kind == "end" or not show.ends
+        shown += len(walk.shown)
+    assert shown > 150
+
+
+def test_a_confirm_at_a_terminal_names_its_quote_and_says_all_of_it(flow: Flow):
+    money = {"ru": "-1 234 567,89 руб.", "en": "-1,234,567.89 RUB", "ru-Latn": "-1 234 567,89 rub."}
+    for walk in walks(flow, TERMINAL):
+        confirms = [show.screen for _, show in walk.shown if show.screen.kind == "confirm" and show.screen.about]
+        assert bool(confirms) == walk.active
+        for screen in confirms:
+            assert screen.about == {"quote": value_of(QUOTE)}
+            # Once, every month where there is a fee, and what is left.
+            assert screen.text.count(money[walk.language].rstrip(".")) >= 2
+            assert re.search("28 сентября|28 September|28 sentyabrya", screen.text)
+
+
+def test_the_owner_of_a_locked_number_is_told_in_at_most_three_sms(flow: Flow):
+    values = {"until": NOW, "terminal": "Касса 5, Тверская 12"}
+    for language, most in (("ru", 201), ("en", 201), ("ru-Latn", 306)):
+        text = engine.say(flow, "access_locked_sms", values, language)
+        assert (septets(text) or ucs2_units(text)) <= most
+        assert re.search("18:30 25 (ноября|November|noyabrya)", text)
+        assert re.search("Тверская 12|Tverskaya 12", text)
+        assert "*111#" in text
 
 
 def test_every_node_is_reached_by_ussd_or_sms(flow: Flow):
