@@ -1,4 +1,4 @@
-"""A screen laid out as pages that fit a channel. Pure; the arguments are hashable, so callers may keep the results.
+"""A screen laid out as pages that fit a channel. Pure, so callers may keep the results.
 
 A page is the body, a line for each option, and the navigation last. What fits at once is one page. Otherwise the body
 is broken between words, and an option is never broken: it moves to the next page whole. Navigation that readers know by
