@@ -179,6 +179,23 @@ QUOTE = {
             {"order": "a-1", "operation": "submit_order", "arguments": {"quote": QUOTE}},
             "change tariff: Red (212) from 2026-11-24, 90.00 RUB, then 150.50 RUB a month; order a-1",
         ),
+        (
+            "order placed",
+            {"order": "a-1", "arguments": {"quote": QUOTE}, "channel": "terminal", "terminal": "hall", "shown": "Red?"},
+            "change tariff: Red (212) from 2026-11-24, 90.00 RUB, then 150.50 RUB a month; agreed at the terminal hall; "
+            "order a-1",
+        ),
+        (
+            "order placed",
+            {"order": "a-1", "arguments": {"quote": QUOTE}, "channel": "terminal", "terminal": "hall", "shown": ""},
+            "change tariff: Red (212) from 2026-11-24, 90.00 RUB, then 150.50 RUB a month; agreed at the terminal hall, "
+            "as quoted; order a-1",
+        ),
+        (
+            "order placed",
+            {"order": "a-1", "arguments": {"quote": QUOTE}, "channel": "ussd", "terminal": "", "shown": "Red?"},
+            "change tariff: Red (212) from 2026-11-24, 90.00 RUB, then 150.50 RUB a month; agreed by ussd; order a-1",
+        ),
         ("order placed", {"order": "a-1", "arguments": {"x": 1}}, 'arguments: {"x": 1}; order a-1'),
         ("order ended", {"order": "a-1", "outcome": "failed", "reason": "funds"}, "failed; reason: funds; order a-1"),
         ("given_up", {"id": "s-1", "kind": "sms", "reason": "expired"}, "id: s-1; kind: sms; reason: expired"),

@@ -21,7 +21,7 @@ def readable(entry: JournalEntry) -> str:
     if entry.kind == "consent" and {"read", "channel"} <= data.keys():
         parts = [f"by {data.pop('channel')}, having read: {' / '.join(str(data.pop('read')).split(chr(10)))}"]
     elif entry.kind == "order placed" and isinstance(quote, Mapping):
-        parts = [_order(quote)]
+        parts = [_order(quote), _agreed(data)]
         data = {}
     elif entry.kind == "order ended":
         parts = [str(data.pop("outcome", ""))]
@@ -31,6 +31,14 @@ def readable(entry: JournalEntry) -> str:
     if order is not None:
         parts.append(f"order {order}")
     return "; ".join(filter(None, parts))
+
+
+def _agreed(data: Mapping[str, Any]) -> str:
+    """Say how an order was agreed to, "" for an entry of an older version, which does not know."""
+    if not data.get("channel"):
+        return ""
+    where = f"at the terminal {data['terminal']}" if data.get("terminal") else f"by {data['channel']}"
+    return f"agreed {where}" + ("" if data.get("shown") else ", as quoted")
 
 
 def _order(quote: Mapping[str, Any]) -> str:

@@ -68,6 +68,7 @@ _ALL: Final = (
     ProblemType(
         "code-rejected", 403, "The number or the code is wrong", "`attempts_left` says how often it may be tried."
     ),
+    ProblemType("code-expired", 403, "The code is right, but too old", "Let a new one be ordered; no try was taken."),
     ProblemType("access-locked", 429, "Access is closed after wrong entries", "It opens at `locked_until`."),
     ProblemType("check-in-progress", 409, "Other entries are being checked", "Ask again.", again=True),
     # The visit

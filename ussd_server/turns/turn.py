@@ -13,8 +13,8 @@ from menus.compiler import Flow
 from menus.engine import step
 from menus.events import Answered, Ask, Defer, Effect, Event, Late, Note, Order, Send, Show
 from menus.render import Channel
-from menus.session import Session, Values
-from ussd_server.stores.base import Change, JournalEntry, OutboxEntry, OutboxKind
+from menus.session import Session, Value, Values
+from ussd_server.stores.base import Change, JournalEntry, KeptAnswer, OutboxEntry, OutboxKind
 from ussd_server.subscribers.codes import Policy
 from ussd_server.subscribers.record import Subscriber, facts
 from ussd_server.turns import eager
@@ -43,7 +43,8 @@ class Turn:
     """The work on one subscriber's record between its load and its commit.
 
     SMS of this turn go by `account` and come from the service number `number` ("": the settings say). `now` is when the
-    input came, the same all through the turn; queries may take until `deadline` (ms).
+    input came, the same all through the turn; queries may take until `deadline` (ms). `terminal` is the one at which
+    the subscriber stands ("" none), `language` what is spoken there ("": the record's).
     """
 
     __slots__ = (
@@ -51,10 +52,12 @@ class Turn:
         "deadline",
         "flow",
         "journal",
+        "language",
         "now",
         "number",
         "outbox",
         "record",
+        "terminal",
         "tools",
         "version",
     )
@@ -69,6 +72,7 @@ class Turn:
         tools: Tools,
         account: str,
         number: str,
+        terminal: str = "",
     ) -> None:
         self.flow = flow
         self.record = record
@@ -78,6 +82,8 @@ class Turn:
         self.tools = tools
         self.account = account
         self.number = number
+        self.terminal = terminal
+        self.language = ""
         self.journal: list[JournalEntry] = []
         self.outbox: list[OutboxEntry] = []
 
@@ -102,7 +108,7 @@ class Turn:
                 elif isinstance(effect, Ask):
                     asked = effect
                 else:
-                    self._take(effect)
+                    self._take(effect, channel.name)
             if asked is None:
                 self._keep(place, session)
                 return shown
@@ -114,6 +120,8 @@ class Turn:
         """Return what conditions may ask about this subscriber."""
         known = facts(self.record, self.now, self.flow.default_language, self.tools.policy)
         known["channel"] = channel.name
+        if self.language:
+            known["language"] = self.language
         return known
 
     def send(self, text: str) -> None:
@@ -125,14 +133,24 @@ class Turn:
         for effect in effects:
             self._take(effect)
 
-    def change(self, settled: Sequence[str] = ()) -> Change:
-        """Return all of this turn's work as one commit."""
-        return Change(self.version, self.record, self.journal, self.outbox, settled)
+    def act(self, operation: str, arguments: Values, id: str) -> tuple[str, Value]:
+        """Carry out an action on the record; returns its outcome. `id` names the work that follows from it."""
+        acted = act(operation, self.record, arguments, id, self.now, self.tools.policy)
+        self.record = acted.record
+        self.journal.extend(acted.journal)
+        self.outbox.extend(self._from_here(entry) for entry in acted.outbox)
+        if self.language and operation == "set_language":
+            self.language = arguments["language"]
+        return acted.outcome, acted.value
 
-    def _take(self, effect: Effect) -> None:
+    def change(self, settled: Sequence[str] = (), answer: KeptAnswer | None = None) -> Change:
+        """Return all of this turn's work as one commit."""
+        return Change(self.version, self.record, self.journal, self.outbox, settled, answer)
+
+    def _take(self, effect: Effect, channel: str = "") -> None:
         match effect:
             case Order():
-                self._place(effect)
+                self._place(effect, channel)
             case Defer():
                 data = {"ask": effect.id, "operation": effect.operation, "arguments": effect.arguments}
                 self.outbox.append(self._work(effect.id, "query", data))
@@ -143,11 +161,7 @@ class Turn:
 
     async def _answer(self, asked: Ask) -> Event:
         if asked.operation in ACTIONS:
-            acted = act(asked.operation, self.record, asked.arguments, asked.id, self.now, self.tools.policy)
-            self.record = acted.record
-            self.journal.extend(acted.journal)
-            self.outbox.extend(self._from_here(entry) for entry in acted.outbox)
-            return Answered(asked.id, acted.outcome, acted.value)
+            return Answered(asked.id, *self.act(asked.operation, asked.arguments, asked.id))
         query = self.tools.queries.ask(asked.operation, self.record.msisdn, asked.arguments)
         answer = await eager.within(query, (self.deadline - self.tools.clock()) / 1000)
         if isinstance(answer, eager.Late):
@@ -155,12 +169,16 @@ class Turn:
         outcome, value = answer
         return Answered(asked.id, outcome, value)
 
-    def _place(self, order: Order) -> None:
-        """Make an order durable, with what its closing texts will need."""
+    def _place(self, order: Order, channel: str) -> None:
+        """Make an order durable, with what its closing texts will need; the journal keeps what was agreed to, and where.
+
+        `shown` is the text that was read, "" where the terminal showed the quote itself.
+        """
         self.record = replace(self.record, pending={**self.record.pending, order.id: order.pending})
         data = {"operation": order.operation, "arguments": order.arguments}
         self.outbox.append(self._work(order.id, "command", data))
-        self.journal.append(JournalEntry(self.now, "order placed", {"order": order.id, **data}))
+        agreed = {"channel": channel, "terminal": self.terminal, "shown": order.shown}
+        self.journal.append(JournalEntry(self.now, "order placed", {"order": order.id, **data, **agreed}))
 
     def _work(self, id: str, kind: OutboxKind, data: Values) -> OutboxEntry:
         return self._from_here(OutboxEntry(id=id, kind=kind, due=self.now, data=data))
