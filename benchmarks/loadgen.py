@@ -50,6 +50,9 @@ BIND_TIMEOUT_S = 30
 RAMP_NS = 300_000_000
 """The start of a timed run that does not count, while the dialogues spread over the path."""
 
+TICK_NS = 2_000_000
+"""With a pace, inputs are sent together so often: one at a time would cost the generator more than the server."""
+
 MAX_WIDTH = 4096
 
 
@@ -317,9 +320,9 @@ class Generator:
         return _measured(run, steps, counted, seconds, latencies, cpu)
 
     def _readable(self, began: int, sent: int, pace: float) -> bool:
-        """Wait until something comes or the next input is to be sent; False where nothing has come."""
-        left = began / 1e9 + sent / pace - perf_counter_ns() / 1e9
-        return bool(select.select([self._socket], [], [], max(0.0, left))[0])
+        """Wait until something comes or the next inputs are to be sent; False where nothing has come."""
+        due = began + sent / pace * 1e9 + TICK_NS
+        return bool(select.select([self._socket], [], [], max(0.0, (due - perf_counter_ns()) / 1e9))[0])
 
     def _answered(self, at: int, length: int, path: Sequence[Step], known: list[_Known | None]) -> _Slot | None:
         """Return the dialogue that this submit_sm answers, None for an SMS; Failed where it is the wrong answer."""
