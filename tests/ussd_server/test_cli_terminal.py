@@ -127,10 +127,10 @@ def test_the_list_tells_standing_keys_and_reason(said: Said) -> None:
     assert said("terminal", "revoke", "yard", "--reason", "stolen") == 0
     assert said("terminal", "list") == 0
     header, hall, yard = said.out.splitlines()
-    assert header.split() == ["ID", "NAME", "STANDING", "SINCE", "KEYS", "WRONG/ORDERS", "REASON"]
+    assert header.split() == ["ID", "NAME", "STANDING", "SINCE", "KEYS", "WRONG", "ORDERS", "REASON"]
     assert "Main hall  quarantined" in hall
     assert stored()[0].keys[0].id in hall
-    assert hall.endswith("20/60         found open")
+    assert hall.endswith("0/20   0/60    found open")
     assert "revoked" in yard
     assert yard.endswith("stolen")
     assert stored()[1].keys == ()

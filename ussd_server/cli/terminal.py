@@ -20,7 +20,7 @@ from ussd_server.secrecy.keys import load as load_keys
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.settings import Settings, SettingsError, load
 from ussd_server.stores.base import Store as StorePort
-from ussd_server.terminals import credentials, registry
+from ussd_server.terminals import budgets, credentials, registry
 from ussd_server.terminals.credentials import Credentials, CredentialsError
 from ussd_server.terminals.record import Terminal
 from ussd_server.terminals.registry import Refused, Wanted
@@ -108,7 +108,7 @@ def add(
 
 @app.command("list", epilog=examples("ussd-server terminal list"))
 def list_(store: Store = None, data: Data = None, settings: SettingsFile = None) -> None:
-    """List the terminals: id, name, standing and since when (UTC), key ids, budgets an hour, and the reason."""
+    """List the terminals: id, name, standing and since when (UTC), key ids, what the last hour used of budgets, reason."""
     where = _settings(store, data, settings)
     rows = [
         (
@@ -117,12 +117,14 @@ def list_(store: Store = None, data: Data = None, settings: SettingsFile = None)
             each.standing,
             _time(each.since or each.added_at),
             ",".join(key.id for key in each.keys) or "-",
-            f"{each.wrong_an_hour}/{each.orders_an_hour}",
+            f"{wrong}/{each.wrong_an_hour}",
+            f"{orders}/{each.orders_an_hour}",
             each.reason,
         )
         for each in with_store(where, lambda port: port.terminals())
+        for wrong, orders in [budgets.used(each, now())]
     ]
-    for line in columns([("ID", "NAME", "STANDING", "SINCE", "KEYS", "WRONG/ORDERS", "REASON"), *rows]):
+    for line in columns([("ID", "NAME", "STANDING", "SINCE", "KEYS", "WRONG", "ORDERS", "REASON"), *rows]):
         print(line)
 
 

@@ -25,6 +25,11 @@ def entries_left(terminal: Terminal, now: int) -> int:
     return max(0, terminal.wrong_an_hour - len(_latest(terminal.wrong, now)))
 
 
+def used(terminal: Terminal, now: int) -> tuple[int, int]:
+    """Return how many wrong entries and orders of codes the last hour had, as far as the budgets need to know."""
+    return len(_latest(terminal.wrong, now)), len(_latest(terminal.orders, now))
+
+
 def wrong_entry(terminal: Terminal, now: int) -> Terminal:
     """Count a wrong entry. The last one of the budget quarantines an active terminal, with the reason."""
     wrong = _with(terminal.wrong, now, terminal.wrong_an_hour)

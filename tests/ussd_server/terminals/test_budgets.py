@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ussd_server.terminals.budgets import HOUR_MS, entries_left, ordered, orders_again_at, wrong_entry
+from ussd_server.terminals.budgets import HOUR_MS, entries_left, ordered, orders_again_at, used, wrong_entry
 from ussd_server.terminals.record import Terminal, decode, encode
 
 TERMINAL = Terminal("t", "Hall", wrong_an_hour=3, orders_an_hour=2)
@@ -54,6 +54,12 @@ def test_a_clock_that_is_set_back_gives_no_entry_back() -> None:
     terminal = wrong_entry(wrong_entry(TERMINAL, 10 * HOUR_MS), 2 * HOUR_MS)
     assert entries_left(terminal, 2 * HOUR_MS) == 1
     assert wrong_entry(terminal, HOUR_MS).standing == "quarantined"
+
+
+def test_what_the_last_hour_used_is_told() -> None:
+    terminal = ordered(wrong_entry(wrong_entry(TERMINAL, 0), HOUR_MS - 1), 5)
+    assert used(terminal, HOUR_MS - 1) == (2, 1)
+    assert used(terminal, HOUR_MS) == (1, 1)
 
 
 def test_what_was_counted_is_stored_with_the_terminal() -> None:
