@@ -108,7 +108,7 @@ def add(
 
 @app.command("list", epilog=examples("ussd-server terminal list"))
 def list_(store: Store = None, data: Data = None, settings: SettingsFile = None) -> None:
-    """List the terminals: id, name, standing and since when (UTC), key ids, what the last hour used of budgets, reason."""
+    """List the terminals: id, name, standing and since when (UTC), key ids, use of its budgets this hour, reason."""
     where = _settings(store, data, settings)
     rows = [
         (
