@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.access import measure_access
 from benchmarks.micro import measure_micro
 from benchmarks.processes import BenchmarkFailed
 from benchmarks.report import (
@@ -30,7 +31,9 @@ def main() -> int:
         epilog="Exit status: 0 all targets reached, 1 one missed, 2 the measurement failed.",
     )
     parser.add_argument("--quick", action="store_true", help="shorter runs and fewer sessions; for a first look")
-    parser.add_argument("--only", choices=("yardstick", "server", "micro"), help="leave the other parts out")
+    parser.add_argument(
+        "--only", choices=("yardstick", "server", "terminals", "micro"), help="leave the other parts out"
+    )
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="where report and logs go (%(default)s)")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -56,6 +59,10 @@ def main() -> int:
                 else:
                     status.print(f"server, W={result.width}: {result.rate:,.0f} steps/s", style="dim")
                     report.rates.append(result)
+        if wanted("terminals"):
+            for part in measure_access(report.scale.seconds, options.out):
+                status.print(f"terminals: {part}", style="dim", highlight=False)
+                report.add(part)
     except BenchmarkFailed as failure:
         status.print(f"benchmark failed: {failure}", style="red", markup=False)
         return 2

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -27,12 +28,12 @@ def cores() -> int:
 
 
 class Process:
-    """A child process on one core, with its errors in a file."""
+    """A child process on one core, or on all that there are (`cpu` None), with its errors in a file."""
 
-    def __init__(self, arguments: Sequence[str], cpu: int, log: Path) -> None:
+    def __init__(self, arguments: Sequence[str], cpu: int | None, log: Path) -> None:
         self._log = log
         self._errors = log.open("w", encoding="utf-8")
-        pin = {cpu} if cpu in os.sched_getaffinity(0) else None
+        pin = {cpu} if cpu is not None and cpu in os.sched_getaffinity(0) else None
         self._child = subprocess.Popen(
             arguments,
             stdin=subprocess.PIPE,
@@ -75,13 +76,17 @@ class Process:
         except BrokenPipeError:
             pass  # it has failed and says why on its standard output
 
-    def hear(self) -> dict[str, Any]:
-        """Return the next JSON line of its standard output."""
+    def line(self) -> str:
+        """Return the next line of its standard output."""
         assert self._child.stdout is not None
         line = self._child.stdout.readline()
         if not line:
             raise BenchmarkFailed(f"the process ended with status {self._child.wait()}:\n{self.log_tail()}")
-        said: dict[str, Any] = json.loads(line)
+        return line
+
+    def hear(self) -> dict[str, Any]:
+        """Return the next JSON line of its standard output."""
+        said: dict[str, Any] = json.loads(self.line())
         if "error" in said:
             raise BenchmarkFailed(said["error"])
         return said
@@ -105,9 +110,9 @@ class Process:
         return "\n".join(self._log.read_text(encoding="utf-8").splitlines()[-LOG_LINES_SHOWN:])
 
 
-def generator(log: Path) -> tuple[Process, int]:
+def generator(log: Path, cpu: int | None = GENERATOR_CPU) -> tuple[Process, int]:
     """Start a load generator; returns it and the port where it waits for the ESME."""
-    process = Process([sys.executable, "-m", "benchmarks.loadgen"], GENERATOR_CPU, log)
+    process = Process([sys.executable, "-m", "benchmarks.loadgen"], cpu, log)
     return process, int(process.hear()["port"])
 
 
@@ -116,9 +121,28 @@ def yardstick(port: int, log: Path) -> Process:
     return Process([sys.executable, "-m", "benchmarks.yardstick", str(port)], SERVER_CPU, log)
 
 
-def server(port: int, data: Path, log: Path) -> Process:
+def terminals(crowd: Path, log: Path, cpu: int | None = GENERATOR_CPU) -> Process:
+    """Start a load generator of terminals."""
+    return Process([sys.executable, "-m", "benchmarks.terminals", str(crowd)], cpu, log)
+
+
+def argon(log: Path) -> Process:
+    """Start the yardstick of code checks."""
+    return Process([sys.executable, "-m", "benchmarks.argon"], None, log)
+
+
+def http_port(server: Process) -> int:
+    """Return where a server that was just started listens, from the line that says so."""
+    said = server.line()
+    address = re.search(r"http://127\.0\.0\.1:(\d+)/", said)
+    if address is None:
+        raise BenchmarkFailed(f"the server said no address: {said!r}")
+    return int(address[1])
+
+
+def server(port: int, data: Path, log: Path, cpu: int | None = SERVER_CPU) -> Process:
     """Start the real server against a generator, with a data directory of its own."""
     command = str(Path(sys.executable).with_name("ussd-server"))
     smsc = f"smpp://bench:bench@127.0.0.1:{port}?window=1000"
     arguments = ["run", "--smsc", smsc, "--data", str(data), "--http", "127.0.0.1:0", "--log-level", "warning"]
-    return Process([command, *arguments], SERVER_CPU, log)
+    return Process([command, *arguments], cpu, log)

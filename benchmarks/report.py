@@ -16,6 +16,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.access import CHECKS_BESIDE, Access, Beside, Checks, Requests
 from benchmarks.micro import Micro
 from benchmarks.processes import Process, cores, generator, server, yardstick
 
@@ -23,6 +24,10 @@ WIDTHS = (1, 16, 64, 256)
 TARGET_WIDTH, TARGET_RATE = 64, 12_000.0
 TARGET_P50_MS = 1.5
 TARGET_MEMORY_MB = 250.0
+TARGET_CHECKS, TARGET_CHECKS_SHARE = 60.0, 0.8
+TARGET_LAG_MS = 20.0
+TARGET_USSD_SHARE = 0.8
+TARGET_REQUESTS = 1_500.0
 MB = 1_000_000
 
 CORES = 2  # one for the server, one for the generator
@@ -81,6 +86,17 @@ class Report:
     rates: list[Rate] = field(default_factory=list)
     memory: Memory | None = None
     micro: list[Micro] = field(default_factory=list)
+    access: Access = field(default_factory=Access)
+
+    def add(self, result: Checks | Beside | Requests) -> None:
+        """Take a result of the terminals' part."""
+        match result:
+            case Checks():
+                self.access.checks.append(result)
+            case Beside():
+                self.access.beside.append(result)
+            case Requests():
+                self.access.requests.append(result)
 
     def rate(self, who: str, width: int) -> Rate | None:
         """Return one measured run."""
@@ -212,7 +228,36 @@ def goals(report: Report) -> list[Goal]:
                 reached,
             )
         )
-    return found
+    return [*found, *_access_goals(report.access)]
+
+
+def _access_goals(access: Access) -> Iterable[Goal]:
+    if access.checks:
+        best = max(access.checks, key=lambda one: one.rate)
+        share = max(one.share for one in access.checks)
+        yield Goal("code checks/s", f"at least {TARGET_CHECKS:.0f}", f"{best.rate:.1f}", best.rate >= TARGET_CHECKS)
+        yield Goal(
+            "of bare argon2id",
+            f"at least {TARGET_CHECKS_SHARE:.0%}",
+            f"{share:.0%}",
+            share >= TARGET_CHECKS_SHARE,
+        )
+    lags = [one.lag.p99_ms for one in (*access.checks, *access.beside) if not isinstance(one, Beside) or one.pace]
+    if lags:
+        reached = max(lags) <= TARGET_LAG_MS
+        yield Goal("loop lag under checks, p99", f"at most {TARGET_LAG_MS:.0f} ms", f"up to {max(lags):g} ms", reached)
+    for one in access.beside:
+        if one.pace:
+            yield Goal(
+                f"USSD beside checks, {one.pace:,.0f} steps/s asked",
+                f"at least {TARGET_USSD_SHARE:.0%}",
+                f"{one.share:.0%}, with {one.checks:.0f} checks/s",
+                one.share >= TARGET_USSD_SHARE,
+            )
+    for path in dict.fromkeys(one.path for one in access.requests):
+        rate = max(one.rate for one in access.requests if one.path == path)
+        reached = rate >= TARGET_REQUESTS
+        yield Goal(f"signed requests/s, {path}", f"at least {TARGET_REQUESTS:,.0f}", f"{rate:,.0f}", reached)
 
 
 RATE_HEAD = ("", "W", "steps/s", "p50 ms", "p99 ms", "CPU µs/step", "of its core", "of the yardstick")
@@ -247,6 +292,65 @@ def goal_rows(report: Report) -> list[tuple[str, ...]]:
     return [(goal.what, goal.target, goal.measured, "reached" if goal.reached else "missed") for goal in goals(report)]
 
 
+CHECKS_HEAD = ("at once", "checks/s", "p50 ms", "p99 ms", "bare argon2id/s", "of it", "loop lag p99 ms")
+
+
+def checks_rows(report: Report) -> list[tuple[str, ...]]:
+    """Return the table of code checks as texts."""
+    return [
+        (
+            str(one.width),
+            f"{one.rate:.1f}",
+            f"{one.p50_ms:.0f}",
+            f"{one.p99_ms:.0f}",
+            f"{one.bare:.1f}",
+            f"{one.share:.0%}",
+            f"{one.lag.p99_ms:g} ({one.lag.samples})",
+        )
+        for one in report.access.checks
+    ]
+
+
+BESIDE_HEAD = ("asked for", "steps/s alone", "p99 ms", "under checks", "p99 ms", "of it", "checks/s", "loop lag p99 ms")
+
+
+def beside_rows(report: Report) -> list[tuple[str, ...]]:
+    """Return the table of USSD beside code checks as texts."""
+    return [
+        (
+            f"{one.pace:,.0f}/s" if one.pace else "all it can",
+            f"{one.alone:,.0f}",
+            f"{one.alone_p99_ms:.2f}",
+            f"{one.under_checks:,.0f}",
+            f"{one.under_checks_p99_ms:.2f}",
+            f"{one.share:.0%}",
+            f"{one.checks:.1f}",
+            f"{one.lag.p99_ms:g} ({one.lag.samples})",
+        )
+        for one in report.access.beside
+    ]
+
+
+REQUESTS_HEAD = ("", "W", "requests/s", "p50 ms", "p99 ms", "CPU µs/request", "of its core", "generator µs")
+
+
+def requests_rows(report: Report) -> list[tuple[str, ...]]:
+    """Return the table of signed requests as texts."""
+    return [
+        (
+            one.path,
+            str(one.width),
+            f"{one.rate:,.0f}",
+            f"{one.p50_ms:.2f}",
+            f"{one.p99_ms:.2f}",
+            f"{one.cpu_us:.0f}",
+            f"{one.core:.0%}",
+            f"{one.generator_us:.0f}",
+        )
+        for one in report.access.requests
+    ]
+
+
 MICRO_HEAD = ("", "µs", "note")
 
 
@@ -259,6 +363,9 @@ def tables(report: Report) -> list[tuple[str, Sequence[str], list[tuple[str, ...
     """Return every table that has rows: its title, head and rows."""
     every = [
         ("Steps answered, state durable before each answer", RATE_HEAD, rate_rows(report)),
+        ("Code checks, beside bare argon2id of the same seconds", CHECKS_HEAD, checks_rows(report)),
+        (f"USSD with {CHECKS_BESIDE} code checks always under way", BESIDE_HEAD, beside_rows(report)),
+        ("Signed requests of terminals, connections kept", REQUESTS_HEAD, requests_rows(report)),
         ("Single operations", MICRO_HEAD, micro_rows(report)),
         ("Targets", GOAL_HEAD, goal_rows(report)),
     ]

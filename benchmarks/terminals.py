@@ -1,7 +1,7 @@
 """The load generator of terminals: many signed connections to one server, each with one request under way.
 
-Standard input gives first where the credentials are, then one command a line:
-`{"path": "checks", "width": 16, "seconds": 5}`. Each is answered by one JSON line with what was measured, or by
+It takes one JSON command a line on standard input: `{"path": "checks", "width": 16, "seconds": 5}`. Each is answered by
+`{"prepared": true}` when visits are open and the run begins, and by one line with what was measured, or by
 `{"error": ...}` and exit 1: a wrong status or a wrong screen ends everything.
 
 Every request is signed and every entry sealed as a terminal does it, with the product's own functions. Requests and
@@ -56,12 +56,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run gave; rate and latencies are of the requests that count, `requests` of all in that time."""
+    """What a run gave; rate and latencies are of the requests that count, `all` are all that were answered."""
 
     path: str
     width: int
     rate: float
-    requests: float
+    all: int
     p50_ms: float
     p99_ms: float
     generator_us: float
@@ -189,7 +189,14 @@ class Connection(asyncio.Protocol):
 
     def begin(self) -> None:
         """Send the first request."""
-        self._send(next(self._steps))
+        self._go_on(next(self._steps))
+
+    def _go_on(self, ask: Ask) -> None:
+        """Send a request; the first that counts is held until everybody has come so far."""
+        if ask.counts and not self._tally.until:
+            self._tally.hold(partial(self._send, ask))
+        else:
+            self._send(ask)
 
     def close(self) -> None:
         """Hang up."""
@@ -244,7 +251,7 @@ class Connection(asyncio.Protocol):
         if tally.all % VERIFIED == 0:
             tally.verify(self._headers, answer)
         if tally.counted(self._sent, now, ask.counts):
-            self._send(self._steps.send(answer))
+            self._go_on(self._steps.send(answer))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail the run where answers are missing."""
@@ -255,30 +262,37 @@ class Connection(asyncio.Protocol):
 class Tally:
     """What a run counts, and when it ends."""
 
-    def __init__(self, seconds: float, server_keys: Callable[[str], bytes | None]) -> None:
+    def __init__(self, command: Run, server_keys: Callable[[str], bytes | None]) -> None:
         self._keys = server_keys
-        self.seconds = seconds
+        self._width = command.width
+        self._held: list[Callable[[], None]] = []
+        self.seconds = command.seconds
         self.latencies = array("d")
-        self.all = self.requests = self.verified = self.under_way = 0
+        self.all = self.verified = self.under_way = 0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.from_, self.until = 0.0, 0.0
 
-    def start(self) -> None:
-        """Begin to count after the ramp."""
-        self.from_ = time.perf_counter() + RAMP_S
-        self.until = self.from_ + self.seconds
+    def hold(self, send: Callable[[], None]) -> None:
+        """Keep a connection's first request that counts; with the last of them the run begins."""
+        self._held.append(send)
+        if len(self._held) == self._width:
+            _say(prepared=True)
+            self.from_ = time.perf_counter() + RAMP_S
+            self.until = self.from_ + self.seconds
+            for one in self._held:
+                one()
 
     def counted(self, sent: float, now: float, counts: bool) -> bool:
         """Count an answer; True while the run goes on."""
+        if not self.until:
+            return True
         self.all += 1
         if now >= self.until:
             if not self.under_way and not self.done.done():
                 self.done.set_result(None)
             return False
-        if now >= self.from_:
-            self.requests += 1
-            if counts:
-                self.latencies.append(now - sent)
+        if counts and now >= self.from_:
+            self.latencies.append(now - sent)
         return True
 
     def verify(self, request: dict[str, str], answer: Answer) -> None:
@@ -298,7 +312,7 @@ class Tally:
 async def run(command: Run, crowd: Crowd, server_keys: Callable[[str], bytes | None]) -> Measured:
     """Do one run; Failed says what went wrong."""
     loop = asyncio.get_running_loop()
-    tally = Tally(command.seconds, server_keys)
+    tally = Tally(command, server_keys)
     connections = []
     for at in range(command.width):
         signer, person = crowd.signers[at % len(crowd.signers)], crowd.persons[at]
@@ -306,11 +320,10 @@ async def run(command: Run, crowd: Crowd, server_keys: Callable[[str], bytes | N
         _, connection = await loop.create_connection(make, crowd.host, crowd.port)
         connections.append(connection)
     cpu = os.times()
-    tally.start()
     for connection in connections:
         connection.begin()
     try:
-        async with asyncio.timeout(command.seconds + RAMP_S + ANSWER_TIMEOUT_S):
+        async with asyncio.timeout(command.seconds + RAMP_S + 2 * ANSWER_TIMEOUT_S):
             await tally.done
     except TimeoutError:
         raise Failed(f"no answer for {ANSWER_TIMEOUT_S} s") from None
@@ -333,7 +346,7 @@ def _measured(command: Run, tally: Tally, cpu: float) -> Measured:
         path=command.path,
         width=command.width,
         rate=round(len(ordered) / tally.seconds, 1),
-        requests=round(tally.requests / tally.seconds, 1),
+        all=tally.all,
         p50_ms=share(0.50),
         p99_ms=share(0.99),
         generator_us=round(cpu / tally.all * 1e6, 1),
