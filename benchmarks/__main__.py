@@ -22,6 +22,8 @@ from benchmarks.report import (
     write,
 )
 
+PARTS = ("yardstick", "server", "terminals", "micro")
+
 
 def main() -> int:
     """Run what was asked for; 0 where every target was reached, 1 where one was missed, 2 where measuring failed."""
