@@ -162,6 +162,7 @@ QUOTE = {
     "balance_after": 26000,
     "currency": "RUB",
 }
+ORDERED = "change tariff: Red (212) from 2026-11-24, 90.00 RUB, then 150.50 RUB a month"
 
 
 @pytest.mark.parametrize(
@@ -177,24 +178,22 @@ QUOTE = {
         (
             "order placed",
             {"order": "a-1", "operation": "submit_order", "arguments": {"quote": QUOTE}},
-            "change tariff: Red (212) from 2026-11-24, 90.00 RUB, then 150.50 RUB a month; order a-1",
+            f"{ORDERED}; order a-1",
         ),
         (
             "order placed",
             {"order": "a-1", "arguments": {"quote": QUOTE}, "channel": "terminal", "terminal": "hall", "shown": "Red?"},
-            "change tariff: Red (212) from 2026-11-24, 90.00 RUB, then 150.50 RUB a month; agreed at the terminal hall; "
-            "order a-1",
+            f"{ORDERED}; agreed at the terminal hall; order a-1",
         ),
         (
             "order placed",
             {"order": "a-1", "arguments": {"quote": QUOTE}, "channel": "terminal", "terminal": "hall", "shown": ""},
-            "change tariff: Red (212) from 2026-11-24, 90.00 RUB, then 150.50 RUB a month; agreed at the terminal hall, "
-            "as quoted; order a-1",
+            f"{ORDERED}; agreed at the terminal hall, as quoted; order a-1",
         ),
         (
             "order placed",
             {"order": "a-1", "arguments": {"quote": QUOTE}, "channel": "ussd", "terminal": "", "shown": "Red?"},
-            "change tariff: Red (212) from 2026-11-24, 90.00 RUB, then 150.50 RUB a month; agreed by ussd; order a-1",
+            f"{ORDERED}; agreed by ussd; order a-1",
         ),
         ("order placed", {"order": "a-1", "arguments": {"x": 1}}, 'arguments: {"x": 1}; order a-1'),
         ("order ended", {"order": "a-1", "outcome": "failed", "reason": "funds"}, "failed; reason: funds; order a-1"),

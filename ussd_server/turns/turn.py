@@ -170,7 +170,7 @@ class Turn:
         return Answered(asked.id, outcome, value)
 
     def _place(self, order: Order, channel: str) -> None:
-        """Make an order durable, with what its closing texts will need; the journal keeps what was agreed to, and where.
+        """Make an order durable, with what its closing texts will need, and keep the consent in the journal.
 
         `shown` is the text that was read, "" where the terminal showed the quote itself.
         """
