@@ -29,6 +29,7 @@ from ussd_server.settings import Settings, SmscUrl
 from ussd_server.stores.base import StoreUnavailable
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.codes import DAY_MS, Policy
+from ussd_server.terminals.desk import Desk
 from ussd_server.turns.conversation import Conversations, Limits
 from ussd_server.turns.operations import Queries
 from ussd_server.turns.patience import Patience
@@ -142,6 +143,18 @@ class Server:
             settings.sender,
         )
         self.outbox = Outbox(self.store, performers.by_kind(), self.metrics, wall_clock)
+        self.desk = Desk(
+            lambda: self.conversations.flow,
+            self.store,
+            self._operator,
+            vault,
+            self.keys,
+            self._hasher,
+            tools,
+            self.metrics,
+            self.outbox.wake,
+        )
+        self.metrics.checks_waiting = lambda: self._hasher.under_way
         self._housekeeping = Housekeeping(self.store, self.keys.refresh, self.metrics.loop_lag, wall_clock)
         self._housekeeping.start()
         self.outbox.start()

@@ -4,13 +4,15 @@ import errno
 import fcntl
 import os
 import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ussd_server.app import Server
+from ussd_server.app import Server, wall_clock
 from ussd_server.cli.common import Failure
 from ussd_server.http.listener import Application, Listener, application
+from ussd_server.http.terminals import Terminals
 from ussd_server.operators.base import OperatorUnavailable
 from ussd_server.operators.catalogue import CatalogueError
 from ussd_server.secrecy.keys import DIRECTORY_MODE
@@ -33,7 +35,10 @@ class Service:
         self.server = Server(settings)
         self._settings = settings
         self._state = "starting"
-        self._listener = Listener(application(self._checks, self.server.metrics, page), settings.http)
+        self._terminals = Terminals(wall_clock, settings.terminal_url, settings.country)
+        app = application(self._checks, self.server.metrics, page)
+        self._terminals.add_to(app)
+        self._listener = Listener(app, settings.http, settings.http_connections, _tls(settings))
 
     @property
     def http(self) -> Address:
@@ -49,6 +54,7 @@ class Service:
         except BaseException:
             await self._listener.stop()
             raise
+        self._terminals.serve(self.server.desk, self.server.store, self.server.keys)
         self._state = ""
 
     async def stop(self) -> None:
@@ -156,6 +162,21 @@ class Simulator:
 def _simulator(settings: Settings, accounts: Mapping[str, Secret[str]] | None) -> Smsc:
     timers = Timers(service_ms=round(settings.gateway_timer_s * 1000))
     return Smsc(settings.smpp.host, settings.smpp.port, accounts, DEMO_PHONES, timers)
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    """Return what HTTPS is served with, where a certificate is set. Raises SettingsError where it cannot be used."""
+    if settings.http_certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.http_certificate, settings.http_key)
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(
+            f"--http-certificate {settings.http_certificate}: the certificate or its key cannot be used: "
+            f"{error.strerror or error}"
+        ) from None
+    return context
 
 
 def _lock(directory: Path) -> int:
