@@ -307,8 +307,15 @@ class Gateway:
         self.accounts: Mapping[str, Account] = {account.name: account for account in accounts}
 
     async def send_sms(self, account: str, source: str, msisdn: str, text: str, reference: int) -> SendOutcome:
-        """Send an SMS by this account, or by the first one where it is not (or no longer) configured."""
-        chosen = self.accounts.get(account) or next(iter(self.accounts.values()), None)
+        """Send an SMS by this account.
+
+        Where it has none (its order came from a terminal), or one that is no longer configured, it goes by the first
+        that is bound.
+        """
+        chosen = self.accounts.get(account)
+        if chosen is None:
+            every = self.accounts.values()
+            chosen = next((one for one in every if one.bound), next(iter(every), None))
         if chosen is None:
             return SendOutcome("later", "no SMSC is configured")
         return await chosen.send_sms(source, msisdn, text, reference)

@@ -1,4 +1,5 @@
-"""How each kind of outbox entry is performed: an SMS is sent, an order is placed, a slow query asked, a code made.
+"""How each kind of outbox entry is performed: an SMS is sent, an order placed, a slow query asked, a code made or
+ordered, an owner told of a lock.
 
 What comes of it goes through the engine as any input does, and is committed together with the entry's removal. Where
 that commit finds the entry gone, another server was faster and nothing is done twice.
@@ -20,7 +21,7 @@ from ussd_server.secrecy.secrets import Secret
 from ussd_server.stores.base import Claimed, JournalEntry, OutboxKind, Store, StoreUnavailable
 from ussd_server.subscribers import codes
 from ussd_server.turns.conversation import Conversations
-from ussd_server.turns.operations import UNAVAILABLE, Ended, InProgress, place_order
+from ussd_server.turns.operations import UNAVAILABLE, Ended, InProgress, order_code_at_terminal, place_order
 from ussd_server.turns.turn import Tools, Turn, sms
 
 MAX_CONFLICTS = 32
@@ -61,7 +62,14 @@ class Performers:
 
     def by_kind(self) -> dict[OutboxKind, Performer]:
         """Return what performs each kind of entry."""
-        return {"sms": self.send_sms, "command": self.place_order, "query": self.ask, "code": self.make_code}
+        return {
+            "sms": self.send_sms,
+            "command": self.place_order,
+            "query": self.ask,
+            "code": self.make_code,
+            "code_order": self.order_code,
+            "lock_notice": self.tell_of_lock,
+        }
 
     async def send_sms(self, claimed: Claimed) -> Performed:
         """Send an SMS; it is done when the SMSC has taken every part of it."""
@@ -161,6 +169,33 @@ class Performers:
     def _code_text(self, turn: Turn, code: Secret[str]) -> str:
         language = turn.record.language or turn.flow.default_language
         return say(turn.flow, "code_sms", {"code": code.reveal()}, language)
+
+    async def order_code(self, claimed: Claimed) -> Performed:
+        """Order a code as it was asked for at a terminal; where that may not be, only the journal says so."""
+
+        async def work(turn: Turn) -> None:
+            acted = order_code_at_terminal(turn.record, turn.tools.new_id(), turn.now, turn.tools.policy)
+            asked = {"terminal": claimed.entry.data["terminal"], "outcome": acted.outcome}
+            turn.journal.append(JournalEntry(turn.now, "code asked for", asked))
+            turn.take_over(acted)
+
+        return await self._settle(claimed, work)
+
+    async def tell_of_lock(self, claimed: Claimed) -> Performed:
+        """Tell the owner that wrong entries at a terminal have closed access, once a lock, if it is still closed.
+
+        Who has not activated the service has no access that could be closed, and is not written to.
+        """
+
+        async def work(turn: Turn) -> None:
+            until = codes.untold_lock(turn.record.access, turn.now)
+            if not until or not turn.record.active:
+                return
+            said = {"until": until, "terminal": claimed.entry.data["terminal"]}
+            turn.send(say(turn.flow, "access_locked_sms", said, turn.record.language or turn.flow.default_language))
+            turn.record = replace(turn.record, access=codes.told(turn.record.access, until))
+
+        return await self._settle(claimed, work)
 
     async def _settle(self, claimed: Claimed, work: Callable[[Turn], Awaitable[None]]) -> Performed:
         """Do the work on the newest record and commit it with the entry's removal."""

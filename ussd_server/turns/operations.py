@@ -66,11 +66,25 @@ def _set_language(record: Subscriber, arguments: Values, id: str, now: int, poli
 
 
 def _order_code(record: Subscriber, arguments: Values, id: str, now: int, policy: codes.Policy) -> Acted:
+    return _ordered(record, id, now, codes.order(record.access, now, policy))
+
+
+def order_code_at_terminal(record: Subscriber, id: str, now: int, policy: codes.Policy) -> Acted:
+    """Order a code as `order_code` does, where anybody may have asked: `phone_only` where guessing ended the code."""
+    return _ordered(record, id, now, codes.order_at_terminal(record.access, now, policy))
+
+
+def _ordered(
+    record: Subscriber,
+    id: str,
+    now: int,
+    order: codes.Ordered | codes.Locked | codes.TooMany | codes.PhoneOnly,
+) -> Acted:
     if not record.active:
         return Acted(record, "not_active")
     if record.access.orders and now - record.access.orders[-1] < CODE_ON_ITS_WAY_MS:
         return Acted(record, "ordered")
-    match codes.order(record.access, now, policy):
+    match order:
         case codes.Ordered(access=access):
             changed = msgspec.structs.replace(record, access=access)
             work = OutboxEntry(id=id, kind="code", due=now, data={})
@@ -79,6 +93,8 @@ def _order_code(record: Subscriber, arguments: Values, id: str, now: int, policy
             return Acted(record, "locked", _time_left(until, now))
         case codes.TooMany(until=until):
             return Acted(record, "too_many", _time_left(until, now))
+        case codes.PhoneOnly():
+            return Acted(record, "phone_only")
 
 
 def _time_left(until: int, now: int) -> Values:

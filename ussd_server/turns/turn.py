@@ -13,12 +13,12 @@ from menus.compiler import Flow
 from menus.engine import step
 from menus.events import Answered, Ask, Defer, Effect, Event, Late, Note, Order, Send, Show
 from menus.render import Channel
-from menus.session import Session, Value, Values
+from menus.session import Session, Values
 from ussd_server.stores.base import Change, JournalEntry, KeptAnswer, OutboxEntry, OutboxKind
 from ussd_server.subscribers.codes import Policy
 from ussd_server.subscribers.record import Subscriber, facts
 from ussd_server.turns import eager
-from ussd_server.turns.operations import ACTIONS, Queries, act
+from ussd_server.turns.operations import ACTIONS, Acted, Queries, act
 
 SMS_VALIDITY_MS = 24 * 3_600_000
 """How long an SMS of ours is worth delivering; network operators keep undelivered ones one to three days."""
@@ -133,15 +133,11 @@ class Turn:
         for effect in effects:
             self._take(effect)
 
-    def act(self, operation: str, arguments: Values, id: str) -> tuple[str, Value]:
-        """Carry out an action on the record; returns its outcome. `id` names the work that follows from it."""
-        acted = act(operation, self.record, arguments, id, self.now, self.tools.policy)
+    def take_over(self, acted: Acted) -> None:
+        """Take over what an action made of the record, and what goes with it."""
         self.record = acted.record
         self.journal.extend(acted.journal)
         self.outbox.extend(self._from_here(entry) for entry in acted.outbox)
-        if self.language and operation == "set_language":
-            self.language = arguments["language"]
-        return acted.outcome, acted.value
 
     def change(self, settled: Sequence[str] = (), answer: KeptAnswer | None = None) -> Change:
         """Return all of this turn's work as one commit."""
@@ -161,7 +157,11 @@ class Turn:
 
     async def _answer(self, asked: Ask) -> Event:
         if asked.operation in ACTIONS:
-            return Answered(asked.id, *self.act(asked.operation, asked.arguments, asked.id))
+            acted = act(asked.operation, self.record, asked.arguments, asked.id, self.now, self.tools.policy)
+            self.take_over(acted)
+            if self.language and asked.operation == "set_language":
+                self.language = asked.arguments["language"]
+            return Answered(asked.id, acted.outcome, acted.value)
         query = self.tools.queries.ask(asked.operation, self.record.msisdn, asked.arguments)
         answer = await eager.within(query, (self.deadline - self.tools.clock()) / 1000)
         if isinstance(answer, eager.Late):
