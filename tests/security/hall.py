@@ -126,7 +126,7 @@ class Hall:
         """Return the time (ms)."""
         return self.now
 
-    # Numbers, each of which nobody has used before ---------------------------------------------------------------------
+    # Numbers, each of which nobody has used before ------------------------------------------------------------
 
     async def unknown(self) -> str:
         """Return a number that the store has never seen."""
@@ -148,7 +148,7 @@ class Hall:
         assert await self.store.commit(Change(0, record))
         return msisdn
 
-    # What a terminal asks --------------------------------------------------------------------------------------------
+    # What a terminal asks ------------------------------------------------------------
 
     async def enter(self, msisdn: str, code: str) -> Said:
         """Enter a code."""
