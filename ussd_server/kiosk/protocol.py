@@ -13,9 +13,9 @@ what it showed before, and the page keeps nothing.
 | `start`   | what can be done here                               | choose                                  |
 | `number`  | a pad for the telephone number                      | number, back                            |
 | `ordered` | that the code comes by SMS, or how to activate      | go_on (to `code`), back                 |
-| `code`    | a pad for the code; `attempts_left` after a wrong one | code, back                            |
+| `code`    | a pad for the code (`attempts_left` after a wrong)  | code, back                              |
 | `locked`  | when access opens again (`locked_until`)            |                                         |
-| `screen`  | a screen of the service (`screen`)                  | enter                                   |
+| `screen`  | a screen of the service (`screen`)                  | enter, menu                             |
 | `trouble` | why it does not go on (`problem`)                   | again                                   |
 | `over`    | that the visit has ended                            | go_on (to `code`)                       |
 | `bye`     | that all is closed; goes to `start` by itself       |                                         |
@@ -35,7 +35,7 @@ Language: TypeAlias = Literal["ru", "en"]
 Purpose: TypeAlias = Literal["order", "enter"]
 View: TypeAlias = Literal["start", "number", "ordered", "code", "locked", "screen", "trouble", "over", "bye"]
 Trouble: TypeAlias = Literal["", "unreachable", "unavailable", "busy", "closed", "failed"]
-"""Why it does not go on: no way to the server; a part of it is away; too much to do; this terminal may not; a defect."""
+"""Why it does not go on: no way to the server, a part of it away, too much to do, a terminal that may not, a defect."""
 
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do"):
@@ -84,6 +84,12 @@ class Enter(Command, frozen=True, tag="enter"):
     text: Annotated[str, Meta(max_length=160)]
 
 
+class Menu(Command, frozen=True, tag="menu"):
+    """Go to the service's first screen."""
+
+    step: int
+
+
 class GoOn(Command, frozen=True, tag="go_on"):
     """Go on to the entry of the code."""
 
@@ -102,7 +108,7 @@ class Back(Command, frozen=True, tag="back"):
     step: int
 
 
-AnyCommand: TypeAlias = Touch | Leave | Speak | Choose | Number | Code | Enter | GoOn | Again | Back
+AnyCommand: TypeAlias = Touch | Leave | Speak | Choose | Number | Code | Enter | Menu | GoOn | Again | Back
 
 
 class State(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", tag="state"):
@@ -110,7 +116,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", t
 
     `online`: the server was reached at the last attempt. `country` is the code before each number that is typed, and
     `digits` how many follow (0: it varies). `back_at` is when an untouched screen goes back to the start (0: never),
-    `warn_ms` how long before it the page says so; `now` is the process's clock, for the page's countdown.
+    `warn_ms` how long before it the page says so; `now` is the process's clock, for the page's countdown. `hint` is a
+    number to try.
     """
 
     step: int

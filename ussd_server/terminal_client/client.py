@@ -107,6 +107,10 @@ class TerminalClient:
         """
         return msgspec.structs.replace(self._credentials, signing=dict(self._exchange.signing_keys))
 
+    async def meet(self) -> None:
+        """Ask for the server's keys: whether it is there, and so that nobody waits for them later."""
+        await self._exchange.learn_keys(self._exchange.tries())
+
     async def order_code(self, msisdn: str, *, key: str | None = None) -> None:
         """Order an access code, which goes to the number by SMS, where it may; whether it does is told there alone."""
         body = partial(msgspec.json.encode, messages.OrderCode(msisdn))

@@ -217,6 +217,10 @@ class Exchange:
             raise TerminalError("the server has no transport key to seal to")
         return self._known.transport
 
+    async def learn_keys(self, tries: Tries) -> None:
+        """Ask for the server's keys, whatever is known of them."""
+        await self._fetch(tries, self._known)
+
     async def _try(self, tries: Tries, method: str, path: str, body: Body | None) -> Answer | _Lost:
         """Send a request once."""
         if self._http is None:

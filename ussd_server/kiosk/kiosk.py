@@ -1,0 +1,143 @@
+"""The kiosk's process: the terminal's client, the seats of its screens, and a look at whether the server is there."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from ussd_server.kiosk.seat import Listener, Manner, Seat
+from ussd_server.terminal_client import Patience, TerminalClient, TerminalError
+from ussd_server.terminals import credentials
+from ussd_server.terminals.credentials import Credentials, CredentialsError
+
+PATIENCE: Final = Patience(total=12.0, attempt=6.0)
+"""How long a person waits for an answer before they are told that it takes longer."""
+LOOK_S: Final = 20.0
+"""How often the kiosk looks whether the server is there, while it is."""
+LOOK_AGAIN_S: Final = 1.0
+"""The same while it is not; each look takes its own time."""
+GONE_S: Final = 10.0
+"""How long a visit outlives the page that showed it: a page that is loaded anew comes back within a second."""
+MANNER: Final = Manner()
+MAX_SEATS: Final = 16
+SEAT_OCTETS: Final = 16
+
+log = structlog.get_logger()
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Kiosk:
+    """One terminal and its screens. `open` before `start`, which needs the server's address, shows that it is away."""
+
+    def __init__(self, manner: Manner = MANNER, now: Callable[[], int] = _now, gone_s: float = GONE_S) -> None:
+        self.name = ""
+        """The terminal's id, once it is started."""
+        self.online: bool | None = None
+        """Whether the server could be reached at the last look, None before it."""
+        self._manner = manner
+        self._now = now
+        self._gone_s = gone_s
+        self._seats: dict[str, Seat] = {}
+        self._gone: dict[str, asyncio.TimerHandle] = {}
+        self._client: TerminalClient | None = None
+        self._stack = AsyncExitStack()
+        self._looking: asyncio.Task[None] | None = None
+        self._credentials: Credentials | None = None
+        self._file: Path | None = None
+        self._look_now = asyncio.Event()
+
+    async def start(self, own: Credentials, url: str | None = None, file: Path | None = None) -> None:
+        """Serve with these credentials. In `file` is kept what is learned of the server's keys.
+
+        Raises ValueError for an address that cannot be used.
+        """
+        client = TerminalClient(own, url, patience=PATIENCE)
+        self.name, self._credentials, self._file = own.terminal, own, file
+        self._client = await self._stack.enter_async_context(client)
+        self._looking = asyncio.create_task(self._look(self._client))
+
+    async def stop(self) -> None:
+        """Close every visit, and let go of the server."""
+        if self._looking is not None:
+            self._looking.cancel()
+        for timer in self._gone.values():
+            timer.cancel()
+        await asyncio.gather(*(seat.close() for seat in self._seats.values()))
+        await self._stack.aclose()
+
+    def open(self, id: str, listener: Listener) -> tuple[str, Seat] | None:
+        """Sit a page down: at its seat, or at a new one whose id is returned. None where there are too many."""
+        seat = self._seats.get(id)
+        if seat is None:
+            self._make_room()
+            if len(self._seats) >= MAX_SEATS:
+                return None
+            id, seat = secrets.token_urlsafe(SEAT_OCTETS), Seat(self._manner, self._now, self._look_now.set)
+            self._seats[id] = seat
+            if self._client is not None:
+                seat.reached(self._client, self.online is True)
+        if timer := self._gone.pop(id, None):
+            timer.cancel()
+        seat.listeners.add(listener)
+        return id, seat
+
+    def close(self, id: str, listener: Listener) -> None:
+        """Let a page go. Where it was the last of its seat and none comes back, the visit is closed."""
+        seat = self._seats[id]
+        seat.listeners.discard(listener)
+        if not seat.listeners and id not in self._gone:
+            self._gone[id] = asyncio.get_running_loop().call_later(self._gone_s, self._abandon, id)
+
+    def _abandon(self, id: str) -> None:
+        del self._gone[id]
+        self._seats[id].leave()
+
+    def _make_room(self) -> None:
+        """Take away seats where no page and no person is."""
+        for id, seat in tuple(self._seats.items()):
+            if len(self._seats) >= MAX_SEATS and not seat.listeners and seat.free:
+                del self._seats[id]
+                if timer := self._gone.pop(id, None):
+                    timer.cancel()
+
+    async def _look(self, client: TerminalClient) -> None:
+        """Look after the server, so that the start says whether it is there before anybody types a number."""
+        while True:
+            try:
+                await client.meet()
+            except TerminalError as error:
+                self._found(client, False, str(error))
+            else:
+                self._found(client, True, "")
+                self._save(client)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._look_now.wait(), LOOK_S if self.online else LOOK_AGAIN_S)
+            self._look_now.clear()
+
+    def _found(self, client: TerminalClient, online: bool, cause: str) -> None:
+        if online and not self.online:
+            log.info("kiosk reached the server", terminal=self.name, url=client.url)
+        elif not online and self.online is not False:
+            log.warning("kiosk cannot reach the server", terminal=self.name, url=client.url, cause=cause)
+        self.online = online
+        for seat in self._seats.values():
+            seat.reached(client, online)
+
+    def _save(self, client: TerminalClient) -> None:
+        """Keep what was learned of the server's keys, for the next start."""
+        learned = client.credentials
+        if self._file is None or learned == self._credentials:
+            return
+        try:
+            credentials.save(self._file, learned)
+            self._credentials = learned
+        except CredentialsError as error:
+            log.warning("server's keys not saved", cause=str(error))
