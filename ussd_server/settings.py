@@ -283,6 +283,10 @@ class Settings(BaseSettings):
     terminal_url: Annotated[str, AfterValidator(_base_url)] = Field(
         "", description="URL that terminals call, where a proxy before the server gives it another name"
     )
+    kiosk_http: AddressField = Field(Address("127.0.0.1", 8090), description="Address of a kiosk's page")
+    kiosk_idle_s: float = Field(
+        60, ge=1, le=170, description="Seconds without a touch after which a kiosk goes back to its start"
+    )
     smpp: AddressField = Field(Address("127.0.0.1", SMPP_PORT), description="Address of the SMSC simulator")
     flows: Path = Field(default_factory=_own_flows, description="The service: its entries, screens and texts")
     catalogue: Path = Field(

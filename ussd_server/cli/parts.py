@@ -11,8 +11,13 @@ from pathlib import Path
 
 from ussd_server.app import Server, wall_clock
 from ussd_server.cli.common import Failure
+from ussd_server.cli.demo_terminal import demo_terminal
+from ussd_server.http.health import add_health
 from ussd_server.http.listener import Application, Listener, application
 from ussd_server.http.terminals import Terminals
+from ussd_server.kiosk import page as kiosk_page
+from ussd_server.kiosk.kiosk import Kiosk
+from ussd_server.kiosk.seat import Manner
 from ussd_server.operators.base import OperatorUnavailable
 from ussd_server.operators.catalogue import CatalogueError
 from ussd_server.secrecy.keys import DIRECTORY_MODE
@@ -22,10 +27,13 @@ from ussd_server.simulator.page import make_app
 from ussd_server.simulator.phone import Timers
 from ussd_server.simulator.smsc import Smsc
 from ussd_server.stores.base import StoreUnavailable
+from ussd_server.terminals.credentials import Credentials
 
 DEMO_PHONES = ("79100000001", "79100000002")
 """In the shipped catalogue: one with money for any change, one with hardly any."""
 DEMO_ACCOUNT = ("ussd", "demo")
+DEMO_KIOSK_PATH = "/kiosk"
+DEMO_MANNER = Manner(hint=DEMO_PHONES[0])
 
 
 class Service:
@@ -86,10 +94,11 @@ class Service:
 
 
 class Demo:
-    """The whole product in one process: an SMSC with phones, and the server bound to it."""
+    """The whole product in one process: an SMSC with phones, the server bound to it, and a kiosk beside the phones."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, manner: Manner = DEMO_MANNER) -> None:
         self._settings = settings
+        self.kiosk = Kiosk(manner)
         self.smsc = _simulator(settings, {DEMO_ACCOUNT[0]: Secret(DEMO_ACCOUNT[1])})
         self.service: Service | None = None
 
@@ -113,19 +122,69 @@ class Demo:
         name, password = DEMO_ACCOUNT
         smpp = self.smpp.from_here()
         url = SmscUrl(name, Secret(password), smpp.host, smpp.port)
-        self.service = Service(self._settings.model_copy(update={"smsc": (url,)}), make_app(self.smsc))
+        page = make_app(self.smsc, kiosk=f"{DEMO_KIOSK_PATH}/")
+        page.add_subapp(DEMO_KIOSK_PATH, kiosk_page.make_app(self.kiosk, by_name=True))
+        self.service = Service(self._settings.model_copy(update={"smsc": (url,)}), page)
         try:
             await self.service.start()
+            await self._start_kiosk(self.service)
         except BaseException:
             await self.smsc.stop()
             raise
 
+    async def _start_kiosk(self, service: Service) -> None:
+        """Start the kiosk as any other terminal: with a key of its own, over HTTP."""
+        where = self._settings
+        own, file = await demo_terminal(where.data, service.server.store)
+        scheme = "http" if where.http_certificate is None else "https"
+        tls = ssl.create_default_context(cafile=where.http_certificate) if where.http_certificate else None
+        if tls is not None:
+            tls.check_hostname = False  # it calls this machine by its address; the certificate is its own
+        await self.kiosk.start(own, where.terminal_url or f"{scheme}://{service.http.from_here()}", file, tls)
+
     async def stop(self) -> None:
-        """Stop the server, then the SMSC."""
+        """Close the kiosk's visits, stop the server, then the SMSC."""
+        await self.kiosk.stop()
         if self.service is not None:
             await self.service.stop()
         await self.smsc.stop()
         os.close(self._lock)
+
+
+class KioskProcess:
+    """A kiosk alone, for a server elsewhere: its page, its health, and the terminal's key."""
+
+    def __init__(self, own: Credentials, file: Path, url: str, settings: Settings) -> None:
+        self._own, self._file, self._url, self._settings = own, file, url, settings
+        self.kiosk = Kiosk(
+            Manner(idle_s=settings.kiosk_idle_s, warn_s=min(15.0, settings.kiosk_idle_s / 2), country=settings.country)
+        )
+        app = kiosk_page.make_app(self.kiosk)
+        add_health(app, self._checks)
+        self._listener = Listener(app, settings.kiosk_http)
+
+    @property
+    def http(self) -> Address:
+        """Where the page is."""
+        return self._listener.address
+
+    async def start(self) -> None:
+        """Listen; whether the server can be reached is seen then, and again and again. Raises Failure."""
+        with _listening("--http", self._settings.kiosk_http):
+            await self._listener.start()
+        try:
+            await self.kiosk.start(self._own, self._url, self._file)
+        except ValueError as error:
+            await self._listener.stop()
+            raise SettingsError(f"--server {self._url}: {error}") from None
+
+    async def stop(self) -> None:
+        """Close every visit, then the page."""
+        await self.kiosk.stop()
+        await self._listener.stop()
+
+    async def _checks(self) -> Mapping[str, str]:
+        return {"server": "" if self.kiosk.online else "it cannot be reached"}
 
 
 class Simulator:

@@ -10,7 +10,7 @@ from typer.core import TyperArgument
 from typer.exceptions import Exit, TyperException
 
 from menus.schema import FlowErrors
-from ussd_server.cli import flows, keys, serve, subscriber, terminal
+from ussd_server.cli import flows, keys, kiosk, serve, subscriber, terminal
 from ussd_server.cli.common import EXIT_FAILED, EXIT_USAGE, Failure, complain, examples
 from ussd_server.secrecy.keys import KeysError
 from ussd_server.settings import SettingsError
@@ -29,6 +29,7 @@ app = typer.Typer(
     epilog=examples("ussd-server demo", "ussd-server run --smsc smpp://user:password@smsc.example:2775"),
 )
 serve.add_to(app)
+kiosk.add_to(app)
 app.add_typer(flows.app)
 app.add_typer(keys.app)
 app.add_typer(subscriber.app)

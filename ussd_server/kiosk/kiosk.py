@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from ssl import SSLContext
 from typing import Final
 
 import structlog
@@ -54,12 +55,14 @@ class Kiosk:
         self._file: Path | None = None
         self._look_now = asyncio.Event()
 
-    async def start(self, own: Credentials, url: str | None = None, file: Path | None = None) -> None:
-        """Serve with these credentials. In `file` is kept what is learned of the server's keys.
+    async def start(
+        self, own: Credentials, url: str | None = None, file: Path | None = None, tls: SSLContext | None = None
+    ) -> None:
+        """Serve with these credentials; `file` keeps what is learned of the server's keys, `tls` is as for the client.
 
         Raises ValueError for an address that cannot be used.
         """
-        client = TerminalClient(own, url, patience=PATIENCE)
+        client = TerminalClient(own, url, patience=PATIENCE, tls=tls)
         self.name, self._credentials, self._file = own.terminal, own, file
         self._client = await self._stack.enter_async_context(client)
         self._looking = asyncio.create_task(self._look(self._client))

@@ -7,6 +7,7 @@ may not use the socket: whoever runs the simulator on the own machine must not h
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from html import escape
 from importlib.resources import files
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
@@ -27,11 +28,18 @@ SHORTCUTS: Final = (
 )
 """Buttons under each phone: what a newcomer tries first."""
 
+KIOSK_PLACE: Final = b"<!-- kiosk -->"
+KIOSK: Final = """\
+<section class="kiosk" id="kiosk" data-word-label="kiosk">
+      <h2 data-word="kiosk"></h2>
+      <iframe src="{path}" data-word-title="kiosk"></iframe>
+    </section>"""
+
 TYPES: Final = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
@@ -51,8 +59,11 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(protocol.AnyCommand).decode
 
 
-def make_app(smsc: Smsc, quick: Iterable[Shortcut] = SHORTCUTS) -> web.Application:
-    """Return an application with the page at `/`, its files under `/web/` and the line to `smsc` at `/socket`."""
+def make_app(smsc: Smsc, quick: Iterable[Shortcut] = SHORTCUTS, kiosk: str = "") -> web.Application:
+    """Return an application with the page at `/`, its files under `/web/` and the line to `smsc` at `/socket`.
+
+    `kiosk` is the path of a page that is shown beside the phones.
+    """
     app = web.Application()
     lines: set[_Line] = set()
     shortcuts = tuple(quick)
@@ -73,7 +84,7 @@ def make_app(smsc: Smsc, quick: Iterable[Shortcut] = SHORTCUTS) -> web.Applicati
 
     app.router.add_get("/socket", socket)
     for path, body, kind in _assets():
-        app.router.add_get(path, _asset(body, kind))
+        app.router.add_get(path, _asset(_with_kiosk(body, kiosk) if path == "/" else body, kind))
     app.on_shutdown.append(close)
     return app
 
@@ -85,6 +96,12 @@ def _assets() -> Iterable[tuple[str, bytes, str]]:
         if suffix in TYPES:
             path = "/" if file.name == "index.html" else f"/web/{file.name}"
             yield path, file.read_bytes(), TYPES[suffix]
+
+
+def _with_kiosk(page: bytes, path: str) -> bytes:
+    """Fill the place of the kiosk, or leave it empty."""
+    pane = KIOSK.format(path=escape(path)) if path else ""
+    return page.replace(KIOSK_PLACE, pane.encode())
 
 
 def _asset(body: bytes, kind: str) -> Handler:

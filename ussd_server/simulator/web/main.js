@@ -161,11 +161,27 @@ onLanguage(() => {
   for (const element of document.querySelectorAll("[data-word-label]")) {
     element.setAttribute("aria-label", word(element.dataset.wordLabel));
   }
+  for (const element of document.querySelectorAll("[data-word-title]")) element.title = word(element.dataset.wordTitle);
   for (const button of document.querySelectorAll("[data-language]")) {
     button.setAttribute("aria-pressed", String(button.dataset.language === language()));
   }
   showNetwork();
 });
+
+// With a kiosk beside the phones, a narrow window shows one of the two at a time.
+if (document.getElementById("kiosk") !== null) {
+  const panes = document.getElementById("panes");
+  const buttons = [...panes.querySelectorAll("[data-pane]")];
+  const turnTo = (pane) => {
+    document.body.dataset.pane = pane;
+    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.pane === pane));
+  };
+  for (const button of buttons) button.addEventListener("click", () => turnTo(button.dataset.pane));
+  document.body.classList.add("with-kiosk");
+  panes.hidden = false;
+  wireView.open = false;
+  turnTo("phones");
+}
 
 // Arrows go to the neighbouring phone, unless they are needed to move within a text.
 phones.addEventListener("keydown", (event) => {
