@@ -25,8 +25,8 @@ LAG_S: Final = 0.05
 class Housekeeping:
     """Looks after the store, the keys and the loop until it is stopped.
 
-    `refresh_keys` reads the key file again where it changed and returns whether it did; `now` is in ms; `pause` waits so
-    many seconds.
+    `refresh_keys` reads the key file again where it changed and returns whether it did; `now` is in ms; `pause` waits
+    so many seconds.
     """
 
     def __init__(

@@ -36,7 +36,8 @@ class Subscriber(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `sessions` are by channel (`ussd`, `sms`, `terminal`), or by the query whose late answer they wait for; `exchanges`
     are by `redelivery.place`, `pending` by order id; `replies` are the times of the latest automatic SMS answers,
-    `strays` of those to texts that lead nowhere; `turns/patience.py` limits both. `visit` is the stay at a terminal, if any.
+    `strays` of those to texts that lead nowhere; `turns/patience.py` limits both. `visit` is the stay at a terminal, if
+    there is one.
     """
 
     msisdn: str
