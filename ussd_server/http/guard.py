@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from ussd_server.stores.base import Store
 from ussd_server.terminals.desk import Request
@@ -33,7 +33,7 @@ class Admitted:
     body: bytes
 
 
-async def read(request: web.Request, seconds: float = BODY_S) -> bytes | Problem:
+async def read(request: web.Request, seconds: float) -> bytes | Problem:
     """Return the body, or why it was not read to its end."""
     if request.content_length is not None and request.content_length > MAX_BODY:
         return problem("too-large")
@@ -46,6 +46,8 @@ async def read(request: web.Request, seconds: float = BODY_S) -> bytes | Problem
                     return problem("too-large")
     except TimeoutError:
         return problem("too-slow")
+    except (web.RequestPayloadError, ConnectionError):
+        return problem("invalid-request", "the body has no end")
     return bytes(body)
 
 
@@ -94,4 +96,6 @@ class Guard:
         target = request.raw_path
         if not target.startswith("/"):
             return target  # the absolute form, which is the URI itself
-        return f"{self._url or f'{request.scheme}://{request.host}'}{target}"
+        # Not `request.host`, which asks a resolver where there is no Host.
+        host = request.headers.get(hdrs.HOST, "")
+        return f"{self._url or f'{request.scheme}://{host}'}{target}"

@@ -64,7 +64,10 @@ class Listener:
         head_s: float = HEAD_S,
     ) -> None:
         app.middlewares.insert(0, self._watched)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_S, keepalive_timeout=REST_S)
+        # Bodies are left as they came: a digest is of these octets, and a few of them could become very many.
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=CLOSE_S, keepalive_timeout=REST_S, auto_decompress=False
+        )
         self._most = most
         self._tls = tls
         self._head_s = head_s

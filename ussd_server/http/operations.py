@@ -8,7 +8,7 @@ from ussd_server.terminals import messages
 
 Method = Literal["GET", "POST", "DELETE"]
 
-MESSAGE: Final = ("too-slow", "too-large")
+MESSAGE: Final = ("invalid-request", "too-slow", "too-large")
 """How any request can fail before it is understood."""
 SIGNED: Final = (
     *MESSAGE,
@@ -23,7 +23,6 @@ SIGNED: Final = (
 )
 """How any signed request can fail."""
 POSTED: Final = (
-    "invalid-request",
     "unsupported-media-type",
     "idempotency-key-missing",
     "idempotency-key-reused",
@@ -133,7 +132,7 @@ OPERATIONS: Final = (
         None,
         200,
         messages.Offerings,
-        (*IN_VISIT, "invalid-request"),
+        IN_VISIT,
         kind=True,
     ),
     Operation(

@@ -4,7 +4,9 @@ Every answer under `/v1` is signed, refusals too, so that a terminal believes no
 """
 
 import base64
+import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -12,8 +14,9 @@ import structlog
 from aiohttp import hdrs, web
 
 from ussd_server.http import guard
-from ussd_server.http.guard import Admitted, Guard
+from ussd_server.http.guard import Guard
 from ussd_server.http.operations import OPERATIONS, Operation
+from ussd_server.metrics import Metrics
 from ussd_server.secrecy.keys import Key, KeyFile
 from ussd_server.stores.base import Store, StoreUnavailable
 from ussd_server.subscribers.msisdn import NotSubscriber, parse
@@ -26,10 +29,13 @@ log = structlog.get_logger()
 
 ROOT: Final = "/v1"
 JSON: Final = "application/json"
+UTF8: Final = "utf-8"
 WAIT_S: Final = 5
 """How soon to ask again where a part of the server is away."""
-MAX_DETAIL: Final = 200
-"""Characters of what is told about a wrong message."""
+SOON_S: Final = 1
+"""How soon to ask again for what another refusal says no time for."""
+CHALLENGE: Final = "Signature"
+"""What a 401 asks for (RFC 9110, section 11.6.1): a signature, of which /openapi.json says all."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -37,10 +43,19 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Terminals:
     """The endpoint. Until `serve` says who serves, everything is answered with `unavailable`; `now` is in ms."""
 
-    def __init__(self, now: Callable[[], int], url: str = "", country: str = "7") -> None:
+    def __init__(
+        self,
+        now: Callable[[], int],
+        url: str = "",
+        country: str = "7",
+        metrics: Metrics | None = None,
+        body_s: float = guard.BODY_S,
+    ) -> None:
         self._now = now
         self._url = url
         self._country = country
+        self._metrics = metrics or Metrics()
+        self._body_s = body_s
         self._desk: Desk | None = None
         self._guard: Guard | None = None
         self._keys: KeyFile | None = None
@@ -72,45 +87,60 @@ class Terminals:
         return handle
 
     async def _outcome(self, operation: Operation, request: web.Request) -> Outcome:
-        body = await guard.read(request)
+        asked = await self._ask(operation, request)
+        if isinstance(asked, Problem):
+            # What gets as far as the desk is counted there.
+            self._metrics.terminal_requests[operation.name, asked.kind.name] += 1
+            return asked
+        return await asked()
+
+    async def _ask(self, operation: Operation, request: web.Request) -> Problem | Callable[[], Awaitable[Outcome]]:
+        """Read a request and let it in; return what is to be done for it. Raises StoreUnavailable."""
+        body = await guard.read(request, self._body_s)
         if isinstance(body, Problem):
             return body
         if self._guard is None or self._desk is None or self._keys is None:
             return problem("unavailable", "the server is starting", retry_after=WAIT_S)
         if not operation.signed:
-            return Answered(200, _public_keys(self._keys))
+            return partial(self._tell_keys, operation, self._keys)
         admitted = await self._guard.admit(request, body)
         if isinstance(admitted, Problem):
             return admitted
-        return await self._call(self._desk, operation, request, admitted)
+        given = self._read(operation, request, admitted.body)
+        if isinstance(given, Problem):
+            return given
+        return partial(getattr(self._desk, operation.name), admitted.request, *request.match_info.values(), *given)
 
-    async def _call(self, desk: Desk, operation: Operation, request: web.Request, admitted: Admitted) -> Outcome:
-        """Read the message and call the desk's method of the operation's name with all that the path says."""
-        arguments: list[Any] = [admitted.request, *request.match_info.values()]
-        if operation.asks is not None:
-            asked = self._read(operation.asks, request, admitted.body)
-            if isinstance(asked, Problem):
-                return asked
-            arguments.append(asked)
+    async def _tell_keys(self, operation: Operation, keys: KeyFile) -> Outcome:
+        self._metrics.terminal_requests[operation.name, "ok"] += 1
+        return Answered(200, _public_keys(keys))
+
+    def _read(self, operation: Operation, request: web.Request, body: bytes) -> tuple[Any, ...] | Problem:
+        """Return what the desk's method of this operation takes beside the path."""
         if operation.kind:
             kind = request.query.getall("kind", [])
             if kind not in (["tariff"], ["service"]) or len(request.query) != 1:
                 return problem("invalid-request", "the query is kind=tariff or kind=service")
-            arguments.append(kind[0])
-        method: Callable[..., Awaitable[Outcome]] = getattr(desk, operation.name)
-        return await method(*arguments)
+            return (kind[0],)
+        if request.query_string:
+            return problem("invalid-request", "no query is taken here")
+        if operation.asks is not None:
+            return self._message(operation.asks, request, body)
+        return problem("invalid-request", "no body is taken here") if body else ()
 
-    def _read(self, wanted: type[Any], request: web.Request, body: bytes) -> Any:
-        if request.content_type != JSON:
+    def _message(self, wanted: type[Any], request: web.Request, body: bytes) -> tuple[Any] | Problem:
+        if request.content_type != JSON or (request.charset or UTF8).lower() != UTF8:
             return problem("unsupported-media-type")
+        if request.headers.get(hdrs.CONTENT_ENCODING, "identity") != "identity":
+            return problem("unsupported-media-type", "the body comes as it is, not compressed")
         try:
             asked = msgspec.json.decode(body, type=wanted)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            return problem("invalid-request", _without_values(str(error)))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return problem("invalid-request", _without_values(error))
         number = getattr(asked, "msisdn", None)
         if number is not None and isinstance(parse(number, country=self._country), NotSubscriber):
-            return problem("invalid-request", "msisdn is no subscriber's number")
-        return asked
+            return problem("invalid-request", "no subscriber has such a number - at `$.msisdn`")
+        return (asked,)
 
     def _respond(self, request: web.Request, outcome: Outcome, *, all_keys: bool = False) -> web.Response:
         headers = {"Cache-Control": "no-store"}
@@ -118,15 +148,22 @@ class Terminals:
             status, body, content = outcome.status, outcome.body, JSON
         else:
             status, body, content = outcome.kind.status, document(outcome), CONTENT_TYPE
-            if outcome.retry_after is not None:
-                headers["Retry-After"] = str(outcome.retry_after)
+            retry_after = SOON_S if outcome.retry_after is None and outcome.kind.again else outcome.retry_after
+            if retry_after is not None:
+                headers["Retry-After"] = str(retry_after)
+            if status == 401:
+                headers["WWW-Authenticate"] = CHALLENGE
         if body:
             headers["Content-Type"] = content
         if self._keys is not None:
             # Public keys are signed by every key, so that who knows any of them learns the others.
             signing = self._keys.ring.of("signing") if all_keys else (self._keys.current("signing"),)
             signers = [self._signer(key) for key in signing]
-            headers = sign_response(status, headers, body, request.headers, signers, self._now())
+            try:
+                headers = sign_response(status, headers, body, request.headers, signers, self._now())
+            except ValueError:
+                # The request has something in place of its signature that none can cover: the answer stands alone.
+                headers = sign_response(status, headers, body, {}, signers, self._now())
         return web.Response(status=status, body=body or None, headers=headers)
 
     def _signer(self, key: Key) -> Signer:
@@ -162,11 +199,20 @@ def _public_keys(keys: KeyFile) -> bytes:
     return msgspec.json.encode(messages.ServerKeys(told("transport"), told("signing")))
 
 
-def _without_values(text: str) -> str:
-    """Return what msgspec says of a wrong message without what stood there, which may be a secret in a wrong place."""
-    before, quoted, _ = text.partition("Invalid enum value")
-    place = text.rpartition(" - at ")[2] if " - at " in text else "`$`"
-    return f"{before}{quoted} - at {place}"[:MAX_DETAIL] if quoted else text[:MAX_DETAIL]
+def _without_values(error: Exception) -> str:
+    """Return what is wrong with a message and where, without what stood there: it may be a secret in a wrong place."""
+    text = str(error) if isinstance(error, msgspec.MsgspecError) else "it is no JSON that can be read"
+    what, at, place = text.partition(" - at ")
+    if what.startswith("Invalid enum value"):
+        what = "not one of the values that can be here"
+    elif (unknown := _UNKNOWN.fullmatch(what)) and not _NAME.fullmatch(unknown[1]):
+        what = "Object contains an unknown field"
+    return f"{what}{at}{place}"
+
+
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_NAME: Final = re.compile(r"[A-Za-z_]{1,32}")
+"""A field's name that may be told: no number and no code is one."""
 
 
 async def _explain(request: web.Request) -> web.Response:
