@@ -21,6 +21,8 @@ const ICONS = {
 const CODE = { least: 6, most: 16 };
 const LONGEST = { digits: 20, text: 160 };
 const NATIONAL_MOST = 12;
+const LONG_TEXT = 60;
+const MORE_DIGITS_MS = 900; // how long a digit waits for the next one, where there are options 1 and 12
 
 /** The view of a state. `say(command)` sends a command of this state; `typed` is what was typed before, if anything. */
 export function view(state, say, typed = "") {
@@ -154,7 +156,7 @@ function choosing(screen, say) {
     screen.text && (screen.title ? h("p", { class: "text" }, screen.text) : title(screen.text, "text")),
     h("div", { class: `options ${few ? "few" : ""}` }, screen.options.map((option) => optionButton(option, say))),
     navigation(screen, say));
-  return { element, keys: (event) => typedKey(event, screen, say) };
+  return { element, keys: typedKeys(screen, say) };
 }
 
 function confirming(screen, say) {
@@ -164,7 +166,7 @@ function confirming(screen, say) {
     quote ? title(quote.offering.name, "", word(quote.change)) : title(screen.text, "text"),
     quote && h("dl", { class: "quote" },
       row(word("priceNow"), price(quote.price), "now"),
-      row(word("priceMonthly"), price(quote.monthly)),
+      row(word("priceMonthly"), money(quote.monthly)),
       row(word("startsAt"), day(quote.starts)),
       row(word("balanceAfter"), money(quote.balance_after))),
     quote && h("p", { class: "text agreed" }, screen.text),
@@ -172,7 +174,7 @@ function confirming(screen, say) {
       answer(yes, "primary", say),
       others.map((option) => answer(option, "", say))),
     navigation(screen, say));
-  return { element, keys: (event) => typedKey(event, screen, say) };
+  return { element, keys: typedKeys(screen, say) };
 }
 
 function asking(state, say, typed) {
@@ -194,7 +196,7 @@ function asking(state, say, typed) {
 }
 
 function ending(screen, say) {
-  const element = notice(ICONS.info, "calm", screen.text, [], [
+  const element = notice(ICONS.info, screen.text.length > LONG_TEXT ? "calm long" : "calm", screen.text, [], [
     button(word("menu"), () => say({ do: "menu" }), "primary"),
     button(word("done"), () => say({ do: "leave" })),
   ]);
@@ -221,11 +223,26 @@ function row(name, value, style = "") {
   return h("div", { class: style }, h("dt", {}, name), h("dd", {}, value));
 }
 
-/** A digit on the keyboard picks the option or the navigation of this key. */
-function typedKey(event, screen, say) {
-  const found = [...screen.options, ...screen.navigation].find((option) => option.key === event.key);
-  if (found) say({ do: "enter", text: found.key });
-  return Boolean(found);
+/** Keys of a keyboard pick the option or the navigation of this key, once no longer key can be meant. */
+function typedKeys(screen, say) {
+  const known = [...screen.options, ...screen.navigation].map((option) => option.key);
+  let typed = "";
+  let waiting = null;
+
+  function pick() {
+    clearTimeout(waiting);
+    if (known.includes(typed)) say({ do: "enter", text: typed });
+    typed = "";
+  }
+
+  return (event) => {
+    if (event.key.length !== 1 || !known.some((key) => key.startsWith(typed + event.key))) return false;
+    typed += event.key;
+    clearTimeout(waiting);
+    if (known.some((key) => key !== typed && key.startsWith(typed))) waiting = setTimeout(pick, MORE_DIGITS_MS);
+    else pick();
+    return true;
+  };
 }
 
 // Parts ----------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ const WORDS = {
     secondsLeft: (n) => `Экран закроется через ${n} с`,
     noLine: "Терминал временно не работает. Подождите немного.",
     noServer: "Нет связи с оператором. Терминал попробует снова сам.",
-    startTitle: "Тариф, услуги и баланс вашего номера",
+    startTitle: "Тариф, услуги и\u00a0баланс вашего номера",
     startText: "Введите пароль, который пришёл вам по SMS. Это бесплатно.",
     haveCode: "У меня есть пароль",
     haveCodeNote: "Войти и управлять номером",
@@ -36,7 +36,7 @@ const WORDS = {
     orderedText: (number) => `В течение минуты на номер ${number}, если на нём подключён Электронный помощник.`,
     orderedNone: "SMS не пришло?",
     orderedActivate: "Подключите Помощника, это бесплатно: наберите на телефоне *111*2163# или отправьте 111 на номер 2163. Затем закажите пароль ещё раз.",
-    orderedLimit: "За час можно заказать три пароля. Действует последний.",
+    orderedLimit: "Действует последний из заказанных.",
     enterCode: "Ввести пароль",
     otherNumber: "Другой номер",
     codeTitle: "Введите пароль",
@@ -116,7 +116,7 @@ const WORDS = {
     orderedText: (number) => `Within a minute to ${number}, if the Electronic Assistant is active on it.`,
     orderedNone: "No SMS?",
     orderedActivate: "Activate the Assistant, it is free: dial *111*2163# on the phone, or text 111 to 2163. Then order the password again.",
-    orderedLimit: "Three passwords an hour may be ordered. The last one counts.",
+    orderedLimit: "The latest one counts.",
     enterCode: "Enter the password",
     otherNumber: "Another number",
     codeTitle: "Enter the password",
@@ -194,10 +194,13 @@ function plural(n, one, few, many) {
   return n % 10 >= 2 && n % 10 <= 4 && (n % 100 < 12 || n % 100 > 14) ? few : many;
 }
 
-/** `{minor, currency}` as people write it. */
+/** `{minor, currency}` as people write it, without the minor unit where there is none of it. */
 export function money({ minor, currency }) {
-  const format = new Intl.NumberFormat(LOCALES[spoken], { style: "currency", currency, currencyDisplay: "narrowSymbol" });
-  return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
+  const options = { style: "currency", currency, currencyDisplay: "narrowSymbol" };
+  const digits = new Intl.NumberFormat(LOCALES[spoken], options).resolvedOptions().maximumFractionDigits;
+  const amount = minor / 10 ** digits;
+  const shown = Number.isInteger(amount) ? 0 : digits;
+  return new Intl.NumberFormat(LOCALES[spoken], { ...options, minimumFractionDigits: shown, maximumFractionDigits: shown }).format(amount);
 }
 
 /** The same for a price: nothing to pay is said in words. */
