@@ -43,7 +43,7 @@ class Service:
         self.server = Server(settings)
         self._settings = settings
         self._state = "starting"
-        self._terminals = Terminals(wall_clock, settings.terminal_url, settings.country)
+        self._terminals = Terminals(wall_clock, settings.terminal_url, settings.country, self.server.metrics)
         app = application(self._checks, self.server.metrics, page)
         self._terminals.add_to(app)
         self._listener = Listener(app, settings.http, settings.http_connections, _tls(settings))
