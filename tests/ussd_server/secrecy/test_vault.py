@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import os
 import string
 import threading
 import traceback
@@ -348,6 +349,24 @@ def test_hashing_leaves_the_loop_free_and_uses_two_threads(monkeypatch: pytest.M
 
     assert asyncio.run(check()) == [True, False]
     assert names == {"argon2"}
+
+
+def test_hashing_stands_back_behind_the_loop() -> None:
+    class Noting(Vault):
+        def verify(self, sealed: SealedCode | None, code: Secret[str], msisdn: str, generation: int) -> bool:
+            niceness.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            return False
+
+    async def check() -> None:
+        hasher = CodeHasher(Noting(RING))
+        await hasher.verify(SEALED, CODE, MSISDN, 1)
+        await hasher.close()
+
+    niceness: list[int] = []
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    asyncio.run(check())
+    assert niceness == [min(19, before + vault_module.HASHING_NICENESS)]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 
 def test_hashing_seals_and_hands_errors_on() -> None:
