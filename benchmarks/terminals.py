@@ -137,15 +137,10 @@ def _open(crowd: Crowd, signer: Signer, person: Person, *, counts: bool = False)
     return Ask("POST", "/v1/visits", json.dumps(content).encode(), key, 201, counts)
 
 
-def _close(visit: str) -> Ask:
-    return Ask("DELETE", f"/v1/visits/{visit}", expects=204)
-
-
 def checks(crowd: Crowd, signer: Signer, person: Person) -> Steps:
-    """Enter the right code and leave, again and again."""
+    """Enter the right code again and again; each visit ends the one before."""
     while True:
-        opened = yield _open(crowd, signer, person, counts=True)
-        yield _close(opened.json()["visit"])
+        yield _open(crowd, signer, person, counts=True)
 
 
 def inputs(crowd: Crowd, signer: Signer, person: Person) -> Steps:
