@@ -42,8 +42,8 @@ DIGEST_SIZE: Final = 16
 """Octets by which an input or a request is known again."""
 SALT_SIZE: Final = nacl.pwhash.argon2id.SALTBYTES
 HASHING_NICENESS: Final = 10
-"""How far hashing stands back behind all else where the cores are full: subscribers' dialogues keep four fifths of their
-rate under checks with it, and two fifths without. Alone, checks are as fast."""
+"""How far hashing stands back behind all else where the cores are full: under checks subscribers' dialogues keep four
+fifths of their rate with it, and two fifths without. Alone, checks are as fast."""
 HASHING_THREADS: Final = 2
 """Enough for 90 checks a second, and 38 MiB at most."""
 MOST_CHECKS: Final = 64
