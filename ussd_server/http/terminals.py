@@ -13,7 +13,7 @@ import msgspec
 import structlog
 from aiohttp import hdrs, web
 
-from ussd_server.http import guard
+from ussd_server.http import guard, openapi
 from ussd_server.http.guard import Guard
 from ussd_server.http.operations import OPERATIONS, Operation
 from ussd_server.metrics import Metrics
@@ -70,6 +70,7 @@ class Terminals:
         app.middlewares.append(self._nothing_here)
         for operation in OPERATIONS:
             app.router.add_route(operation.method, operation.path, self._handler(operation))
+        app.router.add_get("/openapi.json", _describe)
         app.router.add_get("/problems/{name}", _explain)
 
     def _handler(self, operation: Operation) -> Handler:
@@ -213,6 +214,10 @@ def _without_values(error: Exception) -> str:
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _NAME: Final = re.compile(r"[A-Za-z_]{1,32}")
 """A field's name that may be told: no number and no code is one."""
+
+
+async def _describe(_: web.Request) -> web.Response:
+    return web.Response(body=openapi.document(), content_type=JSON)
 
 
 async def _explain(request: web.Request) -> web.Response:

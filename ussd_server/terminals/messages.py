@@ -34,7 +34,7 @@ class OrderCode(Ask, frozen=True):
 
 
 class SealedEntry(Ask, frozen=True):
-    """What was typed, sealed to the server's transport key `key` (see `terminals.sealing`); `box` is base64."""
+    """What was typed, sealed to the transport key of the id `key`: `box` is a libsodium sealed box in base64."""
 
     key: Annotated[str, Meta(max_length=64)]
     box: Annotated[str, Meta(max_length=1024)]
