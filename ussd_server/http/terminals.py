@@ -70,7 +70,7 @@ class Terminals:
         app.middlewares.append(self._nothing_here)
         for operation in OPERATIONS:
             app.router.add_route(operation.method, operation.path, self._handler(operation))
-        app.router.add_get("/openapi.json", _describe)
+        app.router.add_get("/openapi.json", _description())
         app.router.add_get("/problems/{name}", _explain)
 
     def _handler(self, operation: Operation) -> Handler:
@@ -217,8 +217,14 @@ _NAME: Final = re.compile(r"[A-Za-z_]{1,32}")
 """A field's name that may be told: no number and no code is one."""
 
 
-async def _describe(_: web.Request) -> web.Response:
-    return web.Response(body=openapi.document(), content_type=JSON)
+def _description() -> Handler:
+    """Return what serves the OpenAPI document, which is encoded once."""
+    body = msgspec.json.encode(openapi.document())
+
+    async def describe(_: web.Request) -> web.Response:
+        return web.Response(body=body, content_type=JSON)
+
+    return describe
 
 
 async def _explain(request: web.Request) -> web.Response:
