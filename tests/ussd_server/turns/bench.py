@@ -66,10 +66,11 @@ class Bench:
         self.network = Network()
         self.metrics = Metrics()
         ids = (f"id-{number}" for number in count(1))
-        tools = Tools(
+        self.tools = tools = Tools(
             Queries(self.operator), Policy(), lambda: self.now, lambda: nacl.utils.random(4).hex() + next(ids)
         )
-        vault = Vault(Keyring().completed(self.now))
+        self.keys = Keyring().completed(self.now)
+        self.vault = vault = Vault(self.keys)
         self.hasher = CodeHasher(vault)
         self.conversations = Conversations(
             small_flow(),
