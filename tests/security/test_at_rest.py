@@ -103,7 +103,10 @@ async def _use(own: Credentials, phone: Phone, code: str) -> str:
         async with visit:
             offered = await visit.offerings("service")
             assert isinstance(offered, list)
-            quote = await visit.quote("add_service", offered[0].id)
+            for one in offered:
+                quote = await visit.quote("add_service", one.id)
+                if isinstance(quote, Quote):
+                    break
             assert isinstance(quote, Quote)
             ordered = await visit.place_order(quote.id)
             assert isinstance(ordered, OrderState)
