@@ -83,6 +83,10 @@ class FaultyStore:
         """Whether every failure that was ordered has come."""
         return not self._orders
 
+    def well_again(self) -> None:
+        """Let nothing fail that has not yet."""
+        self._orders.clear()
+
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
 
@@ -191,7 +195,9 @@ class Machine:
         """Ask to do something."""
         return await self._endpoint.send(self.prepare("POST", path, content, key))
 
-    def entry(self, msisdn: str, code: str, key: str, *, to: keys.Public | None = None, **other: Any) -> dict[str, Any]:
+    def entry(
+        self, msisdn: str, code: str, key: str, /, *, to: keys.Public | None = None, **other: Any
+    ) -> dict[str, Any]:
         """Return the message that opens a visit; `other` fields stand in the sealed entry."""
         fields: dict[str, Any] = {"msisdn": msisdn, "code": Secret(code), "terminal": self.id, "attempt": key}
         fields |= {"iat": self._endpoint.now, "nonce": nacl.utils.random(8).hex(), **other}
@@ -287,6 +293,15 @@ class Endpoint:
     async def journal(self, msisdn: str) -> list[str]:
         """Return the kinds of what is in the journal."""
         return [entry.kind for entry in await self.store.journal(msisdn)]
+
+    async def work_left(self) -> int:
+        """Return how much waits in the outbox; it is gone then."""
+        number = 0
+        while claimed := await self.store.claim(self.now, 100, 1000):
+            for one in claimed:
+                await self.store.bury(one, self.now, "counted")
+                number += 1
+        return number
 
     async def send(self, prepared: Prepared) -> Said:
         """Send a request and return its answer, verified."""
