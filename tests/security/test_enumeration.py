@@ -10,6 +10,7 @@ import nacl.pwhash.argon2id
 import pytest
 
 from tests.security.hall import CODE, WRONG, Hall, Said, visit
+from ussd_server.secrecy.vault import Checked
 
 Number = Callable[[Hall], Awaitable[str]]
 
