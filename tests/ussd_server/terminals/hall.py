@@ -1,4 +1,4 @@
-"""A hall with terminals, for tests: desks (each another server) on one real store, and a subscriber whose code is known."""
+"""A hall with terminals, for tests: two servers' desks on one real store, and a subscriber whose code is known."""
 
 import asyncio
 from collections import Counter
@@ -133,7 +133,8 @@ class Hall:
 
     async def visit(self, **how: Any) -> messages.VisitOpened:
         """Enter the right code."""
-        return told(await self.open(**how), messages.VisitOpened)
+        opened: messages.VisitOpened = told(await self.open(**how), messages.VisitOpened)
+        return opened
 
     async def enter(self, visit: str, screen: int, text: str, key: str = "") -> Outcome:
         """Answer a screen."""
