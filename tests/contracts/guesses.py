@@ -47,7 +47,7 @@ async def enter(store: Store, hasher: CodeHasher, guess: int) -> str:
         taken = [JournalEntry(NOW, "taken", {"guess": guess})]
         if await store.commit(Change(version, msgspec.structs.replace(record, access=outcome.access), taken)):
             break
-    right = await hasher.verify(outcome.sealed, code(guess), ANNA, outcome.generation)
+    right, _ = await hasher.check(outcome.sealed, code(guess), ANNA, outcome.generation)
     while True:
         record, version = await store.load(ANNA)
         settled = settle(record.access, name, right, NOW)

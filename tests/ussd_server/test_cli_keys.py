@@ -177,7 +177,7 @@ def test_a_rotated_kek_is_in_use_and_every_code_is_under_it(said: Said) -> None:
         f"1 code moved to {new.id}.",
     ]
     assert code().kid == new.id
-    assert Vault(ring.retire(before.current("kek").id)).verify(code(), CODE, MSISDN, 1)
+    assert Vault(ring.retire(before.current("kek").id)).check(code(), CODE, MSISDN, 1).right
     assert Vault(ring).digest("text") == Vault(before).digest("text")
     # What was left by an interruption is moved by another command, which can be given at any time.
     put(Vault(before).seal(CODE, MSISDN, 1))
@@ -266,7 +266,7 @@ def test_a_key_is_retired_when_nothing_needs_it(said: Said, clock: Clock) -> Non
     clock.at += 1
     assert said("retire", kek) == 0
     assert load(PATH).get(kek) is None
-    assert Vault(load(PATH)).verify(code(), CODE, MSISDN, 1)
+    assert Vault(load(PATH)).check(code(), CODE, MSISDN, 1).right
 
 
 @pytest.mark.parametrize("kind", ["kek", "transport", "signing"])

@@ -20,6 +20,7 @@ from ussd_server.secrecy import vault
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.stores.base import Claimed, JournalEntry, OutboxKind, Store, StoreUnavailable
 from ussd_server.subscribers import codes
+from ussd_server.terminals.notices import tell_of_lock
 from ussd_server.turns.conversation import Conversations
 from ussd_server.turns.operations import UNAVAILABLE, Ended, InProgress, order_code_at_terminal, place_order
 from ussd_server.turns.turn import Tools, Turn, sms
@@ -182,18 +183,10 @@ class Performers:
         return await self._settle(claimed, work)
 
     async def tell_of_lock(self, claimed: Claimed) -> Performed:
-        """Tell the owner that wrong entries at a terminal have closed access, once a lock, if it is still closed.
-
-        Who has not activated the service has no access that could be closed, and is not written to.
-        """
+        """Tell the owner of a lock that came about because nobody settled the last try, if it is still closed."""
 
         async def work(turn: Turn) -> None:
-            until = codes.untold_lock(turn.record.access, turn.now)
-            if not until or not turn.record.active:
-                return
-            said = {"until": until, "terminal": claimed.entry.data["terminal"]}
-            turn.send(say(turn.flow, "access_locked_sms", said, turn.record.language or turn.flow.default_language))
-            turn.record = replace(turn.record, access=codes.told(turn.record.access, until))
+            tell_of_lock(turn, claimed.entry.data["terminal"])
 
         return await self._settle(claimed, work)
 

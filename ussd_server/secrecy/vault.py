@@ -5,7 +5,7 @@ it: a million guesses at eight digits take hours, not years, of argon2id alone, 
 whoever has the key. The additional data ties a box to its place: one that was moved to another subscriber, another
 generation or another purpose does not open.
 
-An argon2id takes 22 ms, so `Vault.seal` and `Vault.verify` are for threads: `CodeHasher` runs them there.
+An argon2id takes 22 ms, so `Vault.seal`, `Vault.check` and `Vault.same` are for threads: `CodeHasher` runs them there.
 
 The same keys seal what terminals carry for us (a visit's token) and what is kept for them (answers), and a key that no
 rotation changes makes the digests by which inputs and requests are known again.
@@ -15,6 +15,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
+import hmac
 import os
 import secrets
 import sys
@@ -22,7 +23,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
-from typing import Final, Literal, ParamSpec, TypeAlias, TypeVar
+from typing import Final, Literal, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 import msgspec
 import nacl.exceptions
@@ -52,7 +53,7 @@ MAX_TOKEN: Final = 200
 """Characters of a visit's token: it stands in paths."""
 
 Purpose: TypeAlias = Literal["code", "outbox", "visit", "answer"]
-Part: TypeAlias = str | bytes | int | Secret[str]
+Part: TypeAlias = str | bytes | int | Secret[str] | Secret[bytes]
 """Part of what a fingerprint is made from."""
 Random: TypeAlias = Callable[[int], bytes]
 """So many random octets."""
@@ -70,6 +71,13 @@ def generate(digits: int, below: Callable[[int], int] = secrets.randbelow) -> Se
     if digits < MIN_DIGITS:
         raise ValueError(f"an access code needs at least {MIN_DIGITS} digits, not {digits}")
     return Secret(f"{below(10**digits):0{digits}d}")
+
+
+class Checked(NamedTuple):
+    """Whether an entry is right, and the fingerprint by which it is known again."""
+
+    right: bool
+    fingerprint: bytes
 
 
 class Vault:
@@ -92,16 +100,30 @@ class Vault:
         kid, box = self._encrypt(_hash(code, salt), _place("code", msisdn, generation))
         return SealedCode(kid, salt, box)
 
-    def verify(self, sealed: SealedCode | None, code: Secret[str], msisdn: str, generation: int) -> bool:
-        """Return whether this is the code. Takes 22 ms whatever the answer; None is the code of nobody, never right.
+    def check(
+        self, sealed: SealedCode | None, code: Secret[str], msisdn: str, generation: int, *parts: Part
+    ) -> "Checked":
+        """Return whether this is the code, and a fingerprint of the entry with these parts. Takes 22 ms in any case.
 
-        Raises VaultError where the stored code does not belong here: the record is damaged, the entry not judged.
+        None is the code of nobody, never right. Raises VaultError where the stored code does not belong here: the
+        record is damaged, the entry not judged.
+
+        In the fingerprint the code is an argon2id as well: who has the store and the keys finds it no sooner by that
+        than by the stored code.
         """
         if sealed is None:
-            _hash(code, bytes(SALT_SIZE))
-            return False
+            salt = self._random(SALT_SIZE)
+            return Checked(False, salt + self.fingerprint(*parts, _hash(code, salt)))
         expected = self._decrypt(sealed.kid, sealed.box, _place("code", msisdn, generation))
-        return _hash(code, sealed.salt) == expected
+        hashed = _hash(code, sealed.salt)
+        return Checked(hashed == expected, sealed.salt + self.fingerprint(*parts, hashed))
+
+    def same(self, fingerprint: bytes, code: Secret[str], *parts: Part) -> bool:
+        """Return whether `check` made this fingerprint of the same code and parts. Takes 22 ms."""
+        salt, expected = fingerprint[:SALT_SIZE], fingerprint[SALT_SIZE:]
+        if len(salt) < SALT_SIZE:
+            return False
+        return hmac.compare_digest(self.fingerprint(*parts, _hash(code, salt)), expected)
 
     def rewrap(self, sealed: SealedCode, msisdn: str, generation: int) -> SealedCode:
         """Return the same code under the current key, without knowing it. Raises VaultError as `verify` does."""
@@ -247,9 +269,15 @@ class CodeHasher:
         """Do what `Vault.seal` does."""
         return await self._run(self._vault.seal, code, msisdn, generation)
 
-    async def verify(self, sealed: SealedCode | None, code: Secret[str], msisdn: str, generation: int) -> bool:
-        """Do what `Vault.verify` does."""
-        return await self._run(self._vault.verify, sealed, code, msisdn, generation)
+    async def check(
+        self, sealed: SealedCode | None, code: Secret[str], msisdn: str, generation: int, *parts: Part
+    ) -> Checked:
+        """Do what `Vault.check` does."""
+        return await self._run(self._vault.check, sealed, code, msisdn, generation, *parts)
+
+    async def same(self, fingerprint: bytes, code: Secret[str], *parts: Part) -> bool:
+        """Do what `Vault.same` does."""
+        return await self._run(self._vault.same, fingerprint, code, *parts)
 
     async def close(self) -> None:
         """Take no more checks, wait for what is under way and let go of the threads; the rest is cancelled."""
@@ -277,7 +305,7 @@ def _keyed_digest(keys: Keys, purpose: bytes) -> "hashlib.blake2b":
 def _plain(part: Part) -> str | bytes | int:
     # MessagePack refuses lone surrogates; as octets they are parts like any other.
     if isinstance(part, Secret):
-        return part.reveal().encode("utf-8", "surrogatepass")
+        part = part.reveal()
     return part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
 
 

@@ -15,19 +15,21 @@ from ussd_server.terminals.record import Terminal
 
 OutboxKind: TypeAlias = Literal["sms", "command", "query", "code", "code_order", "lock_notice"]
 
-MESSAGES, OPERATOR = 0, 1
-EVERY_LANE = (MESSAGES, OPERATOR)
+MESSAGES, OPERATOR, NOTICES = 0, 1, 2
+EVERY_LANE = (MESSAGES, OPERATOR, NOTICES)
 LANES: Mapping[OutboxKind, int] = {
     "sms": MESSAGES,
     "code": MESSAGES,
     "code_order": MESSAGES,
-    "lock_notice": MESSAGES,
+    "lock_notice": NOTICES,
     "command": OPERATOR,
     "query": OPERATOR,
 }
-"""Entries of one subscriber and lane are performed in the order of their commits: messages, and the operator's work.
+"""Entries of one subscriber and lane are performed in the order of their commits: messages, the operator's work, and
+notices that are due later, if at all.
 
-The lanes do not wait for each other: an order that waits for a slow operator must not hold back an access code.
+The lanes do not wait for each other: an order that waits for a slow operator must not hold back an access code, nor a
+notice that waits for its time an SMS.
 """
 
 

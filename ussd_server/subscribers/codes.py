@@ -36,7 +36,7 @@ holds longer by that much: no try is given back, no lock lifted, and none lasts 
 is set forward, each ends earlier by that much. How many tries are counted and taken, no clock changes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -225,8 +225,22 @@ def order(access: Access, now: int, policy: Policy = POLICY) -> Ordered | Locked
 
 
 def order_at_terminal(access: Access, now: int, policy: Policy = POLICY) -> Ordered | Locked | TooMany | PhoneOnly:
-    """Ask for a new code where anybody may stand: as `order`, but a code that guessing has ended stays so."""
-    return PhoneOnly() if condition(access, now, policy) == "disabled" else order(access, now, policy)
+    """Ask for a new code where anybody may stand: as `order`, but a code that guessing has ended stays so.
+
+    One order an hour and a day is left for the phone: nobody else can use up all that its owner has.
+    """
+    if condition(access, now, policy) == "disabled":
+        return PhoneOnly()
+    fewer = replace(
+        policy,
+        orders_an_hour=max(1, policy.orders_an_hour - 1),
+        orders_a_day=max(1, policy.orders_a_day - 1),
+    )
+    match order(access, now, fewer):
+        case Ordered():
+            return order(access, now, policy)  # which keeps as many of the latest orders as the phone's limits need
+        case refused:
+            return refused
 
 
 def issue(access: Access, sealed: SealedCode, generation: int, now: int) -> Issued | Outdated:
@@ -286,6 +300,13 @@ def settle(access: Access, reservation: str, right: bool, now: int, policy: Poli
                 pass
     access = _count_wrong(access, taken, now)
     return Settled(access, _refusal(access))
+
+
+def give_back(access: Access, reservation: str, now: int) -> Access:
+    """Return the record without this try, which nobody judged; one that has lapsed stays counted."""
+    access = _elapse(access, now)
+    taken = _find(access, reservation)
+    return access if taken is None else _without(access, taken)
 
 
 def unlock(access: Access, now: int) -> Access:

@@ -21,6 +21,8 @@ from menus.session import Values
 
 IDLE_MS: Final = 180_000
 """A terminal that was left standing closes after this; the next person must not find it open."""
+LONGEST_MS: Final = 30 * 60_000
+"""Nobody stands at a terminal for longer; what keeps a visit alive after that is no person."""
 MAX_QUOTES: Final = 4
 """Prices of one visit that may still be agreed to: the latest; a person compares two or three."""
 MAX_ORDERS: Final = 16
@@ -52,7 +54,9 @@ def open(id: str, terminal: str, language: str, now: int) -> Visit:
 
 def touch(visit: Visit | None, id: str, terminal: str, now: int) -> Visit | None:
     """Return the visit as of now, or None where this terminal has no such visit (any more)."""
-    if visit is None or visit.id != id or visit.terminal != terminal or now - visit.at >= IDLE_MS:
+    if visit is None or visit.id != id or visit.terminal != terminal:
+        return None
+    if now - visit.at >= IDLE_MS or now - visit.opened_at >= LONGEST_MS:
         return None
     return msgspec.structs.replace(visit, at=max(visit.at, now))
 

@@ -1,9 +1,14 @@
 """The code check: what was typed at a terminal, from the sealed entry to the verdict.
 
     unseal     the entry must be this request's and fresh; nothing is known of the number yet
-    reserve    one commit takes one of the number's tries, under an id that is made of the entry itself
-    verify     argon2id, on the hasher's threads
+    reserve    one commit takes one of the number's tries, under an id that is made of the request
+    check      argon2id, on the hasher's threads
     settle     one commit says how it went: the count or the lock, the journal, the visit, and the answer that is kept
+
+A request that comes again takes no second try. Its answer is kept, with a fingerprint that holds the code as an
+argon2id; or the store broke on the way, and this process, which knows what was typed, evaluates the same guess again;
+or another server has it, or had it and is gone: then the try lapses and counts. Nothing that is quick to compute is
+made of a code.
 
 A number that nobody knows, or whose service is not activated, goes exactly this way: the same commits, the same
 argon2id, the same answers. While access is closed nothing is reserved and nothing verified, whosever number it is: the
@@ -12,6 +17,7 @@ at a closed number costs no argon2id.
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -20,10 +26,12 @@ from msgspec.structs import replace
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
 from ussd_server.secrecy.keys import Keys
-from ussd_server.secrecy.vault import CodeHasher, VaultError
+from ussd_server.secrecy.secrets import Secret
+from ussd_server.secrecy.vault import Checked, CodeHasher, VaultError
 from ussd_server.stores.base import JournalEntry, OutboxEntry
 from ussd_server.subscribers import codes
 from ussd_server.terminals import messages, sealing
+from ussd_server.terminals.notices import tell_of_lock
 from ussd_server.terminals.problems import Problem, problem
 from ussd_server.terminals.requests import MAX_CONFLICTS, Answered, Outcome, Request, Requests, conflicts
 from ussd_server.terminals.tally import Tally
@@ -34,8 +42,22 @@ log = structlog.get_logger()
 MAX_AHEAD_MS: Final = 5_000
 """How far a terminal's clock may be ahead; as for the signature around the entry."""
 
+AGAIN_S: Final = 5
+"""How soon to ask again for an entry whose server is gone, or for what a broken part keeps from being judged."""
+
 Welcome = Callable[[Turn], Awaitable[Answered]]
 """Opens the visit of somebody whose code was right, within the settling turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One entry on its way: the request, what was typed, the id of its try, and who opens the visit."""
+
+    request: Request
+    entry: sealing.Entry
+    id: str
+    parts: tuple[str, ...]
+    welcome: Welcome
 
 
 class Entries:
@@ -47,22 +69,73 @@ class Entries:
         self._hasher = hasher
         self._tally = tally
         self._metrics = metrics
-        metrics.checks_waiting = lambda: hasher.under_way
+        self._begun: dict[str, tuple[Secret[str], int]] = {}
+        """What was typed for the tries that this process has taken, by id, and until when they are reserved (ms)."""
 
     async def check(self, request: Request, asked: messages.OpenVisit, welcome: Welcome) -> Outcome:
         """Return the answer to an entry: the visit's, or why there is none. Raises StoreUnavailable."""
         entry = self._unseal(request, asked)
         if isinstance(entry, Problem):
             return entry
-        fingerprint = self._requests.vault.fingerprint(
-            "visits", entry.msisdn, entry.code, entry.terminal, entry.attempt
-        )
+        parts = ("visits", entry.msisdn, entry.terminal, entry.attempt)
+        attempt = _Attempt(request, entry, self._requests.vault.fingerprint(*parts).hex(), parts, welcome)
         with self._requests.first(request) as refused:
             if refused is not None:
                 return refused
-            if not -MAX_AHEAD_MS <= request.at - entry.iat <= sealing.MAX_AGE_MS:
-                return await self._requests.kept(request, fingerprint) or problem("entry-late")
-            return await self._admit(request, entry, fingerprint, welcome)
+            place = self._hasher.admit()
+            if place is None:
+                return problem("busy", retry_after=1)
+            with place:
+                return await self._admitted(attempt)
+
+    async def _admitted(self, attempt: _Attempt) -> Outcome:
+        """Answer an entry for which there is a place among the checks."""
+        request = attempt.request
+        known = await self._known(attempt)
+        if known is not None:
+            return known
+        if not -MAX_AHEAD_MS <= request.at - attempt.entry.iat <= sealing.MAX_AGE_MS:
+            return problem("entry-late")
+        # As it is now: what was loaded to verify the signature may be behind other entries of the same terminal.
+        terminal = await self._tally.latest(request.terminal)
+        with self._tally.check(terminal, request.at) as refused:
+            if refused is not None:
+                return refused
+            reserved = await self._reserve(attempt)
+            if not isinstance(reserved, codes.Reserved):
+                return reserved
+            if reserved.again:
+                # Only the very same guess may be evaluated again for one try, and only this process knows what it was.
+                code, _ = self._begun.get(attempt.id, (None, 0))
+                if code is None:
+                    return problem("request-in-progress", retry_after=AGAIN_S)
+                if code != attempt.entry.code:
+                    return problem("idempotency-key-reused")
+            outcome = await self._judged(attempt, reserved)
+            self._begun.pop(attempt.id, None)
+            return outcome
+
+    async def _known(self, attempt: _Attempt) -> Outcome | None:
+        """Return what this request was answered before; a refusal where another entry had its Idempotency-Key."""
+        kept = await self._requests.store.answer(attempt.request.terminal.id, attempt.request.key)
+        if kept is None:
+            return None
+        same = await self._hasher.same(kept.fingerprint, attempt.entry.code, *attempt.parts)
+        return self._requests.opened(kept) if same else problem("idempotency-key-reused")
+
+    async def _judged(self, attempt: _Attempt, reserved: codes.Reserved) -> Outcome:
+        """Evaluate the entry and settle it."""
+        entry = attempt.entry
+        try:
+            checked = await self._hasher.check(
+                reserved.sealed, entry.code, entry.msisdn, reserved.generation, *attempt.parts
+            )
+        except VaultError as error:
+            log.error("access code not readable", msisdn=mask(entry.msisdn), cause=str(error))
+            await self._hasher.check(None, entry.code, entry.msisdn, 0)  # the time that any other number takes
+            await self._give_back(attempt)
+            return problem("unavailable", retry_after=AGAIN_S)
+        return await self._settle(attempt, checked)
 
     def _unseal(self, request: Request, asked: messages.OpenVisit) -> sealing.Entry | Problem:
         key = self._keys.get(asked.entry.key)
@@ -75,72 +148,68 @@ class Entries:
             return problem("entry-mismatch")
         return entry
 
-    async def _admit(self, request: Request, entry: sealing.Entry, fingerprint: bytes, welcome: Welcome) -> Outcome:
-        """Check the entry where there is room: what is refused here has taken no try."""
-        with self._tally.check(request.terminal, request.at) as refused:
-            if refused is not None:
-                return refused
-            place = self._hasher.admit()
-            if place is None:
-                return problem("busy", retry_after=1)
-            with place:
-                reserved = await self._reserve(request, entry, fingerprint, welcome)
-                if not isinstance(reserved, codes.Reserved):
-                    return reserved
-                try:
-                    right = await self._hasher.verify(reserved.sealed, entry.code, entry.msisdn, reserved.generation)
-                except VaultError as error:
-                    # The try stays reserved: the request may come again when the key is there, else it lapses.
-                    log.error("access code not readable", msisdn=mask(entry.msisdn), cause=str(error))
-                    return problem("internal", retry_after=1)
-                return await self._settle(request, entry, fingerprint, right, welcome)
-
-    async def _reserve(
-        self, request: Request, entry: sealing.Entry, fingerprint: bytes, welcome: Welcome
-    ) -> codes.Reserved | Outcome:
-        """Take a try, or find the one that this entry has taken before; an answer where there is nothing to verify."""
+    async def _reserve(self, attempt: _Attempt) -> codes.Reserved | Outcome:
+        """Take a try, or find the one that this request has taken; an answer where there is nothing to evaluate."""
         for _ in range(MAX_CONFLICTS):
-            turn = await self._requests.turn(request, entry.msisdn, fingerprint)
-            if not isinstance(turn, Turn):
-                return turn
-            record, policy = turn.record, turn.tools.policy
-            match codes.reserve(record.access, fingerprint.hex(), turn.now, policy):
+            turn = await self._requests.look(attempt.request, attempt.entry.msisdn)
+            known = await self._known(attempt)
+            if known is not None:
+                return known
+            record = turn.record
+            match codes.reserve(record.access, attempt.id, turn.now, turn.tools.policy):
                 case codes.Locked(until=until):
                     return _closed(until, turn.now)
                 case codes.Busy():
                     return problem("check-in-progress", retry_after=1)
                 case codes.Settled():
                     # It lapsed and has counted: whoever was checking it is gone.
-                    return await self._settle(request, entry, fingerprint, False, welcome)
+                    nobodys = await self._hasher.check(
+                        None, attempt.entry.code, attempt.entry.msisdn, 0, *attempt.parts
+                    )
+                    return await self._settle(attempt, nobodys)
                 case codes.Reserved() as reserved:
                     if not record.active:
                         reserved = _nobodys(reserved)
                     if reserved.again:
                         return reserved
                     turn.record = replace(record, access=reserved.access)
+                    self._remember(attempt, turn.now)
                     if reserved.closes:
-                        turn.outbox.append(_notice(turn, request, reserved.closes))
+                        turn.outbox.append(_notice(turn, attempt.request, reserved.closes))
                     if await self._requests.commit(turn):
                         return reserved
         raise conflicts()
 
-    async def _settle(
-        self, request: Request, entry: sealing.Entry, fingerprint: bytes, right: bool, welcome: Welcome
-    ) -> Outcome:
+    def _remember(self, attempt: _Attempt, now: int) -> None:
+        """Keep in memory what is being checked, for as long as its try is reserved."""
+        self._begun = {id: begun for id, begun in self._begun.items() if begun[1] > now}
+        self._begun[attempt.id] = (attempt.entry.code, now + codes.RESERVATION_MS)
+
+    async def _settle(self, attempt: _Attempt, checked: Checked) -> Outcome:
         """Commit how the entry went together with the answer, and count a wrong one against its terminal."""
+        request = attempt.request
         for _ in range(MAX_CONFLICTS):
-            turn = await self._requests.turn(request, entry.msisdn, fingerprint)
-            if not isinstance(turn, Turn):
-                return turn
-            record = turn.record
-            settled = codes.settle(
-                record.access, fingerprint.hex(), right and record.active, turn.now, turn.tools.policy
-            )
+            turn = await self._requests.look(request, attempt.entry.msisdn)
+            known = await self._known(attempt)
+            if known is not None:
+                return known
+            record, right = turn.record, checked.right and turn.record.active
+            settled = codes.settle(record.access, attempt.id, right, turn.now, turn.tools.policy)
             turn.record = replace(record, access=settled.access)
-            outcome = await self._judge(turn, request, settled.verdict, welcome)
-            if await self._requests.commit(turn, self._requests.keep(request, fingerprint, outcome)):
-                await self._count(request, entry.msisdn, settled.verdict)
+            outcome = await self._judge(turn, request, settled.verdict, attempt.welcome)
+            if await self._requests.commit(turn, self._requests.keep(request, checked.fingerprint, outcome)):
+                await self._count(request, attempt.entry.msisdn, settled.verdict)
                 return outcome
+        raise conflicts()
+
+    async def _give_back(self, attempt: _Attempt) -> None:
+        """Take a try back that was not judged."""
+        for _ in range(MAX_CONFLICTS):
+            turn = await self._requests.look(attempt.request, attempt.entry.msisdn)
+            access = codes.give_back(turn.record.access, attempt.id, turn.now)
+            turn.record = replace(turn.record, access=access)
+            if await self._requests.commit(turn):
+                return
         raise conflicts()
 
     async def _judge(self, turn: Turn, request: Request, verdict: codes.Verdict, welcome: Welcome) -> Outcome:
@@ -155,7 +224,7 @@ class Entries:
                 return problem("code-rejected", attempts_left=left)
             case codes.Locked(until=until):
                 turn.journal.append(JournalEntry(turn.now, "access locked", {"terminal": terminal, "until": until}))
-                turn.outbox.append(_notice(turn, request, turn.now))
+                tell_of_lock(turn, request.terminal.name)
                 return _closed(until, turn.now)
             case codes.Expired():
                 # Only who knows the code learns that it is too old.
@@ -176,7 +245,7 @@ def _nobodys(reserved: codes.Reserved) -> codes.Reserved:
 
 
 def _notice(turn: Turn, request: Request, due: int) -> OutboxEntry:
-    """Return what tells the owner of a lock when it is due, if there is one then that they were not told of."""
+    """Return what tells the owner of a lock when it is due, if nobody settled the try that led to it."""
     data = {"terminal": request.terminal.name}
     return OutboxEntry(turn.tools.new_id(), "lock_notice", due, data)
 

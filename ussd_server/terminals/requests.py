@@ -24,8 +24,8 @@ from ussd_server.turns.turn import Tools, Turn
 
 KEPT_MS: Final = 24 * 3_600_000
 """How long a request is known again."""
-DEADLINE_MS: Final = 10_000
-"""How long a terminal waits for the operator: longer than a phone, whose network ends the dialogue."""
+DEADLINE_MS: Final = 5_000
+"""How long a request waits for the operator: less than its terminal waits for the answer, or it would never be told."""
 MAX_CONFLICTS: Final = 32
 """Commits that may fail because something else changed the subscriber; each time somebody made progress."""
 
@@ -98,8 +98,10 @@ class Requests:
         The record is loaded first: an answer that is written after the look makes the turn's commit fail.
         """
         turn = await self.look(request, msisdn)
-        kept = await self.kept(request, fingerprint)
-        return turn if kept is None else kept
+        kept = await self.kept(request)
+        if kept is None:
+            return turn
+        return self.opened(kept) if kept.fingerprint == fingerprint else problem("idempotency-key-reused")
 
     async def look(self, request: Request, msisdn: str) -> Turn:
         """Return a turn on the newest record."""
@@ -108,13 +110,12 @@ class Requests:
         until = now + DEADLINE_MS
         return Turn(self.flow(), record, version, now, until, self.tools, "", "", request.terminal.id)
 
-    async def kept(self, request: Request, fingerprint: bytes) -> Outcome | None:
-        """Return what this request was answered before; a refusal where another one had its Idempotency-Key."""
-        kept = await self.store.answer(request.terminal.id, request.key)
-        if kept is None:
-            return None
-        if kept.fingerprint != fingerprint:
-            return problem("idempotency-key-reused")
+    async def kept(self, request: Request) -> KeptAnswer | None:
+        """Return the answer that is kept of a request with this terminal and Idempotency-Key."""
+        return await self.store.answer(request.terminal.id, request.key)
+
+    def opened(self, kept: KeptAnswer) -> Outcome:
+        """Return a kept answer as it was given."""
         return _opened(self.vault.open_answer(kept.body, kept.terminal, kept.key))
 
     def keep(self, request: Request, fingerprint: bytes, outcome: Outcome) -> KeptAnswer:

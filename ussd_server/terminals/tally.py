@@ -24,6 +24,11 @@ class Tally:
         # A busy terminal's counts would race each other from one commit to the next.
         self._one_at_a_time = asyncio.Lock()
 
+    async def latest(self, terminal: Terminal) -> Terminal:
+        """Return the terminal as it stands in the store."""
+        stored, _ = await self._store.load_terminal(terminal.id)
+        return terminal if stored is None else stored
+
     @contextmanager
     def check(self, terminal: Terminal, now: int) -> Iterator[Problem | None]:
         """Give a refusal where the terminal may have no further entry checked; else it has one until the end.

@@ -82,7 +82,8 @@ def _ordered(
 ) -> Acted:
     if not record.active:
         return Acted(record, "not_active")
-    if record.access.orders and now - record.access.orders[-1] < CODE_ON_ITS_WAY_MS:
+    on_its_way = bool(record.access.orders) and now - record.access.orders[-1] < CODE_ON_ITS_WAY_MS
+    if on_its_way and not isinstance(order, codes.Locked):
         return Acted(record, "ordered")
     match order:
         case codes.Ordered(access=access):

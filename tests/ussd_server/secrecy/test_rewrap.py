@@ -60,7 +60,7 @@ def test_every_code_is_moved_and_still_checks(tmp_path: Path) -> None:
         record, _ = await store.load(number(1))
         assert record.access == replace(record.access, generation=1, issued_at=NOW)
         only_new = Vault(NEW.retire(OLD_KEK))
-        assert only_new.verify(record.access.sealed, CODE, number(1), 1)
+        assert only_new.check(record.access.sealed, CODE, number(1), 1).right
         # Whoever runs it again finds nothing to do.
         assert await rewrap(store, Vault(NEW)) == Pass()
 

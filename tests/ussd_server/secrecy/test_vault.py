@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ussd_server.secrecy import vault as vault_module
 from ussd_server.secrecy.keys import Key, KeyFile, Keyring, change, load_or_create
 from ussd_server.secrecy.secrets import Secret
-from ussd_server.secrecy.vault import CodeHasher, Vault, VaultError, generate
+from ussd_server.secrecy.vault import Checked, CodeHasher, Part, Vault, VaultError, generate
 from ussd_server.subscribers.codes import SealedCode
 
 NOW = 1_763_881_200_000
@@ -39,9 +39,9 @@ def altered(sealed: SealedCode, **changes: object) -> SealedCode:
 
 
 def test_knows_the_code_and_no_other() -> None:
-    assert VAULT.verify(SEALED, CODE, MSISDN, 1)
+    assert VAULT.check(SEALED, CODE, MSISDN, 1).right
     for entered in ("90417264", "9041726", "904172630", "", " 90417263", "９０４１７２６３", "\ud800"):
-        assert not VAULT.verify(SEALED, Secret(entered), MSISDN, 1)
+        assert not VAULT.check(SEALED, Secret(entered), MSISDN, 1).right
 
 
 def test_a_code_of_nobody_is_never_right_and_costs_the_same_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,8 +53,8 @@ def test_a_code_of_nobody_is_never_right_and_costs_the_same_work(monkeypatch: py
         return kdf(size, password, salt, opslimit=opslimit, memlimit=memlimit)
 
     monkeypatch.setattr(vault_module.nacl.pwhash.argon2id, "kdf", counted)
-    assert not VAULT.verify(None, CODE, MSISDN, 0)
-    assert not VAULT.verify(SEALED, Secret("00000000"), MSISDN, 1)
+    assert not VAULT.check(None, CODE, MSISDN, 0).right
+    assert not VAULT.check(SEALED, Secret("00000000"), MSISDN, 1).right
     assert costs == [(32, 16, 2, 19 * 1024 * 1024)] * 2
 
 
@@ -83,7 +83,7 @@ def test_what_was_moved_or_altered_is_broken_and_not_merely_wrong(
     sealed: SealedCode, msisdn: str, generation: int
 ) -> None:
     for use in (
-        lambda: VAULT.verify(sealed, CODE, msisdn, generation),
+        lambda: VAULT.check(sealed, CODE, msisdn, generation).right,
         lambda: VAULT.rewrap(sealed, msisdn, generation),
     ):
         with pytest.raises(VaultError) as caught:
@@ -92,12 +92,12 @@ def test_what_was_moved_or_altered_is_broken_and_not_merely_wrong(
 
 
 def test_another_salt_makes_every_entry_wrong() -> None:
-    assert not VAULT.verify(altered(SEALED, salt=bytes(16)), CODE, MSISDN, 1)
+    assert not VAULT.check(altered(SEALED, salt=bytes(16)), CODE, MSISDN, 1).right
 
 
 def test_a_damaged_salt_is_broken_and_its_traceback_shows_no_code() -> None:
     with pytest.raises(VaultError) as caught:
-        VAULT.verify(altered(SEALED, salt=b"short"), CODE, MSISDN, 1)
+        VAULT.check(altered(SEALED, salt=b"short"), CODE, MSISDN, 1)
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     text = "".join(shown.format())
     assert "argon2id failed" in text
@@ -113,7 +113,7 @@ def test_a_code_is_no_outbox_text_and_a_text_no_code() -> None:
         VAULT.open_text(as_text, MSISDN, "1")
     kid, _, box = VAULT.seal_text(CODE, MSISDN, "1").partition(":")
     with pytest.raises(VaultError):
-        VAULT.verify(SealedCode(kid, SEALED.salt, base64.urlsafe_b64decode(box)), CODE, MSISDN, 1)
+        VAULT.check(SealedCode(kid, SEALED.salt, base64.urlsafe_b64decode(box)), CODE, MSISDN, 1)
 
 
 # Keys -------------------------------------------------------------------------------------------------------------
@@ -122,21 +122,21 @@ def test_a_code_is_no_outbox_text_and_a_text_no_code() -> None:
 def test_keys_rotate_without_knowing_codes() -> None:
     rotated = RING.rotate("kek", NOW + 1)
     vault = Vault(rotated)
-    assert vault.verify(SEALED, CODE, MSISDN, 1)  # the old key still opens
+    assert vault.check(SEALED, CODE, MSISDN, 1).right  # the old key still opens
     moved = vault.rewrap(SEALED, MSISDN, 1)
     assert moved.kid == rotated.current("kek").id != SEALED.kid
     after = Vault(rotated.retire(SEALED.kid))
-    assert after.verify(moved, CODE, MSISDN, 1)
-    assert not after.verify(moved, Secret("00000000"), MSISDN, 1)
+    assert after.check(moved, CODE, MSISDN, 1).right
+    assert not after.check(moved, Secret("00000000"), MSISDN, 1).right
     with pytest.raises(VaultError, match="not in the key file"):
-        after.verify(SEALED, CODE, MSISDN, 1)
+        after.check(SEALED, CODE, MSISDN, 1)
 
 
 def test_a_key_of_another_kind_opens_nothing_even_if_it_is_the_same() -> None:
     kek = RING.current("kek")
     signing = Key(kek.id, "signing", NOW, True, kek.secret)
     with pytest.raises(VaultError):
-        Vault(Keyring((signing,)).completed(NOW)).verify(SEALED, CODE, MSISDN, 1)
+        Vault(Keyring((signing,)).completed(NOW)).check(SEALED, CODE, MSISDN, 1)
 
 
 def test_other_octets_under_the_same_id_open_nothing() -> None:
@@ -144,7 +144,7 @@ def test_other_octets_under_the_same_id_open_nothing() -> None:
         tuple(type(key)(key.id, key.kind, key.created, key.current, Secret(bytes(32))) for key in RING.keys)
     )
     with pytest.raises(VaultError):
-        Vault(stranger).verify(SEALED, CODE, MSISDN, 1)
+        Vault(stranger).check(SEALED, CODE, MSISDN, 1)
 
 
 # Texts ------------------------------------------------------------------------------------------------------------
@@ -326,6 +326,15 @@ def test_a_short_code_is_refused() -> None:
         generate(5)
 
 
+def test_a_fingerprint_is_of_this_code_and_these_parts_alone() -> None:
+    for sealed in (SEALED, None):
+        fingerprint = VAULT.check(sealed, CODE, MSISDN, 1, "visits", "hall", "k").fingerprint
+        assert VAULT.same(fingerprint, CODE, "visits", "hall", "k")
+        assert not VAULT.same(fingerprint, Secret("00000000"), "visits", "hall", "k")
+        assert not VAULT.same(fingerprint, CODE, "visits", "hall", "other")
+    assert not VAULT.same(b"short", CODE, "visits", "hall", "k")
+
+
 # Threads ----------------------------------------------------------------------------------------------------------
 
 
@@ -334,18 +343,20 @@ def test_hashing_leaves_the_loop_free_and_uses_two_threads(monkeypatch: pytest.M
     names = set()
 
     class Meeting(Vault):
-        def verify(self, sealed: SealedCode | None, code: Secret[str], msisdn: str, generation: int) -> bool:
+        def check(
+            self, sealed: SealedCode | None, code: Secret[str], msisdn: str, generation: int, *parts: Part
+        ) -> Checked:
             names.add(threading.current_thread().name.rpartition("_")[0])
             both.wait()  # passes only where two run at once, and the loop awaits them
-            return super().verify(sealed, code, msisdn, generation)
+            return super().check(sealed, code, msisdn, generation)
 
     async def check() -> list[bool]:
         hasher = CodeHasher(Meeting(RING))
         right, wrong = await asyncio.gather(
-            hasher.verify(SEALED, CODE, MSISDN, 1), hasher.verify(SEALED, Secret("00000000"), MSISDN, 1)
+            hasher.check(SEALED, CODE, MSISDN, 1), hasher.check(SEALED, Secret("00000000"), MSISDN, 1)
         )
         await hasher.close()
-        return [right, wrong]
+        return [right.right, wrong.right]
 
     assert asyncio.run(check()) == [True, False]
     assert names == {"argon2"}
@@ -353,13 +364,15 @@ def test_hashing_leaves_the_loop_free_and_uses_two_threads(monkeypatch: pytest.M
 
 def test_hashing_stands_back_behind_the_loop() -> None:
     class Noting(Vault):
-        def verify(self, sealed: SealedCode | None, code: Secret[str], msisdn: str, generation: int) -> bool:
+        def check(
+            self, sealed: SealedCode | None, code: Secret[str], msisdn: str, generation: int, *parts: Part
+        ) -> Checked:
             niceness.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-            return False
+            return Checked(False, b"")
 
     async def check() -> None:
         hasher = CodeHasher(Noting(RING))
-        await hasher.verify(SEALED, CODE, MSISDN, 1)
+        await hasher.check(SEALED, CODE, MSISDN, 1)
         await hasher.close()
 
     niceness: list[int] = []
@@ -373,9 +386,9 @@ def test_hashing_seals_and_hands_errors_on() -> None:
     async def check() -> None:
         hasher = CodeHasher(VAULT)
         sealed = await hasher.seal(CODE, MSISDN, 5)
-        assert await hasher.verify(sealed, CODE, MSISDN, 5)
+        assert (await hasher.check(sealed, CODE, MSISDN, 5)).right
         with pytest.raises(VaultError):
-            await hasher.verify(sealed, CODE, MSISDN, 6)
+            await hasher.check(sealed, CODE, MSISDN, 6)
         await hasher.close()
 
     asyncio.run(check())
@@ -393,7 +406,7 @@ def test_only_so_many_checks_are_admitted_at_once() -> None:
         with first:
             assert (hasher.full, hasher.under_way) == (True, 2)
             sealed = await hasher.seal(CODE, MSISDN, 1)  # a new code waits its turn, whoever checks
-            assert await hasher.verify(sealed, CODE, MSISDN, 1)
+            assert (await hasher.check(sealed, CODE, MSISDN, 1)).right
         assert (hasher.full, hasher.under_way) == (False, 1)
         with pytest.raises(RuntimeError), second:
             raise RuntimeError
@@ -409,14 +422,16 @@ def test_closing_waits_for_what_is_under_way_and_cancels_the_rest(monkeypatch: p
     begun, go_on = threading.Barrier(3, timeout=30), threading.Event()
 
     class Slow(Vault):
-        def verify(self, sealed: SealedCode | None, code: Secret[str], msisdn: str, generation: int) -> bool:
+        def check(
+            self, sealed: SealedCode | None, code: Secret[str], msisdn: str, generation: int, *parts: Part
+        ) -> Checked:
             begun.wait()
             assert go_on.wait(30)
-            return True
+            return Checked(True, b"")
 
     async def check() -> list[object]:
         hasher = CodeHasher(Slow(RING))
-        checks = [asyncio.ensure_future(hasher.verify(None, CODE, MSISDN, 1)) for _ in range(3)]
+        checks = [asyncio.ensure_future(hasher.check(None, CODE, MSISDN, 1)) for _ in range(3)]
         await asyncio.to_thread(begun.wait)  # two are under way, the third waits for a thread
         closing = asyncio.ensure_future(hasher.close())
         await asyncio.wait({checks[2]})
@@ -426,5 +441,5 @@ def test_closing_waits_for_what_is_under_way_and_cancels_the_rest(monkeypatch: p
         return await asyncio.gather(*checks, return_exceptions=True)
 
     first, second, third = asyncio.run(check())
-    assert (first, second) == (True, True)
+    assert first == second == Checked(True, b"")
     assert isinstance(third, asyncio.CancelledError)

@@ -91,8 +91,9 @@ class Clerk:
         if self.closed is not None:
             return Locked(self.closed)
         latest = sorted(self.asked)[::-1]
-        hour = latest[2] + 3_600_000 if len(latest) > 2 else 0
-        day = latest[4] + 86_400_000 if len(latest) > 4 else 0
+        hourly, daily = (1, 3) if terminal else (2, 4)  # one an hour and a day is left for the phone
+        hour = latest[hourly] + 3_600_000 if len(latest) > hourly else 0
+        day = latest[daily] + 86_400_000 if len(latest) > daily else 0
         if now < max(hour, day):
             return TooMany(max(hour, day))
         self.asked.append(now)
