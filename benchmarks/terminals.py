@@ -27,7 +27,7 @@ import uvloop
 
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.terminals.sealing import Entry, seal
-from ussd_server.terminals.signatures import Signed, Signer, sign_request, verify_response
+from ussd_server.terminals.signatures import Asked, Signed, Signer, sign_request, verify_response
 
 ANSWER_TIMEOUT_S = 20.0
 """A request without an answer for so long has failed."""
@@ -244,7 +244,7 @@ class Connection(asyncio.Protocol):
                 f"got {answer.status} {answer.body[:300].decode('utf-8', 'replace')}"
             )
         if tally.all % VERIFIED == 0:
-            tally.verify(self._headers, answer)
+            tally.verify(Asked(ask.method, self._crowd.url + ask.path, self._headers), answer)
         if tally.counted(self._sent, now, ask.counts):
             self._go_on(self._steps.send(answer))
 
@@ -290,10 +290,10 @@ class Tally:
             self.latencies.append(now - sent)
         return True
 
-    def verify(self, request: dict[str, str], answer: Answer) -> None:
+    def verify(self, asked: Asked, answer: Answer) -> None:
         """Verify an answer's signature."""
         now = time.time_ns() // 1_000_000
-        result = verify_response(answer.status, answer.headers, answer.body, request, self._keys, now)
+        result = verify_response(answer.status, answer.headers, answer.body, asked, self._keys, now)
         if not isinstance(result, Signed):
             raise Failed(f"an answer is not signed as it should be: {result}")
         self.verified += 1
