@@ -1,11 +1,12 @@
 """An HTTP server on one address, with what every process of ours answers: its health and its numbers."""
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
-from aiohttp import web
+from aiohttp import http_exceptions, web
 
 from ussd_server.http.health import Checks, add_health
 from ussd_server.http.metrics import add_metrics
@@ -48,6 +49,18 @@ async def _index(_: web.Request) -> web.Response:
     return web.Response(text=INDEX)
 
 
+class _NoTraceOfNoise(logging.Filter):
+    """Leaves out what aiohttp logs of octets that are no HTTP: a whole trace each, for whatever anybody sends."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to log it."""
+        return not (record.exc_info and isinstance(record.exc_info[1], http_exceptions.HttpProcessingError))
+
+
+_logger = logging.getLogger("aiohttp.server.requests")
+_logger.addFilter(_NoTraceOfNoise())
+
+
 class Listener:
     """Serves an application until it is stopped, `most` connections at once (more are closed as they come).
 
@@ -66,7 +79,12 @@ class Listener:
         app.middlewares.insert(0, self._watched)
         # Bodies are left as they came: a digest is of these octets, and a few of them could become very many.
         self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=CLOSE_S, keepalive_timeout=REST_S, auto_decompress=False
+            app,
+            access_log=None,
+            logger=_logger,
+            shutdown_timeout=CLOSE_S,
+            keepalive_timeout=REST_S,
+            auto_decompress=False,
         )
         self._most = most
         self._tls = tls
