@@ -1,6 +1,6 @@
 """One person at a terminal: order a code, enter it, look around, change the tariff, see what became of it.
 
-python examples/terminal.py hall-1.json 79100000001 super_zero
+python examples/terminal.py hall-1.json 79100000001 red-energy
 """
 
 import argparse
