@@ -15,7 +15,7 @@ from smpp.link import Link, Role
 from smpp.pdu import Message
 from smpp.transport import Connection, listen
 from tests.ussd_server.turns.bench import MSISDN, SCREEN, Bench
-from ussd_server.channels.gateway import Account
+from ussd_server.channels.gateway import Account, Gateway
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.settings import SmscUrl
 
@@ -223,6 +223,29 @@ def test_an_sms_ends_as_its_status_says(tmp_path: Path, status: Status, result: 
         at.smsc.statuses = [status]
         outcome = await at.account.send_sms("111", MSISDN, "Привет", 7)
         assert outcome.result == result
+
+    play(tmp_path, story)
+
+
+def test_what_no_account_brought_goes_by_one_that_is_bound(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        away = Account(
+            SmscUrl("away", Secret("password"), "127.0.0.1", 1),
+            at.bench.conversations,
+            SCREEN,
+            at.bench.metrics,
+            country="7",
+            now=lambda: at.bench.now,
+            random=lambda: 0.0,
+            boot="boot",
+            on_bound=lambda: None,
+        )
+        gateway = Gateway([away, at.account])
+        for account in ("", "of another time"):
+            assert (await gateway.send_sms(account, "111", MSISDN, "Привет", 7)).result == "sent"
+        assert (await gateway.send_sms(away.name, "111", MSISDN, "Привет", 7)).result == "later"
+        assert (await Gateway([away]).send_sms("", "111", MSISDN, "Привет", 7)).result == "later"
+        assert (await Gateway([]).send_sms("", "111", MSISDN, "Привет", 7)).result == "later"
 
     play(tmp_path, story)
 

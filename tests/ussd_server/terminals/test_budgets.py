@@ -13,7 +13,7 @@ steps = st.lists(st.integers(0, HOUR_MS), max_size=30)
 
 @given(steps, st.integers(1, 5))
 def test_the_last_entry_of_any_hour_quarantines_and_none_before(waits: list[int], budget: int) -> None:
-    terminal, now, wrong = Terminal("t", "Hall", wrong_an_hour=budget), 1_800_000_000_000, []
+    terminal, now, wrong = Terminal("t", "Hall", wrong_an_hour=budget), 1_800_000_000_000, list[int]()
     for wait in waits:
         now += wait
         in_the_hour = [at for at in wrong if now - at < HOUR_MS]
@@ -30,7 +30,7 @@ def test_the_last_entry_of_any_hour_quarantines_and_none_before(waits: list[int]
 
 @given(steps, st.integers(1, 5))
 def test_in_no_hour_more_codes_are_ordered_than_allowed(waits: list[int], budget: int) -> None:
-    terminal, now, taken = Terminal("t", "Hall", orders_an_hour=budget), 1_800_000_000_000, []
+    terminal, now, taken = Terminal("t", "Hall", orders_an_hour=budget), 1_800_000_000_000, list[int]()
     for wait in waits:
         now += wait
         again_at = orders_again_at(terminal, now)

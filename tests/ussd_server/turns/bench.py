@@ -125,7 +125,7 @@ class Bench:
 
     async def text(self, number: str, text: str, **changed: object) -> Answer:
         """Send an SMS."""
-        return await self.take(self.input("message", text, channel=SMS, number=number, **changed))  # type: ignore[arg-type]
+        return await self.take(self.input("message", text, channel=SMS, number=number, **changed))
 
     async def sms_until(self, amount: int) -> list[str]:
         """Let the outbox work until so many SMS have gone out, and return their texts."""
