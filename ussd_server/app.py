@@ -38,7 +38,7 @@ from ussd_server.turns.turn import Tools
 
 log = structlog.get_logger()
 
-TURNS_STOP_S = 3.0
+TURNS_STOP_S = 2.5
 """How long a stop waits for turns under way.
 
 An SMSC that answers nothing any more costs all of these limits and the link's linger; together they stay below
@@ -154,7 +154,6 @@ class Server:
             self.metrics,
             self.outbox.wake,
         )
-        self.metrics.checks_waiting = lambda: self._hasher.under_way
         self._housekeeping = Housekeeping(self.store, self.keys.refresh, self.metrics.loop_lag, wall_clock)
         self._housekeeping.start()
         self.outbox.start()

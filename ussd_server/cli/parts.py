@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
+
 from ussd_server.app import Server, wall_clock
 from ussd_server.cli.common import Failure
 from ussd_server.cli.demo_terminal import demo_terminal
@@ -28,6 +30,8 @@ from ussd_server.simulator.phone import Timers
 from ussd_server.simulator.smsc import Smsc
 from ussd_server.stores.base import StoreUnavailable
 from ussd_server.terminals.credentials import Credentials
+
+log = structlog.get_logger()
 
 DEMO_PHONES = ("79100000001", "79100000002")
 """In the shipped catalogue: one with money for any change, one with hardly any."""
@@ -63,11 +67,14 @@ class Service:
             await self._listener.stop()
             raise
         self._terminals.serve(self.server.desk, self.server.store, self.server.keys)
+        self._say_what_is_plain()
         self._state = ""
 
     async def stop(self) -> None:
         """Stop the server, then let go of the address; `/readyz` says so meanwhile."""
         self._state = "stopping"
+        # What terminals have begun is done first: an entry whose check is cut off costs its number a try.
+        await self._terminals.finish()
         await self.server.stop()
         await self._listener.stop()
 
@@ -83,6 +90,13 @@ class Service:
                 raise SettingsError(f"--flows {error.filename}: the file cannot be read: {error.strerror}") from None
             where = error.filename or "the server"
             raise Failure(f"{where}: {error.strerror or error}{self._keys_made()}") from None
+
+    def _say_what_is_plain(self) -> None:
+        """Warn where terminals would call over a network in the clear: numbers and screens could be read on the way."""
+        where = self._settings
+        here = where.http.host in ("127.0.0.1", "::1", "localhost")
+        if not here and where.http_certificate is None and not where.terminal_url.startswith("https://"):
+            log.warning("terminals are served without TLS", address=str(self.http))
 
     def _keys_made(self) -> str:
         """Say that a start that failed has made keys, so that nobody finds them there unannounced."""

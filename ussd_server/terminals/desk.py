@@ -321,6 +321,7 @@ async def _order(turn: Turn, visit: Visit, quote: Values) -> str | None:
     if node is None:
         return None
     turn.language = visit.language
+    turn.agreed = msgspec.json.encode(screens.quote(quote, turn.flow, _language(turn))).decode()
     before = turn.record
     await turn.play(events.Begin(turn.tools.new_id(), node, values={"quote": quote}), TERMINAL, PLACE)
     turn.record = replace(turn.record, sessions=before.sessions)

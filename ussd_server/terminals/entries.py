@@ -69,6 +69,7 @@ class Entries:
         self._hasher = hasher
         self._tally = tally
         self._metrics = metrics
+        metrics.checks_waiting = lambda: hasher.under_way
         self._begun: dict[str, tuple[Secret[str], int]] = {}
         """What was typed for the tries that this process has taken, by id, and until when they are reserved (ms)."""
 

@@ -44,11 +44,13 @@ class Turn:
 
     SMS of this turn go by `account` and come from the service number `number` ("": the settings say). `now` is when the
     input came, the same all through the turn; queries may take until `deadline` (ms). `terminal` is the one at which
-    the subscriber stands ("" none), `language` what is spoken there ("": the record's).
+    the subscriber stands ("" none), `language` what is spoken there ("": the record's), `agreed` the price that the
+    terminal showed by itself.
     """
 
     __slots__ = (
         "account",
+        "agreed",
         "deadline",
         "flow",
         "journal",
@@ -84,6 +86,7 @@ class Turn:
         self.number = number
         self.terminal = terminal
         self.language = ""
+        self.agreed = ""
         self.journal: list[JournalEntry] = []
         self.outbox: list[OutboxEntry] = []
 
@@ -172,12 +175,12 @@ class Turn:
     def _place(self, order: Order, channel: str) -> None:
         """Make an order durable, with what its closing texts will need, and keep the consent in the journal.
 
-        `shown` is the text that was read, "" where the terminal showed the quote itself.
+        `shown` is the text that was read, or the price as the terminal was told it.
         """
         self.record = replace(self.record, pending={**self.record.pending, order.id: order.pending})
         data = {"operation": order.operation, "arguments": order.arguments}
         self.outbox.append(self._work(order.id, "command", data))
-        agreed = {"channel": channel, "terminal": self.terminal, "shown": order.shown}
+        agreed = {"channel": channel, "terminal": self.terminal, "shown": order.shown or self.agreed}
         self.journal.append(JournalEntry(self.now, "order placed", {"order": order.id, **data, **agreed}))
 
     def _work(self, id: str, kind: OutboxKind, data: Values) -> OutboxEntry:
