@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -260,7 +261,8 @@ def test_a_price_is_agreed_to_once_and_the_receipt_comes_by_sms(tmp_path: Path) 
         assert refused(await at.desk.order_state(await at.request(), visit, "another")) == "order-unknown"
         (entry,) = await at.bench.store.journal(MSISDN, "order placed")
         assert entry.data["channel"] == "terminal"
-        assert (entry.data["terminal"], entry.data["shown"]) == (HALL, "")
+        assert entry.data["terminal"] == HALL
+        assert msgspec.json.decode(entry.data["shown"], type=messages.Quote) == quote
         assert entry.data["arguments"]["quote"]["id"] == quote.id
 
     play(tmp_path, story)
