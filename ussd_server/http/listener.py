@@ -4,7 +4,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from aiohttp import http_exceptions, web
 
@@ -64,7 +64,8 @@ _logger.addFilter(_NoTraceOfNoise())
 class Listener:
     """Serves an application until it is stopped, `most` connections at once (more are closed as they come).
 
-    A connection is closed where a request's head does not arrive in time: `head_s` after it was opened, and as long
+    A connection is closed where a request's head does not arrive in time: `head_s` after it was opened (and so long again
+    for a TLS handshake before), and as long
     after its last answer as it may rest, `REST_S`, and that. Bodies are the handlers' to bound.
     """
 
@@ -106,6 +107,7 @@ class Listener:
                 self.address.host,
                 self.address.port,
                 ssl=self._tls,
+                ssl_handshake_timeout=None if self._tls is None else self._head_s,
                 backlog=BACKLOG,
             )
         except OSError:
@@ -184,5 +186,6 @@ class _Watch(asyncio.Protocol):
             self._timer = None
 
     def _abort(self) -> None:
-        if isinstance(self._transport, asyncio.Transport):
-            self._transport.abort()
+        if self._transport is not None:
+            # No `isinstance` here: uvloop's transports are those of asyncio by their methods alone.
+            cast(asyncio.Transport, self._transport).abort()
