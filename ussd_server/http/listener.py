@@ -64,9 +64,9 @@ _logger.addFilter(_NoTraceOfNoise())
 class Listener:
     """Serves an application until it is stopped, `most` connections at once (more are closed as they come).
 
-    A connection is closed where a request's head does not arrive in time: `head_s` after it was opened (and so long again
-    for a TLS handshake before), and as long
-    after its last answer as it may rest, `REST_S`, and that. Bodies are the handlers' to bound.
+    A connection is closed where a request's head does not arrive in time: `head_s` after it was opened (and so long
+    again for a TLS handshake before), and as long after its last answer as it may rest, `REST_S`, and that. Bodies are
+    the handlers' to bound.
     """
 
     def __init__(
