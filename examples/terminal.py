@@ -12,6 +12,7 @@ from ussd_server.secrecy.secrets import Secret
 from ussd_server.terminal_client import (
     Busy,
     Declined,
+    Expired,
     Locked,
     Money,
     Rejected,
@@ -40,6 +41,8 @@ async def serve(client: TerminalClient, msisdn: str, tariff: str, read_code: Rea
             print(f"The number or the code is wrong. Attempts left: {attempts_left}.")
         case Locked(until):
             print(f"Access is closed until {until}.")
+        case Expired():
+            print("The code is too old. Order a new one.")
         case Busy():
             print("Please try again in a moment.")
 

@@ -20,7 +20,7 @@ from tests.acceptance.harness import PATIENCE_S, Phone, ServerProcess, run_to_en
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.terminals import credentials
 from ussd_server.terminals.sealing import Entry, seal
-from ussd_server.terminals.signatures import Signed, Signer, sign_request, verify_response
+from ussd_server.terminals.signatures import Asked, Signed, Signer, sign_request, verify_response
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "terminal.py"
 TARIFF = "red-energy"
@@ -74,7 +74,8 @@ class Terminal:
             with error:
                 status, told, octets = error.code, dict(error.headers), error.read()
         now = time.time_ns() // 1_000_000
-        assert isinstance(verify_response(status, told, octets, headers, self._own.signing.get, now), Signed)
+        asked = Asked(method, url, headers)
+        assert isinstance(verify_response(status, told, octets, asked, self._own.signing.get, now), Signed)
         return status, json.loads(octets) if octets else {}
 
     def entry(self, msisdn: str, code: Secret[str], key: str) -> dict[str, Any]:

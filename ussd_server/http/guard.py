@@ -80,9 +80,10 @@ class Guard:
         public = next((key.public for key in terminal.keys if key.id == key_id), None) if terminal else None
         if terminal is None or public is None or terminal.standing == "revoked":
             return problem("key-unknown")
-        signed = verify_request(
-            request.method, self._target(request), request.headers, body, lambda _: public, self._now()
-        )
+        target = target_of(request, self._url)
+        if not target.startswith(f"{_origin(request, self._url)}/"):
+            return problem("signature-invalid", "the target URI is not this server's")
+        signed = verify_request(request.method, target, request.headers, body, lambda _: public, self._now())
         if isinstance(signed, Refused):
             return problem(signed.why, signed.detail)
         if terminal.standing == "quarantined":
@@ -91,11 +92,13 @@ class Guard:
             return problem("nonce-used")
         return terminal
 
-    def _target(self, request: web.Request) -> str:
-        """Return the target URI as the terminal wrote it (RFC 9421, section 2.2.2)."""
-        target = request.raw_path
-        if not target.startswith("/"):
-            return target  # the absolute form, which is the URI itself
-        # Not `request.host`, which asks a resolver where there is no Host.
-        host = request.headers.get(hdrs.HOST, "")
-        return f"{self._url or f'{request.scheme}://{host}'}{target}"
+
+def target_of(request: web.Request, url: str) -> str:
+    """Return the target URI as the terminal wrote it (RFC 9421, section 2.2.2); `url` as `Guard` takes it."""
+    target = request.raw_path
+    return _origin(request, url) + target if target.startswith("/") else target  # the absolute form is the URI itself
+
+
+def _origin(request: web.Request, url: str) -> str:
+    # Not `request.host`, which asks a resolver where there is no Host.
+    return url or f"{request.scheme}://{request.headers.get(hdrs.HOST, '')}"

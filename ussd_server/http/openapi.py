@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from ussd_server.http.guard import BODY_S, MAX_BODY, MAX_KEY
-from ussd_server.http.operations import OPERATIONS, Operation
+from ussd_server.http.operations import OPERATIONS, TOKEN, Operation
 from ussd_server.terminals import messages
 from ussd_server.terminals.problems import CONTENT_TYPE, TYPES, ProblemType
 from ussd_server.terminals.signatures import (
@@ -54,10 +54,27 @@ RFC 9530), and may cover other header fields. Parameters: `created`, at most {MA
 request in {NONCE_KEPT_S} seconds; `alg` may be left out.
 
 An answer is signed by the server's current key, that to `GET /v1/keys` by each of its keys. It covers those of
-{", ".join(f"`{name}`" for name in RESPONSE_COMPONENTS)} that it has and, where the request was signed, `{ANSWERED}`.
+{", ".join(f"`{name}`" for name in RESPONSE_COMPONENTS)} that it has and, of the request,
+those of {", ".join(f'`"{name}";req`' for name in ANSWERED)} that this has.
 """
 
 SIGNATURE_INPUT: Final = "What `Signature` covers, and its parameters, in canonical form (RFC 8941, section 4.1)."
+
+HEADERS: Final[Mapping[str, tuple[Schema, str]]] = {
+    "Signature-Input": (
+        {"type": "string", "pattern": r'^[a-z*][a-z0-9_.*-]*=\("[ -~]+"\);[ -~]+$'},
+        'sig1=("@method" "@authority" "@target-uri");created=1763881200;keyid="hall-1/5f0c9a1e";nonce="mPl0nxJmKkSXkR8F"',
+    ),
+    "Content-Digest": (
+        {"type": "string", "pattern": "sha-256=:[A-Za-z0-9+/]{43}=:"},
+        "sha-256=:RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=:",
+    ),
+    "Idempotency-Key": (
+        {"type": "string", "maxLength": MAX_KEY, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+        "O6rNJ1lU2t0JXf6k",
+    ),
+}
+"""What stands in the header fields of a request, and an example."""
 
 MEMBERS: Final[Mapping[str, Mapping[str, Schema]]] = {
     "code-rejected": {"attempts_left": {"type": "integer", "minimum": 0, "description": "Tries until access closes"}},
@@ -149,15 +166,19 @@ def _operation(operation: Operation) -> Schema:
 
 def _parameters(operation: Operation) -> Iterable[Schema]:
     for name in re.findall(r"\{(\w+)\}", operation.path):
-        yield _parameter("path", name, "As it was told", {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"})
+        yield _parameter("path", name, "As it was told", {"type": "string", "pattern": f"^{TOKEN}$"})
     if operation.kind:
         yield _parameter("query", "kind", "Which offerings", msgspec.json.schema(messages.OfferingKind))
     if operation.signed:
-        yield _parameter("header", "Signature-Input", SIGNATURE_INPUT, {"type": "string"})
+        yield _header("Signature-Input", SIGNATURE_INPUT)
     if operation.method == "POST":
-        key = {"type": "string", "maxLength": MAX_KEY, "pattern": "^[!-~]([ -~]*[!-~])?$"}
-        yield _parameter("header", "Idempotency-Key", "New for each action, the same for each try of it", key)
-        yield _parameter("header", "Content-Digest", "The body's, by sha-256 (RFC 9530)", {"type": "string"})
+        yield _header("Idempotency-Key", "New for each action, the same for each try of it")
+        yield _header("Content-Digest", "The body's, by sha-256 (RFC 9530)")
+
+
+def _header(name: str, about: str) -> Schema:
+    schema, example = HEADERS[name]
+    return {**_parameter("header", name, about, schema), "example": example}
 
 
 def _parameter(place: str, name: str, about: str, schema: Schema) -> Schema:

@@ -58,6 +58,8 @@ class Operation:
 
 
 VISIT: Final = "/v1/visits/{visit}"
+TOKEN: Final = "[A-Za-z0-9_-]+"
+"""How visits and orders are named; what is no such name is known to be none without looking for it."""
 
 OPERATIONS: Final = (
     Operation(
@@ -122,7 +124,7 @@ OPERATIONS: Final = (
         messages.Shown,
         (*IN_VISIT, "screen-changed"),
     ),
-    Operation("close_visit", "DELETE", VISIT, "End the visit: card-out", None, 204, None, ()),
+    Operation("close_visit", "DELETE", VISIT, "End the visit: card-out", None, 204, None, IN_VISIT),
     Operation("balance", "GET", f"{VISIT}/balance", "Tell the balance", None, 200, messages.Balance, IN_VISIT),
     Operation(
         "offerings",

@@ -3,19 +3,21 @@
 Every answer under `/v1` is signed, refusals too, so that a terminal believes nobody else.
 """
 
+import asyncio
 import base64
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
 import msgspec
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from ussd_server.http import guard, openapi
 from ussd_server.http.guard import Guard
-from ussd_server.http.operations import OPERATIONS, Operation
+from ussd_server.http.operations import OPERATIONS, TOKEN, Operation
 from ussd_server.metrics import Metrics
 from ussd_server.secrecy.keys import Key, KeyFile
 from ussd_server.stores.base import Store, StoreUnavailable
@@ -23,13 +25,15 @@ from ussd_server.subscribers.msisdn import parse
 from ussd_server.terminals import messages
 from ussd_server.terminals.desk import Answered, Desk, Outcome
 from ussd_server.terminals.problems import CONTENT_TYPE, TYPES, Problem, document, problem
-from ussd_server.terminals.signatures import Signer, sign_response
+from ussd_server.terminals.signatures import Asked, Signer, sign_response
 
 log = structlog.get_logger()
 
 ROOT: Final = "/v1"
 JSON: Final = "application/json"
 UTF8: Final = "utf-8"
+FINISH_S: Final = 1.5
+"""How long a stop waits for what terminals have begun: as long as a full queue of checks takes."""
 WAIT_S: Final = 5
 """How soon to ask again where a part of the server is away."""
 SOON_S: Final = 1
@@ -60,16 +64,29 @@ class Terminals:
         self._guard: Guard | None = None
         self._keys: KeyFile | None = None
         self._signers: dict[str, Signer] = {}
+        self._under_way = 0
+        self._answered = asyncio.Event()
 
     def serve(self, desk: Desk, store: Store, keys: KeyFile) -> None:
         """From now on this desk serves."""
         self._desk, self._guard, self._keys = desk, Guard(store, self._now, self._url), keys
 
+    async def finish(self) -> None:
+        """Refuse what comes from now on, and return when what was begun is answered, or after `FINISH_S`."""
+        self._desk = None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_S):
+                while self._under_way:
+                    self._answered.clear()
+                    await self._answered.wait()
+
     def add_to(self, app: web.Application) -> None:
         """Put the routes on an application."""
         app.middlewares.append(self._nothing_here)
         for operation in OPERATIONS:
-            app.router.add_route(operation.method, operation.path, self._handler(operation))
+            app.router.add_route(
+                operation.method, operation.path, self._handler(operation), expect_handler=self._expect
+            )
         app.router.add_get("/openapi.json", _description())
         app.router.add_get("/problems/{name}", _explain)
 
@@ -93,7 +110,12 @@ class Terminals:
             # What gets as far as the desk is counted there.
             self._metrics.terminal_requests[operation.name, asked.kind.name] += 1
             return asked
-        return await asked()
+        self._under_way += 1
+        try:
+            return await asked()
+        finally:
+            self._under_way -= 1
+            self._answered.set()
 
     async def _ask(self, operation: Operation, request: web.Request) -> Problem | Callable[[], Awaitable[Outcome]]:
         """Read a request and let it in; return what is to be done for it. Raises StoreUnavailable."""
@@ -107,6 +129,9 @@ class Terminals:
         admitted = await self._guard.admit(request, body)
         if isinstance(admitted, Problem):
             return admitted
+        for name, value in request.match_info.items():
+            if not re.fullmatch(TOKEN, value):
+                return problem(f"{name}-unknown")
         given = self._read(operation, request, admitted.body)
         if isinstance(given, Problem):
             return given
@@ -161,11 +186,8 @@ class Terminals:
             # Public keys are signed by every key, so that who knows any of them learns the others.
             signing = self._keys.ring.of("signing") if all_keys else (self._keys.current("signing"),)
             signers = [self._signer(key) for key in signing]
-            try:
-                headers = sign_response(status, headers, body, request.headers, signers, self._now())
-            except ValueError:
-                # The request has something in place of its signature that none can cover: the answer stands alone.
-                headers = sign_response(status, headers, body, {}, signers, self._now())
+            asked = Asked(request.method, guard.target_of(request, self._url), request.headers)
+            headers = sign_response(status, headers, body, asked, signers, self._now())
         return web.Response(status=status, body=body or None, headers=headers)
 
     def _signer(self, key: Key) -> Signer:
@@ -173,6 +195,15 @@ class Terminals:
         if signer is None:
             signer = self._signers[key.id] = Signer(key.id, key.secret)
         return signer
+
+    async def _expect(self, request: web.Request) -> web.Response | None:
+        """Meet the one expectation there is (RFC 9110, section 10.1.1)."""
+        if request.headers[hdrs.EXPECT].lower() != "100-continue":
+            return self._respond(request, problem("invalid-request", "the only expectation is 100-continue"))
+        if request.version >= HttpVersion11:
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0  # nothing of the answer yet
+        return None
 
     @web.middleware
     async def _nothing_here(self, request: web.Request, handler: Handler) -> web.StreamResponse:

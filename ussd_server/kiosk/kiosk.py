@@ -24,6 +24,8 @@ LOOK_AGAIN_S: Final = 1.0
 """The same while it is not; each look takes its own time."""
 GONE_S: Final = 10.0
 """How long a visit outlives the page that showed it: a page that is loaded anew comes back within a second."""
+STOP_S: Final = 3.0
+"""How long a stop waits for visits to be closed."""
 MANNER: Final = Manner()
 MAX_SEATS: Final = 16
 SEAT_OCTETS: Final = 16
@@ -73,7 +75,9 @@ class Kiosk:
             self._looking.cancel()
         for timer in self._gone.values():
             timer.cancel()
-        await asyncio.gather(*(seat.close() for seat in self._seats.values()))
+        with suppress(TimeoutError):  # the server is away; what is left ends there when idle
+            async with asyncio.timeout(STOP_S):
+                await asyncio.gather(*(seat.close() for seat in self._seats.values()))
         await self._stack.aclose()
 
     def open(self, id: str, listener: Listener) -> tuple[str, Seat] | None:

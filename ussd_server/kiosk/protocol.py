@@ -15,6 +15,7 @@ what it showed before, and the page keeps nothing.
 | `ordered` | that the code comes by SMS, or how to activate      | go_on (to `code`), back                 |
 | `code`    | a pad for the code (`attempts_left` after a wrong)  | code, back                              |
 | `locked`  | when access opens again (`locked_until`)            |                                         |
+| `expired` | that the code is too old                            | go_on (orders one, to `ordered`)        |
 | `screen`  | a screen of the service (`screen`)                  | enter, menu                             |
 | `trouble` | why it does not go on (`problem`)                   | again                                   |
 | `over`    | that the visit has ended                            | go_on (to `code`)                       |
@@ -33,7 +34,7 @@ from ussd_server.terminals.messages import Screen
 
 Language: TypeAlias = Literal["ru", "en"]
 Purpose: TypeAlias = Literal["order", "enter"]
-View: TypeAlias = Literal["start", "number", "ordered", "code", "locked", "screen", "trouble", "over", "bye"]
+View: TypeAlias = Literal["start", "number", "ordered", "code", "locked", "expired", "screen", "trouble", "over", "bye"]
 Trouble: TypeAlias = Literal["", "unreachable", "unavailable", "busy", "closed", "failed"]
 """Why it does not go on: no way to the server, a part of it away, too much to do, a terminal that may not, a defect."""
 

@@ -17,6 +17,7 @@ from ussd_server.kiosk.protocol import Language, Purpose, State, Trouble, View
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.terminal_client import (
     Busy,
+    Expired,
     Locked,
     Refused,
     Rejected,
@@ -184,6 +185,9 @@ class Seat:
                     self._do(lambda: self._order(stay, client, key))
                 else:
                     self._go("code")
+            case "expired", protocol.GoOn():
+                key = _new_key()
+                self._do(lambda: self._order(stay, client, key))
             case (("ordered" | "over"), protocol.GoOn()):
                 self._go("code")
             case "code", protocol.Code(_, typed):
@@ -228,6 +232,8 @@ class Seat:
             case Locked(until):
                 stay.locked_until = until
                 self._show(stay, "locked")
+            case Expired():
+                self._show(stay, "expired")
             case Busy():
                 self._fail(stay, "busy")
 
@@ -265,6 +271,10 @@ class Seat:
         except TerminalError as error:
             log.warning("kiosk got no answer", cause=str(error))
             self._fail(stay, _trouble(error))
+        except Exception:
+            # A defect here must not leave the person before a screen that waits for ever.
+            log.exception("kiosk failed")
+            self._fail(stay, "failed")
         if stay is self._stay:
             self._work = None
             self._rest()

@@ -23,6 +23,7 @@ from ussd_server.terminal_client.exchange import Surroundings
 from ussd_server.terminal_client.outcomes import (
     Busy,
     Declined,
+    Expired,
     Locked,
     ProblemDetails,
     Rejected,
@@ -46,6 +47,7 @@ __all__ = [
     "Balance",
     "Busy",
     "Declined",
+    "Expired",
     "Locked",
     "Money",
     "Offering",

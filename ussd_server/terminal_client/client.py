@@ -17,6 +17,7 @@ from ussd_server.terminal_client.exchange import Done, Exchange, Refusal, Surrou
 from ussd_server.terminal_client.outcomes import (
     Busy,
     Declined,
+    Expired,
     Locked,
     ProblemDetails,
     Reason,
@@ -46,6 +47,9 @@ T = TypeVar("T")
 PATIENCE: Final = Patience()
 SURROUNDINGS: Final = Surroundings()
 DECLINED: Final[frozenset[str]] = frozenset(get_args(Reason))
+
+CHECKING: Final = ("check-in-progress", "request-in-progress")
+"""Problems which say that an entry is still being checked."""
 
 log = structlog.get_logger()
 
@@ -114,13 +118,13 @@ class TerminalClient:
     async def order_code(self, msisdn: str, *, key: str | None = None) -> None:
         """Order an access code, which goes to the number by SMS, where it may; whether it does is told there alone."""
         body = partial(msgspec.json.encode, messages.OrderCode(msisdn))
-        answer = await self._exchange.ask(self._exchange.tries(key), "POST", "/v1/code-orders", body)
+        answer = await self._exchange.ask(self._exchange.tries(key), "POST", "/v1/code-orders", 202, body)
         if isinstance(answer, Refusal):
             raise answer.error()
 
     async def open(
         self, msisdn: str, code: Secret[str], language: Language | None = None, *, key: str | None = None
-    ) -> "Visit | Rejected | Locked | Busy":
+    ) -> "Visit | Rejected | Locked | Expired | Busy":
         """Prove with the code that the number is the person's own. A check that is sent again costs no second try.
 
         Raises ValueError for a code that is not printable ASCII or longer than `sealing.MAX_CODE`.
@@ -129,7 +133,7 @@ class TerminalClient:
         try:
             answer = await self._check(tries, msisdn, code, language)
         except Unreachable as error:
-            if error.problem is not None and error.problem.name == "check-in-progress":
+            if error.problem is not None and error.problem.name in CHECKING:
                 return Busy()
             raise
         if isinstance(answer, Done):
@@ -138,6 +142,8 @@ class TerminalClient:
         match problem.name:
             case "code-rejected":
                 return Rejected(_given(problem.attempts_left, problem))
+            case "code-expired":
+                return Expired()
             case "access-locked":
                 return Locked(_given(problem.locked_until, problem))
             case _:
@@ -147,11 +153,11 @@ class TerminalClient:
         """Send the entry, sealed to the server's current key, and to its next one where that has just changed."""
         transport = await self._exchange.transport_key(tries)
         entry = partial(self._entry, tries, msisdn, code, language)
-        answer = await self._exchange.ask(tries, "POST", "/v1/visits", partial(entry, transport))
+        answer = await self._exchange.ask(tries, "POST", "/v1/visits", 201, partial(entry, transport))
         if isinstance(answer, Refusal) and answer.problem.name == "transport-key-unknown":
             newer = await self._exchange.transport_key(tries, stale=transport)
             if newer != transport:
-                answer = await self._exchange.ask(tries, "POST", "/v1/visits", partial(entry, newer))
+                answer = await self._exchange.ask(tries, "POST", "/v1/visits", 201, partial(entry, newer))
         return answer
 
     def _entry(
@@ -205,7 +211,7 @@ class Visit:
 
     async def begin(self, language: Language | None = None, *, key: str | None = None) -> Screen | VisitOver:
         """Show the service's first screen, in another language if one is given."""
-        answer = await self._post("begin", messages.Begin(language), key)
+        answer = await self._post("begin", 200, messages.Begin(language), key)
         return self._shown(answer.read(messages.Shown)) if isinstance(answer, Done) else self._ended(answer)
 
     async def enter(
@@ -217,7 +223,7 @@ class Visit:
         good (Unreachable) and its `key` as well, `begin` brings back what is on show.
         """
         asked = messages.Input(self.screen.id if screen is None else screen, text)
-        answer = await self._post("inputs", asked, key)
+        answer = await self._post("inputs", 200, asked, key)
         if isinstance(answer, Done):
             return self._shown(answer.read(messages.Shown))
         if answer.problem.name == "screen-changed":
@@ -240,12 +246,12 @@ class Visit:
 
     async def quote(self, change: Change, offering: str, *, key: str | None = None) -> Quote | Declined | VisitOver:
         """Return the price of a change to the offering of this id; show it before the order."""
-        answer = await self._post("quotes", messages.AskQuote(change, offering), key)
+        answer = await self._post("quotes", 201, messages.AskQuote(change, offering), key)
         return answer.read(Quote) if isinstance(answer, Done) else self._declined(answer)
 
     async def place_order(self, quote: str, *, key: str | None = None) -> OrderState | Declined | VisitOver:
         """Order what the quote of this id said: the person has seen and agreed to it. The receipt comes by SMS."""
-        answer = await self._post("orders", messages.PlaceOrder(quote), key)
+        answer = await self._post("orders", 202, messages.PlaceOrder(quote), key)
         return answer.read(OrderState) if isinstance(answer, Done) else self._declined(answer)
 
     async def order_state(self, order: str) -> OrderState | VisitOver:
@@ -255,17 +261,17 @@ class Visit:
     async def close(self) -> None:
         """End the visit, as card-out does; a visit that had ended stays so."""
         if not self._over:
-            answer = await self._exchange.ask(self._exchange.tries(), "DELETE", self._path)
+            answer = await self._exchange.ask(self._exchange.tries(), "DELETE", self._path, 204)
             if isinstance(answer, Refusal):
                 self._ended(answer)
             self._over = True
 
-    async def _post(self, what: str, asked: messages.Ask, key: str | None) -> Done | Refusal:
+    async def _post(self, what: str, status: int, asked: messages.Ask, key: str | None) -> Done | Refusal:
         body = partial(msgspec.json.encode, asked)
-        return await self._exchange.ask(self._exchange.tries(key), "POST", f"{self._path}/{what}", body)
+        return await self._exchange.ask(self._exchange.tries(key), "POST", f"{self._path}/{what}", status, body)
 
     async def _get(self, what: str, kind: type[T]) -> T | VisitOver:
-        answer = await self._exchange.ask(self._exchange.tries(), "GET", f"{self._path}/{what}")
+        answer = await self._exchange.ask(self._exchange.tries(), "GET", f"{self._path}/{what}", 200)
         return answer.read(kind) if isinstance(answer, Done) else self._ended(answer)
 
     def _shown(self, shown: messages.Shown) -> Screen:

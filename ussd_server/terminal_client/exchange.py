@@ -9,7 +9,8 @@
 | signed by a key that is not known                     | the keys are fetched, and then it is verified           |
 | a problem that may pass (`ProblemType.again`), or 5xx | again, after Retry-After                                |
 | `nonce-used`, `too-slow`                              | again: the connection sent it twice, or too slowly      |
-| anything else                                         | it is the answer                                        |
+| the operation's status, or a problem's (400 and more) | it is the answer                                        |
+| any other status                                      | TerminalError                                           |
 """
 
 import asyncio
@@ -193,10 +194,13 @@ class Exchange:
         """Begin a call: with this Idempotency-Key, or a new one."""
         return Tries(self._patience, self._around, key)
 
-    async def ask(self, tries: Tries, method: str, path: str, body: Body | None = None) -> Answer:
-        """Return the server's answer. Raises Unreachable, Untrusted, and Refused where it is to ask no more for now."""
+    async def ask(self, tries: Tries, method: str, path: str, status: int, body: Body | None = None) -> Answer:
+        """Return the server's answer; `status` is that of the operation where it is done.
+
+        Raises Unreachable, Untrusted, TerminalError, and Refused where it is to ask no more for now.
+        """
         while True:
-            answer = await self._try(tries, method, path, body)
+            answer = await self._try(tries, method, path, status, body)
             if isinstance(answer, Done) or (isinstance(answer, Refusal) and not answer.again):
                 return answer
             if isinstance(answer, Refusal):
@@ -221,7 +225,7 @@ class Exchange:
         """Ask for the server's keys, whatever is known of them."""
         await self._fetch(tries, self._known)
 
-    async def _try(self, tries: Tries, method: str, path: str, body: Body | None) -> Answer | _Lost:
+    async def _try(self, tries: Tries, method: str, path: str, status: int, body: Body | None) -> Answer | _Lost:
         """Send a request once."""
         if self._http is None:
             raise RuntimeError("a TerminalClient is used within `async with`")
@@ -252,33 +256,31 @@ class Exchange:
             return _Lost(type(error).__name__)
         if received is None:
             raise Untrusted("an answer is longer than any of the server's", key=tries.key)
-        return await self._believe(tries, path, response, received, signed)
+        if not await self._believe(tries, signatures.Asked(method, url, signed), response, received):
+            return _Lost(f"HTTP {response.status} without a signature")
+        return _answer(response, received, status)
 
     async def _believe(
-        self, tries: Tries, path: str, response: aiohttp.ClientResponse, body: bytes, request: Mapping[str, str]
-    ) -> Answer | _Lost:
-        """Verify an answer, and only then read it."""
+        self, tries: Tries, asked: signatures.Asked, response: aiohttp.ClientResponse, body: bytes
+    ) -> bool:
+        """Return whether this is the server's answer, False for a proxy's that there is none. Raises Untrusted."""
         known = self._known
 
         def verified() -> signatures.Signed | signatures.Refused:
             now = self._around.now()
             keys = self._known.signing.get
-            return signatures.verify_response(response.status, response.headers, body, request, keys, now)
+            return signatures.verify_response(response.status, response.headers, body, asked, keys, now)
 
         result = verified()
-        if isinstance(result, signatures.Refused) and result.why == "key-unknown" and path != KEYS:
+        if isinstance(result, signatures.Refused) and result.why == "key-unknown" and asked.url != self._url + KEYS:
             await self._fetch(tries, known)
             result = verified()
         if isinstance(result, signatures.Refused):
             if result.why == "signature-missing" and response.status in _GATEWAY:
-                return _Lost(f"HTTP {response.status} without a signature")
+                return False
             text = f"HTTP {response.status} is not the server's answer: {result.why}"
             raise Untrusted(": ".join(filter(None, (text, result.detail))), key=tries.key)
-        if 200 <= response.status < 300:
-            return Done(body)
-        # The status line is signed as well, and unlike the body's member it is always there.
-        problem = msgspec.structs.replace(_read(body, ProblemDetails), status=response.status)
-        return Refusal(problem, _seconds(response.headers.get("Retry-After")))
+        return True
 
     async def _fetch(self, tries: Tries, known: _Known) -> None:
         """Learn the server's keys, unless they have changed since they were `known`.
@@ -288,7 +290,7 @@ class Exchange:
         async with self._fetching:
             if self._known is not known:
                 return
-            answer = await self.ask(tries, "GET", KEYS)
+            answer = await self.ask(tries, "GET", KEYS, 200)
             if isinstance(answer, Refusal):
                 raise answer.error()
             told = answer.read(ServerKeys)
@@ -297,6 +299,17 @@ class Exchange:
             if signing.keys() != self._known.signing.keys():
                 log.info("server's signing keys changed", keys=sorted(signing))
             self._known = _Known(signing, transport)
+
+
+def _answer(response: aiohttp.ClientResponse, body: bytes, status: int) -> Answer:
+    """Read an answer that is the server's. Raises TerminalError."""
+    if response.status == status:
+        return Done(body)
+    if response.status < 400:
+        raise TerminalError(f"the server answers with {response.status} where {status} is meant")
+    # The status line is signed as well, and unlike the body's member it is always there.
+    problem = msgspec.structs.replace(_read(body, ProblemDetails), status=response.status)
+    return Refusal(problem, _seconds(response.headers.get("Retry-After")))
 
 
 async def _limited(response: aiohttp.ClientResponse) -> bytes | None:

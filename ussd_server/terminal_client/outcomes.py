@@ -41,6 +41,11 @@ class Locked:
 
 
 @dataclass(frozen=True, slots=True)
+class Expired:
+    """The code is the right one but too old; a new one is to be ordered."""
+
+
+@dataclass(frozen=True, slots=True)
 class Busy:
     """Other entries for this number are being checked, longer than we waited; it may be entered again."""
 

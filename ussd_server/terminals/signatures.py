@@ -1,9 +1,9 @@
 """HTTP message signatures (RFC 9421) with Ed25519, as terminals and the server use them on each other's messages.
 
 One profile, and nothing beyond it. A request covers `REQUEST_COMPONENTS` (those that it has) and carries `created`,
-`nonce` and `keyid`; it has exactly one signature. An answer covers `RESPONSE_COMPONENTS` (those that it has) and, by
-`"signature";req`, the signature of the request that it answers; it may have several signatures, one a key. Further
-header fields may be covered. What is not in canonical form (RFC 8941, section 4.1) is refused.
+`nonce` and `keyid`; it has exactly one signature. An answer covers `RESPONSE_COMPONENTS` (those that it has) and, with
+`;req`, `ANSWERED` of the request that it answers (those that this has); it may have several signatures, one a key.
+Further header fields may be covered. What is not in canonical form (RFC 8941, section 4.1) is refused.
 
 Pure: the time is an argument, and who keeps nonces is the server's store. Nothing that comes over the network raises.
 """
@@ -24,9 +24,12 @@ from ussd_server.secrecy.secrets import Secret
 REQUEST_COMPONENTS: Final = ("@method", "@authority", "@target-uri", "content-digest", "idempotency-key")
 """A request without a body has no `content-digest`, one that is no POST has no `idempotency-key`."""
 RESPONSE_COMPONENTS: Final = ("@status", "content-type", "content-digest", "retry-after")
-"""Those that it has; and `ANSWERED`, where the request was signed."""
-ANSWERED: Final = '"signature";req'
-"""The request's signature as a component of the answer (RFC 9421, section 2.4): no answer fits another request."""
+"""Those that it has; and `ANSWERED`."""
+ANSWERED: Final = ("@method", "@target-uri", "content-digest", "idempotency-key", "signature")
+"""What an answer covers of its request (RFC 9421, section 2.4), so that it fits no other.
+
+The signature alone would not do: whoever sees it can send it with another request, and that is answered as well.
+"""
 ALGORITHM: Final = "ed25519"
 MAX_AGE_S: Final = 60
 MAX_AHEAD_S: Final = 5
@@ -56,6 +59,15 @@ class Refused:
 
     why: Refusal
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The request that an answer is to; `url` is its target URI, as the terminal wrote it."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
 
 
 PublicKeys: TypeAlias = Callable[[str], bytes | None]
@@ -127,38 +139,34 @@ def verify_request(
 
 
 def sign_response(
-    status: int,
-    headers: Mapping[str, str],
-    body: bytes,
-    request: Mapping[str, str],
-    signers: Sequence[Signer],
-    now: int,
+    status: int, headers: Mapping[str, str], body: bytes, asked: Asked, signers: Sequence[Signer], now: int
 ) -> dict[str, str]:
     """Return the headers with Content-Digest (where there is a body), Signature-Input and Signature added.
 
-    `request` are the headers of the request; one signature for each of `signers`. Raises ValueError for what no
-    signature can cover.
+    One signature for each of `signers`; what none can cover of the request is left out. Raises ValueError for what
+    none can cover of the answer.
     """
     added = {"Content-Digest": content_digest(body)} if body else {}
     signed = {**headers, **added}
-    values = _response_values(status, _fields(signed.items()), request)
+    values = _response_values(status, _fields(signed.items()))
+    values |= {name: value for name, value in _asked_values(asked).items() if _can_be_covered(value)}
     names = [name for name in _RESPONSE_NAMES if name in values]
     signed["Signature-Input"], signed["Signature"] = _sign(values, names, signers, now)
     return signed
 
 
 def verify_response(
-    status: int, headers: Mapping[str, str], body: bytes, request: Mapping[str, str], keys: PublicKeys, now: int
+    status: int, headers: Mapping[str, str], body: bytes, asked: Asked, keys: PublicKeys, now: int
 ) -> Signed | Refused:
     """Return whose answer this is; a client that gets `Refused` must not believe a word of it.
 
-    `request` are the headers of the request as it was signed. One good signature of a key that is known is enough.
+    `asked` is the request as it was signed and sent. One good signature of a key that is known is enough.
     """
     fields = _fields(headers.items())
     claims = _claims(fields)
     if isinstance(claims, Refused):
         return claims
-    values = _response_values(status, fields, request)
+    values = {**_response_values(status, fields), **_asked_values(asked)}
     required = [name for name in _RESPONSE_NAMES if name in values]
     if body and '"content-digest"' not in required:
         return Refused("signature-invalid", "the body has no Content-Digest")
@@ -174,7 +182,7 @@ def verify_response(
 
 # The signature base (RFC 9421, section 2.5) ---------------------------------------------------------------------
 
-_RESPONSE_NAMES: Final = (*(f'"{name}"' for name in RESPONSE_COMPONENTS), ANSWERED)
+_RESPONSE_NAMES: Final = (*(f'"{name}"' for name in RESPONSE_COMPONENTS), *(f'"{name}";req' for name in ANSWERED))
 _SINGLE: Final = frozenset({"signature", "signature-input", "content-digest", "idempotency-key", "content-type"})
 _TWICE: Final = "\n"
 """The value of a field that may be there once and was there twice: no signature can cover it."""
@@ -188,11 +196,15 @@ def signature_base(values: Mapping[str, str], names: Iterable[str], params: str)
     lines = []
     for name in names:
         value = values[name]
-        if not value.isprintable():
+        if not _can_be_covered(value):
             raise ValueError(f"{name} cannot be signed")
         lines.append(f"{name}: {value}\n")
     lines.append(f'"@signature-params": {params}')
     return "".join(lines).encode("ascii")
+
+
+def _can_be_covered(value: str) -> bool:
+    return value.isascii() and value.isprintable()
 
 
 def _fields(lines: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -216,13 +228,15 @@ def _request_values(method: str, url: str) -> dict[str, str]:
     return {"@method": method, "@authority": authority.removesuffix(default or ""), "@target-uri": url}
 
 
-def _response_values(status: int, fields: Mapping[str, str], request: Mapping[str, str]) -> dict[str, str]:
+def _response_values(status: int, fields: Mapping[str, str]) -> dict[str, str]:
     values = {f'"{name}"': value for name, value in fields.items()}
     values['"@status"'] = str(status)
-    signature = _fields(request.items()).get("signature")
-    if signature is not None:
-        values[ANSWERED] = signature
     return values
+
+
+def _asked_values(asked: Asked) -> dict[str, str]:
+    values = {**_fields(asked.headers.items()), **_request_values(asked.method, asked.url)}
+    return {f'"{name}";req': values[name] for name in ANSWERED if name in values}
 
 
 def _sign(

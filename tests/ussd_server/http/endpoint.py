@@ -39,7 +39,7 @@ from ussd_server.terminals.desk import Desk
 from ussd_server.terminals.problems import TYPES
 from ussd_server.terminals.record import Terminal, TerminalKey
 from ussd_server.terminals.sealing import Entry, seal
-from ussd_server.terminals.signatures import Signed, Signer, sign_request, verify_response
+from ussd_server.terminals.signatures import Asked, Signed, Signer, sign_request, verify_response
 from ussd_server.turns.operations import Queries
 from ussd_server.turns.service import REGISTRY
 from ussd_server.turns.turn import Tools
@@ -313,12 +313,14 @@ class Endpoint:
             skip_auto_headers=("Content-Type", "User-Agent", "Accept", "Accept-Encoding"),
         ) as response:
             said = Said(response.status, response.headers, await response.read())
-        return self.believed(said, prepared.headers)
+        return self.believed(said, prepared)
 
-    def believed(self, said: Said, request: Mapping[str, str]) -> Said:
+    def believed(self, said: Said, request: Prepared) -> Said:
         """Return the answer, once it is known to be the server's and to this request."""
+        url = self._public_url or f"http://{request.headers.get('Host', self.address)}"
+        asked = Asked(request.method, url + request.path, request.headers)
         signed = verify_response(
-            said.status, said.headers, said.body, request, lambda kid: self.signing.get(kid), self.now
+            said.status, said.headers, said.body, asked, lambda kid: self.signing.get(kid), self.now
         )
         assert isinstance(signed, Signed), (signed, said)
         return replace(said, signed=signed)

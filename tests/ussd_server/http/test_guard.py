@@ -17,6 +17,7 @@ from ussd_server.terminals.signatures import MAX_AGE_S, MAX_AHEAD_S, content_dig
 
 PATH = "/v1/code-orders"
 MSISDN = "79100200500"
+BARE = Prepared("POST", PATH, {}, b"")
 
 
 def order(at: Endpoint) -> Prepared:
@@ -125,16 +126,81 @@ def test_signed_by_another_terminals_key(tmp_path: Path) -> None:
     sent(tmp_path, spoil).refused("signature-invalid")
 
 
-@pytest.mark.parametrize("field", ["Signature: x", "Signature: \u00e4", "Signature-Input: x"])
-def test_two_signature_fields(tmp_path: Path, field: str) -> None:
-    """Such a request's signature can be in no answer's; the answer is signed without it."""
+def written(at: Endpoint, request: Prepared, *fields: str, target: str = PATH) -> bytes:
+    """Return a request's octets, with fields before its own."""
+    head = [f"{request.method} {target} HTTP/1.1", f"Host: {at.address}", f"Content-Length: {len(request.body)}"]
+    head += [*fields, *(f"{name}: {value}" for name, value in request.headers.items())]
+    return "\r\n".join([*head, "", ""]).encode() + request.body
+
+
+def without(request: Prepared, *names: str) -> Prepared:
+    return replace(request, headers={name: value for name, value in request.headers.items() if name not in names})
+
+
+@pytest.mark.parametrize(
+    "field", ["Signature: x", "Signature: \u00e4", "Signature-Input: x", "Idempotency-Key: x", "Content-Digest: x"]
+)
+def test_fields_that_are_there_twice(tmp_path: Path, field: str) -> None:
+    """What no signature can cover of a request is not in that of its answer, so whoever sent it once does not believe.
+
+    That it was there twice is told by nothing else than a refusal.
+    """
 
     async def story(at: Endpoint) -> None:
         good = order(at)
-        head = [f"POST {PATH} HTTP/1.1", f"Host: {at.address}", f"Content-Length: {len(good.body)}", field]
-        head += [f"{name}: {value}" for name, value in good.headers.items()]
-        said = await raw(at, "\r\n".join([*head, "", ""]).encode() + good.body)
-        at.believed(said, good.headers if "Input" in field else {}).refused("signature-invalid")
+        said = await raw(at, written(at, good, field))
+        at.believed(said, without(good, field.partition(":")[0])).refused("signature-invalid")
+        if field != "Signature-Input: x":
+            with pytest.raises(AssertionError, match="is not covered"):
+                at.believed(said, good)
+
+    visit(tmp_path, story)
+
+
+@pytest.mark.parametrize("value", ["sig1=:\u00e4:", "\u00e4"])
+def test_a_signature_that_is_not_ascii(tmp_path: Path, value: str) -> None:
+    async def story(at: Endpoint) -> None:
+        good = without(order(at), "Signature")
+        at.believed(await raw(at, written(at, good, f"Signature: {value}")), good).refused("signature-invalid")
+
+    visit(tmp_path, story)
+
+
+def test_an_expectation_that_is_none(tmp_path: Path) -> None:
+    """RFC 9110, section 10.1.1: a server may refuse what it does not know."""
+
+    async def story(at: Endpoint) -> None:
+        good = order(at)
+        at.believed(await raw(at, written(at, good, "Expect: foo")), good).refused("invalid-request")
+        assert await at.store.next_due() is None
+
+    visit(tmp_path, story)
+
+
+def test_a_target_in_absolute_form(tmp_path: Path) -> None:
+    """RFC 9112, section 3.2.2: it is taken where it is ours, by whatever name it was signed."""
+
+    async def story(at: Endpoint) -> None:
+        good = order(at)
+        (await raw(at, written(at, good, target=at.url + PATH))).ok(202)
+        for origin in ("http://elsewhere.example", f"{at.url}0", f"{at.url}@elsewhere.example", at.url.upper()):
+            other = at.hall.prepare("POST", PATH, {"msisdn": MSISDN}, url=origin)
+            said = await raw(at, written(at, other, target=origin + PATH))
+            assert "not this server's" in said.refused("signature-invalid")["detail"], origin
+
+    visit(tmp_path, story)
+
+
+def test_a_target_in_absolute_form_does_not_pass_by_the_url_that_terminals_know(tmp_path: Path) -> None:
+    known = "https://terminals.example"
+
+    async def story(at: Endpoint) -> None:
+        inside = at.hall.prepare("POST", PATH, {"msisdn": MSISDN}, url=at.url)
+        (await raw(at, written(at, inside, target=at.url + PATH))).refused("signature-invalid")
+        outside = at.hall.prepare("POST", PATH, {"msisdn": MSISDN}, url=known)
+        (await raw(at, written(at, outside, target=known + PATH))).ok(202)
+
+    visit(tmp_path, story, url=known)
 
     visit(tmp_path, story)
 
@@ -275,7 +341,7 @@ def test_oversized_by_its_length(tmp_path: Path) -> None:
 
     async def story(at: Endpoint) -> None:
         head = f"POST {PATH} HTTP/1.1\r\nHost: {at.address}\r\nContent-Length: {MAX_BODY + 1}\r\n\r\n"
-        at.believed(await raw(at, head.encode()), {}).refused("too-large")
+        at.believed(await raw(at, head.encode()), BARE).refused("too-large")
 
     visit(tmp_path, story)
 
@@ -286,7 +352,7 @@ def test_oversized_in_chunks(tmp_path: Path) -> None:
     async def story(at: Endpoint) -> None:
         head = f"POST {PATH} HTTP/1.1\r\nHost: {at.address}\r\nTransfer-Encoding: chunked\r\n\r\n"
         chunk = b"1000\r\n" + b" " * 0x1000 + b"\r\n"
-        at.believed(await raw(at, head.encode() + chunk * 5), {}).refused("too-large")
+        at.believed(await raw(at, head.encode() + chunk * 5), BARE).refused("too-large")
 
     visit(tmp_path, story)
 
@@ -302,7 +368,7 @@ def test_the_largest_body_is_read(tmp_path: Path) -> None:
 def test_a_body_that_does_not_come_to_its_end(tmp_path: Path, body: bytes) -> None:
     async def story(at: Endpoint) -> None:
         head = f"POST {PATH} HTTP/1.1\r\nHost: {at.address}\r\nContent-Length: 100\r\n\r\n"
-        at.believed(await raw(at, head.encode() + body), {}).refused("too-slow")
+        at.believed(await raw(at, head.encode() + body), BARE).refused("too-slow")
 
     visit(tmp_path, story, body_s=0.05)
 

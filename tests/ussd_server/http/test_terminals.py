@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from nacl.public import PrivateKey
 
-from tests.ussd_server.http.endpoint import CODE, NOW, RICH, WRONG, Endpoint, Machine, Said, new_key, visit
+from tests.ussd_server.http.endpoint import CODE, NOW, RICH, WRONG, Endpoint, Machine, Prepared, Said, new_key, visit
 from ussd_server.secrecy import keys
 from ussd_server.secrecy.keys import Public
 from ussd_server.subscribers.codes import LOCK_MS, RESERVATION_MS
@@ -768,9 +768,37 @@ def test_an_answer_fits_no_other_request(tmp_path: Path) -> None:
         inside = await at.hall.visit(await at.number())
         one, other = (at.hall.prepare("GET", f"{inside}/balance") for _ in range(2))
         said = await at.send(one)
-        at.believed(said, one.headers)
+        at.believed(said, one)
         with pytest.raises(AssertionError):
-            at.believed(said, other.headers)
+            at.believed(said, other)
+
+    visit(tmp_path, story)
+
+
+def test_an_answer_that_was_had_with_a_stolen_signature_is_not_believed(tmp_path: Path) -> None:
+    """Who stands between terminal and server sends the signature of an order with a request of their own.
+
+    Those are answered by the server in earnest: with its keys, that there is no such thing, that it was not signed.
+    """
+
+    async def story(at: Endpoint) -> None:
+        inside = await at.hall.visit(await at.number())
+        held = at.hall.prepare("POST", f"{inside}/orders", {"quote": "no-1"})
+        stolen = {"Signature": held.headers["Signature"]}
+        bound = {name: held.headers[name] for name in ("Content-Digest", "Idempotency-Key")}
+        for method, path, headers in [
+            ("GET", "/v1/keys", stolen),
+            ("GET", "/v1/nothing-here", stolen),
+            ("GET", f"{inside}/balance", {**stolen, **bound}),
+            ("POST", f"{inside}/quotes", {**stolen, **bound}),
+            ("POST", f"{inside}/orders", stolen),
+            ("POST", f"{inside}/orders", {**stolen, **bound, "Idempotency-Key": "another"}),
+        ]:
+            said = await at.send(Prepared(method, path, headers, b""))
+            assert said.signed is not None
+            with pytest.raises(AssertionError, match="signature-invalid"):
+                at.believed(said, held)
+        (await at.send(held)).refused("quote-unknown")
 
     visit(tmp_path, story)
 

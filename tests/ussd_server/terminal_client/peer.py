@@ -74,7 +74,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Say:
-    """An answer, signed by the current key where nothing else is said."""
+    """An answer, signed by the current key where nothing else is said; `asked` is what it says of its request."""
 
     status: int = 200
     body: Any = None
@@ -82,7 +82,7 @@ class Say:
     signers: list[signatures.Signer] | None = None
     signed_at: int | None = None
     signed_body: bytes | None = None
-    request_headers: Mapping[str, str] | None = None
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
 
 DROP = "drop"
@@ -166,9 +166,8 @@ class Peer:
         return self._response(request, step)
 
     def _verified(self, request: web.Request, body: bytes) -> Seen:
-        url = f"{request.scheme}://{request.host}{request.raw_path}"
         public = {f"{TERMINAL}/key-1": signatures.Signer("", SEED).public}
-        result = signatures.verify_request(request.method, url, request.headers, body, public.get, self.now)
+        result = signatures.verify_request(request.method, _url(request), request.headers, body, public.get, self.now)
         assert isinstance(result, signatures.Signed), result
         return Seen(request.method, request.raw_path, request.headers, body, result.nonce)
 
@@ -177,11 +176,12 @@ class Peer:
         headers = {"Content-Type": "application/json", **say.headers} if body else dict(say.headers)
         signers = [self.signing[-1]] if say.signers is None else say.signers
         if signers:
+            asked = signatures.Asked(request.method, _url(request), request.headers)
             headers = signatures.sign_response(
                 say.status,
                 headers,
                 body if say.signed_body is None else say.signed_body,
-                request.headers if say.request_headers is None else say.request_headers,
+                replace(asked, **say.asked),
                 signers,
                 self.now if say.signed_at is None else say.signed_at,
             )
@@ -190,6 +190,10 @@ class Peer:
     def release(self) -> None:
         """Let go of requests that hang."""
         self._released.set()
+
+
+def _url(request: web.Request) -> str:
+    return f"{request.scheme}://{request.host}{request.raw_path}"
 
 
 @asynccontextmanager

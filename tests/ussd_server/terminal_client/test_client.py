@@ -21,6 +21,7 @@ from tests.ussd_server.terminal_client.peer import (
 )
 from ussd_server.terminal_client import (
     Declined,
+    Expired,
     Locked,
     Money,
     Offering,
@@ -66,6 +67,11 @@ async def test_a_wrong_code_and_a_lock_are_told(there: Peer, client: TerminalCli
     assert await client.open(MSISDN, CODE) == Locked(NOW + 86_400_000)
     first, second = there.seen
     assert first.key != second.key
+
+
+@talk(problem("code-expired"))
+async def test_a_right_code_that_is_too_old_is_told(there: Peer, client: TerminalClient) -> None:
+    assert await client.open(MSISDN, CODE) == Expired()
 
 
 @talk(problem("terminal-quarantined"))

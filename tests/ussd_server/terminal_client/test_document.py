@@ -67,6 +67,7 @@ RUNS = {
     "no money": ([opened(), SHOWN, problem("insufficient-funds"), Say(204)], "Not done: insufficient-funds"),
     "idle": ([opened(), problem("visit-unknown"), problem("visit-unknown")], "The visit is over."),
     "wrong": ([problem("code-rejected", attempts_left=1)], "Attempts left: 1."),
+    "too old": ([problem("code-expired")], "Order a new one."),
     "locked": ([problem("access-locked", 60, locked_until=NOW + 60_000)], f"closed until {NOW + 60_000}"),
 }
 

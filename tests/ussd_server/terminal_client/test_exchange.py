@@ -192,8 +192,10 @@ BAD = {
     "a stranger's": Say(202, {}, signers=[signer("stranger")]),
     "a stranger's under the server's name": Say(202, {}, signers=[signer("stranger", "signing-1")]),
     "another body": Say(202, {}, signed_body=b'{"status":"accepted"}'),
-    "another request's": Say(202, {}, request_headers={"Signature": "sig1=:AAAA:"}),
-    "no request's": Say(202, {}, request_headers={}),
+    "another request's": Say(202, {}, asked={"headers": {"Signature": "sig1=:AAAA:"}}),
+    "no request's": Say(202, {}, asked={"headers": {}}),
+    "to another method": Say(202, {}, asked={"method": "GET"}),
+    "to another path": Say(202, {}, asked={"url": "http://127.0.0.1/v1/keys"}),
     "old": Say(202, {}, signed_at=NOW - MAX_AGE_S * 1000 - 1000),
     "of the future": Say(202, {}, signed_at=NOW + 60_000),
     "endless": Say(202, "x" * (1 << 20)),
@@ -251,6 +253,17 @@ def test_an_answer_of_another_shape_is_said_to_be_one(answer: Say) -> None:
     async def test(there: Peer, client: TerminalClient) -> None:
         with pytest.raises(TerminalError) as failed:
             await client.open(MSISDN, CODE)
+        assert type(failed.value) is TerminalError
+
+    test()
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 304])
+def test_an_answer_of_another_status_than_the_operations_is_not_taken_for_done(status: int) -> None:
+    @talk(replace(ORDERED, status=status, body=None))
+    async def test(there: Peer, client: TerminalClient) -> None:
+        with pytest.raises(TerminalError, match=str(status)) as failed:
+            await client.order_code(MSISDN)
         assert type(failed.value) is TerminalError
 
     test()

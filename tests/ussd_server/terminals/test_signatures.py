@@ -21,7 +21,7 @@ from multidict import CIMultiDict
 
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.terminals import signatures
-from ussd_server.terminals.signatures import Refused, Signed, Signer
+from ussd_server.terminals.signatures import Asked, Refused, Signed, Signer
 
 NOW: Final = 1_763_881_200_000
 SEED: Final = bytes(range(32))
@@ -42,6 +42,10 @@ class Sent:
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     body: bytes = BODY
     now: int = NOW
+
+    @property
+    def asked(self) -> Asked:
+        return Asked(self.method, self.url, self.headers)
 
     def verified(self) -> Signed | Refused:
         return signatures.verify_request(self.method, self.url, self.headers, self.body, known, self.now)
@@ -140,10 +144,10 @@ def test_what_we_sign_another_implementation_verifies() -> None:
 def test_what_we_answer_another_implementation_verifies() -> None:
     sent = request()
     headers = signatures.sign_response(
-        429, {"Content-Type": "application/problem+json", "Retry-After": "7"}, b"{}", sent.headers, [SERVER], NOW
+        429, {"Content-Type": "application/problem+json", "Retry-After": "7"}, b"{}", sent.asked, [SERVER], NOW
     )
     answer = Answer(429, sent.url, headers, Message(sent.method, sent.url, dict(sent.headers)))
-    required = (*signatures.RESPONSE_COMPONENTS, signatures.ANSWERED)
+    required = (*signatures.RESPONSE_COMPONENTS, *(f'"{name}";req' for name in signatures.ANSWERED))
     [result] = witness().verify(answer, max_age=None, body=b"{}", require_components=required)
     assert result.parameters["keyid"] == "signing-1"
     answer.request.headers["Signature"] = str(answer.request.headers["Signature"]).replace("sig1=:", "sig1=:A", 1)
@@ -309,7 +313,7 @@ def test_parameters_are_taken_strictly(params: str, why: str) -> None:
     assert refused.why == why
 
 
-@pytest.mark.parametrize("names", [[*ALL, ALL[0]], [*ALL, '"date"'], [*ALL, signatures.ANSWERED]])
+@pytest.mark.parametrize("names", [[*ALL, ALL[0]], [*ALL, '"date"'], [*ALL, '"signature";req']])
 def test_components_are_taken_strictly(names: list[str]) -> None:
     sent = resigned()
     params = str(sent.headers["Signature-Input"]).replace(" ".join(ALL), " ".join(names))
@@ -353,9 +357,13 @@ def test_authority_is_normalised_as_the_rfc_says(url: str, authority: str) -> No
 # Answers ----------------------------------------------------------------------------------------------------------
 
 
-def answer(signers: list[Signer], sent: Mapping[str, str] | None = None, **headers: str) -> dict[str, str]:
+ANYTHING: Final = Asked("", "", {})
+"""A request of which nothing is known."""
+
+
+def answer(signers: list[Signer], asked: Asked | None = None, **headers: str) -> dict[str, str]:
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    return signatures.sign_response(200, headers, b"{}", request().headers if sent is None else sent, signers, NOW)
+    return signatures.sign_response(200, headers, b"{}", asked or request().asked, signers, NOW)
 
 
 def pinned(*signers: Signer) -> signatures.PublicKeys:
@@ -366,21 +374,19 @@ def test_an_answer_is_known_by_its_key_and_belongs_to_its_request() -> None:
     sent = request()
     headers = answer([SERVER], content_type="application/json")
     good = Signed("signing-1", "", NOW // 1000)
-    assert signatures.verify_response(200, headers, b"{}", sent.headers, known, NOW) == good
-    other = request(url=URL + "2")
+    assert signatures.verify_response(200, headers, b"{}", sent.asked, known, NOW) == good
     for status, body, asked, now in [
-        (201, b"{}", sent.headers, NOW),
-        (200, b"[]", sent.headers, NOW),
-        (200, b"{}", other.headers, NOW),
-        (200, b"{}", {}, NOW),
-        (200, b"{}", sent.headers, NOW + 61_000),
+        (201, b"{}", sent.asked, NOW),
+        (200, b"[]", sent.asked, NOW),
+        (200, b"{}", request(url=URL + "2").asked, NOW),
+        (200, b"{}", sent.asked, NOW + 61_000),
     ]:
         assert isinstance(signatures.verify_response(status, headers, body, asked, known, now), Refused)
 
 
 @pytest.mark.parametrize("name", ["content_type", "retry_after"])
 def test_a_header_that_matters_can_be_neither_changed_nor_added_nor_taken_away(name: str) -> None:
-    sent = request().headers
+    sent = request().asked
     field = name.replace("_", "-")
     having, without = answer([SERVER], **{name: "1"}), answer([SERVER])
     assert isinstance(signatures.verify_response(200, having, b"{}", sent, known, NOW), Signed)
@@ -388,15 +394,43 @@ def test_a_header_that_matters_can_be_neither_changed_nor_added_nor_taken_away(n
         assert isinstance(signatures.verify_response(200, forged, b"{}", sent, known, NOW), Refused)
 
 
-def test_an_answer_for_another_than_the_signed_request_is_refused() -> None:
-    """As where the request's signature was taken away on the way, so that it was answered as if unsigned."""
-    assert signatures.verify_response(200, answer([SERVER], {}), b"{}", request().headers, known, NOW) == Refused(
-        "signature-invalid", f"{signatures.ANSWERED} is not covered"
+OTHERS: Final[dict[str, Mapping[str, Any]]] = {
+    "method": {"method": "GET"},
+    "address": {"url": "https://ussd.example:8443/v1/keys"},
+    "digest": {"headers": {**request().headers, "Content-Digest": signatures.content_digest(b"{}")}},
+    "key": {"headers": {**request().headers, "Idempotency-Key": "second try"}},
+    "signature": {"headers": {**request().headers, "Signature": request(url=URL + "2").headers["Signature"]}},
+}
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS.keys())
+def test_an_answer_for_another_than_the_signed_request_is_refused(other: Mapping[str, Any]) -> None:
+    """As where the request's signature was sent on with another request, which the server answered."""
+    asked = request().asked
+    signed = answer([SERVER], dataclasses.replace(asked, **other))
+    assert signatures.verify_response(200, signed, b"{}", asked, known, NOW) == Refused(
+        "signature-invalid", "the signature does not fit what was sent"
+    )
+
+
+@pytest.mark.parametrize("name", ["Content-Digest", "Idempotency-Key", "Signature"])
+@pytest.mark.parametrize("instead", [None, "\u00e4", "a\nb", "\udcff"])
+def test_an_answer_to_a_request_that_lacked_something_is_refused(name: str, instead: str | None) -> None:
+    """As where that was taken away on the way, or something put in its place that no signature can cover."""
+    asked = request().asked
+    headers = {field: value for field, value in asked.headers.items() if field != name}
+    lacking = headers if instead is None else {**headers, name: instead}
+    signed = answer([SERVER], dataclasses.replace(asked, headers=lacking))
+    assert signatures.verify_response(200, signed, b"{}", asked, known, NOW) == Refused(
+        "signature-invalid", f'"{name.lower()}";req is not covered'
+    )
+    assert isinstance(
+        signatures.verify_response(200, signed, b"{}", dataclasses.replace(asked, headers=headers), known, NOW), Signed
     )
 
 
 def test_one_key_that_is_pinned_is_enough() -> None:
-    sent = request().headers
+    sent = request().asked
     both = answer([SERVER, NEWER])
     for keys, keyid in [(pinned(SERVER), "signing-1"), (pinned(NEWER), "signing-2")]:
         assert signatures.verify_response(200, both, b"{}", sent, keys, NOW) == Signed(keyid, "", NOW // 1000)
@@ -410,10 +444,10 @@ def test_one_key_that_is_pinned_is_enough() -> None:
 
 
 def test_an_answer_without_content_has_no_digest() -> None:
-    headers = signatures.sign_response(204, {}, b"", {}, [SERVER], NOW)
+    headers = signatures.sign_response(204, {}, b"", ANYTHING, [SERVER], NOW)
     assert sorted(headers) == ["Signature", "Signature-Input"]
-    assert isinstance(signatures.verify_response(204, headers, b"", {}, known, NOW), Signed)
-    assert signatures.verify_response(204, headers, b"{}", {}, known, NOW) == Refused(
+    assert isinstance(signatures.verify_response(204, headers, b"", ANYTHING, known, NOW), Signed)
+    assert signatures.verify_response(204, headers, b"{}", ANYTHING, known, NOW) == Refused(
         "signature-invalid", "the body has no Content-Digest"
     )
 
@@ -467,7 +501,8 @@ def test_nothing_that_comes_raises(signature_input: str, signature: str, method:
     headers = {**request().headers, "Signature-Input": signature_input, "Signature": signature}
     signatures.keyid_of(headers)
     assert isinstance(signatures.verify_request(method, url, headers, body, lambda _: bytes(32), NOW), Refused)
-    assert isinstance(signatures.verify_response(200, headers, body, headers, lambda _: bytes(32), NOW), Refused)
+    asked = Asked(method, url, headers)
+    assert isinstance(signatures.verify_response(200, headers, body, asked, lambda _: bytes(32), NOW), Refused)
 
 
 @given(

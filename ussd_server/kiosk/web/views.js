@@ -111,6 +111,14 @@ const VIEWS = {
       ], [button(word("toStart"), () => say({ do: "leave" }), "primary")]));
   },
 
+  expired(state, say) {
+    return still(
+      notice(ICONS.clock, "warn", word("expiredTitle"), [h("p", { class: "lead" }, word("expiredText"))], [
+        button(word("order"), () => say({ do: "go_on" }), "primary"),
+        button(word("toStart"), () => say({ do: "leave" })),
+      ]));
+  },
+
   screen(state, say, typed) {
     const { screen } = state;
     if (screen.ends) return ending(screen, say);
