@@ -63,7 +63,7 @@ SIGNATURE_INPUT: Final = "What `Signature` covers, and its parameters, in canoni
 HEADERS: Final[Mapping[str, tuple[Schema, str]]] = {
     "Signature-Input": (
         {"type": "string", "pattern": r'^[a-z*][a-z0-9_.*-]*=\("[ -~]+"\);[ -~]+$'},
-        'sig1=("@method" "@authority" "@target-uri");created=1763881200;keyid="hall-1/5f0c9a1e";nonce="mPl0nxJmKkSXkR8F"',
+        'sig1=("@method" "@authority" "@target-uri");created=1763881200;keyid="hall-1/5f0c9a1e";nonce="mPl0nxJmKkSX"',
     ),
     "Content-Digest": (
         {"type": "string", "pattern": "sha-256=:[A-Za-z0-9+/]{43}=:"},
