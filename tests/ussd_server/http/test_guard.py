@@ -183,7 +183,7 @@ def test_a_target_in_absolute_form(tmp_path: Path) -> None:
     async def story(at: Endpoint) -> None:
         good = order(at)
         (await raw(at, written(at, good, target=at.url + PATH))).ok(202)
-        for origin in ("http://elsewhere.example", f"{at.url}0", f"{at.url}@elsewhere.example", at.url.upper()):
+        for origin in ("http://elsewhere.example", "http://127.0.0.1:1", f"{at.url}@elsewhere.example", at.url.upper()):
             other = at.hall.prepare("POST", PATH, {"msisdn": MSISDN}, url=origin)
             said = await raw(at, written(at, other, target=origin + PATH))
             assert "not this server's" in said.refused("signature-invalid")["detail"], origin
@@ -201,8 +201,6 @@ def test_a_target_in_absolute_form_does_not_pass_by_the_url_that_terminals_know(
         (await raw(at, written(at, outside, target=known + PATH))).ok(202)
 
     visit(tmp_path, story, url=known)
-
-    visit(tmp_path, story)
 
 
 async def raw(at: Endpoint, *parts: bytes) -> Said:

@@ -219,6 +219,9 @@ def test_tls(serve: Callable[..., None]) -> None:
         bare.write(REQUEST % b"")
         assert b"quick" not in await plain.read()
         bare.close()
+        silent, held = await served.connect()
+        assert await closed(silent)  # no handshake either is waited for without end
+        held.close()
         writer.write(REQUEST % b"")
         assert await answer(reader) == b"quick"
         writer.close()

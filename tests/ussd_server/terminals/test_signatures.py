@@ -361,7 +361,7 @@ ANYTHING: Final = Asked("", "", {})
 """A request of which nothing is known."""
 
 
-def answer(signers: list[Signer], asked: Asked | None = None, **headers: str) -> dict[str, str]:
+def answer(signers: list[Signer], asked: Asked | None = None, /, **headers: str) -> dict[str, str]:
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
     return signatures.sign_response(200, headers, b"{}", asked or request().asked, signers, NOW)
 
@@ -388,7 +388,7 @@ def test_an_answer_is_known_by_its_key_and_belongs_to_its_request() -> None:
 def test_a_header_that_matters_can_be_neither_changed_nor_added_nor_taken_away(name: str) -> None:
     sent = request().asked
     field = name.replace("_", "-")
-    having, without = answer([SERVER], **{name: "1"}), answer([SERVER])
+    having, without = answer([SERVER], None, **{name: "1"}), answer([SERVER])
     assert isinstance(signatures.verify_response(200, having, b"{}", sent, known, NOW), Signed)
     for forged in ({**having, field: "2"}, {**without, field: "1"}, {n: v for n, v in having.items() if n != field}):
         assert isinstance(signatures.verify_response(200, forged, b"{}", sent, known, NOW), Refused)
