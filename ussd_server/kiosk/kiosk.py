@@ -87,7 +87,7 @@ class Kiosk:
             self._make_room()
             if len(self._seats) >= MAX_SEATS:
                 return None
-            id, seat = secrets.token_urlsafe(SEAT_OCTETS), Seat(self._manner, self._now, self._look_now.set)
+            id, seat = secrets.token_urlsafe(SEAT_OCTETS), Seat(self._manner, self._now, self._unreached)
             self._seats[id] = seat
             if self._client is not None:
                 seat.reached(self._client, self.online is True)
@@ -114,6 +114,12 @@ class Kiosk:
                 del self._seats[id]
                 if timer := self._gone.pop(id, None):
                     timer.cancel()
+
+    def _unreached(self) -> None:
+        """A person met it first: every screen says so, and it is looked after at once."""
+        if self._client is not None:
+            self._found(self._client, False, "a request had no answer")
+        self._look_now.set()
 
     async def _look(self, client: TerminalClient) -> None:
         """Look after the server, so that the start says whether it is there before anybody types a number."""
