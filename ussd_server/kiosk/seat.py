@@ -269,17 +269,18 @@ class Seat:
         try:
             await act()
         except TerminalError as error:
-            log.warning("kiosk got no answer", cause=str(error))
             self._fail(stay, _trouble(error))
+            log.warning("kiosk got no answer", cause=str(error))
         except Exception:
-            # A defect here must not leave the person before a screen that waits for ever.
-            log.exception("kiosk failed")
             self._fail(stay, "failed")
-        if stay is self._stay:
-            self._work = None
-            self._rest()
-            self._tell()
-        elif stay.visit is not None:  # who asked has left meanwhile
+            log.exception("kiosk failed")
+        finally:
+            # A defect must not leave the person before a screen that waits for ever.
+            if stay is self._stay:
+                self._work = None
+                self._rest()
+                self._tell()
+        if stay is not self._stay and stay.visit is not None:  # who asked has left meanwhile
             await _close(stay.visit)
 
     # What is on show --------------------------------------------------------------------------------------------
