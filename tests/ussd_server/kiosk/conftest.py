@@ -23,7 +23,7 @@ FLAGS = [
 Opener = Callable[..., Page]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -31,7 +31,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoHouse]:
     """What `demo` starts, shared; each test has subscribers and a browser context of its own."""
     house = DemoHouse(tmp_path_factory.mktemp("demo"))
