@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,16 +25,9 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
-    root, access = logging.getLogger(), logging.getLogger("aiohttp.access")
-    handlers, level, access_level = root.handlers[:], root.level, access.level
-    # basicConfig(force=True) closes what it takes off, and pytest's own handlers must live on.
-    root.handlers = []
-    yield
-    structlog.reset_defaults()
-    root.handlers = handlers
-    root.setLevel(level)
-    access.setLevel(access_level)
+def _handlers_of_pytest_live_on() -> None:
+    """Set aside what `basicConfig(force=True)` would close; the fixture of all tests puts it back."""
+    logging.getLogger().handlers = []
 
 
 def set_up(style: Format = "json", level: Any = "info") -> io.StringIO:

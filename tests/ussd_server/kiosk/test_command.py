@@ -2,11 +2,9 @@
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from tests.ussd_server.kiosk.house import ApartHouse
 from ussd_server.cli.program import outcome
@@ -17,13 +15,11 @@ from ussd_server.terminals import credentials
 
 
 @pytest.fixture(autouse=True)
-def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.upper().startswith(PREFIX):
             monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "200")
-    yield
-    structlog.reset_defaults()
 
 
 def own(path: Path, url: str = "http://127.0.0.1:9") -> Path:
