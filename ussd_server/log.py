@@ -8,7 +8,8 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
-from typing import Any, Final, Literal, TextIO, TypeAlias
+from contextlib import suppress
+from typing import Any, Final, Literal, TextIO, TypeAlias, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -59,6 +60,21 @@ def _one_line(logger: WrappedLogger, method: str, event: EventDict) -> EventDict
     return event
 
 
+class _Unfailing:
+    """A stream that may be gone (its reader ended, the disk is full): then a line is lost, and never a request."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def configure(level: Level = "info", style: Format = "auto", stream: TextIO | None = None) -> None:
     """Set up all logging of the process, to standard error by default.
 
@@ -85,7 +101,7 @@ def configure(level: Level = "info", style: Format = "auto", stream: TextIO | No
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Unfailing(stream))),
         cache_logger_on_first_use=False,
     )
     _route_standard_logging(stream, threshold, [structlog.stdlib.add_logger_name, *shared], renderer)

@@ -199,3 +199,18 @@ def test_a_text_from_outside_cannot_begin_a_line_of_its_own(style: Format) -> No
     for line in stream.getvalue().split("\n")[:-1]:
         assert line.isprintable()
     assert stream.getvalue().count("\n") == 2
+
+
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "reader gone"])
+def test_a_line_that_cannot_be_written_stops_nobody(closed: bool) -> None:
+    """Who logs goes on where the log's stream is gone: answers to subscribers and terminals do not depend on it."""
+
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError(32, "Broken pipe")
+
+    stream = io.StringIO() if closed else Gone()
+    configure("info", "json", stream)
+    if closed:
+        stream.close()
+    structlog.get_logger().error("store unavailable", cause="the disk is away")
