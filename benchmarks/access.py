@@ -17,9 +17,12 @@ from urllib.request import urlopen
 
 from benchmarks.processes import BenchmarkFailed, Process, argon, generator, http_port, server, terminals
 from benchmarks.stage import set_stage
+from ussd_server.secrecy.vault import HASHING_THREADS
 
 CHECK_WIDTHS = (2, 8, 32)
-"""Entries under way at once: the two threads busy, and a queue before them; the server admits 64."""
+"""Entries under way at once: one for each of the two threads, then with a queue before them; the server admits 64."""
+CHECK_ROUNDS = 3
+"""Runs of each width; the one with the middle share counts, for neighbours of the machine take a tenth at times."""
 SESSION_WIDTHS = (1, 16, 64)
 SESSION_PATHS = ("inputs", "balance")
 PERSONS = 64
@@ -58,6 +61,14 @@ class Checks:
     def share(self) -> float:
         """Checks for each hash of the yardstick."""
         return self.rate / self.bare
+
+    @property
+    def queued(self) -> bool:
+        """Whether another entry waits whenever a thread is free.
+
+        Without that a thread rests while an entry's commits are made durable, and the yardstick has none to wait for.
+        """
+        return self.width > HASHING_THREADS
 
 
 @dataclass(frozen=True)
@@ -148,17 +159,19 @@ def _site(logs: Path, *, pinned: bool) -> Iterator[Site]:
 
 
 def _checks(site: Site, yardstick: Process, seconds: float) -> Iterable[Checks]:
-    before = _bare(yardstick, seconds)
     for width in CHECK_WIDTHS:
-        lag = site.lag()
-        site.terminals.tell(path="checks", width=width, seconds=seconds)
-        site.terminals.hear()
-        run = site.terminals.hear()
-        lag_after = site.lag()
-        after = _bare(yardstick, seconds)
-        bare = round(fmean((before, after)), 2)
-        yield Checks(width, run["rate"], run["p50_ms"], run["p99_ms"], bare, _lag(lag, lag_after))
-        before = after
+        rounds = [_check_round(site, yardstick, width, seconds) for _ in range(CHECK_ROUNDS)]
+        yield sorted(rounds, key=lambda one: one.share)[CHECK_ROUNDS // 2]
+
+
+def _check_round(site: Site, yardstick: Process, width: int, seconds: float) -> Checks:
+    before, lag = _bare(yardstick, seconds), site.lag()
+    site.terminals.tell(path="checks", width=width, seconds=seconds)
+    site.terminals.hear()
+    run = site.terminals.hear()
+    lag_after, after = site.lag(), _bare(yardstick, seconds)
+    bare = round(fmean((before, after)), 2)
+    return Checks(width, run["rate"], run["p50_ms"], run["p99_ms"], bare, _lag(lag, lag_after))
 
 
 def _bare(yardstick: Process, seconds: float) -> float:

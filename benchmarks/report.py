@@ -236,10 +236,10 @@ def goals(report: Report) -> list[Goal]:
 def _access_goals(access: Access) -> Iterable[Goal]:
     if access.checks:
         best = max(access.checks, key=lambda one: one.rate)
-        share = median(one.share for one in access.checks)
+        share = median(one.share for one in access.checks if one.queued)
         yield Goal("code checks/s", f"at least {TARGET_CHECKS:.0f}", f"{best.rate:.1f}", best.rate >= TARGET_CHECKS)
         yield Goal(
-            "of bare argon2id",
+            "of bare argon2id, with entries waiting",
             f"at least {TARGET_CHECKS_SHARE:.0%}",
             f"{share:.0%}",
             share >= TARGET_CHECKS_SHARE,
