@@ -34,6 +34,7 @@ COMMANDS = [
     "keys rewrap",
     "keys list",
     "keys retire KEY",
+    "terminal set hall-1 --orders-per-hour 200",
     "terminal quarantine hall-1 --reason odd",
     "terminal revoke hall-1 --reason stolen",
     "terminal list",

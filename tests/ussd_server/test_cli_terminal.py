@@ -8,8 +8,10 @@ import stat
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from nacl.signing import SigningKey
 
+from ussd_server.cli import terminal as terminal_command
 from ussd_server.cli.program import outcome
 from ussd_server.secrecy.keys import load as load_keys
 from ussd_server.settings import PREFIX
@@ -61,6 +63,18 @@ def stored() -> list[Terminal]:
             await store.close()
 
     return asyncio.run(within())
+
+
+def keep(terminal: Terminal) -> None:
+    async def within() -> None:
+        store = SqliteStore(Path("var/ussd-server.db"))
+        try:
+            _, version = await store.load_terminal(terminal.id)
+            assert await store.commit_terminal(terminal, version)
+        finally:
+            await store.close()
+
+    asyncio.run(within())
 
 
 def test_a_key_is_made_written_for_the_terminal_and_registered(said: Said) -> None:
@@ -145,6 +159,63 @@ def test_a_quarantine_is_lifted(said: Said) -> None:
     assert said.err == "error: hall-1 is not quarantined, it is active\n"
 
 
+def test_name_and_budgets_are_changed_and_the_rest_stays(said: Said) -> None:
+    said("terminal", "add", "hall-1", "--key", PUBLIC, "--name", "Main hall")
+    [before] = stored()
+    assert said("terminal", "set", "hall-1", "--orders-per-hour", "200") == 0
+    assert said.out == (
+        "hall-1, Main hall: 20 wrong entries and 200 orders of codes an hour, from its next request on.\n"
+    )
+    assert stored() == [replace(before, orders_an_hour=200)]
+    assert said("terminal", "set", "hall-1", "--name", "Yard [east]", "--wrong-per-hour", "7") == 0
+    assert said.out.startswith("hall-1, Yard [east]: 7 wrong entries")
+    assert stored() == [replace(before, orders_an_hour=200, name="Yard [east]", wrong_an_hour=7)]
+    assert said.log[0] | {"time": ""} == {
+        "event": "terminal changed",
+        "level": "info",
+        "terminal": "hall-1",
+        "name": "Yard [east]",
+        "wrong_an_hour": 7,
+        "orders_an_hour": 200,
+        "time": "",
+    }
+
+
+def test_a_smaller_budget_that_is_used_up_quarantines_and_says_so(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    said("terminal", "add", "hall-1", "--key", PUBLIC)
+    [before] = stored()
+    monkeypatch.setattr(terminal_command, "now", lambda: before.added_at + 60_000)
+    keep(replace(before, wrong=(before.added_at,) * 7))
+    assert said("terminal", "set", "hall-1", "--wrong-per-hour", "8") == 0
+    assert "quarantined" not in said.out
+    assert said("terminal", "set", "hall-1", "--wrong-per-hour", "7") == 0
+    assert said.out.splitlines()[1] == (
+        "It is quarantined (7 wrong entries in an hour); "
+        "let it work again with: ussd-server terminal quarantine hall-1 --lift"
+    )
+    assert [line["event"] for line in said.log] == ["terminal changed", "terminal quarantined"]
+    assert stored()[0].standing == "quarantined"
+
+
+def test_what_cannot_be_changed_stays_and_is_said(said: Said) -> None:
+    said("terminal", "add", "hall-1", "--key", PUBLIC)
+    before = stored()
+    for arguments, code, text in (
+        ((), 2, "say what to change: --name TEXT, --wrong-per-hour NUMBER, --orders-per-hour NUMBER"),
+        (("--name", " "), 1, "a name has 1 to 64 printable characters"),
+        (("--orders-per-hour", "100001"), 1, "a budget is a number from 1 to 100000"),
+        (("--wrong-per-hour", "0"), 2, "--wrong-per-hour"),
+        (("--wrong-per-hour", "many"), 2, "--wrong-per-hour"),
+    ):
+        assert said("terminal", "set", "hall-1", *arguments) == code
+        assert text in said.err
+        assert said.err.count("\n") == 1
+        assert stored() == before
+    said("terminal", "revoke", "hall-1")
+    assert said("terminal", "set", "hall-1", "--orders-per-hour", "5") == 1
+    assert said.err == "error: hall-1 is revoked; say what it is to have when it is added again\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
@@ -158,6 +229,7 @@ def test_a_quarantine_is_lifted(said: Said) -> None:
         (("quarantine", "hall-1"), 2, "say why with --reason TEXT"),
         (("quarantine", "hall-1", "--reason", "a", "--lift"), 2, "say why with --reason TEXT"),
         (("list",), 2, "there is no such file"),
+        (("set", "hall-1", "--name", "Yard"), 2, "there is no such file"),
         (("revoke", "hall-1"), 2, "there is no such file"),
     ],
 )
@@ -173,7 +245,12 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
 
 def test_an_unknown_terminal_is_said(said: Said) -> None:
     said("terminal", "add", "hall-1", "--key", PUBLIC)
-    for command in (("revoke", "hall-2"), ("revoke", "hall-2", "--key", "a"), ("quarantine", "hall-2", "--lift")):
+    for command in (
+        ("revoke", "hall-2"),
+        ("revoke", "hall-2", "--key", "a"),
+        ("quarantine", "hall-2", "--lift"),
+        ("set", "hall-2", "--name", "a"),
+    ):
         assert said("terminal", *command) == 1
         assert said.err == "error: there is no terminal hall-2\n"
 

@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import nacl.utils
 import structlog
@@ -35,10 +35,15 @@ app = typer.Typer(
     epilog=examples(
         'ussd-server terminal add hall-1 --name "Main hall" --generate hall-1.json',
         "ussd-server terminal list",
+        "ussd-server terminal set hall-1 --orders-per-hour 200",
         'ussd-server terminal quarantine hall-1 --reason "found open"',
         "ussd-server terminal revoke hall-1",
     ),
 )
+
+NAME_HELP: Final = "How people know it; it stands in SMS about a lock"
+WRONG_HELP: Final = "Wrong entries in an hour that quarantine it"
+ORDERS_HELP: Final = "Codes that it may order in an hour"
 
 Id: TypeAlias = Annotated[str, typer.Argument(metavar="ID", help="The terminal: 1 to 32 of a-z, 0-9 and -")]
 Reason: TypeAlias = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept with the terminal")]
@@ -52,10 +57,7 @@ Reason: TypeAlias = Annotated[str, typer.Option("--reason", metavar="TEXT", help
 )
 def add(
     id: Id,
-    name: Annotated[
-        str | None,
-        typer.Option("--name", metavar="TEXT", help="How people know it; it stands in SMS about a lock [ID]"),
-    ] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help=f"{NAME_HELP} [ID]")] = None,
     key: Annotated[
         str | None, typer.Option("--key", metavar="BASE64", help="Its Ed25519 public key, 32 octets in base64")
     ] = None,
@@ -67,14 +69,10 @@ def add(
         str | None, typer.Option("--terminal-url", metavar="URL", help="Where it reaches the server; written into FILE")
     ] = None,
     wrong_per_hour: Annotated[
-        int | None,
-        typer.Option(
-            "--wrong-per-hour", metavar="NUMBER", help="Wrong entries in an hour that quarantine it [20]", min=1
-        ),
+        int | None, typer.Option("--wrong-per-hour", metavar="NUMBER", help=f"{WRONG_HELP} [20]", min=1)
     ] = None,
     orders_per_hour: Annotated[
-        int | None,
-        typer.Option("--orders-per-hour", metavar="NUMBER", help="Codes that it may order in an hour [60]", min=1),
+        int | None, typer.Option("--orders-per-hour", metavar="NUMBER", help=f"{ORDERS_HELP} [60]", min=1)
     ] = None,
     store: Store = None,
     data: Data = None,
@@ -126,6 +124,54 @@ def list_(store: Store = None, data: Data = None, settings: SettingsFile = None)
     ]
     for line in columns([("ID", "NAME", "STANDING", "SINCE", "KEYS", "WRONG", "ORDERS", "REASON"), *rows]):
         print(line)
+
+
+@app.command(
+    "set",
+    epilog=examples(
+        "ussd-server terminal set hall-1 --orders-per-hour 200",
+        "ussd-server terminal set hall-1 --wrong-per-hour 10 --orders-per-hour 30",
+        'ussd-server terminal set hall-1 --name "Main hall, east door"',
+    ),
+)
+def set_(
+    id: Id,
+    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help=NAME_HELP)] = None,
+    wrong_per_hour: Annotated[
+        int | None, typer.Option("--wrong-per-hour", metavar="NUMBER", help=WRONG_HELP, min=1)
+    ] = None,
+    orders_per_hour: Annotated[
+        int | None, typer.Option("--orders-per-hour", metavar="NUMBER", help=ORDERS_HELP, min=1)
+    ] = None,
+    store: Store = None,
+    data: Data = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Change a terminal's name or budgets; its keys, its standing and what it used of this hour stay.
+
+    What is not said stays as it is. A budget of wrong entries that this hour has used up already quarantines it.
+    """
+    where = _settings(store, data, settings)
+    wanted = Wanted(name, wrong_per_hour, orders_per_hour)
+    if wanted == Wanted():
+        raise SettingsError("say what to change: --name TEXT, --wrong-per-hour NUMBER, --orders-per-hour NUMBER")
+    at = now()
+    now_is = _change(where, id, lambda terminal: registry.adjust(terminal, wanted, at))
+    budget = {"wrong_an_hour": now_is.wrong_an_hour, "orders_an_hour": now_is.orders_an_hour}
+    log.info("terminal changed", terminal=id, name=now_is.name, **budget)
+    out = console()
+    out.print(
+        f"{id}, {now_is.name}: {now_is.wrong_an_hour} wrong entries and {now_is.orders_an_hour} orders of codes "
+        "an hour, from its next request on.",
+        markup=False,
+    )
+    if now_is.standing == "quarantined":
+        if now_is.since == at:
+            log.info("terminal quarantined", terminal=id, reason=now_is.reason)
+        out.print(
+            f"It is quarantined ({now_is.reason}); let it work again with: ussd-server terminal quarantine {id} --lift",
+            markup=False,
+        )
 
 
 @app.command(
@@ -220,16 +266,17 @@ def _register(where: Settings, id: str, public: bytes, wanted: Wanted) -> str:
     return registry.key_id(public)
 
 
-def _change(where: Settings, id: str, alter: Callable[[Terminal], Terminal | Refused]) -> None:
+def _change(where: Settings, id: str, alter: Callable[[Terminal], Terminal | Refused]) -> Terminal:
     async def work(port: StorePort) -> Terminal | Refused:
         return await registry.change(port, id, registry.known(alter, id))
 
-    _unless_refused(with_store(where, work))
+    return _unless_refused(with_store(where, work))
 
 
-def _unless_refused(changed: Terminal | Refused) -> None:
+def _unless_refused(changed: Terminal | Refused) -> Terminal:
     if isinstance(changed, Refused):
         raise Failure(changed.why)
+    return changed
 
 
 def _signing_keys(where: Settings) -> tuple[Public, ...]:

@@ -4,6 +4,7 @@
 |----------------------------|-----------------------|-------------------------------------------------------------|
 | check an entry             | `entries_left` > 0    | 0: it is quarantined by then                                |
 | count a wrong entry        | counted               | the budget's last one quarantines, until an operator lifts it |
+| be given a smaller budget  | it holds from then on | it is quarantined at once                                   |
 | order a code               | `orders_again_at` 0   | the time when an hour has passed since the oldest           |
 
 A wrong entry costs the number's owner a try, so a terminal that makes many is broken, or in the hands of somebody who
@@ -32,11 +33,15 @@ def used(terminal: Terminal, now: int) -> tuple[int, int]:
 
 def wrong_entry(terminal: Terminal, now: int) -> Terminal:
     """Count a wrong entry. The last one of the budget quarantines an active terminal, with the reason."""
-    wrong = _with(terminal.wrong, now, terminal.wrong_an_hour)
-    terminal = replace(terminal, wrong=wrong)
-    if len(wrong) < terminal.wrong_an_hour or terminal.standing != "active":
+    return held(replace(terminal, wrong=_with(terminal.wrong, now, terminal.wrong_an_hour)), now)
+
+
+def held(terminal: Terminal, now: int) -> Terminal:
+    """Quarantine an active terminal that has used up its wrong entries; any other stays as it is."""
+    wrong = len(_latest(terminal.wrong, now))
+    if wrong < terminal.wrong_an_hour or terminal.standing != "active":
         return terminal
-    return replace(terminal, standing="quarantined", since=now, reason=f"{len(wrong)} wrong entries in an hour")
+    return replace(terminal, standing="quarantined", since=now, reason=f"{wrong} wrong entries in an hour")
 
 
 def orders_again_at(terminal: Terminal, now: int) -> int:

@@ -1,11 +1,13 @@
 """Who may be a terminal: adding, keys that overlap, revoking, quarantine. Pure rules, and how the store takes them.
 
-| standing    | add a key              | remove a key           | revoke  | quarantine  | lift   |
-|-------------|------------------------|------------------------|---------|-------------|--------|
-| never added | active                 | refused                | refused | refused     | refused |
-| active      | one more               | all but the last       | revoked | quarantined | refused |
-| quarantined | one more               | all but the last       | revoked | refused     | active |
-| revoked     | active, this key alone | refused                | refused | refused     | refused |
+| standing    | add a key              | adjust         | remove a key     | revoke  | quarantine  | lift    |
+|-------------|------------------------|----------------|------------------|---------|-------------|---------|
+| never added | active                 | refused        | refused          | refused | refused     | refused |
+| active      | one more               | as wanted (*) | all but the last | revoked | quarantined | refused |
+| quarantined | one more               | as wanted      | all but the last | revoked | refused     | active  |
+| revoked     | active, this key alone | refused        | refused          | refused | refused     | refused |
+
+(*) quarantined where the smaller budget is used up already.
 
 A revoked terminal has no key, so nothing that its old ones sign is taken, also after it was added again. Every change
 holds from the next request on, on every server of the store. Times are milliseconds since 1970 UTC.
@@ -21,6 +23,7 @@ import nacl.bindings
 from msgspec.structs import replace
 
 from ussd_server.stores.base import Store
+from ussd_server.terminals import budgets
 from ussd_server.terminals.record import Terminal, TerminalKey
 
 ID: Final = re.compile(r"[a-z0-9-]{1,32}")
@@ -62,12 +65,8 @@ def add(terminal: Terminal | None, id: str, public: bytes, now: int, wanted: Wan
     """Return the terminal with one more key (Ed25519, 32 octets)."""
     if not ID.fullmatch(id):
         return Refused(f"{id!r} is no terminal's id: 1 to 32 of a-z, 0-9 and -")
-    if wanted.name is not None and not _sayable(wanted.name, MAX_NAME):
-        return Refused(f"a name has 1 to {MAX_NAME} printable characters")
-    if any(
-        not 1 <= budget <= MAX_BUDGET for budget in (wanted.wrong_an_hour, wanted.orders_an_hour) if budget is not None
-    ):
-        return Refused(f"a budget is a number from 1 to {MAX_BUDGET}")
+    if fault := _fault(wanted):
+        return Refused(fault)
     if len(public) != PUBLIC_SIZE or not nacl.bindings.crypto_core_ed25519_is_valid_point(public):
         return Refused("the key is no Ed25519 public key of 32 octets")
     key = TerminalKey(key_id(public), public, now)
@@ -79,6 +78,20 @@ def add(terminal: Terminal | None, id: str, public: bytes, now: int, wanted: Wan
     if len(terminal.keys) >= MAX_KEYS:
         return Refused(f"{id} has {MAX_KEYS} keys; remove one that it no longer uses")
     return _as_wanted(replace(terminal, keys=(*terminal.keys, key)), wanted)
+
+
+def adjust(terminal: Terminal, wanted: Wanted, now: int) -> Terminal | Refused:
+    """Return the terminal with another name or other budgets, its keys and what it has used of them as they are.
+
+    An active one whose wrong entries of this hour use up a smaller budget is quarantined, as its last entry would have
+    done. A revoked one has nothing to adjust: it gets its budgets when it is added anew.
+    """
+    if fault := _fault(wanted):
+        return Refused(fault)
+    if terminal.standing == "revoked":
+        return Refused(f"{terminal.id} is revoked; say what it is to have when it is added again")
+    adjusted = _as_wanted(terminal, wanted)
+    return adjusted if wanted.wrong_an_hour is None else budgets.held(adjusted, now)
 
 
 def remove_key(terminal: Terminal, kid: str) -> Terminal | Refused:
@@ -133,6 +146,17 @@ async def change(store: Store, id: str, alter: Alter) -> Terminal | Refused:
 
 def _sayable(text: str, limit: int) -> bool:
     return 0 < len(text) <= limit and text.isprintable() and text.strip() != ""
+
+
+def _fault(wanted: Wanted) -> str:
+    """Return what a terminal cannot be, "" where it can be as wanted."""
+    if wanted.name is not None and not _sayable(wanted.name, MAX_NAME):
+        return f"a name has 1 to {MAX_NAME} printable characters"
+    if any(
+        not 1 <= budget <= MAX_BUDGET for budget in (wanted.wrong_an_hour, wanted.orders_an_hour) if budget is not None
+    ):
+        return f"a budget is a number from 1 to {MAX_BUDGET}"
+    return ""
 
 
 def _as_wanted(terminal: Terminal, wanted: Wanted) -> Terminal:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.ussd_server.http.endpoint import NOW, Endpoint, Machine, Prepared, Said, new_key, visit
 from ussd_server.http.guard import MAX_BODY, MAX_KEY
+from ussd_server.terminals import registry
 from ussd_server.terminals.signatures import MAX_AGE_S, MAX_AHEAD_S, content_digest
 
 PATH = "/v1/code-orders"
@@ -312,6 +313,18 @@ def test_revoked_and_quarantined_terminals(tmp_path: Path) -> None:
         assert await at.store.next_due() is None
         await at.add(at.hall)
         (await at.hall.get(f"{inside}/balance")).ok(200)
+
+    visit(tmp_path, story)
+
+
+def test_a_budget_that_is_changed_while_the_server_runs_holds_from_the_next_request_on(tmp_path: Path) -> None:
+    async def story(at: Endpoint) -> None:
+        for orders, refusal in ((1, ""), (1, "too-many-requests"), (2, ""), (2, "too-many-requests")):
+            wanted = registry.Wanted(orders_an_hour=orders)
+            adjust = registry.known(lambda one, wanted=wanted: registry.adjust(one, wanted, at.now), at.hall.id)  # type: ignore[misc]
+            await registry.change(at.store, at.hall.id, adjust)
+            said = await at.hall.post(PATH, {"msisdn": MSISDN})
+            said.refused(refusal) if refusal else said.ok(202)
 
     visit(tmp_path, story)
 

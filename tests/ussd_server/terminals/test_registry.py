@@ -13,6 +13,7 @@ from nacl.signing import SigningKey
 
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.terminals import registry
+from ussd_server.terminals.budgets import HOUR_MS
 from ussd_server.terminals.record import Terminal
 from ussd_server.terminals.registry import Refused, Wanted
 
@@ -114,6 +115,29 @@ def test_every_plain_id_is_taken(id: str) -> None:
 )
 def test_names_are_for_people_and_budgets_are_numbers(wanted: Wanted) -> None:
     assert isinstance(registry.add(None, "hall-1", public(1), NOW, wanted), Refused)
+
+
+def test_name_and_budgets_are_adjusted_alone() -> None:
+    assert registry.adjust(ACTIVE, Wanted("Yard", 5, 7), NOW + 5) == replace(
+        ACTIVE, name="Yard", wrong_an_hour=5, orders_an_hour=7
+    )
+    assert registry.adjust(QUARANTINED, Wanted(wrong_an_hour=1), NOW + 5) == replace(QUARANTINED, wrong_an_hour=1)
+    assert registry.adjust(ACTIVE, Wanted(name=""), NOW) == Refused("a name has 1 to 64 printable characters")
+    assert isinstance(registry.adjust(REVOKED, Wanted("Yard"), NOW), Refused)
+
+
+@pytest.mark.parametrize(
+    ("budget", "later", "standing"),
+    [(3, 0, "quarantined"), (2, 0, "quarantined"), (4, 0, "active"), (3, HOUR_MS, "active"), (None, 0, "active")],
+)
+def test_a_budget_that_is_used_up_already_quarantines_as_its_last_entry_would_have(
+    budget: int | None, later: int, standing: str
+) -> None:
+    terminal = replace(ACTIVE, wrong=(NOW, NOW, NOW), wrong_an_hour=20 if budget else 3)
+    adjusted = registry.adjust(terminal, Wanted("Yard", budget), NOW + later)
+    assert isinstance(adjusted, Terminal)
+    assert (adjusted.name, adjusted.standing, adjusted.wrong) == ("Yard", standing, terminal.wrong)
+    assert adjusted.reason == ("3 wrong entries in an hour" if standing == "quarantined" else "")
 
 
 def test_an_old_key_goes_and_the_last_one_stays() -> None:
