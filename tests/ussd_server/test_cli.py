@@ -171,6 +171,11 @@ ORDERED = "change tariff: Red (212) from 2026-11-24, 90.00 RUB, then 150.50 RUB 
         ("activated", {}, ""),
         ("code issued", {"generation": 2}, "generation: 2"),
         (
+            "access locked",
+            {"terminal": "hall", "until": 1_700_086_400_000},
+            "terminal: hall; until: 2023-11-15 22:13:20Z",
+        ),
+        (
             "consent",
             {"order": "a-1", "read": "Red\n1. Да", "channel": "ussd"},
             "by ussd, having read: Red / 1. Да; order a-1",

@@ -206,9 +206,16 @@ def test_the_other_kinds_overlap(kind: str, said: Said) -> None:
 
 def test_the_key_of_digests_and_unknown_kinds_are_not_rotated(said: Said) -> None:
     said("init")
-    for kind in ("digest", "other"):
+    before = load(PATH)
+    for kind, why in (
+        ("digest", "the digest key is not rotated: inputs and requests are known again by it"),
+        ("other", "there is no kind of key 'other'"),
+    ):
         assert said("rotate", kind) == 2
+        assert said.err.startswith(f"error: {why}")
+        assert said.err.endswith(". Keys that are rotated: kek, transport, signing\n")
         assert said.err.count("\n") == 1
+    assert load(PATH) == before
 
 
 def test_a_damaged_code_is_said_and_the_rest_is_moved(said: Said) -> None:

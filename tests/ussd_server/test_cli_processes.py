@@ -65,6 +65,11 @@ def test_the_demonstration_says_where_to_go_and_is_ready_there() -> None:
         assert "first start: keys were made in var/keys.json" in said
         with urlopen(address[1]) as page:
             assert page.headers["Content-Type"].startswith("text/html")
+        kiosk = re.search(r"Kiosk +(http://\S+)", said)
+        assert kiosk is not None, said
+        assert kiosk[1].startswith(address[1])
+        with urlopen(kiosk[1]) as page:
+            assert b"<title>" in page.read()
         with urlopen(f"{address[1]}healthz") as health:
             assert health.status == 200
         with urlopen(f"{address[1]}metrics") as metrics:

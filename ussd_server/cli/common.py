@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -35,6 +36,11 @@ def complain(text: str) -> None:
 def now() -> int:
     """Return the time in milliseconds since 1970 UTC."""
     return time.time_ns() // 1_000_000
+
+
+def moment(at: int) -> str:
+    """Return a time (ms) as every command prints one: `2026-11-24 07:00:00Z`."""
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def examples(*lines: str) -> str:

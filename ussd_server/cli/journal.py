@@ -3,15 +3,19 @@
 import json
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from babel.numbers import get_currency_precision
 
+from ussd_server.cli.common import moment
 from ussd_server.stores.base import JournalEntry
+
+MOMENTS: Final = ("until",)
+"""Fields that are times (ms)."""
 
 
 def readable(entry: JournalEntry) -> str:
-    """Return what matters of an entry on one line: words instead of structures, amounts as money, the order's id last.
+    """Return what matters of an entry on one line: words for structures, amounts as money, the order's id last.
 
     Any other field is shown as `name: value`, so that nothing of a new kind is hidden.
     """
@@ -27,7 +31,7 @@ def readable(entry: JournalEntry) -> str:
         parts = [str(data.pop("outcome", ""))]
     else:
         parts = []
-    parts += [f"{name}: {_plain(value)}" for name, value in data.items()]
+    parts += [f"{name}: {_plain(name, value)}" for name, value in data.items()]
     if order is not None:
         parts.append(f"order {order}")
     return "; ".join(filter(None, parts))
@@ -58,5 +62,7 @@ def money(minor: int, currency: str) -> str:
     return f"{Decimal(minor).scaleb(-digits):.{digits}f} {currency}"
 
 
-def _plain(value: Any) -> str:
+def _plain(name: str, value: Any) -> str:
+    if name in MOMENTS and isinstance(value, int):
+        return moment(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -3,24 +3,27 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar, get_args
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ussd_server.cli.common import Data, Failure, SettingsFile, Store, columns, console, examples, now
+from ussd_server.cli.common import Data, Failure, SettingsFile, Store, columns, console, examples, moment, now
 from ussd_server.cli.stores import there, with_store
 from ussd_server.housekeeping import KEYS_S
 from ussd_server.secrecy import keys
 from ussd_server.secrecy.keys import FILE_NAME, Key, KeyFile, Keyring, load_or_create
 from ussd_server.secrecy.rewrap import Pass, codes_under, records, rewrap
 from ussd_server.secrecy.vault import Vault
-from ussd_server.settings import Settings
+from ussd_server.settings import Settings, SettingsError
 from ussd_server.settings import load as load_settings
 from ussd_server.stores.base import Store as StorePort
 
 Rotated = Literal["kek", "transport", "signing"]
+NEVER_ROTATED: Final = (
+    "the digest key is not rotated: inputs and requests are known again by it, so what was done already "
+    "would be done twice after a change; and nothing can be read with it"
+)
 
 TAKE_UP_S: float = 1.5 * KEYS_S
 """After which every server that runs has taken up a new key, so that nothing more comes under the old one."""
@@ -86,7 +89,7 @@ def list_(store: Store = None, data: Data = None, settings: SettingsFile = None)
         (
             key.id,
             key.kind,
-            datetime.fromtimestamp(key.created // 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ"),
+            moment(key.created),
             _age(now() - key.created),
             "in use" if key.current else "",
             "" if key.kind != "kek" else "all" if counts is None else str(counts[key.id]),
@@ -106,7 +109,7 @@ def list_(store: Store = None, data: Data = None, settings: SettingsFile = None)
     )
 )
 def rotate(
-    kind: Annotated[Rotated, typer.Argument(metavar="[KIND]", help="kek, transport or signing")] = "kek",
+    kind: Annotated[str, typer.Argument(metavar="[KIND]", help="kek, transport or signing")] = "kek",
     store: Store = None,
     data: Data = None,
     settings: SettingsFile = None,
@@ -119,16 +122,19 @@ def rotate(
 
     signing signs answers, and terminals believe only keys that they know. In this order: rotate; wait until every
     terminal was in use, for then it has asked for the list of keys, which both keys sign; retire the old one.
+
+    digest, the fourth kind, is never rotated: what was done already would be done twice.
     """
+    rotated = _rotated(kind)
     where = load_settings({"store": store, "data": data, "settings": settings})
     _ring(where)
-    ring = keys.change(where.data / FILE_NAME, lambda ring: ring.rotate(kind, now()).completed(now()))
+    ring = keys.change(where.data / FILE_NAME, lambda ring: ring.rotate(rotated, now()).completed(now()))
     out = console()
-    out.print(f"{ring.current(kind).id} is in use; servers that run take it up within {KEYS_S:g} seconds.")
-    if kind == "kek":
+    out.print(f"{ring.current(rotated).id} is in use; servers that run take it up within {KEYS_S:g} seconds.")
+    if rotated == "kek":
         _rewrap(where)
     else:
-        out.print(NEXT_STEPS[kind])
+        out.print(NEXT_STEPS[rotated])
 
 
 @app.command("rewrap", epilog=examples("ussd-server keys rewrap"))
@@ -161,6 +167,16 @@ def retire(
     console().print(f"{id} is retired. Destroy its copies, too, where it was rotated because somebody may have it.")
 
 
+def _rotated(kind: str) -> Rotated:
+    """Return the kind of key that is to be rotated. Raises SettingsError for one that cannot be."""
+    rotated: tuple[Rotated, ...] = get_args(Rotated)
+    for each in rotated:
+        if kind == each:
+            return each
+    why = NEVER_ROTATED if kind == "digest" else f"there is no kind of key {kind!r}"
+    raise SettingsError(f"{why}. Keys that are rotated: {', '.join(rotated)}")
+
+
 def _ring(settings: Settings) -> Keyring:
     path = settings.data / FILE_NAME
     try:
@@ -177,8 +193,7 @@ def _needed(where: Settings, ring: Keyring, key: Key) -> str:
         return f"it holds {_codes(codes)}, to be moved with: ussd-server keys rewrap"
     replaced = ring.replaced_at(key)
     if now() < replaced + KEEP_MS:
-        until = datetime.fromtimestamp((replaced + KEEP_MS) / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-        return f"it was replaced less than {KEEP_MS // HOUR_MS} hours ago, wait until {until}"
+        return f"it was replaced less than {KEEP_MS // HOUR_MS} hours ago, wait until {moment(replaced + KEEP_MS)}"
     return ""
 
 

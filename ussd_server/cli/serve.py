@@ -136,7 +136,7 @@ def add_to(app: typer.Typer) -> None:
 
 def _welcome(demo: "Demo", settings: Settings) -> None:
     assert demo.service is not None
-    from ussd_server.cli.parts import DEMO_ACCOUNT, DEMO_PHONES
+    from ussd_server.cli.parts import DEMO_ACCOUNT, DEMO_KIOSK_PATH, DEMO_PHONES
 
     http = demo.service.http.from_here()
     name, password = DEMO_ACCOUNT
@@ -147,6 +147,7 @@ def _welcome(demo: "Demo", settings: Settings) -> None:
     out.print(f"  Open      [bold cyan]http://{http}/[/] and dial [bold]*111#[/]")
     elsewhere = "" if http == Settings.model_fields["http"].default else f" --http {http}"
     out.print(f"  Or here   {_own_name()} dial {DEMO_PHONES[0]}{elsewhere}")
+    out.print(f"  Kiosk     [bold cyan]http://{http}{DEMO_KIOSK_PATH}/[/] (a payment terminal's screen)")
     out.print(f"  SMSC      smpp://{name}:{password}@{demo.smpp} (other services may bind, too)")
     out.print(f"  Health    http://{http}/readyz   http://{http}/metrics")
     out.print(f"  Flows     {settings.flows}")

@@ -1,13 +1,12 @@
 """`ussd-server subscriber`: the support desk. Why was somebody refused; unlock, with a reason that is kept."""
 
 import json
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from msgspec.structs import replace
 
-from ussd_server.cli.common import Data, Failure, Msisdn, SettingsFile, Store, columns, console, examples, now
+from ussd_server.cli.common import Data, Failure, Msisdn, SettingsFile, Store, columns, console, examples, moment, now
 from ussd_server.cli.common import subscriber_number as number
 from ussd_server.cli.journal import readable
 from ussd_server.cli.stores import with_store
@@ -95,7 +94,7 @@ def journal(
         for entry in entries:
             print(json.dumps({"at": entry.at, "kind": entry.kind, "data": entry.data}, ensure_ascii=False))
         return
-    for line in columns([(_time(entry.at), entry.kind, readable(entry)) for entry in entries]):
+    for line in columns([(moment(entry.at), entry.kind, readable(entry)) for entry in entries]):
         print(line)
 
 
@@ -138,9 +137,9 @@ def _facts(record: Subscriber, settings: Settings) -> list[tuple[str, str]]:
     closed = codes.locked_until(access, at)
     return [
         ("number", record.msisdn),
-        ("service", f"active since {_time(record.activated_at)}" if record.active else "not active"),
+        ("service", f"active since {moment(record.activated_at)}" if record.active else "not active"),
         ("language", record.language or "(the service's first)"),
-        ("access", f"closed until {_time(closed)} after {codes.MAX_WRONG} wrong codes" if closed else "open"),
+        ("access", f"closed until {moment(closed)} after {codes.MAX_WRONG} wrong codes" if closed else "open"),
         ("code", _code(access, codes.condition(access, at, policy))),
         ("wrong codes", f"{access.wrong} in a row, {access.wrong_in_life} for this code"),
         ("sessions", ", ".join(f"{name}: {each.node}" for name, each in sorted(record.sessions.items())) or "none"),
@@ -149,8 +148,4 @@ def _facts(record: Subscriber, settings: Settings) -> list[tuple[str, str]]:
 
 
 def _code(access: codes.Access, condition: str) -> str:
-    return f"{condition}, issued {_time(access.issued_at)}" if access.sealed is not None else condition
-
-
-def _time(at: int) -> str:
-    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return f"{condition}, issued {moment(access.issued_at)}" if access.sealed is not None else condition

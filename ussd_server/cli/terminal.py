@@ -3,7 +3,6 @@
 import base64
 import binascii
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
@@ -13,7 +12,7 @@ import typer
 from nacl.signing import SigningKey
 
 from ussd_server import log as logs
-from ussd_server.cli.common import Data, Failure, SettingsFile, Store, columns, console, examples, now
+from ussd_server.cli.common import Data, Failure, SettingsFile, Store, columns, console, examples, moment, now
 from ussd_server.cli.stores import with_store
 from ussd_server.secrecy.keys import FILE_NAME, Public
 from ussd_server.secrecy.keys import load as load_keys
@@ -113,7 +112,7 @@ def list_(store: Store = None, data: Data = None, settings: SettingsFile = None)
             each.id,
             each.name,
             each.standing,
-            _time(each.since or each.added_at),
+            moment(each.since or each.added_at),
             ",".join(key.id for key in each.keys) or "-",
             f"{wrong}/{each.wrong_an_hour}",
             f"{orders}/{each.orders_an_hour}",
@@ -298,7 +297,3 @@ def _public(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise SettingsError("--key: it is no base64") from None
-
-
-def _time(at: int) -> str:
-    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -66,11 +66,17 @@ def _set_language(record: Subscriber, arguments: Values, id: str, now: int, poli
 
 
 def _order_code(record: Subscriber, arguments: Values, id: str, now: int, policy: codes.Policy) -> Acted:
-    return _ordered(record, id, now, codes.order(record.access, now, policy))
+    acted = _ordered(record, id, now, codes.order(record.access, now, policy))
+    # Who holds the phone waits for one SMS, whichever of the orders brings it.
+    return msgspec.structs.replace(acted, outcome="ordered") if acted.outcome == "on_its_way" else acted
 
 
 def order_code_at_terminal(record: Subscriber, id: str, now: int, policy: codes.Policy) -> Acted:
-    """Order a code as `order_code` does, where anybody may have asked: `phone_only` where guessing ended the code."""
+    """Order a code as `order_code` does, where anybody may have asked.
+
+    The outcome, which only the journal tells, is also `on_its_way` where an order just before this one brings the code,
+    and `phone_only` where guessing ended the code.
+    """
     return _ordered(record, id, now, codes.order_at_terminal(record.access, now, policy))
 
 
@@ -84,7 +90,7 @@ def _ordered(
         return Acted(record, "not_active")
     on_its_way = bool(record.access.orders) and now - record.access.orders[-1] < CODE_ON_ITS_WAY_MS
     if on_its_way and not isinstance(order, codes.Locked):
-        return Acted(record, "ordered")
+        return Acted(record, "on_its_way")
     match order:
         case codes.Ordered(access=access):
             changed = msgspec.structs.replace(record, access=access)

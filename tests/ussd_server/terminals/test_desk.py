@@ -457,6 +457,19 @@ def test_a_code_that_was_ordered_comes_by_sms_where_it_may(tmp_path: Path) -> No
     play(tmp_path, story)
 
 
+def test_an_order_while_a_code_is_on_its_way_is_journalled_as_that_and_makes_none(tmp_path: Path) -> None:
+    async def story(at: Hall) -> None:
+        for _ in range(2):
+            assert told(await _ordered(at, MSISDN), messages.CodeOrdered).status == "accepted"
+        await at.bench.until(lambda: at.bench.metrics.outbox["code_order", "done"] == 2)
+        await at.bench.sms_until(1)
+        asked = await at.bench.store.journal(MSISDN, "code asked for")
+        assert sorted(entry.data["outcome"] for entry in asked) == ["on_its_way", "ordered"]
+        assert len(await at.bench.store.journal(MSISDN, "code ordered")) == 1
+
+    play(tmp_path, story)
+
+
 def test_every_number_gets_the_same_answer_by_the_same_work(tmp_path: Path) -> None:
     async def story(at: Hall) -> None:
         await at.change(UNKNOWN, activated_at=0)

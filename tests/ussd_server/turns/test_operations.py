@@ -20,6 +20,7 @@ from ussd_server.turns.operations import (
     Queries,
     act,
     offering_value,
+    order_code_at_terminal,
     place_order,
     quote_value,
 )
@@ -264,6 +265,14 @@ def test_an_order_of_a_code_that_is_on_its_way_makes_no_second_one() -> None:
     assert (again.outcome, again.outbox, again.record) == ("ordered", (), first.record)
     later = acted("order_code", first.record, at=NOW + CODE_ON_ITS_WAY_MS)
     assert len(later.outbox) == 1
+
+
+def test_a_terminals_order_says_that_the_code_is_on_its_way_already() -> None:
+    first = acted("order_code", Subscriber(MSISDN, activated_at=1))
+    again = order_code_at_terminal(first.record, "b", NOW + CODE_ON_ITS_WAY_MS - 1, codes.POLICY)
+    assert (again.outcome, again.outbox, again.journal, again.record) == ("on_its_way", (), (), first.record)
+    later = order_code_at_terminal(first.record, "b", NOW + CODE_ON_ITS_WAY_MS, codes.POLICY)
+    assert (later.outcome, len(later.outbox)) == ("ordered", 1)
 
 
 def test_codes_are_ordered_three_times_an_hour() -> None:
