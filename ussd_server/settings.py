@@ -25,6 +25,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from smpp.segments import STYLES, Style
 from smpp.ussd import DIALECTS
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.subscribers.codes import MIN_DIGITS
@@ -81,7 +82,8 @@ class SmscUrl:
     """One operator connection: `smpp://SYSTEM_ID:PASSWORD@HOST:PORT?bind=trx&dialect=standard&window=10&rate=20`.
 
     `bind` is one transceiver or a transmitter and a receiver; `window` is how many of our PDUs may wait for their
-    response; `rate` is submits a second (None: as fast as the window allows). `tls` comes with `smpps://`.
+    response; `rate` is submits a second (None: as fast as the window allows); `long` is how an SMS of several parts
+    is sent (`smpp/segments.py`). `tls` comes with `smpps://`.
     """
 
     system_id: str
@@ -93,6 +95,7 @@ class SmscUrl:
     dialect: str = "standard"
     window: int = 10
     rate: float | None = None
+    long: Style = "udh8"
 
     def __str__(self) -> str:
         """Return what may be shown: the URL without the password."""
@@ -112,7 +115,7 @@ class SmscUrl:
             port = url.port
         except ValueError:
             raise ValueError(f"the port is not a number from 1 to 65535 ({escapes})") from None
-        options = _query(url.query, {"bind", "dialect", "window", "rate", "password_file"})
+        options = _query(url.query, {"bind", "dialect", "window", "rate", "long", "password_file"})
         return cls(
             system_id=_octets("SYSTEM_ID", unquote(url.username), MAX_SYSTEM_ID),
             password=_password(url.password, options.get("password_file")),
@@ -123,6 +126,7 @@ class SmscUrl:
             dialect=_dialect(options.get("dialect", "standard")),
             window=_window(options.get("window", "10")),
             rate=_rate(options.get("rate")),
+            long=_style(options.get("long", "udh8")),
         )
 
 
@@ -172,6 +176,13 @@ def _dialect(text: str) -> str:
     if text not in DIALECTS:
         raise ValueError(f"dialect={text}: this version speaks {', '.join(DIALECTS)}")
     return text
+
+
+def _style(text: str) -> Style:
+    for style in STYLES:
+        if text == style:
+            return style
+    raise ValueError(f"long={text}: parts of a long SMS are sent as {', '.join(STYLES)}")
 
 
 def _window(text: str) -> int:

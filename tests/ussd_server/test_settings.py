@@ -160,7 +160,9 @@ def test_a_file_that_is_no_text_is_refused() -> None:
 
 
 def test_every_part_of_an_smsc_url_is_read() -> None:
-    smsc = SmscUrl.parse("smpps://us%40er:p%3Aw%2F%25@smsc.example:2776?bind=txrx&dialect=standard&window=3&rate=12.5")
+    smsc = SmscUrl.parse(
+        "smpps://us%40er:p%3Aw%2F%25@smsc.example:2776?bind=txrx&dialect=standard&window=3&rate=12.5&long=sar"
+    )
     assert smsc == SmscUrl(
         system_id="us@er",
         password=Secret("p:w/%"),
@@ -171,6 +173,7 @@ def test_every_part_of_an_smsc_url_is_read() -> None:
         dialect="standard",
         window=3,
         rate=12.5,
+        long="sar",
     )
 
 
@@ -198,6 +201,7 @@ def test_the_password_may_come_from_a_file() -> None:
         ("smpp://a:b@h?rate=0", "rate=0: it is submits a second, above 0"),
         ("smpp://a:b@h?rate=nan", "rate=nan: it is submits a second, above 0"),
         ("smpp://a:b@h?bind=rx", "bind=rx: it is trx (one transceiver) or txrx (a transmitter and a receiver)"),
+        ("smpp://a:b@h?long=udh", "long=udh: parts of a long SMS are sent as udh8, udh16, sar, payload"),
         ("smpp://a:123456789@h", "the password is longer than the 8 octets that SMPP 3.4 carries"),
         ("smpp://a:%D1%8F@h", "the password has characters outside printable ASCII"),
         ("smpp://abcdefghijklmnop:b@h", "SYSTEM_ID is longer than the 15 octets that SMPP 3.4 carries"),

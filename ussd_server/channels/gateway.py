@@ -82,6 +82,7 @@ class Account:
         self._names: dict[Connection, str] = {}
         self._unaccepted: set[str] = set()
         """Subscribers whose last USSD answer the gateway has not accepted (yet)."""
+        self._style = url.long
         self._pace = Pace(url.rate)
         self._room = asyncio.Semaphore(max(1, url.window // 2))
         """SMS take half of the window at most, so that a USSD answer never waits for them."""
@@ -127,7 +128,7 @@ class Account:
         """Send an SMS and return when the SMSC has answered every part of it."""
         ton, npi = (0, 1) if source.isdigit() else (5, 0)
         waiting = []
-        for part in sms.parts(source, ton, npi, msisdn, text, reference):
+        for part in sms.parts(source, ton, npi, msisdn, text, reference, self._style):
             await self._room.acquire()
             wait = self._pace.wait(asyncio.get_running_loop().time())
             if wait:

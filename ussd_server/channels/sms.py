@@ -7,7 +7,7 @@ from menus.render import Channel
 from smpp.alphabets import Alphabet, decode
 from smpp.constants import CommandId, EsmClass, Tag
 from smpp.pdu import Message
-from smpp.segments import split
+from smpp.segments import Style, split
 
 SMS = Channel("sms")
 """SMS screens are as long as they are: the network joins the parts of a long one."""
@@ -38,25 +38,20 @@ def part_number(message: Message) -> int:
     return 1
 
 
-def parts(source: str, ton: int, npi: int, msisdn: str, text: str, reference: int) -> list[Message]:
-    """Return the submit_sm of a text: one, or several that the phone joins by their common `reference` (0 to 255)."""
-    messages = []
-    for part in split(text, reference):
-        messages.append(
-            Message(
-                CommandId.SUBMIT_SM,
-                source_addr_ton=ton,
-                source_addr_npi=npi,
-                source_addr=source,
-                dest_addr_ton=1,
-                dest_addr_npi=1,
-                destination_addr=msisdn,
-                esm_class=EsmClass.UDHI if part.udh else 0,
-                data_coding=part.data_coding,
-                short_message=part.udh + part.data,
-            )
-        )
-    return messages
+def parts(
+    source: str, ton: int, npi: int, msisdn: str, text: str, reference: int, style: Style = "udh8"
+) -> list[Message]:
+    """Return the submit_sm of a text: one, or several that the phone joins by their common `reference` (16 bits)."""
+    bare = Message(
+        CommandId.SUBMIT_SM,
+        source_addr_ton=ton,
+        source_addr_npi=npi,
+        source_addr=source,
+        dest_addr_ton=1,
+        dest_addr_npi=1,
+        destination_addr=msisdn,
+    )
+    return [part.into(bare) for part in split(text, reference, style=style)]
 
 
 SendResult: TypeAlias = Literal["sent", "later", "refused"]

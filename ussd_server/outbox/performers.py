@@ -82,7 +82,7 @@ class Performers:
             except vault.VaultError as error:
                 return Hopeless(str(error))
         # The same reference each time, so that the phone joins parts of a repeated send with those it has.
-        reference = crc32(claimed.entry.id.encode()) & 0xFF
+        reference = crc32(claimed.entry.id.encode()) & 0xFFFF
         outcome = await self._network.send_sms(
             data.get("account", ""), data["from"] or self._sender, claimed.msisdn, text, reference
         )

@@ -7,7 +7,7 @@ from typing import Final
 from smpp import alphabets, ussd
 from smpp.constants import CommandId, EsmClass, MessageState, Npi, Tag, Ton
 from smpp.pdu import Message
-from smpp.segments import split
+from smpp.segments import Style, split
 from ussd_server.simulator.measure import fits
 from ussd_server.simulator.phone import Utterance
 
@@ -36,22 +36,17 @@ def service_code(dialled: str) -> str:
     return digits[0][:ADDRESS_CHARACTERS] if digits else ""
 
 
-def sms_messages(msisdn: str, to: str, text: str, reference: int) -> list[Message]:
+def sms_messages(msisdn: str, to: str, text: str, reference: int, style: Style = "udh8") -> list[Message]:
     """Spell an SMS from a phone, in as many parts as it needs."""
-    return [
-        Message(
-            CommandId.DELIVER_SM,
-            source_addr_ton=Ton.INTERNATIONAL,
-            source_addr_npi=Npi.ISDN,
-            source_addr=msisdn,
-            dest_addr_npi=Npi.ISDN,
-            destination_addr=to,
-            esm_class=EsmClass.UDHI if part.udh else 0,
-            data_coding=part.data_coding,
-            short_message=part.udh + part.data,
-        )
-        for part in split(text, reference)
-    ]
+    bare = Message(
+        CommandId.DELIVER_SM,
+        source_addr_ton=Ton.INTERNATIONAL,
+        source_addr_npi=Npi.ISDN,
+        source_addr=msisdn,
+        dest_addr_npi=Npi.ISDN,
+        destination_addr=to,
+    )
+    return [part.into(bare) for part in split(text, reference, style=style)]
 
 
 def receipt_of(message: Message, message_id: str, now: int) -> Message:

@@ -8,11 +8,12 @@ from typing import Literal
 import pytest
 
 from smpp import ussd
-from smpp.alphabets import choose
+from smpp.alphabets import choose, decode
 from smpp.constants import CommandId, Status, Tag, Ton, UssdOp
 from smpp.events import BindRequested, Bound, Closed, Delivered, Event, Responded
 from smpp.link import Link, Role
 from smpp.pdu import Message
+from smpp.segments import STYLES, Style, split
 from smpp.transport import Connection, listen
 from tests.ussd_server.turns.bench import MSISDN, SCREEN, Bench
 from ussd_server.channels.gateway import Account, Gateway
@@ -73,13 +74,18 @@ class Line:
 
 
 def play(
-    directory: Path, story: Callable[[Line], Awaitable[None]], *, bind: Literal["trx", "txrx"] = "trx", window: int = 10
+    directory: Path,
+    story: Callable[[Line], Awaitable[None]],
+    *,
+    bind: Literal["trx", "txrx"] = "trx",
+    window: int = 10,
+    long: Style = "udh8",
 ) -> None:
     async def main() -> None:
         bench, smsc = Bench(directory), Smsc()
         listener = await listen("127.0.0.1", 0, lambda: Link(Role.SMSC), smsc.on_event)
         account = Account(
-            SmscUrl("user", Secret("password"), "127.0.0.1", listener.port, bind=bind, window=window),
+            SmscUrl("user", Secret("password"), "127.0.0.1", listener.port, bind=bind, window=window, long=long),
             bench.conversations,
             SCREEN,
             bench.metrics,
@@ -260,6 +266,22 @@ def test_a_long_sms_goes_in_parts_that_the_phone_joins(tmp_path: Path) -> None:
         ]
 
     play(tmp_path, story)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_account_says_how_a_long_sms_goes(tmp_path: Path, style: Style) -> None:
+    text = "слово " * 40
+
+    async def story(at: Line) -> None:
+        assert (await at.account.send_sms("111", MSISDN, text, 0x1234)).result == "sent"
+        sent = at.smsc.submitted
+        assert "".join(decode(message.user_data, message.data_coding) for message in sent) == text
+        expected = [part.into(Message(CommandId.SUBMIT_SM)) for part in split(text, 0x1234, style=style)]
+        assert [(message.esm_class, message.payload, message.tlvs) for message in sent] == [
+            (message.esm_class, message.payload, message.tlvs) for message in expected
+        ]
+
+    play(tmp_path, story, long=style)
 
 
 def test_a_transmitter_carries_the_answers_that_a_receiver_cannot(tmp_path: Path) -> None:
