@@ -65,6 +65,11 @@ _CODINGS: dict[int, Alphabet] = {
 }
 
 
+def alphabet_of(data_coding: int, default: Alphabet = "gsm") -> Alphabet:
+    """Return the alphabet that `decode` reads this data_coding in."""
+    return _CODINGS.get(data_coding, default)
+
+
 def decode(data: bytes, data_coding: int, default: Alphabet = "gsm") -> str:
     """Read received octets; never raises, what cannot be read becomes U+FFFD.
 

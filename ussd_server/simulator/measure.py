@@ -2,8 +2,9 @@
 
 import msgspec
 
-from smpp.constants import DataCoding, EsmClass, Tag
+from smpp.constants import DataCoding, Tag
 from smpp.pdu import Message
+from smpp.reassembly import mark_of
 from ussd_server.simulator.phone import Usage
 
 USSD_OCTETS, USSD_SEPTETS, USSD_UNITS = 160, 182, 80
@@ -60,23 +61,5 @@ def measures(data_coding: int, octets: int) -> tuple[str, int, int, int, int]:
 
 def part_of(message: Message) -> PartView | None:
     """Find which part of a long message this is, by its user data header or its SAR TLVs."""
-    payload = message.payload
-    if message.esm_class & EsmClass.UDHI and payload:
-        return _part_by_header(payload[1 : payload[0] + 1])
-    reference = message.integer(Tag.SAR_MSG_REF_NUM)
-    total, index = message.integer(Tag.SAR_TOTAL_SEGMENTS), message.integer(Tag.SAR_SEGMENT_SEQNUM)
-    if reference is None or total is None or index is None:
-        return None
-    return PartView(reference, index, total)
-
-
-def _part_by_header(header: bytes) -> PartView | None:
-    """Walk the information elements of a user data header (3GPP TS 23.040, 9.2.3.24) for the one of long messages."""
-    at = 0
-    while at + 2 <= len(header):
-        element, size = header[at], header[at + 1]
-        value = header[at + 2 : at + 2 + size]
-        if (element, len(value)) in ((0x00, 3), (0x08, 4)):
-            return PartView(int.from_bytes(value[:-2], "big"), value[-1], value[-2])
-        at += 2 + size
-    return None
+    mark = mark_of(message)
+    return None if mark is None else PartView(mark.reference, mark.number, mark.total)
