@@ -33,14 +33,17 @@ ABOUT: Final = f"""\
 What payment terminals ask of the server: an access code for a subscriber's number, a visit opened with it, and in the
 visit the service's screens, or balance, offerings, prices and orders at once.
 
-**Signatures.** Every request but `GET /v1/keys` is signed, and so is every answer: HTTP message signatures (RFC 9421),
-Ed25519, see the security schemes.
+**Signatures.** Every request but `GET /v1/keys` is signed, and so is every answer to a request: HTTP message signatures
+(RFC 9421), Ed25519, see the security schemes.
 
 **Repetition.** Every POST has an `Idempotency-Key`, new for each action. The same request under the same key, signed
 anew, is answered with what it was answered the first time, for 24 hours, and does nothing again.
 
 **Problems.** A refusal is a problem (RFC 9457), `{CONTENT_TYPE}`; decide by its `type`, which the server explains where
 it points. Where there is a `Retry-After`, the same request with the same key may be sent again after so many seconds.
+What cannot be read as HTTP (a broken request line, field or length, a head that is too long) is answered with
+`{TYPES["unreadable-request"].status}` and the problem `unreadable-request`, and the connection is closed. As there was
+no request that the answer could be bound to, it is the one answer under `/v1` that is not signed: take it for none.
 
 **Limits.** A body has up to {MAX_BODY // 1024} KiB of JSON, in one piece within {BODY_S:.0f} seconds. Fields and query
 parameters that are not named here are refused in requests; in answers there may be more one day.

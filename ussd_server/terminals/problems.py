@@ -43,6 +43,12 @@ class Problem:
 
 _ALL: Final = (
     # The request as a message
+    ProblemType(
+        "unreadable-request",
+        400,
+        "The request cannot be read as HTTP",
+        "Send HTTP/1.1, no line of the head over 8 KiB. As no request could be read, this answer is not signed.",
+    ),
     ProblemType("invalid-request", 400, "The request is not what this operation takes", "Mend what `detail` names."),
     ProblemType("not-found", 404, "There is nothing here", "See /openapi.json for what there is."),
     ProblemType("method-not-allowed", 405, "This cannot be done here", "See the Allow header."),

@@ -4,6 +4,8 @@ Times are those that the tests set, and nothing is asserted of how long somethin
 """
 
 import asyncio
+import json
+import math
 import ssl
 from collections.abc import Awaitable, Callable
 
@@ -11,10 +13,12 @@ import pytest
 import trustme
 import uvloop
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ussd_server.http import listener
-from ussd_server.http.listener import Listener
+from ussd_server.http.listener import Listener, Waiting
 from ussd_server.settings import Address
+from ussd_server.terminals.problems import TYPES
 
 NEVER = 1000.0
 REQUEST = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -23,13 +27,16 @@ REQUEST = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
 class Served:
     """A listener whose `/` answers at once and whose `/slow` answers when it is told to."""
 
-    def __init__(self, head_s: float = NEVER, most: int = 100, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, head_s: float = NEVER, most: int = 100, tls: ssl.SSLContext | None = None, rest_s: float = NEVER
+    ) -> None:
         app = web.Application()
         app.router.add_get("/", self._quick)
         app.router.add_get("/slow", self._slow)
+        app.router.add_post("/", self._read)
         self.entered = asyncio.Event()
         self.go_on = asyncio.Event()
-        self.listener = Listener(app, Address("127.0.0.1", 0), most, tls, head_s)
+        self.listener = Listener(app, Address("127.0.0.1", 0), most, tls, head_s, rest_s)
 
     async def _quick(self, _: web.Request) -> web.Response:
         return web.Response(text="quick")
@@ -38,6 +45,13 @@ class Served:
         self.entered.set()
         await self.go_on.wait()
         return web.Response(text="slow")
+
+    async def _read(self, request: web.Request) -> web.Response:
+        self.entered.set()
+        try:
+            return web.Response(body=await request.read())
+        except web.RequestPayloadError:
+            return web.Response(text="broken", status=422)
 
     async def connect(self, tls: ssl.SSLContext | None = None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a connection."""
@@ -160,18 +174,210 @@ def test_a_connection_rests_between_requests(serve: Callable[..., None]) -> None
     serve(story, head_s=0.05)
 
 
-def test_a_rest_ends(serve: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the rest and the time of a head; a head that trickles after a first request is no way around it."""
-    monkeypatch.setattr(listener, "REST_S", 0.05)
-
+def test_a_rest_ends(serve: Callable[..., None]) -> None:
     async def story(served: Served) -> None:
         reader, writer = await served.connect()
-        writer.write(REQUEST % b"" + b"GET / HT")
+        writer.write(REQUEST % b"")
         assert await answer(reader) == b"quick"
         assert await closed(reader)
         writer.close()
 
+    serve(story, rest_s=0.05)
+
+
+@pytest.mark.parametrize("drip", [b"", b"X-A: a\r\n"])
+def test_a_later_head_that_does_not_come(serve: Callable[..., None], drip: bytes) -> None:
+    """It has no longer than a first one, whether it stops or trickles, however long the connection might rest."""
+
+    async def story(served: Served) -> None:
+        reader, writer = await served.connect()
+        writer.write(REQUEST % b"")
+        assert await answer(reader) == b"quick"
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        ended = asyncio.ensure_future(closed(reader))
+        while not ended.done():
+            try:
+                writer.write(drip)
+                await writer.drain()
+            except ConnectionError:
+                pass
+            await asyncio.wait({ended}, timeout=0.005)
+        assert await ended
+        writer.close()
+
     serve(story, head_s=0.05)
+
+
+def test_a_head_that_begins_while_the_request_before_is_under_way(serve: Callable[..., None]) -> None:
+    async def story(served: Served) -> None:
+        reader, writer = await served.connect()
+        writer.write(REQUEST % b"slow")
+        await served.entered.wait()
+        writer.write(b"GET / HT")
+        other, second = await served.connect()
+        second.write(REQUEST % b"")
+        assert await answer(other) == b"quick"  # so the octets before these were read
+        served.go_on.set()
+        assert await answer(reader) == b"slow"
+        assert await closed(reader)
+        writer.close()
+        second.close()
+
+    serve(story, head_s=0.05)
+
+
+def test_a_later_head_in_pieces_is_read(serve: Callable[..., None]) -> None:
+    async def story(served: Served) -> None:
+        reader, writer = await served.connect()
+        for _ in range(3):
+            for octet in REQUEST % b"":
+                writer.write(bytes([octet]))
+                await writer.drain()
+            assert await answer(reader) == b"quick"
+        writer.close()
+
+    serve(story)
+
+
+# How long a connection is waited for, without a clock -------------------------------------------------------------
+
+
+def test_each_head_has_its_time_and_a_rest_its_own() -> None:
+    waiting = Waiting(100.0, 10.0, 75.0)
+    waiting.octets(109.0, of_body=False)
+    assert waiting.due == 110.0  # the first head's time does not begin anew with its octets
+    waiting.begun()
+    assert waiting.due == math.inf
+    waiting.answered(200.0)
+    assert waiting.due == 275.0
+    waiting.octets(270.0, of_body=False)
+    waiting.octets(279.0, of_body=False)
+    assert waiting.due == 280.0
+
+
+def test_octets_of_a_body_begin_no_head_and_others_do() -> None:
+    waiting = Waiting(0.0, 10.0, 75.0)
+    waiting.begun()
+    waiting.octets(1.0, of_body=True)
+    waiting.answered(2.0)
+    assert waiting.due == 77.0
+    waiting.begun()
+    waiting.octets(3.0, of_body=False)
+    waiting.answered(20.0)
+    assert waiting.due == 30.0
+    waiting.begun()
+    waiting.answered(40.0)
+    assert waiting.due == 115.0  # what had come was the head that has begun since
+
+
+EVENTS = st.lists(st.tuples(st.sampled_from(["octets", "body", "begun", "answered"]), st.floats(0, 30)), max_size=30)
+
+
+@given(EVENTS)
+def test_only_a_whole_head_puts_off_what_is_due(events: list[tuple[str, float]]) -> None:
+    """However octets come, a connection that brings no head is due within a rest and a head's time of its answer."""
+    now, waiting = 0.0, Waiting(0.0, 10.0, 75.0)
+    latest, under_way = 10.0, False
+    for event, later in events:
+        now += later
+        if event == "begun" and not under_way:
+            waiting.begun()
+            under_way, latest = True, math.inf
+        elif event == "answered" and under_way:
+            waiting.answered(now)
+            under_way, latest = False, now + 85.0
+        elif event in ("octets", "body") and now < waiting.due:
+            waiting.octets(now, of_body=event == "body")
+        assert waiting.due <= latest
+        assert (waiting.due == math.inf) == under_way
+
+
+# What is no HTTP --------------------------------------------------------------------------------------------------
+
+SECRET = b"90417263"
+UNREADABLE = {
+    "no HTTP at all": b"90417263 90417263\r\n\r\n",
+    "a method of small letters": b"get /90417263 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an unknown version": b"GET /90417263 HTTP/9.9\r\nHost: x\r\n\r\n",
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + bytes(32),
+    "zeros": bytes(64),
+    "no host": b"GET /90417263 HTTP/1.1\r\n\r\n",
+    "two hosts": b"GET / HTTP/1.1\r\nHost: x\r\nHost: 90417263\r\n\r\n",
+    "a target that is none": b"GET http://[90417263 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a field without a colon": b"GET / HTTP/1.1\r\nHost: x\r\n90417263\r\n\r\n",
+    "a space in a name": b"GET / HTTP/1.1\r\nHost: x\r\n9041 7263: x\r\n\r\n",
+    "a folded field": b"GET / HTTP/1.1\r\nHost: x\r\nX-A: a\r\n 90417263\r\n\r\n",
+    "a zero in a value": b"GET / HTTP/1.1\r\nHost: x\r\nX-A: 90417263\x00\r\n\r\n",
+    "a target that is too long": b"GET /" + SECRET * 2000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a field that is too long": b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + SECRET * 2000 + b"\r\n\r\n",
+    "too many fields": b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-A: 90417263\r\n" * 200 + b"\r\n",
+    "a length that is none": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 90417263x\r\n\r\n",
+    "a negative length": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -90417263\r\n\r\n",
+    "a length without end": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"9" * 40 + b"\r\n\r\n",
+    "two lengths": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\nContent-Length: 9\r\n\r\n90417263",
+    "a length and chunks": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "chunks within another coding": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, gzip\r\n\r\n",
+    "a chunk's size that is none": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n90417263",
+}
+
+
+async def all_of(reader: asyncio.StreamReader) -> bytes:
+    """Read until the connection is closed, by its end or, where octets were left unread, by a reset."""
+    said = b""
+    while True:
+        try:
+            read = await reader.read(65536)
+        except ConnectionError:
+            return said
+        if not read:
+            return said
+        said += read
+
+
+@pytest.mark.parametrize("before", [b"", REQUEST % b""], ids=["first", "later"])
+@pytest.mark.parametrize("sent", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_what_is_no_http(sent: bytes, before: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """One problem, without a word of what was sent, and the connection is closed; no word of it in the log either."""
+
+    async def story() -> None:
+        served = Served()
+        await served.listener.start()
+        reader, writer = await served.connect()
+        if before:
+            writer.write(before)
+            assert await answer(reader) == b"quick"
+        writer.write(sent)
+        head, _, body = (await all_of(reader)).partition(b"\r\n\r\n")
+        writer.close()
+        await served.listener.stop()
+        status, *fields = head.decode().lower().split("\r\n")
+        assert status.split()[1] == "400"
+        assert {"content-type: application/problem+json", "cache-control: no-store"} <= set(fields)
+        assert f"content-length: {len(body)}" in fields  # so one answer, and nothing after it
+        kind = TYPES["unreadable-request"]
+        assert json.loads(body) == {"type": kind.uri, "title": kind.title, "status": 400}
+        assert SECRET not in head + body
+
+    asyncio.run(story())
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("ended", [b"zz\r\n", b"3\r\nabcd\r\n", b"-1\r\n"])
+def test_a_body_that_breaks_is_known_at_once(serve: Callable[..., None], ended: bytes) -> None:
+    """Whoever reads it need not wait until it is too slow; and there is one answer, since no other request follows."""
+
+    async def story(served: Served) -> None:
+        reader, writer = await served.connect()
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n")
+        await served.entered.wait()
+        writer.write(ended)
+        head, _, body = (await all_of(reader)).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 422 ")
+        assert body == b"broken"
+        writer.close()
+
+    serve(story)
 
 
 def test_more_connections_than_there_is_room_for(serve: Callable[..., None]) -> None:

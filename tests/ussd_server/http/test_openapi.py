@@ -19,6 +19,8 @@ from ussd_server.terminals.problems import TYPES
 DOCUMENT = document()
 NOWHERE = {"not-found", "method-not-allowed"}
 """Problems of what is no operation."""
+UNREAD = {"unreadable-request"}
+"""Problems of what is no request: unsigned, so no answer of an operation."""
 EACH = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
 
 
@@ -74,7 +76,7 @@ def test_is_served() -> None:
 def test_every_problem_is_described() -> None:
     named = DOCUMENT["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]
     assert set(named) == {kind.uri for kind in TYPES.values()}
-    assert {name for operation in OPERATIONS for name in operation.problems} | NOWHERE == TYPES.keys()
+    assert {name for operation in OPERATIONS for name in operation.problems} | NOWHERE | UNREAD == TYPES.keys()
 
 
 @EACH
