@@ -1,10 +1,10 @@
-"""How an operator's gateway spells a USSD dialogue in SMPP: dialects as data, and what reads and writes them.
+"""A USSD dialogue in SMPP: what reads and writes its messages as a gateway's dialect has them.
 
-Our side: `classify` what came in, answer it with `reply`, or `push` a dialogue of our own. The gateway's side, which a
-simulator needs: `dial`, `answer` and `abort` make the deliver_sm, and `read_reply` reads the submit_sm.
+Our side: `classify` what came in, answer it with `reply`, `push` a dialogue of our own, `release` one without a text.
+The gateway's side, which a simulator needs: `dial`, `answer`, `confirm` and `abort` make the deliver_sm, and
+`read_reply` reads the submit_sm.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -12,49 +12,13 @@ import msgspec
 
 from smpp import alphabets
 from smpp.alphabets import Alphabet, Encoded
-from smpp.constants import CommandId, DataCoding, Npi, Tag, Ton, UssdOp
+from smpp.constants import CommandId, DataCoding, Npi, Tag, Ton
+from smpp.dialect import ABORT, BEGIN, CLOSED, CONFIRM, LAST_ANSWER, STANDARD, UNDECIDED, Dialect, Ending, Mark
 from smpp.pdu import Message, Tlvs
 
-_DELIVER_SM: Final = int(CommandId.DELIVER_SM)
-_SUBMIT_SM: Final = int(CommandId.SUBMIT_SM)
+_DATA_SM: Final = int(CommandId.DATA_SM)
 _USSD_SERVICE_OP: Final = int(Tag.USSD_SERVICE_OP)
-
-_OCTETS: Final = tuple(bytes((octet,)) for octet in range(256))
-
-NO_OP: Final = -1
-"""The op of a USSD message that carries none: its service_type alone says that it is USSD."""
-
-
-@dataclass(frozen=True, eq=False)  # each is itself: comparing or hashing the fields would cost on every step
-class Dialect:
-    """One way to spell USSD. The ops are values of `ussd_service_op`, SMPP 3.4 §5.3.2.44.
-
-    The session TLV is read as one big-endian integer of `session_octets`. `id_mask` picks the bits that name the
-    dialogue, `sequence_mask` those that count the inputs in it, `end_mask` those that end it; a mask of 0 picks none.
-    Where `session_tag` is None no id travels: account and MSISDN name the dialogue.
-    """
-
-    name: str
-    service_type: str = "USSD"
-    session_tag: int | None = Tag.ITS_SESSION_INFO
-    session_octets: int = 2
-    id_mask: int = 0xFF00
-    sequence_mask: int = 0x00FE
-    end_mask: int = 0x0001
-    begin_ops: frozenset[int] = frozenset({UssdOp.PSSD_INDICATION, UssdOp.PSSR_INDICATION})
-    answer_ops: frozenset[int] = frozenset({UssdOp.USSR_CONFIRM})
-    confirm_ops: frozenset[int] = frozenset({UssdOp.USSN_CONFIRM})
-    abort_ops: frozenset[int] = frozenset()
-    menu_op: int = UssdOp.USSR_REQUEST
-    end_op: int = UssdOp.PSSR_RESPONSE
-    push_menu_op: int = UssdOp.USSR_REQUEST
-    push_end_op: int = UssdOp.USSN_REQUEST
-    sets_end_bit: bool = True
-
-
-STANDARD = Dialect("standard")
-DIALECTS = {STANDARD.name: STANDARD}
-"""What a setting may name."""
+_MESSAGE_PAYLOAD: Final = int(Tag.MESSAGE_PAYLOAD)
 
 
 class Begin(msgspec.Struct, frozen=True, gc=False):
@@ -71,18 +35,23 @@ class Begin(msgspec.Struct, frozen=True, gc=False):
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """A subscriber answered `text`. Where not `op_known`: an answer if the dialogue lives, else what was dialled."""
+    """A subscriber answered `text`. Where not `op_known`: an answer if the dialogue lives, else what was dialled.
+
+    `last`: the gateway has closed the dialogue with it, so nothing can be shown any more.
+    """
 
     dialogue: str
     text: str
     sequence: int | None = None
     op_known: bool = True
+    last: bool = False
 
 
 class Confirm(msgspec.Struct, frozen=True, gc=False):
-    """A subscriber's phone has shown a notification that we pushed."""
+    """A subscriber's phone has shown a notification that we pushed; `closes`: and the dialogue is over."""
 
     dialogue: str
+    closes: bool = False
 
 
 class Abort(msgspec.Struct, frozen=True, gc=False):
@@ -94,31 +63,41 @@ class Abort(msgspec.Struct, frozen=True, gc=False):
 Input: TypeAlias = Begin | Answer | Confirm | Abort
 
 
-def classify(message: Message, dialect: Dialect = STANDARD, default: Alphabet = "gsm") -> Input | None:
-    """Say what a received message is in this dialect; None: it is not USSD. `default` is as in `alphabets.decode`."""
+def classify(message: Message, dialect: Dialect = STANDARD, default: Alphabet | None = None) -> Input | None:
+    """Say what a received message is in this dialect; None: it is not USSD.
+
+    `default` is the alphabet of data_coding 0, by default the dialect's.
+    """
     value = message.tlvs.get(_USSD_SERVICE_OP)
-    if value:
-        op = value[0]
-    elif message.service_type == dialect.service_type:
-        op = NO_OP
-    else:
-        return None
+    step = dialect.by_op[value[0]] if value else None
+    if step is None:
+        step = dialect.by_service_type.get(message.service_type)
+        if step is None:
+            if not value:
+                return None
+            step = UNDECIDED
 
     session = _session(message, dialect)
-    dialogue = session.dialogue
-    if session.ended or op in dialect.abort_ops:
-        return Abort(dialogue)
-    if op in dialect.confirm_ops:
-        return Confirm(dialogue)
+    if step >= CONFIRM:
+        if step == ABORT:
+            return Abort(session.dialogue)
+        return Confirm(session.dialogue, step == CLOSED or session.ended)
+    if session.ended:
+        return Abort(session.dialogue)
 
-    text = _text(message, default)
-    if op in dialect.begin_ops:
-        return Begin(dialogue, text or message.destination_addr, session.sequence)
-    return Answer(dialogue, text, session.sequence, op in dialect.answer_ops)
+    text = _text(message, default or dialect.alphabet)
+    if step == BEGIN:
+        place = message.destination_addr
+        text = (place or text) if dialect.takes_from_address else (text or place)
+        return Begin(session.dialogue, text, session.sequence)
+    return Answer(session.dialogue, text, session.sequence, step != UNDECIDED, step == LAST_ANSWER)
 
 
 class _Session(msgspec.Struct, frozen=True):
-    """What a session TLV says, and how it goes back: in a menu and in the last text, None where none goes."""
+    """What a session TLV says, and how it goes back: in a menu and in the last text, None where none goes.
+
+    `number` is that of the dialogue, as the gateway counts them.
+    """
 
     number: int | None = None
     dialogue: str = ""
@@ -143,15 +122,19 @@ def _session(message: Message, dialect: Dialect) -> _Session:
 @lru_cache(maxsize=4096)  # a gateway has few ids and counts from 0: the same values come again and again
 def _read_session(value: bytes, dialect: Dialect) -> _Session:
     number = int.from_bytes(value, "big")
-    mask = dialect.sequence_mask
     return _Session(
-        number,
+        _field(number, dialect.id_mask),
         f"{number & dialect.id_mask:0{2 * dialect.session_octets}x}",
-        (number & mask) // (mask & -mask) if mask else None,
+        _field(number, dialect.sequence_mask),
         bool(number & dialect.end_mask),
         _session_octets(number, False, dialect),
         _session_octets(number, True, dialect),
     )
+
+
+def _field(number: int, mask: int) -> int | None:
+    """Return the bits under a mask as a number, None where the mask has none."""
+    return (number & mask) // (mask & -mask) if mask else None
 
 
 def _session_octets(number: int, ends: bool, dialect: Dialect) -> bytes:
@@ -167,22 +150,48 @@ def _text(message: Message, default: Alphabet) -> str:
     return alphabets.decode(message.user_data, message.data_coding, default).removesuffix("\r")
 
 
+def _carry(message: Message) -> Message:
+    """Move the text to where a data_sm has it; the other commands have it where it is."""
+    if message.command == _DATA_SM:
+        message.tlvs[_MESSAGE_PAYLOAD], message.short_message = message.short_message, b""
+    return message
+
+
 # Our side ---------------------------------------------------------------------------------------------------------
 
+_NOTHING: Final = Encoded(b"", DataCoding.DEFAULT, "gsm")
 
-def reply(received: Message, encoded: Encoded, *, ends: bool, dialect: Dialect = STANDARD) -> Message:
+
+def reply(
+    received: Message, encoded: Encoded, *, ends: bool, dialect: Dialect = STANDARD, pushed: bool = False
+) -> Message:
     """Make the submit_sm that answers a received begin or answer: a menu, or where it `ends` the last text.
 
-    The session goes back as it came, but for its end bit.
+    The session goes back as it came, but for its end bit. `pushed` tells that the dialogue is one that we began.
     """
-    tlvs: Tlvs = {_USSD_SERVICE_OP: _OCTETS[dialect.end_op if ends else dialect.menu_op]}
+    mark = (dialect.end_pushed_as if pushed else dialect.end_as) if ends else dialect.menu_as
+    return _back(received, encoded, mark, ends, dialect)
+
+
+def release(received: Message, dialect: Dialect = STANDARD) -> Message | None:
+    """Make the submit_sm that ends a dialogue without a text, None where the gateway has nothing for it."""
+    if dialect.release is None:
+        return None
+    return _back(received, _NOTHING, dialect.mark(dialect.release), True, dialect)
+
+
+def _back(received: Message, encoded: Encoded, mark: Mark, ends: bool, dialect: Dialect) -> Message:
+    """Make a message to where one came from."""
+    tlvs: Tlvs = {}
+    if mark.op is not None:
+        tlvs[_USSD_SERVICE_OP] = mark.op
     session = _session(received, dialect)
     echo = session.in_end if ends else session.in_menu
     if echo is not None and dialect.session_tag is not None:
         tlvs[dialect.session_tag] = echo
-    return Message(
-        _SUBMIT_SM,
-        service_type=dialect.service_type,
+    message = Message(
+        dialect.submit,
+        service_type=mark.service_type,
         source_addr_ton=received.dest_addr_ton,
         source_addr_npi=received.dest_addr_npi,
         source_addr=received.destination_addr,
@@ -193,6 +202,7 @@ def reply(received: Message, encoded: Encoded, *, ends: bool, dialect: Dialect =
         short_message=encoded.data,
         tlvs=tlvs,
     )
+    return _carry(message) if dialect.submit == _DATA_SM else message
 
 
 def push(
@@ -200,22 +210,29 @@ def push(
 ) -> Message:
     """Make the submit_sm that begins a dialogue from our side: a notification where it `ends`, else a menu.
 
-    `session` is the whole session TLV as a number; None where the gateway is to choose it.
+    `session` is the whole session TLV as a number; None, or a dialect in which it is so, lets the gateway choose it.
+    Raises `ValueError` where the gateway takes no such thing: its dialect has no `notify`, no `ask`.
     """
-    tlvs: Tlvs = {_USSD_SERVICE_OP: bytes((dialect.push_end_op if ends else dialect.push_menu_op,))}
-    if session is not None and dialect.session_tag is not None:
+    sign = dialect.notify if ends else dialect.ask
+    if sign is None:
+        raise ValueError(f"the dialect {dialect.name} does not {'notify' if ends else 'ask'}")
+    mark = dialect.mark(sign)
+    tlvs: Tlvs = {} if mark.op is None else {_USSD_SERVICE_OP: mark.op}
+    if session is not None and dialect.session_tag is not None and dialect.push_session:
         tlvs[dialect.session_tag] = _session_octets(session, ends, dialect)
-    return Message(
-        _SUBMIT_SM,
-        service_type=dialect.service_type,
-        source_addr_npi=Npi.ISDN,
-        source_addr=source,
-        dest_addr_ton=Ton.INTERNATIONAL,
-        dest_addr_npi=Npi.ISDN,
-        destination_addr=msisdn,
-        data_coding=encoded.data_coding,
-        short_message=encoded.data,
-        tlvs=tlvs,
+    return _carry(
+        Message(
+            dialect.submit,
+            service_type=mark.service_type,
+            source_addr_npi=Npi.ISDN,
+            source_addr=source,
+            dest_addr_ton=Ton.INTERNATIONAL,
+            dest_addr_npi=Npi.ISDN,
+            destination_addr=msisdn,
+            data_coding=encoded.data_coding,
+            short_message=encoded.data,
+            tlvs=tlvs,
+        )
     )
 
 
@@ -223,22 +240,39 @@ def push(
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):
-    """What a gateway is asked to show. `session` is the session TLV as a number, None where there is none."""
+    """What a gateway is asked to show.
+
+    `session` is the dialogue's number as `dial` was given it, None where the message has none. `opens`: it may begin a
+    dialogue, which is for the gateway to know where the same op goes on with one. `releases`: there is nothing to show.
+    """
 
     dialogue: str
     text: str
     ends: bool
     session: int | None = None
+    opens: bool = False
+    releases: bool = False
+
+
+def is_ussd(message: Message, dialect: Dialect = STANDARD) -> bool:
+    """Tell whether a submit_sm is of a USSD dialogue."""
+    return _USSD_SERVICE_OP in message.tlvs or message.service_type in dialect.words
 
 
 def read_reply(message: Message, dialect: Dialect = STANDARD) -> Reply | None:
-    """Read a submit_sm as a gateway does; None: it is not USSD."""
+    """Read a submit_sm as a gateway does; None: it is not USSD. An op that the dialect does not have ends."""
     value = message.tlvs.get(_USSD_SERVICE_OP)
-    if not value:
+    if message.service_type in dialect.words:
+        mark = Mark(message.service_type, None)
+    elif value:
+        mark = Mark(dialect.service_type, value[:1])
+    else:
         return None
     session = _session(message, dialect)
-    ends = value[0] != dialect.menu_op or session.ended
-    return Reply(session.dialogue, _text(message, "gsm"), ends, session.number)
+    ends = session.ended or mark not in dialect.asking
+    releases = dialect.release is not None and mark == dialect.mark(dialect.release)
+    text = _text(message, "gsm")
+    return Reply(session.dialogue, text, ends, session.number, mark in dialect.opening, releases)
 
 
 def dial(
@@ -246,23 +280,53 @@ def dial(
 ) -> Message:
     """Make the gateway's deliver_sm of a subscriber who dialled a code such as `*111#`.
 
-    `code` is the service's address; `session` and `sequence` count from 0 and wrap at what their masks hold.
+    `code` is the service's address, which gives way to what was dialled where the dialect has that there; `session` and
+    `sequence` count from 0 and wrap at what their masks hold.
     """
-    return _deliver(msisdn, code, encoded, UssdOp.PSSR_INDICATION, _compose(session, sequence, dialect), dialect)
+    if dialect.takes_from_address:
+        code, encoded = alphabets.decode(encoded.data, encoded.data_coding), _NOTHING
+    return _deliver(
+        msisdn, code, encoded, dialect.mark(dialect.begin[0]), _compose(session, sequence, dialect), dialect
+    )
 
 
 def answer(
     msisdn: str, code: str, encoded: Encoded, *, session: int, sequence: int, dialect: Dialect = STANDARD
 ) -> Message:
     """Make the gateway's deliver_sm of a subscriber's answer to a menu; the arguments are those of `dial`."""
-    return _deliver(msisdn, code, encoded, min(dialect.answer_ops), _compose(session, sequence, dialect), dialect)
+    mark = dialect.mark(dialect.answer[0])
+    return _deliver(msisdn, code, encoded, mark, _compose(session, sequence, dialect), dialect)
 
 
-def abort(msisdn: str, code: str, *, session: int, sequence: int = 0, dialect: Dialect = STANDARD) -> Message:
-    """Make the gateway's deliver_sm that says that the dialogue is over; the arguments are those of `dial`."""
-    op = min(dialect.abort_ops or dialect.answer_ops)
+def confirm(msisdn: str, code: str, *, session: int, sequence: int = 0, dialect: Dialect = STANDARD) -> Message | None:
+    """Make the gateway's deliver_sm that says that a notification was shown; the arguments are those of `dial`.
+
+    None where the gateway never says so.
+    """
+    signs = dialect.confirm or dialect.closed
+    if not signs:
+        return None
+    return _deliver(msisdn, code, _NOTHING, dialect.mark(signs[0]), _compose(session, sequence, dialect), dialect)
+
+
+def abort(
+    msisdn: str,
+    code: str,
+    *,
+    session: int,
+    sequence: int = 0,
+    why: Ending = "drop",
+    dialect: Dialect = STANDARD,
+) -> Message | None:
+    """Make the gateway's deliver_sm that says that the dialogue is over; the arguments are those of `dial`.
+
+    None where the gateway does not say so, or not of this ending.
+    """
+    signs = dialect.abort or (dialect.answer if dialect.session_tag is not None and dialect.end_mask else ())
+    if not signs or why not in dialect.tells:
+        return None
     value = _compose(session, sequence, dialect) | dialect.end_mask
-    return _deliver(msisdn, code, Encoded(b"", DataCoding.DEFAULT, "gsm"), op, value, dialect)
+    return _deliver(msisdn, code, _NOTHING, dialect.mark(signs[0]), value, dialect)
 
 
 def _compose(session: int, sequence: int, dialect: Dialect) -> int:
@@ -273,19 +337,21 @@ def _compose(session: int, sequence: int, dialect: Dialect) -> int:
     return value
 
 
-def _deliver(msisdn: str, code: str, encoded: Encoded, op: int, session: int, dialect: Dialect) -> Message:
-    tlvs: Tlvs = {_USSD_SERVICE_OP: bytes((op,))}
+def _deliver(msisdn: str, code: str, encoded: Encoded, mark: Mark, session: int, dialect: Dialect) -> Message:
+    tlvs: Tlvs = {} if mark.op is None else {_USSD_SERVICE_OP: mark.op}
     if dialect.session_tag is not None:
         tlvs[dialect.session_tag] = session.to_bytes(dialect.session_octets, "big")
-    return Message(
-        _DELIVER_SM,
-        service_type=dialect.service_type,
-        source_addr_ton=Ton.INTERNATIONAL,
-        source_addr_npi=Npi.ISDN,
-        source_addr=msisdn,
-        dest_addr_npi=Npi.ISDN,
-        destination_addr=code,
-        data_coding=encoded.data_coding,
-        short_message=encoded.data,
-        tlvs=tlvs,
+    return _carry(
+        Message(
+            dialect.deliver,
+            service_type=mark.service_type,
+            source_addr_ton=Ton.INTERNATIONAL,
+            source_addr_npi=Npi.ISDN,
+            source_addr=msisdn,
+            dest_addr_npi=Npi.ISDN,
+            destination_addr=code,
+            data_coding=encoded.data_coding,
+            short_message=encoded.data,
+            tlvs=tlvs,
+        )
     )

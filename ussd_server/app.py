@@ -5,7 +5,7 @@ import random
 import secrets
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from menus.compiler import Flow, compile_flow
 from menus.render import Channel
 from ussd_server.channels import ussd
 from ussd_server.channels.gateway import Account, Gateway
+from ussd_server.dialects.files import load as load_dialect
 from ussd_server.housekeeping import Housekeeping
 from ussd_server.metrics import Metrics
 from ussd_server.operators.base import Operator
@@ -81,6 +82,15 @@ def _embedded_operator(settings: Settings, catalogue: Catalogue) -> Operator:
     return slow
 
 
+def _screen(settings: Settings, smscs: Sequence[SmscUrl]) -> Channel:
+    """Return the smallest of these operators' USSD screens."""
+    spoken = [load_dialect(url.dialect) for url in smscs]
+    return ussd.screen(
+        min([settings.ussd_septets, *(dialect.septets for dialect in spoken)]),
+        min([settings.ussd_ucs2_units, *(dialect.ucs2_units for dialect in spoken)]),
+    )
+
+
 class Server:
     """One server: everything between the SMSC, the store and the operator, but for HTTP and signals."""
 
@@ -90,7 +100,7 @@ class Server:
         self.created_keys: Path | None = None
         """The key file, where this start made it."""
         self._operator = operator
-        self._screen = ussd.screen(settings.ussd_septets, settings.ussd_ucs2_units)
+        self._screen = _screen(settings, settings.smsc)
 
     async def start(self) -> None:
         """Read flows and keys, open the store, and begin to bind; every failure says what to mend.
@@ -163,7 +173,7 @@ class Server:
         return Account(
             url,
             self.conversations,
-            self._screen,
+            _screen(self.settings, (url,)),
             self.metrics,
             country=self.settings.country,
             now=wall_clock,

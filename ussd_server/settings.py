@@ -26,7 +26,8 @@ from pydantic_settings import (
 )
 
 from smpp.segments import STYLES, Style
-from smpp.ussd import DIALECTS
+from ussd_server.dialects.files import DialectErrors, UnknownDialect
+from ussd_server.dialects.files import load as load_dialect
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.subscribers.codes import MIN_DIGITS
 
@@ -83,7 +84,7 @@ class SmscUrl:
 
     `bind` is one transceiver or a transmitter and a receiver; `window` is how many of our PDUs may wait for their
     response; `rate` is submits a second (None: as fast as the window allows); `long` is how an SMS of several parts
-    is sent (`smpp/segments.py`). `tls` comes with `smpps://`.
+    is sent (`smpp/segments.py`); `dialect` is a shipped one's name or the path of a file. `tls` comes with `smpps://`.
     """
 
     system_id: str
@@ -173,8 +174,14 @@ def _bind(text: str) -> Bind:
 
 
 def _dialect(text: str) -> str:
-    if text not in DIALECTS:
-        raise ValueError(f"dialect={text}: this version speaks {', '.join(DIALECTS)}")
+    try:
+        load_dialect(text)
+    except UnknownDialect as error:
+        raise ValueError(f"dialect={error}") from None
+    except DialectErrors as mistakes:
+        more = len(mistakes.problems) - 1
+        others = f" ({more} more, see: ussd-server dialects check {text})" if more else ""
+        raise ValueError(f"dialect={mistakes.problems[0]}{others}") from None
     return text
 
 

@@ -224,6 +224,26 @@ def test_the_same_smsc_twice_is_a_mistake() -> None:
     assert mistake({"smsc": ["smpp://a:b@h:1", "smpp://a:c@h:1"]}) == "--smsc: smpp://a@h:1 is given twice"
 
 
+def test_a_dialect_is_a_shipped_one_or_a_file(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("base: tata\n", encoding="utf-8")
+    for dialect in ("comverse", str(own)):
+        assert SmscUrl.parse(f"smpp://a:b@h?dialect={dialect}").dialect == dialect
+
+
+def test_a_wrong_dialect_says_where_and_what(tmp_path: Path) -> None:
+    assert mistake({"smsc": ["smpp://a:b@h?dialect=comvers"]}) == (
+        "--smsc: dialect=comvers: there is no such dialect; did you mean comverse? "
+        "One of your own is the path of a .yaml file"
+    )
+    own = tmp_path / "own.yaml"
+    own.write_text("base: tata\nsent: {menue: 2}\nsesion: none\n", encoding="utf-8")
+    assert mistake({"smsc": [f"smpp://a:b@h?dialect={own}"]}) == (
+        f"--smsc: dialect={own}:2:8: unknown key 'menue' in sent; did you mean 'menu'? "
+        f"(1 more, see: ussd-server dialects check {own})"
+    )
+
+
 def test_settings_show_no_password() -> None:
     settings = load({"smsc": ["smpp://user:hunter2@h:1"]})
     for text in (repr(settings), str(settings), repr(settings.smsc), str(settings.smsc[0])):

@@ -23,6 +23,7 @@ from ussd_server.channels.base import Answer, Input
 from ussd_server.channels.pace import Pace
 from ussd_server.channels.sms import SMS, SendOutcome
 from ussd_server.channels.ussd import to_input
+from ussd_server.dialects.files import load as load_dialect
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
 from ussd_server.settings import SmscUrl
@@ -31,7 +32,7 @@ from ussd_server.turns.conversation import Conversations
 
 log = structlog.get_logger()
 
-encoded = lru_cache(1024)(choose)
+encoded = lru_cache(2048)(choose)
 """Screens repeat, so the latest are kept as they were encoded. SMS are not: one may hold an access code."""
 
 RETRY_SECONDS = 0.3
@@ -72,7 +73,8 @@ class Account:
         self.name = str(url)
         self._conversations = conversations
         self._screen = screen
-        self._dialect = ussd.DIALECTS[url.dialect]
+        self._dialect = load_dialect(url.dialect)
+        """How this operator's gateway spells USSD."""
         self._metrics = metrics
         self._country = country
         self._now = now
@@ -176,9 +178,10 @@ class Account:
             self._read(connection, message, msisdn)
 
     def _heard(self, connection: Connection, message: Message, heard: ussd.Input, msisdn: str) -> None:
-        if isinstance(heard, ussd.Confirm):
+        if isinstance(heard, ussd.Confirm) and not heard.closes:
             connection.respond(message)
             return
+        dialect = self._dialect
         input = to_input(
             heard,
             msisdn,
@@ -192,10 +195,17 @@ class Account:
 
         def answer(answer: Answer) -> None:
             connection.respond(message)
-            if answer.text is not None:
-                reply = ussd.reply(message, encoded(answer.text), ends=answer.ends, dialect=self._dialect)
-                self._unaccepted.add(msisdn)
-                self._show(connection, UssdAnswer(msisdn, reply))
+            if answer.text is None:
+                if input.kind != "drop" and (closing := ussd.release(message, dialect)) is not None:
+                    self._show(connection, UssdAnswer(msisdn, closing))  # nothing to say, so nobody is to wait for it
+                return
+            if isinstance(heard, ussd.Answer) and heard.last:
+                log.info("not shown, the gateway had closed the dialogue", smsc=self.name, msisdn=mask(msisdn))
+                return
+            text = encoded(answer.text, dialect.gsm_coding, dialect.ucs2_coding)
+            reply = ussd.reply(message, text, ends=answer.ends, dialect=dialect)
+            self._unaccepted.add(msisdn)
+            self._show(connection, UssdAnswer(msisdn, reply))
 
         self._conversations.take(input, answer)
 
@@ -249,7 +259,8 @@ class Account:
                 asyncio.get_running_loop().call_later(RETRY_SECONDS, self._show, connection, again)
             else:
                 self._metrics.pdu_errors["out", status_name(status)] += 1
-                self._not_shown(tag, status_name(status))
+                meaning = self._dialect.statuses.get(status)
+                self._not_shown(tag, f"{status_name(status)}, {meaning}" if meaning else status_name(status))
         elif status == Status.ROK:
             self._pace.taken()
             _settle(tag, SendOutcome("sent"))

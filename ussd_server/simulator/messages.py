@@ -20,8 +20,8 @@ def can_be_said(text: str) -> bool:
     return fits(ussd.dial("", "", alphabets.choose(text), session=0))
 
 
-def ussd_message(msisdn: str, utterance: Utterance, code: str) -> Message:
-    """Spell what a phone says in the standard dialect."""
+def ussd_message(msisdn: str, utterance: Utterance, code: str) -> Message | None:
+    """Spell what a phone says in the standard dialect; None where the gateway says nothing of it."""
     session, step = utterance.session, utterance.step
     if utterance.kind == "abort":
         return ussd.abort(msisdn, code, session=session, sequence=step)

@@ -280,7 +280,8 @@ class Smsc:
         """Pass on what the phone's dialogue brings about."""
         for utterance in utterances:
             message = ussd_message(subscriber.phone.msisdn, utterance, subscriber.code)
-            self._pass_on(_Delivery(message, subscriber, subscriber.account, utterance))
+            if message is not None:
+                self._pass_on(_Delivery(message, subscriber, subscriber.account, utterance))
 
     def _pass_on(self, delivery: _Delivery) -> None:
         self._to_service.pass_on(lambda: self._deliver(delivery))
@@ -464,7 +465,7 @@ class Smsc:
             return Status.RMISSINGOPTPARAM
         if subscriber.account != service.system_id:
             return Status.RINVOPTPARAMVAL
-        session = reply.session >> 8
+        session = reply.session
         if not subscriber.phone.show(session, reply.text, reply.ends, usage(message), self._clock()):
             return Status.RINVOPTPARAMVAL
         self._changed(subscriber)
