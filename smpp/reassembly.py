@@ -66,7 +66,7 @@ class Piece(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Letter(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A message of which parts have come: its pieces by number, or once it was whole their checksums in order.
 
-    `since` is when its first part came, or when it was whole (ms). The form is stored: fields are only appended.
+    `since` is when its first part came (ms). The form is stored: fields are only appended.
     """
 
     source: str
@@ -97,12 +97,13 @@ class Lost(NamedTuple):
 class Taken(NamedTuple):
     """What there is after a part: the letters, the text where it is whole, and the letters that were lost by it.
 
-    `repeated` says that the part was known already.
+    `repeated` says that the part was known already, `began` that it is the first of a letter.
     """
 
     letters: tuple[Letter, ...]
     text: str | None = None
     repeated: bool = False
+    began: bool = False
     lost: tuple[Lost, ...] = ()
 
 
@@ -154,20 +155,19 @@ def take(letters: tuple[Letter, ...], part: Part, now: int, limits: Limits, defa
         letters = _without(letter, letters)
         lost = lost if letter.finished else (*lost, Lost(letter, "replaced"))
         letter = None
+    began = letter is None
     if letter is None:
         letter = Letter(part.source, part.destination, part.mark.way, part.mark.reference, part.mark.total, now)
         letters = (*letters, letter)
     grown = msgspec.structs.replace(letter, pieces={**letter.pieces, number: piece})
     text = None
-    if len(grown.pieces) < grown.total:
-        letters = tuple(grown if other is letter else other for other in letters)
-    else:
+    if len(grown.pieces) == grown.total:
         pieces = [grown.pieces[each] for each in range(1, grown.total + 1)]
         text = read(pieces, default)
-        memory = msgspec.structs.replace(grown, since=now, pieces={}, finished=tuple(map(_checksum, pieces)))
-        letters = (*_without(letter, letters), memory)
+        grown = msgspec.structs.replace(grown, pieces={}, finished=tuple(map(_checksum, pieces)))
+    letters = tuple(grown if other is letter else other for other in letters)
     letters, crowded = _fit(letters, part.source, limits)
-    return Taken(letters, text, lost=lost + crowded)
+    return Taken(letters, text, began=began, lost=lost + crowded)
 
 
 def expire(letters: tuple[Letter, ...], now: int, age_ms: int) -> tuple[tuple[Letter, ...], tuple[Lost, ...]]:

@@ -32,6 +32,7 @@ from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.codes import DAY_MS, Policy
 from ussd_server.terminals.desk import Desk
 from ussd_server.turns.conversation import Conversations, Limits
+from ussd_server.turns.letters import Letters
 from ussd_server.turns.operations import Queries
 from ussd_server.turns.patience import Patience
 from ussd_server.turns.service import REGISTRY
@@ -138,6 +139,7 @@ class Server:
             ),
             self.metrics,
             digest=vault.digest,
+            letters=Letters(vault),
             work_waits=lambda: self.outbox.wake(),
         )
         self.metrics.turns_under_way = lambda: self.conversations.under_way

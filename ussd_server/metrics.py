@@ -60,6 +60,7 @@ class Metrics:
     __slots__ = (
         "checks",
         "checks_waiting",
+        "letters",
         "links",
         "loop_lag",
         "outbox",
@@ -84,6 +85,8 @@ class Metrics:
         """PDUs that could not be read or were refused, by direction and reason."""
         self.suppressed: defaultdict[str, int] = defaultdict(int)
         """Inputs that were left without an answer on purpose, by reason."""
+        self.letters: defaultdict[str, int] = defaultdict(int)
+        """Long SMS that came in parts, by result: `whole`, or why what came of them was given up."""
         self.outbox: defaultdict[tuple[str, str], int] = defaultdict(int)
         """Outbox entries that were performed, by kind and result."""
         self.terminal_requests: defaultdict[tuple[str, str], int] = defaultdict(int)
@@ -125,6 +128,8 @@ class _Reader(Collector):
         yield _counter("pdu_errors", "PDUs unreadable or refused", ("direction", "reason"), metrics.pdu_errors.items())
         unanswered = [((reason,), count) for reason, count in metrics.suppressed.items()]
         yield _counter("suppressed", "Inputs left without an answer on purpose", ("reason",), unanswered)
+        letters = [((result,), count) for result, count in metrics.letters.items()]
+        yield _counter("long_sms", "Long SMS that came in parts, whole or given up", ("result",), letters)
         yield _counter("outbox_performed", "Outbox entries performed", ("kind", "result"), metrics.outbox.items())
         requests = metrics.terminal_requests.items()
         yield _counter("terminal_requests", "Terminals' requests", ("operation", "result"), requests)

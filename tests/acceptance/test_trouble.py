@@ -210,6 +210,18 @@ def test_what_was_acknowledged_survives_a_crash(gateway: Gateway, tmp_path: Path
         assert "Пароль" in writer.dial("*111#").text
 
 
+def test_a_part_of_a_long_sms_survives_a_crash(gateway: Gateway, tmp_path: Path) -> None:
+    """The parts of one SMS are acknowledged by a process that is killed and by its successor, which does as it says."""
+    first, second = bytes((5, 0, 3, 9, 2, 1)) + b"1", bytes((5, 0, 3, 9, 2, 2)) + b"11"
+    with serving(gateway, tmp_path) as service:
+        phone = service.phone()
+        assert gateway.deliver(phone.sms_fields("2163", esm_class=0x40, short_message=first)) == 0
+        service.server.kill()
+    with serving(gateway, tmp_path):
+        assert gateway.deliver(phone.sms_fields("2163", esm_class=0x40, short_message=second)) == 0
+        assert "подключён" in phone.inbox()
+
+
 def test_a_dialogue_survives_a_crash(gateway: Gateway, tmp_path: Path) -> None:
     """A subscriber whose dialogue is open when the process is killed answers to its successor and goes on."""
     with serving(gateway, tmp_path) as service:

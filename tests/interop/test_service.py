@@ -79,6 +79,27 @@ def test_deactivation_asks_and_is_done(service: Service) -> None:
     assert "Сначала подключите" in phone.dial("*111*2#").text
 
 
+def marked(style: str, number: int, total: int) -> dict[str, Any]:
+    """Return what marks a part of a long SMS, for node's package to encode."""
+    if style == "sar":
+        return {"sar_msg_ref_num": 0x1234, "sar_total_segments": total, "sar_segment_seqnum": number}
+    header = bytes((5, 0, 3, 9)) if style == "udh8" else bytes((6, 8, 4, 1, 9))
+    return {"esm_class": 0x40, "short_message": header + bytes((total, number))}
+
+
+@pytest.mark.parametrize("style", ["udh8", "udh16", "sar"])
+def test_a_command_that_spans_two_parts_is_read_whole(service: Service, style: str) -> None:
+    """A keyword cut in two, by a sender that cuts anywhere, is one command, though its end comes first and twice."""
+    phone = service.phone()
+    for number, piece in ((2, b"1"), (2, b"1"), (1, b" " * 140 + b"11")):
+        fields = marked(style, number, 2)
+        fields["short_message"] = fields.get("short_message", b"") + piece
+        assert phone.smsc.deliver(phone.sms_fields("2163", **fields)) == 0
+    assert "подключён" in phone.inbox()
+    assert "Пароль" in phone.dial("*111#").text
+    assert not service.smsc.seen(lambda message: message.destination == phone.msisdn)
+
+
 # The access code ------------------------------------------------------------------------------------------------------
 
 EMPTY: dict[str, dict[str, Any]] = {

@@ -264,8 +264,7 @@ class Reassembling(RuleBasedStateMachine):
         pieces[index] = part.data
         if len(pieces) == part.mark.total:
             assert text == "".join(pieces[at].decode() for at in sorted(pieces))
-            self.whole[key] = self.now, self.open.pop(key)
-            del self.began[key]
+            self.whole[key] = self.began.pop(key), self.open.pop(key)
         else:
             assert text is None
 

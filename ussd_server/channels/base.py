@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from menus.render import Channel
+from smpp.reassembly import Part
 
 
 class Input(msgspec.Struct, frozen=True, gc=False):
@@ -15,6 +16,7 @@ class Input(msgspec.Struct, frozen=True, gc=False):
     screen) or `drop` (`text` is why). `account` is the operator connection it came by ("": none), by which SMS that
     follow are sent, from `number` where it is given. `dialogue`, `link`, `sequence` and `step` tell a repeated delivery
     from a repeated answer (`turns/redelivery.py`), `accepted` that the gateway took the last answer. `at` is in ms.
+    `part` is what came of a long SMS, whose text is known when all of it has come.
     """
 
     msisdn: str
@@ -29,6 +31,7 @@ class Input(msgspec.Struct, frozen=True, gc=False):
     number: str = ""
     step: int = -1
     accepted: bool = True
+    part: Part | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):

@@ -17,6 +17,7 @@ from smpp.errors import THROTTLED, TRANSIENT
 from smpp.events import Bound, Closed, Delivered, Event, Expired, Ignored, Lost, Nacked, Responded
 from smpp.link import LinkSettings
 from smpp.pdu import Bind, Message, Password
+from smpp.reassembly import part_of
 from smpp.transport import Binding, Connection, Retrying
 from ussd_server.channels import sms
 from ussd_server.channels.base import Answer, Input
@@ -224,22 +225,19 @@ class Account:
         log.warning("USSD answer lost", smsc=self.name, msisdn=mask(answer.msisdn), cause=cause)
 
     def _read(self, connection: Connection, message: Message, msisdn: str) -> None:
-        if sms.part_number(message) > 1:
-            # The first part of a long text has its keyword, if there is one; the others would only be unknown texts.
-            self._metrics.suppressed["part"] += 1
-            connection.respond(message)
-            return
+        part = part_of(message, msisdn)
         input = Input(
             msisdn=msisdn,
             channel=SMS,
             kind="message",
-            text=sms.text_of(message, "gsm"),
+            text=sms.text_of(message, "gsm") if part is None else "",
             account=self.name,
             dialogue=message.destination_addr,
             link=self._names[connection],
             sequence=message.sequence,
             at=self._now(),
             number=message.destination_addr,
+            part=part,
         )
 
         def answer(answer: Answer) -> None:

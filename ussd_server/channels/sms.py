@@ -5,7 +5,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from menus.render import Channel
 from smpp.alphabets import Alphabet, decode
-from smpp.constants import CommandId, EsmClass, Tag
+from smpp.constants import CommandId
 from smpp.pdu import Message
 from smpp.segments import Style, split
 
@@ -22,20 +22,6 @@ def text_of(message: Message, default: Alphabet) -> str:
     Empty are: no short_message, one of no octets, a message_payload of no octets, a single blank, CR or stray NUL.
     """
     return decode(message.user_data, message.data_coding, default).strip(BLANK)
-
-
-def part_number(message: Message) -> int:
-    """Return which part of a longer text a message is, 1 for a whole one (TS 23.040 §9.2.3.24, SMPP 3.4 §5.3.2.25)."""
-    number = message.integer(Tag.SAR_SEGMENT_SEQNUM)
-    if number is not None:
-        return number
-    payload = message.payload
-    if message.esm_class & EsmClass.UDHI and len(payload) > 6:
-        if payload[1:3] == b"\x00\x03":
-            return payload[5]
-        if payload[1:3] == b"\x08\x04":
-            return payload[6]
-    return 1
 
 
 def parts(

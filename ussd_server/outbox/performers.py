@@ -70,6 +70,7 @@ class Performers:
             "code": self.make_code,
             "code_order": self.order_code,
             "lock_notice": self.tell_of_lock,
+            "letters": self.expire_letters,
         }
 
     async def send_sms(self, claimed: Claimed) -> Performed:
@@ -187,6 +188,15 @@ class Performers:
 
         async def work(turn: Turn) -> None:
             tell_of_lock(turn, claimed.entry.data["terminal"])
+
+        return await self._settle(claimed, work)
+
+    async def expire_letters(self, claimed: Claimed) -> Performed:
+        """Give up the long SMS whose missing parts did not come in time."""
+
+        async def work(turn: Turn) -> None:
+            # Another server's clock may have set the time.
+            self._conversations.expire_letters(turn, max(turn.now, claimed.entry.due))
 
         return await self._settle(claimed, work)
 

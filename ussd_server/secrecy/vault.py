@@ -52,7 +52,7 @@ MOST_CHECKS: Final = 64
 MAX_TOKEN: Final = 200
 """Characters of a visit's token: it stands in paths."""
 
-Purpose: TypeAlias = Literal["code", "outbox", "visit", "answer"]
+Purpose: TypeAlias = Literal["code", "outbox", "visit", "answer", "letters"]
 Part: TypeAlias = str | bytes | int | Secret[str] | Secret[bytes]
 """Part of what a fingerprint is made from."""
 Random: TypeAlias = Callable[[int], bytes]
@@ -200,6 +200,18 @@ class Vault:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             raise VaultError("a kept answer is damaged") from None
         return self._decrypt(kid, box, _place("answer", terminal, key)).reveal()
+
+    def seal_letters(self, parts: bytes, msisdn: str) -> bytes:
+        """Return what this subscriber wrote, and is not whole yet, as it is kept in the record."""
+        return msgspec.msgpack.encode(self._encrypt(Secret(parts), _place("letters", msisdn, "")))
+
+    def open_letters(self, sealed: bytes, msisdn: str) -> bytes:
+        """Return what `seal_letters` sealed for this subscriber. Raises VaultError."""
+        try:
+            kid, box = msgspec.msgpack.decode(sealed, type=tuple[str, bytes])
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise VaultError("the parts of a long SMS are damaged") from None
+        return self._decrypt(kid, box, _place("letters", msisdn, "")).reveal()
 
     def _encrypt(self, plain: Secret[bytes], place: bytes) -> tuple[str, bytes]:
         key = self._keys.current("kek")

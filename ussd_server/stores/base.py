@@ -13,10 +13,10 @@ from menus.session import Values
 from ussd_server.subscribers.record import Subscriber
 from ussd_server.terminals.record import Terminal
 
-OutboxKind: TypeAlias = Literal["sms", "command", "query", "code", "code_order", "lock_notice"]
+OutboxKind: TypeAlias = Literal["sms", "command", "query", "code", "code_order", "lock_notice", "letters"]
 
-MESSAGES, OPERATOR, NOTICES = 0, 1, 2
-EVERY_LANE = (MESSAGES, OPERATOR, NOTICES)
+MESSAGES, OPERATOR, NOTICES, LETTERS = 0, 1, 2, 3
+EVERY_LANE = (MESSAGES, OPERATOR, NOTICES, LETTERS)
 LANES: Mapping[OutboxKind, int] = {
     "sms": MESSAGES,
     "code": MESSAGES,
@@ -24,9 +24,10 @@ LANES: Mapping[OutboxKind, int] = {
     "lock_notice": NOTICES,
     "command": OPERATOR,
     "query": OPERATOR,
+    "letters": LETTERS,
 }
-"""Entries of one subscriber and lane are performed in the order of their commits: messages, the operator's work, and
-notices that are due later, if at all.
+"""Entries of one subscriber and lane are performed in the order of their commits: messages, the operator's work,
+notices that are due later, if at all, and the time that the parts of a long SMS have.
 
 The lanes do not wait for each other: an order that waits for a slow operator must not hold back an access code, nor a
 notice that waits for its time an SMS.

@@ -37,7 +37,7 @@ class Subscriber(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `sessions` are by channel (`ussd`, `sms`, `terminal`), or by the query whose late answer they wait for; `exchanges`
     are by `redelivery.place`, `pending` by order id; `replies` are the times of the latest automatic SMS answers,
     `strays` of those to texts that lead nowhere; `turns/patience.py` limits both. `visit` is the stay at a terminal, if
-    there is one.
+    there is one. `letters` are the long SMS of which parts have come, sealed (`turns/letters.py`), b"" for none.
     """
 
     msisdn: str
@@ -50,6 +50,7 @@ class Subscriber(msgspec.Struct, frozen=True, array_like=True, gc=False):
     replies: tuple[int, ...] = ()
     strays: tuple[int, ...] = ()
     visit: Visit | None = None
+    letters: bytes = b""
 
     @property
     def active(self) -> bool:

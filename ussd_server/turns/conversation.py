@@ -13,11 +13,14 @@ from menus.compiler import Flow
 from menus.engine import accepts, say
 from menus.events import Begin, Dropped, Event, Reply
 from menus.render import Channel
+from smpp.reassembly import Part, Taken
 from ussd_server.channels.base import Answer, Answering, Input
+from ussd_server.channels.sms import SMS
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
 from ussd_server.stores.base import Store, StoreUnavailable
 from ussd_server.turns.eager import Eager
+from ussd_server.turns.letters import Letters
 from ussd_server.turns.patience import Patience
 from ussd_server.turns.redelivery import is_repetition, keep, place, remember
 from ussd_server.turns.turn import Tools, Turn
@@ -29,6 +32,9 @@ MAX_CONFLICTS = 8
 
 MAX_WAITING = 8
 """How many inputs of one subscriber may wait for the one under way; a person has one or two, a loop has more."""
+
+MAX_PARTS_WAITING = 64
+"""The same for parts of long SMS, which come as fast as the SMSC's window lets them."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ class Conversations:
         limits: Limits,
         metrics: Metrics,
         digest: Callable[[str], bytes],
+        letters: Letters,
         work_waits: Callable[[], None],
         stopwatch: Callable[[], float] = perf_counter,
     ) -> None:
@@ -60,6 +67,7 @@ class Conversations:
         self._limits = limits
         self._metrics = metrics
         self._digest = digest
+        self._letters = letters
         self._work_waits = work_waits
         self._stopwatch = stopwatch
         self._lanes: dict[str, deque[tuple[Input, Answering]]] = {}
@@ -89,7 +97,7 @@ class Conversations:
         """
         lane = self._lanes.get(input.msisdn)
         if lane is not None:
-            if len(lane) < MAX_WAITING:
+            if len(lane) < (MAX_WAITING if input.part is None else MAX_PARTS_WAITING):
                 lane.append((input, answer))
             else:
                 self._refuse(input, answer)
@@ -120,7 +128,7 @@ class Conversations:
 
     async def _answer(self, input: Input) -> Answer:
         try:
-            return await self._turn(input)
+            return await (self._turn(input) if input.part is None else self._turn_of_part(input, input.part))
         except StoreUnavailable as error:
             self._metrics.turns[input.channel.name, "refused"] += 1
             log.error("store unavailable, input refused", msisdn=mask(input.msisdn), cause=str(error))
@@ -160,6 +168,54 @@ class Conversations:
                 return answer
             turns[channel, "conflict"] += 1
         raise StoreUnavailable(f"another server changed this subscriber {MAX_CONFLICTS} times during one turn")
+
+    async def _turn_of_part(self, input: Input, part: Part) -> Answer:
+        """Keep a part of a long SMS; with the last one the whole is played, in the same commit."""
+        turns = self._metrics.turns
+        for _ in range(MAX_CONFLICTS):
+            record, version = await self._store.load(input.msisdn)
+            until = input.at + self._limits.deadline_ms
+            turn = Turn(self.flow, record, version, input.at, until, self._tools, input.account, input.number)
+            taken = self._letters.take(turn, part)
+            result = "repeated" if taken.repeated else "part"
+            if taken.text is not None:
+                result = await self._play_whole(turn, replace(input, text=taken.text, part=None))
+            if turn.record is record or await self._store.commit(turn.change()):
+                if turn.outbox:
+                    self._work_waits()
+                turns[input.channel.name, result] += 1
+                self._count_letters(taken)
+                return Answer(None)
+            turns[input.channel.name, "conflict"] += 1
+        raise StoreUnavailable(f"another server changed this subscriber {MAX_CONFLICTS} times during one turn")
+
+    async def _play_whole(self, turn: Turn, input: Input) -> str:
+        """Play an SMS whose last part came, unless the whole of it was played before; return the turn's result."""
+        typed = self._digest(input.text)
+        name = place(input, typed)
+        last = turn.record.exchanges.get(name)
+        if last is not None and is_repetition(last, input, typed):
+            return "repeated"
+        answer = await self._play(turn, input)
+        exchanges = keep(turn.record.exchanges, name, remember(last, input, typed, answer))
+        turn.record = replace(turn.record, exchanges=exchanges)
+        return "answered"
+
+    def expire_letters(self, turn: Turn, now: int) -> None:
+        """Let the turn give up long SMS whose missing parts did not come by now, and tell who wrote them."""
+        lost = self._letters.expire(turn, now)
+        for _ in lost:
+            self._metrics.letters["expired"] += 1
+        patient = self._limits.patience.one_more(turn.record, turn.now, known=False) if lost else None
+        if patient is not None:
+            turn.record = patient
+            turn.send(self._say("unknown_sms", SMS, patient.language))
+
+    def _count_letters(self, taken: Taken) -> None:
+        if taken.text is not None:
+            self._metrics.letters["whole"] += 1
+        for each in taken.lost:
+            self._metrics.letters[each.reason] += 1
 
     async def _play(self, turn: Turn, input: Input) -> Answer:
         """Play one input; an SMS is answered by SMS, from the outbox, everything else at once."""

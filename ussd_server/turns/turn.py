@@ -131,6 +131,10 @@ class Turn:
         """Put an SMS to the subscriber into the outbox."""
         self.outbox.append(sms(self.tools.new_id(), self.number, text, self.now, account=self.account))
 
+    def enqueue(self, id: str, kind: OutboxKind, due: int, data: Values | None = None) -> None:
+        """Put work of its own into the outbox, due at this time (ms); its SMS go the way of this turn's."""
+        self.outbox.append(self._from_here(OutboxEntry(id=id, kind=kind, due=due, data=data or {})))
+
     def apply(self, effects: Sequence[Effect]) -> None:
         """Take over effects that need no answer: the closing texts of an order."""
         for effect in effects:

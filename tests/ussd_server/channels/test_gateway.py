@@ -315,14 +315,27 @@ def test_an_answer_that_was_lost_is_counted(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
-def test_only_the_first_part_of_a_long_sms_is_read(tmp_path: Path) -> None:
+def test_a_command_that_spans_two_parts_is_one_input(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
-        for number in (1, 2, 3):
-            part = sms("111", number="2163")
-            part.esm_class, part.short_message = 0x40, bytes((5, 0, 3, 9, 3, number)) + part.short_message
+        for number, piece in ((2, "11"), (1, "1")):
+            part = sms(piece, number="2163")
+            part.esm_class, part.short_message = 0x40, bytes((5, 0, 3, 9, 2, number)) + part.short_message
+            assert await at.bench.journal() == []
             await at.hear(part, 0)
-        assert at.bench.metrics.suppressed["part"] == 2
+            assert at.smsc.responses == {"input": Status.ROK}
         assert await at.bench.journal() == ["activated"]
+        assert at.bench.metrics.letters == {"whole": 1}
+
+    play(tmp_path, story)
+
+
+def test_a_part_that_cannot_be_kept_is_refused_so_that_the_smsc_repeats_it(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        at.bench.conversations.close()
+        part = sms("1", number="2163")
+        part.esm_class, part.short_message = 0x40, bytes((5, 0, 3, 9, 2, 1)) + part.short_message
+        await at.hear(part, 0)
+        assert at.smsc.responses == {"input": Status.RX_T_APPN}
 
     play(tmp_path, story)
 

@@ -90,6 +90,7 @@ SUBSCRIBERS = some(
     pending=st.dictionaries(TEXTS, records(Pending), max_size=2),
     replies=lists(TIMES),
     strays=lists(TIMES),
+    letters=st.binary(max_size=20),
     visit=st.none() | records(Visit),
 )
 

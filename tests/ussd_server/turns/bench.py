@@ -22,6 +22,7 @@ from ussd_server.secrecy.vault import CodeHasher, Vault
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.codes import Policy
 from ussd_server.turns.conversation import Conversations, Limits
+from ussd_server.turns.letters import Letters
 from ussd_server.turns.operations import Queries
 from ussd_server.turns.patience import Patience
 from ussd_server.turns.service import REGISTRY
@@ -79,6 +80,7 @@ class Bench:
             Limits(deadline_ms, turns, Patience(replies_an_hour=20)),
             self.metrics,
             digest=vault.digest,
+            letters=Letters(vault),
             work_waits=lambda: self.outbox.wake(),
         )
         performers = Performers(
