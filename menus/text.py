@@ -30,8 +30,11 @@ KINDS: Final[Mapping[type, tuple[str, ...]]] = {
     Money: ("money", "price"),
     Date: ("date",),
     Instant: ("time", "date"),
+    Flag: ("either",),
 }
-"""The kinds that each shape can be shown as; the first is used where a template names none."""
+"""The kinds that each shape can be shown as; the first is used where a template names none, but for a flag."""
+FORMS: Final = ("plural", "either")
+"""The kinds after which forms are written, `form|form`."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,7 @@ class Compiled:
 def compile_text(texts: Mapping[str, str], names: Mapping[str, Shape], style: Style) -> Compiled:
     """Compile one text, given by language, against the shapes of the values that will be there when it is rendered.
 
-    Flags, records and lists cannot be shown; everything else can, in one of its `KINDS`.
+    Records and lists cannot be shown; everything else can, in one of its `KINDS`, a flag in words of the text's own.
     """
     problems: list[Problem] = []
     used: set[str] = set()
@@ -245,11 +248,13 @@ class _Compiler:
 
     def parts(self, source: str) -> Iterator[Part]:
         """Yield the text's literals, in the reader's letters, and a closure for each field."""
-        stopped = False
+        stopped = spaced = False
         for piece, following in pairwise([*_parse(source), ""]):
             match piece:
                 case str():
-                    yield spell(self.language, piece[1:] if stopped else piece)
+                    literal = piece[1:] if stopped else piece
+                    spaced = _either(following) and literal.endswith(" ")
+                    yield spell(self.language, literal[:-1] if spaced else literal)
                     stopped = False
                 case Problem():
                     self.problem(piece.column, piece.message, piece.hint)
@@ -259,7 +264,9 @@ class _Compiler:
                         isinstance(following, str) and following.startswith(".") and not following.startswith("..")
                     )
                     if part is not None:
+                        part = _spaced(part) if spaced else part
                         yield _stopped(part) if stopped else part
+                    spaced = False
 
     def problem(self, column: int, message: str, hint: str = "") -> None:
         self.problems.append(Problem(self.language, column, message, hint))
@@ -272,7 +279,7 @@ class _Compiler:
         if shape is None:
             return None
         kinds = KINDS.get(type(shape), ())
-        if not kinds:
+        if not kinds or (shape == Flag() and not placed.kind):
             self.unshowable(placed, shape)
             return None
         kind = placed.kind or kinds[0]
@@ -281,10 +288,14 @@ class _Compiler:
             message = f"{{{placed.name}}} is {_described(shape)} and cannot be shown as {kind!r}"
             self.problem(placed.column, message, hint)
             return None
-        if placed.argument and kind != "plural":
+        if placed.argument and kind not in FORMS:
             self.problem(placed.column, f"{kind!r} takes nothing after it", f"{{{placed.name}:{kind}}}")
             return None
         if kind == "plural" and not self.forms_fit(placed):
+            return None
+        if kind == "either" and placed.argument.count("|") != 1:
+            message = "'either' takes two forms: where it is so, and where not; one of them may be empty"
+            self.problem(placed.column, message, f"{{{placed.name}:either yes|no}}")
             return None
         return _picking(placed.name.split("."), self.writer(kind, shape, placed.argument))
 
@@ -308,7 +319,7 @@ class _Compiler:
         return shape
 
     def unshowable(self, placed: _Field, shape: Shape) -> None:
-        hint = "use it in a condition" if isinstance(shape, Flag) else ""
+        hint = f"use it in a condition, or say {{{placed.name}:either yes|no}}" if isinstance(shape, Flag) else ""
         if isinstance(shape, Record):
             hint = "one of its fields: " + ", ".join(f"{{{placed.name}.{name}}}" for name in shape.fields)
         if isinstance(shape, List):
@@ -339,6 +350,9 @@ class _Compiler:
                 forms = dict(zip(categories, [form.strip() for form in argument.split("|")], strict=False))
                 forms = {category: spell(language, form) for category, form in forms.items()}
                 return lambda n: forms[formats.plural(language, n)]
+            case "either":
+                so, otherwise = [spell(language, form.strip()) for form in argument.split("|")]
+                return lambda flag: so if flag else otherwise
             case "money":
                 return _money(language, style)
             case "price":
@@ -352,6 +366,20 @@ class _Compiler:
                 return _spelled(language, lambda at: formats.clock(language, at, style.timezone))
             case _:
                 raise AssertionError(f"no writer for the kind {kind!r}")
+
+
+def _either(piece: str | _Field | Problem) -> bool:
+    return isinstance(piece, _Field) and piece.kind == "either"
+
+
+def _spaced(part: Callable[[Values], str]) -> Callable[[Values], str]:
+    """Put the blank before a form, and none where the form is empty."""
+
+    def write(values: Values) -> str:
+        text = part(values)
+        return f" {text}" if text else text
+
+    return write
 
 
 def _stopped(part: Callable[[Values], str]) -> Callable[[Values], str]:

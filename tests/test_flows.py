@@ -4,6 +4,7 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ LANGUAGES = ("ru", "en", "ru-Latn")
 LONG_NAME = {"ru": "Безлимитные разговоры по всей России+ 2009", "en": "Unlimited Calls All Over the Country+ 2009"}
 LONG_SUMMARY = {"ru": "Каждая минута внутри сети стоит 0,05 руб. " * 3, "en": "Each on-net minute costs 0.05 RUB. " * 3}
 ITEMS = 14
+CHANGES = {"change_tariff", "add_service", "remove_service"}
 
 
 def fits(text: str) -> bool:
@@ -48,8 +50,8 @@ def flow() -> Flow:
     return compile_flow(FLOWS.read_bytes(), "flows.yaml", REGISTRY)
 
 
-def value_of(shape: Shape | None, name: str = "") -> Value:
-    """Return a long value of a shape."""
+def value_of(shape: Shape | None, name: str = "", *, flag: bool = True) -> Value:
+    """Return a long value of a shape; everything in it that is yes or no is `flag`."""
     match shape:
         case Text(localized=True):
             return LONG_SUMMARY if name == "summary" else LONG_NAME
@@ -64,23 +66,29 @@ def value_of(shape: Shape | None, name: str = "") -> Value:
         case Instant():
             return NOW
         case Flag():
-            return True
+            return flag
         case Record(fields=fields):
-            return {field_name: value_of(field_shape, field_name) for field_name, field_shape in fields.items()}
+            return {
+                field_name: value_of(field_shape, field_name, flag=flag) for field_name, field_shape in fields.items()
+            }
         case List(of=of):
-            return [value_of(of) for _ in range(ITEMS)]
+            return [value_of(of, flag=flag) for _ in range(ITEMS)]
         case None:
             return None
 
 
 @dataclass
 class Walk:
-    """Everything that can be said to a flow, said once at each screen that differs."""
+    """Everything that can be said to a flow, said once at each screen that differs.
+
+    `active`: the service is activated; `owned`: the subscriber has all that is on offer, otherwise nothing of it.
+    """
 
     flow: Flow
     language: str
     channel: Channel
     active: bool
+    owned: bool
     shown: list[tuple[str, Show]] = field(default_factory=list)
     sent: list[tuple[str, str]] = field(default_factory=list)
     concluded: set[str] = field(default_factory=set)
@@ -99,7 +107,7 @@ class Walk:
 
     def run(self) -> "Walk":
         for node in self.begins():
-            values = {"number": "9999", "quote": value_of(QUOTE)}
+            values = {"number": "9999", "quote": value_of(QUOTE, flag=self.owned)}
             self.waiting.append((None, Begin(id=f"s-{node}", node=node, values=values)))
         while self.waiting:
             self.take(*self.waiting.popleft())
@@ -142,7 +150,11 @@ class Walk:
                 case Ask():
                     assert step.session is not None
                     for outcome, shape in REGISTRY.operations[effect.operation].outcomes.items():
-                        self.go_on(step.session, Answered(effect.id, outcome, value_of(shape)), effect.id + outcome)
+                        self.go_on(
+                            step.session,
+                            Answered(effect.id, outcome, value_of(shape, flag=self.owned)),
+                            effect.id + outcome,
+                        )
                     self.go_on(step.session, Late(effect.id), "late")
                 case Order():
                     for outcome, shape in REGISTRY.operations[effect.operation].outcomes.items():
@@ -173,8 +185,8 @@ class Walk:
 
 def walks(flow: Flow, channel: Channel) -> Iterator[Walk]:
     for language in LANGUAGES:
-        for active in (True, False):
-            yield Walk(flow, language, channel, active).run()
+        for active, owned in ((True, True), (True, False), (False, False)):
+            yield Walk(flow, language, channel, active, owned).run()
 
 
 def test_the_shipped_flow_has_no_mistake(flow: Flow):
@@ -236,7 +248,7 @@ def test_a_confirm_at_a_terminal_names_its_quote_and_says_all_of_it(flow: Flow):
         confirms = [show.screen for _, show in walk.shown if show.screen.kind == "confirm" and show.screen.about]
         assert bool(confirms) == walk.active
         for screen in confirms:
-            assert screen.about == {"quote": value_of(QUOTE)}
+            assert screen.about == {"quote": value_of(QUOTE, flag=walk.owned)}
             # Once, every month where there is a fee, and what is left.
             assert screen.text.count(money[walk.language].rstrip(".")) >= 2
             assert re.search("28 сентября|28 September|28 sentyabrya", screen.text)
@@ -269,10 +281,11 @@ def test_every_order_ends_in_an_sms_that_names_it_and_says_what_was_charged(flow
         if not walk.active:
             assert walk.concluded == set()
             continue
-        assert walk.concluded == {"change_tariff", "add_service", "remove_service"}
+        # By their numbers any of them can be asked for; the lists offer no more of what is there than to remove it.
+        assert walk.concluded == ({"remove_service"} if walk.owned else CHANGES)
         name = {"ru": LONG_NAME["ru"], "en": LONG_NAME["en"], "ru-Latn": "Bezlimitnye razgovory po vsey Rossii+ 2009"}
         closings = [text for node, text in walk.sent if node]
-        assert len(closings) >= 9
+        assert len(closings) >= 3 * len(walk.concluded)
         assert all(name[walk.language] in text for text in closings)
 
 
@@ -290,21 +303,21 @@ def test_who_has_not_activated_finds_activation_first_and_the_other_numbers_unch
     assert {**menus[True], "1": ""} == {**menus[False], "1": ""}
 
 
-def offered(offering: Offering) -> dict[str, Value]:
+def offered(offering: Offering, owned: bool) -> dict[str, Value]:
     """Return an offering of the embedded operator as the flow gets it."""
     name, summary = dict(offering.name), dict(offering.summary)
     number, price, monthly = offering.number, offering.price.minor, offering.monthly.minor
     return {
         "id": offering.id, "kind": offering.kind, "number": number, "name": name, "summary": summary, "price": price,
-        "monthly": monthly,
+        "monthly": monthly, "owned": owned,
     }  # fmt: skip
 
 
 def pages_of_the_catalogue(flow: Flow, language: str) -> Iterator[tuple[str, str, tuple[Page, ...]]]:
     """Yield every screen that names a price of what the embedded operator sells: the node, the name, and its pages."""
     catalogue = read_catalogue()
-    for offering in (*catalogue.tariffs, *catalogue.services):
-        sold = offered(offering)
+    for offering, owned in product((*catalogue.tariffs, *catalogue.services), (False, True)):
+        sold = offered(offering, owned)
         quote = {
             "id": "q",
             "offering": sold,

@@ -111,6 +111,21 @@ def test_a_quote_tells_price_recurring_fee_date_of_effect_and_balance_after_and_
     on(test)
 
 
+def test_the_tariff_that_was_ordered_is_the_next_one_until_its_day(on: Callable[[Test], None], clock: Clock) -> None:
+    async def test(operator: Operator) -> None:
+        assert (await operator.products(RICH)).next_tariff is None
+        await operator.submit_order("o1", RICH, await quoted(operator, RICH, "change_tariff", "more"))
+        products = await operator.products(RICH)
+        assert products.next_tariff is not None
+        assert (products.tariff.id, products.next_tariff.id) == ("basic", "more")
+        assert await operator.quote(RICH, "change_tariff", "more") == NotPossible("already")
+        clock.now += 24 * 3_600_000
+        products = await operator.products(RICH)
+        assert (products.tariff.id, products.next_tariff) == ("more", None)
+
+    on(test)
+
+
 def test_the_date_is_that_of_the_operators_time_zone(on: Callable[[Test], None], clock: Clock) -> None:
     async def test(operator: Operator) -> None:
         clock.now = 1_790_024_399_999  # 23:59:59.999 in Moscow, 20:59 UTC

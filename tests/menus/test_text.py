@@ -127,6 +127,25 @@ def test_plurals_in_other_languages():
     assert said_in("ru", "{hours:plural час|часа|часов|часа}", hours=5) == "часов"
 
 
+@pytest.mark.parametrize(
+    ("text", "so", "otherwise"),
+    [
+        ("{tariff.name} {tariff.new:either (ваш)|}: да", "Супер Ноль (ваш): да", "Супер Ноль: да"),
+        ("{tariff.name} {tariff.new:either |нет}", "Супер Ноль", "Супер Ноль нет"),
+        ("Он {tariff.new:either нов|стар}.", "Он нов.", "Он стар."),
+        ("{tariff.new:either  да | нет }{number}", "да2163", "нет2163"),
+        ("Цена {tariff.new:either 5 руб.|}.", "Цена 5 руб.", "Цена."),
+        ("а {tariff.new:either |}{tariff.name}", "аСупер Ноль", "аСупер Ноль"),
+        ("а {tariff.name} {number}", "а Супер Ноль 2163", "а Супер Ноль 2163"),
+    ],
+)
+def test_what_is_either_so_or_not_is_said_in_words_and_an_empty_one_leaves_no_blank(text: str, so: str, otherwise: str):
+    for new, expected in ((True, so), (False, otherwise)):
+        tariff = {**VALUES["tariff"], "new": new}
+        assert said(text, tariff=tariff, number="2163") == expected
+    assert said_in("ru-Latn", "{tariff.new:either ваш|чужой}") == "vash"
+
+
 def test_numbers_and_phones():
     assert said("{hours:number}", hours=12500) == "12 500"
     assert said("{number:phone}", number="79104567890") == "+7 910 456-78-90"
@@ -157,7 +176,30 @@ def test_english_loses_only_typography():
             "'services' is a list and cannot be shown in a text",
             "show it with a node of the kind `list`",
         ),
-        ("{tariff.new}", 0, "'tariff.new' is a yes or no and cannot be shown in a text", "use it in a condition"),
+        (
+            "{tariff.new}",
+            0,
+            "'tariff.new' is a yes or no and cannot be shown in a text",
+            "use it in a condition, or say {tariff.new:either yes|no}",
+        ),
+        (
+            "{tariff.new:either}",
+            0,
+            "'either' takes two forms: where it is so, and where not; one of them may be empty",
+            "{tariff.new:either yes|no}",
+        ),
+        (
+            "Это {tariff.new:either а|б|в}",
+            4,
+            "'either' takes two forms: where it is so, and where not; one of them may be empty",
+            "{tariff.new:either yes|no}",
+        ),
+        (
+            "{number:either а|б}",
+            0,
+            "{number} is a text and cannot be shown as 'either'",
+            "it can be shown as text or phone",
+        ),
         ("{hours:money}", 0, "{hours} is a number and cannot be shown as 'money'", "number or plural"),
         ("{hours:plural час|часа}", 0, "2 plural forms where 'ru' has 3", "{hours:plural one|few|many}"),
         ("{hours:plural}", 0, "0 plural forms where 'ru' has 3", "{hours:plural one|few|many}"),

@@ -40,10 +40,14 @@ class Offering(msgspec.Struct, frozen=True):
 
 
 class Products(msgspec.Struct, frozen=True):
-    """What a subscriber has: one tariff, and services."""
+    """What a subscriber has: one tariff, and services.
+
+    `next_tariff` is the one that was ordered and begins another day, None where nothing was.
+    """
 
     tariff: Offering
     services: Sequence[Offering]
+    next_tariff: Offering | None = None
 
 
 class Quote(msgspec.Struct, frozen=True):

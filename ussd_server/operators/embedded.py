@@ -146,10 +146,11 @@ class EmbeddedOperator:
         return self._catalogue.tariffs_on_sale if kind == "tariff" else self._catalogue.services_on_sale
 
     async def products(self, msisdn: str) -> Products:
-        """Return the tariff in force today and the services, in the catalogue's order."""
+        """Return the tariff in force today, the one that follows it, and the services in the catalogue's order."""
         account = self._read(msisdn)
         services = tuple(each for each in self._catalogue.services if each.id in account.services)
-        return Products(self._offering(account.tariff), services)
+        following = self._offering(account.next_tariff) if account.next_tariff else None
+        return Products(self._offering(account.tariff), services, following)
 
     async def balance(self, msisdn: str) -> Money:
         """Return the balance."""

@@ -17,6 +17,7 @@ from ussd_server.operators.base import (
     Offering,
     Operator,
     OperatorUnavailable,
+    Products,
     Quote,
 )
 from ussd_server.stores.base import JournalEntry, OutboxEntry
@@ -119,12 +120,16 @@ ACTIONS: Mapping[str, Callable[[Subscriber, Values, str, int, codes.Policy], Act
 # Queries --------------------------------------------------------------------------------------------------------------
 
 
+KEPT_OFFERS = 256
+"""Lists of offerings kept as values, by what of them a subscriber has: each tariff, and the usual sets of services."""
+
+
 class Queries:
     """Answers a flow's queries from the operator, in the shapes of `turns/service.py`."""
 
     def __init__(self, operator: Operator) -> None:
         self._operator = operator
-        self._on_offer: dict[str, tuple[Sequence[Offering], Items]] = {}
+        self._on_offer: dict[str, _OnOffer] = {}
         self._queries = {
             "offerings": self._offerings,
             "find_offering": self._find_offering,
@@ -145,21 +150,23 @@ class Queries:
         kind = arguments["kind"]
         offerings = await self._operator.offerings(msisdn, kind)
         seen = self._on_offer.get(kind)
-        if seen is None or seen[0] is not offerings:  # most subscribers are offered the very same sequence
-            seen = self._on_offer[kind] = (offerings, Items(map(offering_value, offerings)))
-        return "ok", seen[1]
+        if seen is None or seen.offerings is not offerings:  # most subscribers are offered the very same sequence
+            seen = self._on_offer[kind] = _OnOffer(offerings)
+        return "ok", seen.items(_owned(await self._operator.products(msisdn)))
 
     async def _find_offering(self, msisdn: str, arguments: Values) -> Outcome:
         for offering in await self._operator.offerings(msisdn, arguments["kind"]):
             if offering.number == arguments["number"]:
-                return "ok", offering_value(offering)
+                owned = _owned(await self._operator.products(msisdn))
+                return "ok", offering_value(offering, offering.id in owned)
         return "unknown", None
 
     async def _own_tariff(self, msisdn: str, arguments: Values) -> Outcome:
-        return "ok", offering_value((await self._operator.products(msisdn)).tariff)
+        products = await self._operator.products(msisdn)
+        return "ok", offering_value(products.tariff, products.tariff.id in _owned(products))
 
     async def _own_services(self, msisdn: str, arguments: Values) -> Outcome:
-        return "ok", [offering_value(one) for one in (await self._operator.products(msisdn)).services]
+        return "ok", [offering_value(one, True) for one in (await self._operator.products(msisdn)).services]
 
     async def _balance(self, msisdn: str, arguments: Values) -> Outcome:
         return "ok", balance_value(await self._operator.balance(msisdn))
@@ -176,6 +183,33 @@ class Queries:
                 return "already", None
             case NotPossible():
                 return "not_possible", None
+
+
+def _owned(products: Products) -> frozenset[str]:
+    """Return the ids of what a subscriber has, or has ordered: a change to them would change nothing.
+
+    Where another tariff was ordered, today's is none of them: to change back to it undoes the order.
+    """
+    return frozenset(one.id for one in (products.next_tariff or products.tariff, *products.services))
+
+
+class _OnOffer:
+    """Offerings as values, made once for all who have the same of them."""
+
+    def __init__(self, offerings: Sequence[Offering]) -> None:
+        self.offerings = offerings
+        self._ids = frozenset(one.id for one in offerings)
+        self._items: dict[frozenset[str], Items] = {}
+
+    def items(self, owned: frozenset[str]) -> Items:
+        """Return them with those marked that are `owned`; anything else may be among these."""
+        owned &= self._ids
+        items = self._items.get(owned)
+        if items is None:
+            if len(self._items) >= KEPT_OFFERS:
+                self._items.clear()
+            items = self._items[owned] = Items(offering_value(one, one.id in owned) for one in self.offerings)
+        return items
 
 
 # Commands -------------------------------------------------------------------------------------------------------------
@@ -224,7 +258,7 @@ def balance_value(balance: Money) -> Values:
     return {"amount": balance.minor}
 
 
-def offering_value(offering: Offering) -> Values:
+def offering_value(offering: Offering, owned: bool = False) -> Values:
     """Return an offering in the shape `service.OFFERING`."""
     return {
         "id": offering.id,
@@ -234,6 +268,7 @@ def offering_value(offering: Offering) -> Values:
         "summary": dict(offering.summary),
         "price": offering.price.minor,
         "monthly": offering.monthly.minor,
+        "owned": owned,
     }
 
 
@@ -242,7 +277,7 @@ def quote_value(quote: Quote) -> Values:
     return {
         "id": quote.id,
         "change": quote.change,
-        "offering": offering_value(quote.offering),
+        "offering": offering_value(quote.offering, quote.change == "remove_service"),
         "price": quote.price.minor,
         "monthly": quote.monthly.minor,
         "starts": quote.starts,

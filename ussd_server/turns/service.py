@@ -15,8 +15,10 @@ OFFERING = Record(
         "summary": Text(localized=True),
         "price": Money(),
         "monthly": Money(),
+        "owned": Flag(),
     },
 )
+"""`owned`: the subscriber has it, or has ordered it, so that a change to it would change nothing."""
 QUOTE = Record(
     "quote",
     {

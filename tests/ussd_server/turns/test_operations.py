@@ -11,6 +11,7 @@ from ussd_server.operators import base
 from ussd_server.operators.base import InsufficientFunds, NotPossible, Offering, OperatorUnavailable, OrderState, Quote
 from ussd_server.subscribers import codes
 from ussd_server.subscribers.record import Subscriber
+from ussd_server.turns import operations
 from ussd_server.turns.operations import (
     ACTIONS,
     CODE_ON_ITS_WAY_MS,
@@ -18,6 +19,7 @@ from ussd_server.turns.operations import (
     Ended,
     InProgress,
     Queries,
+    _OnOffer,
     act,
     offering_value,
     order_code_at_terminal,
@@ -37,6 +39,8 @@ def rubles(amount: int) -> base.Money:
 TARIFF = Offering(
     "t1", "tariff", "101", {"ru": "Онлайнер", "en": "Onliner"}, {"ru": "…", "en": "…"}, rubles(9), rubles(0)
 )
+OTHER = msgspec.structs.replace(TARIFF, id="t2", number="102")
+ARCHIVED = msgspec.structs.replace(TARIFF, id="t0", number="100")
 ON_SALE = (TARIFF,)
 GOOD = Quote("q1", "change_tariff", TARIFF, rubles(9), rubles(0), "2026-12-01", rubles(91))
 
@@ -161,7 +165,45 @@ def test_the_same_offerings_are_turned_into_values_once() -> None:
 
     (_, first), (_, second) = asyncio.run(both())  # type: ignore[misc]
     assert first is second
-    assert first == [offering_value(TARIFF)]
+    assert first == [offering_value(TARIFF, True)]
+
+
+@pytest.mark.parametrize(
+    ("products", "owned"),
+    [
+        (base.Products(TARIFF, ()), {"t1"}),
+        (base.Products(OTHER, ()), {"t2"}),
+        (base.Products(ARCHIVED, ()), set()),
+        (base.Products(TARIFF, (), OTHER), {"t2"}),  # to change back to today's undoes the order
+    ],
+)
+def test_what_a_change_would_find_there_already_is_marked(products: base.Products, owned: set[str]) -> None:
+    class Selling(Scripted):
+        async def offerings(self, msisdn: str, kind: str) -> Sequence[Offering]:
+            return (TARIFF, OTHER)
+
+        async def products(self, msisdn: str) -> base.Products:
+            return products
+
+    operator = Selling()
+    _, offered = ask("offerings", {"kind": "tariff"}, operator)
+    assert {one["id"] for one in offered if one["owned"]} == owned  # type: ignore[attr-defined]
+    for number, id in (("101", "t1"), ("102", "t2")):
+        _, found = ask("find_offering", {"kind": "tariff", "number": number}, operator)
+        assert found["owned"] is (id in owned)  # type: ignore[index]
+
+
+def test_those_who_have_other_things_get_other_lists_and_no_more_are_kept_than_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(operations, "KEPT_OFFERS", 2)
+    offers = tuple(msgspec.structs.replace(TARIFF, id=f"t{number}") for number in range(5))
+    lists = _OnOffer(offers)
+    for number in range(5):
+        items = lists.items(frozenset({f"t{number}", "another"}))
+        assert [one["owned"] for one in items] == [each == number for each in range(5)]
+        assert lists.items(frozenset({f"t{number}"})) is items
+        assert len(lists._items) <= 2
 
 
 @pytest.mark.parametrize("value", [offering_value(TARIFF), quote_value(GOOD)])
