@@ -109,6 +109,10 @@ EXAMPLES: Final[Mapping[type, Schema]] = {
 
 _VISIT: Final = {"visit": "$response.body#/visit"}
 _SAME_VISIT: Final = {"visit": "$request.path.visit"}
+_ORDER_STATE: Final = {
+    "operationId": "order_state",
+    "parameters": {**_SAME_VISIT, "order": "$response.body#/order"},
+}
 LINKS: Final[Mapping[str, Mapping[str, Schema]]] = {
     "open_visit": {
         each.name: {"operationId": each.name, "parameters": _VISIT}
@@ -122,12 +126,8 @@ LINKS: Final[Mapping[str, Mapping[str, Schema]]] = {
             "requestBody": {"quote": "$response.body#/id"},
         }
     },
-    "place_order": {
-        "order_state": {
-            "operationId": "order_state",
-            "parameters": {**_SAME_VISIT, "order": "$response.body#/order"},
-        }
-    },
+    "enter": {"order_state": _ORDER_STATE},
+    "place_order": {"order_state": _ORDER_STATE},
 }
 """Where the answer to an operation leads."""
 

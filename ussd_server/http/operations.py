@@ -121,7 +121,7 @@ OPERATIONS: Final = (
         "Enter something on the screen that is on show",
         messages.Input,
         200,
-        messages.Shown,
+        messages.Entered,
         (*IN_VISIT, "screen-changed"),
     ),
     Operation("close_visit", "DELETE", VISIT, "End the visit: card-out", None, 204, None, IN_VISIT),

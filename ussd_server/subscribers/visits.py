@@ -73,6 +73,6 @@ def with_quote(visit: Visit, quote_id: str, quote: Values) -> Visit:
 
 
 def with_order(visit: Visit, quote_id: str, order_id: str) -> Visit:
-    """Return the visit after a price was agreed to; it cannot be agreed to again."""
+    """Return the visit after an order; the price that it agreed to ("": one of a screen) cannot be agreed to again."""
     rest = {id: quote for id, quote in visit.quotes.items() if id != quote_id}
     return msgspec.structs.replace(visit, quotes=rest, orders=(*visit.orders, order_id)[-MAX_ORDERS:])

@@ -186,6 +186,8 @@ class Visit:
     """What is on show: the latest screen that the server answered."""
     idle_seconds: int
     """After how long without a call the server ends the visit."""
+    order: str | None
+    """The order that the latest input placed, to ask for its state; None where that input placed none."""
 
     def __init__(self, exchange: Exchange, opened: messages.VisitOpened) -> None:
         """Made by `TerminalClient.open`."""
@@ -194,6 +196,7 @@ class Visit:
         self._over = False
         self.screen = opened.screen
         self.idle_seconds = opened.idle_seconds
+        self.order = None
 
     async def __aenter__(self) -> Self:
         """Return the visit."""
@@ -212,20 +215,23 @@ class Visit:
     async def begin(self, language: Language | None = None, *, key: str | None = None) -> Screen | VisitOver:
         """Show the service's first screen, in another language if one is given."""
         answer = await self._post("begin", 200, messages.Begin(language), key)
-        return self._shown(answer.read(messages.Shown)) if isinstance(answer, Done) else self._ended(answer)
+        return self._shown(answer.read(messages.Shown).screen) if isinstance(answer, Done) else self._ended(answer)
 
     async def enter(
         self, text: str, *, screen: int | None = None, key: str | None = None
     ) -> Screen | ScreenChanged | VisitOver:
         """Enter an option's or a navigation's key, digits or text on the screen that is on show, or on that of this id.
 
+        Where the input places an order, as the yes of a `confirm` screen does, `order` names it afterwards.
         An input acts on its screen once: the second of a double tap is `ScreenChanged`. Where an answer was lost for
         good (Unreachable) and its `key` as well, `begin` brings back what is on show.
         """
         asked = messages.Input(self.screen.id if screen is None else screen, text)
         answer = await self._post("inputs", 200, asked, key)
         if isinstance(answer, Done):
-            return self._shown(answer.read(messages.Shown))
+            entered = answer.read(messages.Entered)
+            self.order = entered.order
+            return self._shown(entered.screen)
         if answer.problem.name == "screen-changed":
             return ScreenChanged(self.screen)
         return self._ended(answer)
@@ -274,11 +280,11 @@ class Visit:
         answer = await self._exchange.ask(self._exchange.tries(), "GET", f"{self._path}/{what}", 200)
         return answer.read(kind) if isinstance(answer, Done) else self._ended(answer)
 
-    def _shown(self, shown: messages.Shown) -> Screen:
+    def _shown(self, screen: Screen) -> Screen:
         """Remember the screen; answers may overtake each other, screens count upwards."""
-        if shown.screen.id >= self.screen.id:
-            self.screen = shown.screen
-        return shown.screen
+        if screen.id >= self.screen.id:
+            self.screen = screen
+        return screen
 
     def _declined(self, answer: Refusal) -> Declined | VisitOver:
         name = answer.problem.name

@@ -25,6 +25,7 @@ from ussd_server.secrecy.keys import Keys
 from ussd_server.secrecy.vault import CodeHasher, Vault
 from ussd_server.stores.base import JournalEntry, OutboxEntry, Store, StoreUnavailable
 from ussd_server.subscribers import visits
+from ussd_server.subscribers.record import Subscriber
 from ussd_server.subscribers.visits import Visit
 from ussd_server.terminals import messages, screens
 from ussd_server.terminals.entries import Entries
@@ -124,7 +125,7 @@ class Desk:
         return await self._counted("begin", self._within("begin", request, visit, asked, work))
 
     async def enter(self, request: Request, visit: str, asked: messages.Input) -> Outcome:
-        """Take an input on the screen that is on show: 200 with the next one.
+        """Take an input on the screen that is on show: 200 with the next one, and the order that the input placed.
 
         What the operator does not answer in time comes by SMS, as the screen then says.
         """
@@ -133,8 +134,12 @@ class Desk:
             if asked.screen != stay.screen:
                 return problem("screen-changed")
             turn.language = stay.language
+            before = turn.record
             show = await turn.play(Reply(asked.text), TERMINAL)
-            return _answer(200, messages.Shown(_on_show(turn, stay, show)))
+            order = _placed(before, turn.record)
+            if order is not None:
+                stay = visits.with_order(stay, "", order)
+            return _answer(200, messages.Entered(_on_show(turn, stay, show), order))
 
         return await self._counted("enter", self._within("inputs", request, visit, asked, work))
 
@@ -325,8 +330,12 @@ async def _order(turn: Turn, visit: Visit, quote: Values) -> str | None:
     before = turn.record
     await turn.play(events.Begin(turn.tools.new_id(), node, values={"quote": quote}), TERMINAL, PLACE)
     turn.record = replace(turn.record, sessions=before.sessions)
-    placed = [order for order in turn.record.pending if order not in before.pending]
-    return placed[0] if placed else None
+    return _placed(before, turn.record)
+
+
+def _placed(before: Subscriber, after: Subscriber) -> str | None:
+    """Return the order that is new in a record, the first where a flow places several at once."""
+    return next((order for order in after.pending if order not in before.pending), None)
 
 
 def _language(turn: Turn) -> str:

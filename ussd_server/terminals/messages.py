@@ -154,6 +154,13 @@ class Shown(Tell, frozen=True):
     screen: Screen
 
 
+class Entered(Tell, frozen=True):
+    """What is on the screen after an input; `order` names the order that this input placed, where it placed one."""
+
+    screen: Screen
+    order: str | None = None
+
+
 class Balance(Tell, frozen=True):
     """The balance."""
 

@@ -124,6 +124,7 @@ def test_links_lead_to_what_takes_them() -> None:
     }
     assert links["open_visit"].keys() == {one.name for one in OPERATIONS if "{visit}" in one.path} - {"order_state"}
     assert (links["quote"].keys(), links["place_order"].keys()) == ({"place_order"}, {"order_state"})
+    assert links["enter"].keys() == {"order_state"}
     for found in links.values():
         for link in found.values():
             assert link["parameters"].keys() == parameters(by_name[link["operationId"]], "path"), link

@@ -164,6 +164,17 @@ def test_a_call_that_was_given_up_goes_on_under_its_key(name: str) -> None:
     test()
 
 
+@talk(opened(), Say(200, {"screen": NEXT, "order": "o1"}), Say(200, PLACED), Say(200, {"screen": NEXT, "order": None}))
+async def test_the_order_that_an_input_placed_is_named(there: Peer, client: TerminalClient) -> None:
+    visit = await visited(client)
+    assert visit.order is None
+    assert await visit.enter("1") == NEXT
+    assert visit.order == "o1"
+    assert await visit.order_state(visit.order) == PLACED
+    await visit.enter("2")
+    assert visit.order is None
+
+
 @talk(opened(), Say(200, {"screen": NEXT}), problem("screen-changed"))
 async def test_the_second_of_a_double_tap_does_nothing(there: Peer, client: TerminalClient) -> None:
     visit = await visited(client)

@@ -27,6 +27,12 @@ def shown(outcome: Outcome) -> messages.Screen:
     return screen
 
 
+def ordered(outcome: Outcome) -> str | None:
+    """Return the order that an input placed."""
+    order: str | None = told(outcome, messages.Entered).order
+    return order
+
+
 # Screens --------------------------------------------------------------------------------------------------------------
 
 
@@ -46,6 +52,28 @@ def test_a_person_walks_from_the_menu_to_an_order_and_its_receipt(tmp_path: Path
         (entry,) = await at.bench.store.journal(MSISDN, "order placed")
         assert entry.data["channel"] == "terminal"
         assert (entry.data["terminal"], entry.data["shown"]) == (HALL, "RED Energy for free?")
+
+    play(tmp_path, story)
+
+
+def test_an_order_made_by_walking_the_screens_has_an_id_whose_state_can_be_asked_for(tmp_path: Path) -> None:
+    async def story(at: Hall) -> None:
+        opened = await at.visit()
+        assert [ordered(await at.enter(opened.visit, screen, key)) for screen, key in ((1, "1"), (2, "2"))] == [
+            None
+        ] * 2
+        at.bench.operator.hold()
+        order = ordered(await at.enter(opened.visit, 3, "1", "once"))
+        assert order is not None
+        assert ordered(await at.enter(opened.visit, 3, "1", "once")) == order
+        state = await at.desk.order_state(await at.request(), opened.visit, order)
+        assert told(state, messages.OrderState) == messages.OrderState(order, "placed")
+        at.bench.operator.release()
+        await at.bench.sms_until(1)
+        state = await at.desk.order_state(await at.request(), opened.visit, order)
+        assert told(state, messages.OrderState) == messages.OrderState(order, "completed")
+        (entry,) = await at.bench.store.journal(MSISDN, "order placed")
+        assert entry.data["order"] == order
 
     play(tmp_path, story)
 
