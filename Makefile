@@ -19,9 +19,12 @@ run: setup       ## set up, then start everything in one process: simulator, ser
 setup: .venv/.run  ## make .venv with ussd-server in it
 	@:
 
+# Tests wait more than they compute: three at once keep two cores busy. WORKERS=0 runs them one after the other.
+WORKERS ?= 3
+
 test: .venv/.dev $(INTEROP)/node_modules/.done  ## set up what the tests need, then run every test
 	@scripts/debian-packages chromium:chromium
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 lint: .venv/.dev  ## style, types and layering
 	@$(BIN)/ruff check .

@@ -33,6 +33,7 @@ class Watch:
         self.codes: set[str] = set()
         self.numbers: dict[str, str] = {}
         self.found_elsewhere: list[str] = []
+        self.issued_elsewhere = 0
 
     def hear(self, text: str, where: str) -> None:
         """Look at a piece of output."""
@@ -127,15 +128,16 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section("access codes in the output", red=True)
         for leak in leaks:
             terminalreporter.line(leak)
-    elif WATCH.codes:
+    elif codes := len(WATCH.codes) + WATCH.issued_elsewhere:
         terminalreporter.line(
-            f"No access code in any output: {len(WATCH.codes)} codes issued, {len(WATCH.numbers)} numbers printed."
+            f"No access code in any output: {codes} codes issued, {len(WATCH.numbers)} numbers printed."
         )
 
 
 class _Workers:
-    """Collects what the workers of pytest-xdist found."""
+    """Collects what the workers of pytest-xdist found; each looks for its own codes in its own output."""
 
     def pytest_testnodedown(self, node: Any) -> None:
         told = getattr(node, "workeroutput", {})
         WATCH.found_elsewhere.extend(told.get("leaks", ()))
+        WATCH.issued_elsewhere += told.get("codes", 0)

@@ -24,6 +24,10 @@ SAME_ORDER = (0.15, 0.85)
 share outside comes about once in fifty thousand runs. One argon2id more or less makes it 0 or 1."""
 SAME_MEDIAN = 1.5
 
+Times = dict[str, list[float]]
+BATCHES = 3
+"""What differs does so in every batch of samples; what else a busy machine does at the time, in one of them."""
+
 
 class Hashes:
     """Counts the argon2id that are computed in this process."""
@@ -87,12 +91,15 @@ def test_every_entry_is_the_same_work(tmp_path: Path, hashes: Hashes) -> None:
 
 def test_every_entry_takes_the_same_time(tmp_path: Path) -> None:
     async def story(hall: Hall) -> None:
-        numbers = {kind: [await number(hall) for _ in range(SAMPLES)] for kind, number in KINDS.items()}
-        times: dict[str, list[float]] = {kind: [] for kind in KINDS}
-        for at in range(SAMPLES):  # in turn, so that whatever else the machine does meets all alike
-            for kind in KINDS:
-                times[kind].append((await hall.enter(numbers[kind][at], WRONG)).took)
-        _assert_alike(times)
+        async def batch() -> Times:
+            numbers = {kind: [await number(hall) for _ in range(SAMPLES)] for kind, number in KINDS.items()}
+            times: Times = {kind: [] for kind in KINDS}
+            for at in range(SAMPLES):  # in turn, so that whatever else the machine does meets all alike
+                for kind in KINDS:
+                    times[kind].append((await hall.enter(numbers[kind][at], WRONG)).took)
+            return times
+
+        await _measure_alike(batch)
 
     visit(tmp_path, story)
 
@@ -103,13 +110,17 @@ def test_a_closed_number_takes_the_same_time_whosever_it_is(tmp_path: Path) -> N
         for msisdn in numbers.values():
             for _ in range(3):
                 await hall.enter(msisdn, WRONG)
-        times: dict[str, list[float]] = {kind: [] for kind in KINDS}
-        for _ in range(SAMPLES):
-            for kind, msisdn in numbers.items():
-                said = await hall.enter(msisdn, WRONG)
-                assert said.status == 429
-                times[kind].append(said.took)
-        _assert_alike(times)
+
+        async def batch() -> Times:
+            times: Times = {kind: [] for kind in KINDS}
+            for _ in range(SAMPLES):
+                for kind, msisdn in numbers.items():
+                    said = await hall.enter(msisdn, WRONG)
+                    assert said.status == 429
+                    times[kind].append(said.took)
+            return times
+
+        await _measure_alike(batch)
 
     visit(tmp_path, story)
 
@@ -122,12 +133,16 @@ def test_a_number_that_is_not_verified_would_be_noticed(tmp_path: Path, monkeypa
             return Checked(False, b"") if sealed is None else check(sealed, *rest)  # type: ignore[arg-type]
 
         monkeypatch.setattr(hall.vault, "check", careless)
-        times: dict[str, list[float]] = {"unknown": [], "wrong": []}
-        for _ in range(SAMPLES):
-            for kind in times:
-                times[kind].append((await hall.enter(await KINDS[kind](hall), WRONG)).took)
+
+        async def batch() -> Times:
+            times: Times = {"unknown": [], "wrong": []}
+            for _ in range(SAMPLES):
+                for kind in times:
+                    times[kind].append((await hall.enter(await KINDS[kind](hall), WRONG)).took)
+            return times
+
         with pytest.raises(AssertionError):
-            _assert_alike(times)
+            await _measure_alike(batch)
 
     visit(tmp_path, story)
 
@@ -155,7 +170,19 @@ def test_an_order_of_a_code_is_the_same_for_any_number(tmp_path: Path, hashes: H
     visit(tmp_path, story)
 
 
-def _assert_alike(times: dict[str, list[float]]) -> None:
+async def _measure_alike(batch: Callable[[], Awaitable[Times]]) -> None:
+    """Fail where the kinds differ in every one of several batches."""
+    for left in reversed(range(BATCHES)):
+        try:
+            _assert_alike(await batch())
+        except AssertionError:
+            if not left:
+                raise
+        else:
+            return
+
+
+def _assert_alike(times: Times) -> None:
     for one, other in combinations(times, 2):
         share = _exceeds(times[one], times[other])
         assert SAME_ORDER[0] <= share <= SAME_ORDER[1], f"{one} takes longer than {other} in {share:.0%}"
