@@ -5,6 +5,7 @@ GSM text travels unpacked, one septet an octet; packing is the gateway's work.
 
 import codecs
 import re
+from contextlib import suppress
 from typing import Literal, NamedTuple, TypeAlias
 
 from smpp.constants import DataCoding
@@ -66,7 +67,7 @@ _CODINGS: dict[int, Alphabet] = {
 
 
 def alphabet_of(data_coding: int, default: Alphabet = "gsm") -> Alphabet:
-    """Return the alphabet that `decode` reads this data_coding in."""
+    """Return which alphabet a data_coding means; `default` is as in `decode`."""
     return _CODINGS.get(data_coding, default)
 
 
@@ -107,11 +108,21 @@ def encode(text: str, alphabet: Alphabet) -> bytes:
     return text.encode(_CODECS[alphabet], "replace")
 
 
-def choose(text: str, gsm_coding: int = DataCoding.DEFAULT, ucs2_coding: int = DataCoding.UCS2) -> Encoded:
-    """Encode in GSM 03.38 where every character is in it, else in UCS-2, with the account's data_coding for each."""
-    if _OUTSIDE_GSM.search(text):
-        return Encoded(text.encode("utf-16-be", "replace"), ucs2_coding, "ucs2")
-    return Encoded(codecs.charmap_encode(text, "strict", _WRITE_GSM)[0], gsm_coding, "gsm")
+def choose(
+    text: str, gsm_coding: int = DataCoding.DEFAULT, ucs2_coding: int = DataCoding.UCS2, default: Alphabet = "gsm"
+) -> Encoded:
+    """Encode in GSM 03.38 where every character is in it, else in UCS-2, with the account's data_coding for each.
+
+    Where `gsm_coding` means another alphabet to this account (`default` is as in `decode`), the text is written in that
+    one, and in UCS-2 where it lacks a character. What fits is still counted in septets: that is how it will travel.
+    """
+    if not _OUTSIDE_GSM.search(text):
+        alphabet = _CODINGS.get(gsm_coding, default)
+        if alphabet == "gsm":
+            return Encoded(codecs.charmap_encode(text, "strict", _WRITE_GSM)[0], gsm_coding, "gsm")
+        with suppress(UnicodeEncodeError):
+            return Encoded(text.encode(_CODECS[alphabet]), gsm_coding, alphabet)
+    return Encoded(text.encode("utf-16-be", "replace"), ucs2_coding, "ucs2")
 
 
 def septets(text: str) -> int | None:

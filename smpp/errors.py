@@ -15,6 +15,7 @@ class CloseReason(StrEnum):
     UNBOUND_BY_PEER = "unbound by the other side"
     BIND_REFUSED = "bind refused"
     BIND_TIMEOUT = "no bind in time"
+    INACTIVE = "unbound by us: no message for the time that is set"
     NOT_ANSWERING = "enquire_link not answered"
     BAD_LENGTH = "command_length out of bounds"
     CONNECTION_LOST = "connection lost"

@@ -74,7 +74,9 @@ class LinkSettings(msgspec.Struct, frozen=True):
 
     `window` requests may be unanswered at once (many SMSCs allow 10), `queue` more wait for their turn. A link that
     heard nothing for `enquire_ms` asks; a request is given up after `response_ms`, a connection that is not bound
-    after `bind_ms`. `max_pdu` is in octets: a message_payload of 64 KiB and room for the rest.
+    after `bind_ms`. A link that carried no message for `inactivity_ms` is unbound; 0 for never (SMPP 3.4 §7.2). After
+    the other side's unbind, responses under way are awaited for `linger_ms`. `max_pdu` is in octets: a message_payload
+    of 64 KiB and room for the rest.
     """
 
     window: int = 10
@@ -82,6 +84,8 @@ class LinkSettings(msgspec.Struct, frozen=True):
     enquire_ms: int = 30_000
     response_ms: int = 30_000
     bind_ms: int = 15_000
+    inactivity_ms: int = 0
+    linger_ms: int = 2_000
     max_pdu: int = 70_000
 
 
@@ -130,11 +134,13 @@ class Link:
         self._may_send: frozenset[int] = frozenset()
         self._held_until = 0
         self._heard = 0
+        self._active = 0  # when the last message or response went either way
         self._enquiry: _Request | None = None
         self._handshake = 0  # the sequence number of our bind or unbind
         self._state_deadline: int | None = None
         self._told_due = _NEVER  # what `timer` last said
         self._drain_deadline: int | None = None
+        self._parting = CloseReason.UNBOUND  # why the link will be over, once it is UNBINDING
         self._enter(State.OPEN)
 
     # What may be asked of it ------------------------------------------------------------------------------------
@@ -199,8 +205,8 @@ class Link:
         """Say that the connection is gone."""
         events: list[Event] = []
         if not self.closed:
-            ours = self._state is State.UNBINDING
-            self._close(CloseReason.UNBOUND if ours else CloseReason.CONNECTION_LOST, events)
+            parting = self._state is State.UNBINDING
+            self._close(self._parting if parting else CloseReason.CONNECTION_LOST, events)
         self._out.clear()
         return events
 
@@ -209,7 +215,8 @@ class Link:
         due = None
         if not self.closed:
             due = self._state_deadline
-            for candidate in (self._expiry(), self._enquiry_due(), self._drain_deadline, self._release()):
+            dues = (self._expiry(), self._enquiry_due(), self._drain_deadline, self._release(), self._inactive())
+            for candidate in dues:
                 if candidate is not None and (due is None or candidate < due):
                     due = candidate
         self._told_due = _NEVER if due is None else due
@@ -229,6 +236,11 @@ class Link:
     def _release(self) -> int | None:
         return self._held_until if self._held_until and self._queue else None
 
+    def _inactive(self) -> int | None:
+        """Return when the link is to be given up, because nobody needs it."""
+        span = self.settings.inactivity_ms
+        return self._active + span if span and self._state in _BOUND and self._drain_deadline is None else None
+
     def tick(self, now: int) -> list[Event]:
         """Do what is due by now."""
         events: list[Event] = []
@@ -236,12 +248,21 @@ class Link:
         if self.closed:
             return events
         if self._state_deadline is not None and now >= self._state_deadline:
-            ours = self._state is State.UNBINDING
-            self._close(CloseReason.UNBOUND if ours else CloseReason.BIND_TIMEOUT, events)
+            parting = self._state is State.UNBINDING
+            self._close(self._parting if parting else CloseReason.BIND_TIMEOUT, events)
             return events
         self._expire(now, events)
+        if self._owed_nothing():
+            self._close(self._parting, events)
+            return events
         if self._drain_deadline is not None and now >= self._drain_deadline:
             self._send_unbind(now)
+        due = self._inactive()
+        if due is not None and now >= due:
+            self._active = now  # whatever is under way or waits is activity
+            if not self._pending and not self.queued:
+                self._parting = CloseReason.INACTIVE
+                self._send_unbind(now)
         due = self._enquiry_due()
         if due is not None and now >= due:
             if self._enquiry is not None:
@@ -281,7 +302,7 @@ class Link:
         tlvs = {int(Tag.SC_INTERFACE_VERSION): bytes((INTERFACE_VERSION,))} if pdu.interface_version >= 0x34 else {}
         response = BindResp(pdu.command | RESPONSE_BIT, pdu.sequence, Status.ROK, system_id, tlvs)
         self._write(response)
-        self._heard = now
+        self._heard = self._active = now
         self._enter(_STATE_OF_BIND[CommandId(pdu.command)])
         return [Bound(response)]
 
@@ -371,11 +392,12 @@ class Link:
             sequence = self._next_sequence()
             command = int.from_bytes(frame[4:8], "big")
             self._request(tag, sequence, _with_sequence(frame, sequence), command, now)
-        if self._drain_deadline is not None and not self._pending and not self.queued:
+        if self._drain_deadline is not None and not self._pending and not self.queued and self._state in _BOUND:
             self._send_unbind(now)
 
     def _request(self, tag: Any, sequence: int, frame: bytes, command: int, now: int) -> None:
         """Write a request and wait for its answer."""
+        self._active = now
         deadline = now + self.settings.response_ms
         if deadline < self._told_due:
             self.due_sooner = True
@@ -404,11 +426,18 @@ class Link:
         self._enter(State.CLOSED)
         self._drain_deadline = None
         events.extend(Lost(request.tag, True) for request in self._pending.values())
-        events.extend(Lost(tag, False) for lane in (self._urgent, self._queue) for tag, _ in lane)
         self._pending.clear()
+        self._lose_queued(events)
+        events.append(Closed(reason))
+
+    def _owed_nothing(self) -> bool:
+        """Return whether the other side has unbound, and every response that it owed us is there or given up."""
+        return self._state is State.UNBINDING and self._drain_deadline is not None and not self._pending
+
+    def _lose_queued(self, events: list[Event]) -> None:
+        events.extend(Lost(tag, False) for lane in (self._urgent, self._queue) for tag, _ in lane)
         self._urgent.clear()
         self._queue.clear()
-        events.append(Closed(reason))
 
 
 def _with_sequence(frame: bytes, sequence: int) -> bytes:
@@ -421,6 +450,7 @@ _Action: TypeAlias = Callable[[Link, Any, int, list[Event]], None]
 
 
 def _deliver(link: Link, pdu: Message, now: int, events: list[Event]) -> None:
+    link._active = now
     events.append(Delivered(pdu))
 
 
@@ -434,7 +464,10 @@ def _settle(link: Link, pdu: MessageResp | Bare, now: int, events: list[Event]) 
     del pending[sequence]
     events.append(Responded(request.tag, pdu.status, pdu))
     if link._urgent or link._queue or link._drain_deadline is not None:
-        link._pump(now)
+        if link._owed_nothing():
+            link._close(link._parting, events)
+        else:
+            link._pump(now)
 
 
 def _nacked(link: Link, pdu: Bare, now: int, events: list[Event]) -> None:
@@ -445,7 +478,7 @@ def _nacked(link: Link, pdu: Bare, now: int, events: list[Event]) -> None:
         events.append(BindRefused(pdu.status))
         link._close(CloseReason.BIND_REFUSED, events)
     elif link._state is State.UNBINDING and pdu.sequence == link._handshake:
-        link._close(CloseReason.UNBOUND, events)
+        link._close(link._parting, events)
     else:
         _settle(link, pdu, now, events)
 
@@ -471,6 +504,7 @@ def _bind_answered(link: Link, pdu: BindResp, now: int, events: list[Event]) -> 
         link._close(CloseReason.BIND_REFUSED, events)
     else:
         link._enter(link._bound_as)
+        link._active = now
         events.append(Bound(pdu))
 
 
@@ -480,12 +514,20 @@ def _already_bound(link: Link, pdu: Bind, now: int, events: list[Event]) -> None
 
 
 def _peer_unbinds(link: Link, pdu: Bare, now: int, events: list[Event]) -> None:
+    """Answer, and close once what is under way has its responses, which may be on their way behind the unbind."""
     link._write(Bare(CommandId.UNBIND_RESP, pdu.sequence))
-    link._close(CloseReason.UNBOUND_BY_PEER, events)
+    if link._state not in _BOUND or not link._pending:
+        link._close(CloseReason.UNBOUND_BY_PEER, events)
+        return
+    link._lose_queued(events)
+    link._enter(State.UNBINDING)
+    link._parting = CloseReason.UNBOUND_BY_PEER
+    link._handshake = 0
+    link._state_deadline = link._drain_deadline = now + link.settings.linger_ms
 
 
 def _unbound(link: Link, pdu: Bare, now: int, events: list[Event]) -> None:
-    link._close(CloseReason.UNBOUND, events)
+    link._close(link._parting, events)
 
 
 def _busy(link: Link, pdu: Message, now: int, events: list[Event]) -> None:

@@ -1,12 +1,15 @@
 """Delivery receipts: what became of a message that was submitted (SMPP 3.4 §5.2.12, §5.3.2, appendix B)."""
 
 import re
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from smpp.constants import DataCoding, EsmClass, MessageState, Tag
 from smpp.pdu import Message
+
+Base: TypeAlias = Literal["opaque", "dec", "hex"]
+"""How an SMSC writes its message ids, where it does not write them alike everywhere; opaque is compared as it is."""
 
 _RECEIPT_BITS: Final = int(
     EsmClass.DELIVERY_RECEIPT | EsmClass.DELIVERY_ACKNOWLEDGEMENT | EsmClass.INTERMEDIATE_NOTIFICATION
@@ -73,3 +76,17 @@ def _fields(message: Message) -> dict[bytes, bytes]:
     for name, value in _FIELD.findall(head):
         fields.setdefault(name.lower(), value)
     return fields
+
+
+def same_id(message_id: str, base: Base) -> str:
+    """Return an id by which a receipt and the response to the submit can be matched, whatever base either is in.
+
+    SMSCs are known to write hex in `submit_sm_resp` and decimal in receipts, or the other way round. What is no number
+    in that base comes back as it is, as everything opaque does: its case and leading zeros count.
+    """
+    if base == "opaque" or not (message_id.isascii() and message_id.isalnum()):
+        return message_id
+    try:
+        return str(int(message_id, 10 if base == "dec" else 16))
+    except ValueError:
+        return message_id

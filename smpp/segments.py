@@ -15,6 +15,7 @@ from typing import Final, Literal, TypeAlias, get_args
 import msgspec
 
 from smpp import alphabets
+from smpp.alphabets import Alphabet
 from smpp.constants import DataCoding, EsmClass, Tag
 from smpp.pdu import Message, Tlvs
 
@@ -63,18 +64,21 @@ def split(
     gsm_coding: int = DataCoding.DEFAULT,
     ucs2_coding: int = DataCoding.UCS2,
     style: Style = "udh8",
+    default: Alphabet = "gsm",
 ) -> list[Part]:
     """Encode a text as one SMS or as parts; their texts joined are the text.
 
     A cut is never inside a character, and inside a word only where the word alone is longer than a part. `reference`
     (as many of its low bits as the style has) must differ between the texts that a phone may get at the same time.
-    Raises `ValueError` where the text takes more than 255 parts, in one payload too.
+    The codings and `default` are as in `alphabets.choose`. Raises `ValueError` where the text takes more than 255
+    parts, in one payload too.
     """
-    whole = alphabets.choose(text, gsm_coding, ucs2_coding)
-    gsm = whole.alphabet == "gsm"
-    if len(whole.data) <= (GSM_ALONE if gsm else UCS2_ALONE):
+    whole = alphabets.choose(text, gsm_coding, ucs2_coding, default)
+    travels: Alphabet = "ucs2" if whole.alphabet == "ucs2" else "gsm"  # whatever else it is written in until then
+    gsm = travels == "gsm"
+    octets = [len(alphabets.encode(character, travels)) for character in text]
+    if sum(octets) <= (GSM_ALONE if gsm else UCS2_ALONE):
         return [Part(b"", whole.data, whole.data_coding)]
-    octets = [len(alphabets.encode(character, whole.alphabet)) for character in text]
     pieces = _cut(text, octets, _PART[style][0 if gsm else 1])
     if len(pieces) > MOST_PARTS:
         raise ValueError(f"a text of {len(text)} characters takes more than {MOST_PARTS} SMS")

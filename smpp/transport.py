@@ -202,10 +202,22 @@ class Connection(asyncio.Protocol):
 OnEvent: TypeAlias = Callable[[Connection, Event], None]
 
 
-async def connect(host: str, port: int, link: Link, on_event: OnEvent, ssl: tls.SSLContext | None = None) -> Connection:
-    """Connect to an SMSC; the bind is the caller's next step. Raises `OSError` where there is no connection."""
+async def connect(
+    host: str,
+    port: int,
+    link: Link,
+    on_event: OnEvent,
+    ssl: tls.SSLContext | None = None,
+    server_name: str | None = None,
+) -> Connection:
+    """Connect to an SMSC; the bind is the caller's next step. Raises `OSError` where there is no connection.
+
+    `server_name` is whom the certificate must be for, where that is not the host.
+    """
     loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(lambda: Connection(link, on_event), host, port, ssl=ssl)
+    _, connection = await loop.create_connection(
+        lambda: Connection(link, on_event), host, port, ssl=ssl, server_hostname=server_name
+    )
     return connection
 
 
@@ -311,9 +323,10 @@ class Binding:
         settings: LinkSettings = DEFAULTS,
         backoff: Backoff = DEFAULT_BACKOFF,
         ssl: tls.SSLContext | None = None,
+        server_name: str | None = None,
     ) -> None:
         self.connection: Connection | None = None
-        self._host, self._port, self._ssl = host, port, ssl
+        self._host, self._port, self._ssl, self._server_name = host, port, ssl, server_name
         self._bind = bind
         self._on_event = on_event
         self._on_retry = on_retry
@@ -330,6 +343,11 @@ class Binding:
     def bound(self) -> bool:
         """Whether messages may be sent now."""
         return self.connection is not None and self.connection.link.bound
+
+    @property
+    def load(self) -> int:
+        """How many of our requests are under way or wait."""
+        return 0 if self.connection is None else self.connection.link.in_flight + self.connection.link.queued
 
     def start(self) -> None:
         """Begin to connect."""
@@ -373,7 +391,7 @@ class Binding:
         """Connect, bind, and return when the connection is gone."""
         link = Link(Role.ESME, self._settings)
         async with asyncio.timeout(self._settings.bind_ms / 1000):
-            connection = await connect(self._host, self._port, link, self._note, self._ssl)
+            connection = await connect(self._host, self._port, link, self._note, self._ssl, self._server_name)
         self.connection = connection
         try:
             connection.bind(self._bind)

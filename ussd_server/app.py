@@ -3,7 +3,6 @@
 import asyncio
 import random
 import secrets
-import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
@@ -26,7 +25,8 @@ from ussd_server.outbox.performers import Performers
 from ussd_server.outbox.worker import Outbox
 from ussd_server.secrecy import keys
 from ussd_server.secrecy.vault import CodeHasher, Vault
-from ussd_server.settings import Settings, SmscUrl
+from ussd_server.settings import Settings
+from ussd_server.smsc_url import SmscUrl
 from ussd_server.stores.base import StoreUnavailable
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.codes import DAY_MS, Policy
@@ -182,7 +182,7 @@ class Server:
             random=random.random,
             boot=f"{new_id()}.",
             on_bound=lambda: self.outbox.wake(),
-            tls=ssl.create_default_context() if url.tls else None,
+            tls=url.context(),
         )
 
     def reload_flow(self) -> None:

@@ -58,6 +58,7 @@ class Metrics:
     """
 
     __slots__ = (
+        "binds",
         "checks",
         "checks_waiting",
         "letters",
@@ -98,7 +99,9 @@ class Metrics:
         self.loop_lag = Histogram(LOOP_LAG_SECONDS)
         """How late the event loop was when it was to wake at a given time."""
         self.links: dict[str, bool] = {}
-        """Whether each link to an SMSC is bound, by its name."""
+        """Whether messages flow both ways between us and each SMSC, by its name."""
+        self.binds: dict[str, int] = {}
+        """How many connections to each SMSC are bound."""
         self.outbox_under_way: Callable[[], int] = int
         """Returns how many outbox entries this server performs now."""
         self.turns_under_way: Callable[[], int] = int
@@ -139,7 +142,8 @@ class _Reader(Collector):
             "ussd_server_code_checks_waiting", "Access codes that wait for their evaluation", metrics.checks_waiting()
         )
         yield _histogram("loop_lag_seconds", "How late the event loop wakes", (), {"": metrics.loop_lag})
-        yield _links(metrics.links)
+        yield _gauge("link_bound", "Whether messages flow both ways between us and an SMSC", "link", metrics.links)
+        yield _gauge("binds", "Connections to an SMSC that are bound", "link", metrics.binds)
         yield GaugeMetricFamily(
             "ussd_server_outbox_under_way", "Outbox entries that this server performs now", metrics.outbox_under_way()
         )
@@ -162,8 +166,8 @@ def _histogram(name: str, about: str, labels: Sequence[str], by_label: Mapping[s
     return family
 
 
-def _links(links: dict[str, bool]) -> Metric:
-    family = GaugeMetricFamily("ussd_server_link_bound", "Whether a link to an SMSC is bound", labels=("link",))
-    for name, bound in links.items():
-        family.add_metric((name,), bound)
+def _gauge(name: str, about: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(f"ussd_server_{name}", about, labels=(label,))
+    for of, value in values.items():
+        family.add_metric((of,), value)
     return family

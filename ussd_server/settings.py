@@ -5,15 +5,14 @@ the environment over the TOML file, the file over the defaults. A mistake is a `
 is wrong, where it was written, and the mend.
 """
 
-import difflib
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeAlias
-from urllib.parse import parse_qsl, unquote, urlsplit
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, PlainValidator, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -25,19 +24,12 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from smpp.segments import STYLES, Style
-from ussd_server.dialects.files import DialectErrors, UnknownDialect
-from ussd_server.dialects.files import load as load_dialect
-from ussd_server.secrecy.secrets import Secret
+from ussd_server.mistakes import cause, nearest
+from ussd_server.smsc_url import SMPP_PORT, SmscUrl
 from ussd_server.subscribers.codes import MIN_DIGITS
 
 PREFIX = "USSD_SERVER_"
 PACKAGE = Path(__file__).parent
-SMPP_PORT = 2775  # IANA: smpp
-SMPPS_PORT = 3550  # IANA: ssmpp
-MAX_SYSTEM_ID = 15  # SMPP 3.4, 4.1.1: 16 octets with the closing NUL
-MAX_PASSWORD = 8  # SMPP 3.4, 4.1.1: 9 octets with the closing NUL
-MAX_WINDOW = 1000
 
 
 class SettingsError(Exception):
@@ -73,141 +65,6 @@ class Address:
         elif ":" in host:
             raise ValueError(f"{text!r}: write an IPv6 address in brackets, as in [::1]:8080")
         return cls(host or "0.0.0.0", int(port))
-
-
-Bind: TypeAlias = Literal["trx", "txrx"]
-
-
-@dataclass(frozen=True)
-class SmscUrl:
-    """One operator connection: `smpp://SYSTEM_ID:PASSWORD@HOST:PORT?bind=trx&dialect=standard&window=10&rate=20`.
-
-    `bind` is one transceiver or a transmitter and a receiver; `window` is how many of our PDUs may wait for their
-    response; `rate` is submits a second (None: as fast as the window allows); `long` is how an SMS of several parts
-    is sent (`smpp/segments.py`); `dialect` is a shipped one's name or the path of a file. `tls` comes with `smpps://`.
-    """
-
-    system_id: str
-    password: Secret[str]
-    host: str
-    port: int
-    tls: bool = False
-    bind: Bind = "trx"
-    dialect: str = "standard"
-    window: int = 10
-    rate: float | None = None
-    long: Style = "udh8"
-
-    def __str__(self) -> str:
-        """Return what may be shown: the URL without the password."""
-        return f"smpp{'s' if self.tls else ''}://{self.system_id}@{Address(self.host, self.port)}"
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read the URL; ValueError says what is wrong without repeating the password."""
-        scheme, separator, _ = text.partition("://")
-        if not separator or scheme not in ("smpp", "smpps"):
-            raise ValueError("an SMSC is written smpp://SYSTEM_ID:PASSWORD@HOST:PORT, or smpps:// for TLS")
-        url = urlsplit(text)
-        escapes = "in a name or password, write : @ / ? # % as %3A %40 %2F %3F %23 %25"
-        if url.path.strip("/") or url.fragment or not url.hostname or not url.username:
-            raise ValueError(f"not {scheme}://SYSTEM_ID:PASSWORD@HOST:PORT ({escapes})")
-        try:
-            port = url.port
-        except ValueError:
-            raise ValueError(f"the port is not a number from 1 to 65535 ({escapes})") from None
-        options = _query(url.query, {"bind", "dialect", "window", "rate", "long", "password_file"})
-        return cls(
-            system_id=_octets("SYSTEM_ID", unquote(url.username), MAX_SYSTEM_ID),
-            password=_password(url.password, options.get("password_file")),
-            host=url.hostname,
-            port=port or (SMPPS_PORT if scheme == "smpps" else SMPP_PORT),
-            tls=scheme == "smpps",
-            bind=_bind(options.get("bind", "trx")),
-            dialect=_dialect(options.get("dialect", "standard")),
-            window=_window(options.get("window", "10")),
-            rate=_rate(options.get("rate")),
-            long=_style(options.get("long", "udh8")),
-        )
-
-
-def _query(query: str, known: set[str]) -> dict[str, str]:
-    options: dict[str, str] = {}
-    for key, value in parse_qsl(query, keep_blank_values=True):
-        if key not in known:
-            raise ValueError(f"unknown option {key!r} after the ?{_nearest(key, known)}")
-        if key in options:
-            raise ValueError(f"{key} is given twice")
-        options[key] = value
-    return options
-
-
-def _octets(what: str, text: str, limit: int) -> str:
-    if not text.isascii() or not text.isprintable():
-        raise ValueError(f"{what} has characters outside printable ASCII")
-    if len(text) > limit:
-        raise ValueError(f"{what} is longer than the {limit} octets that SMPP 3.4 carries")
-    return text
-
-
-def _password(quoted: str | None, file: str | None) -> Secret[str]:
-    if quoted is not None and file is not None:
-        raise ValueError("give the password or password_file, not both")
-    if file is not None:
-        try:
-            text = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"password_file {file} cannot be read: {_cause(error)}") from None
-    elif quoted is not None:
-        text = unquote(quoted)
-    else:
-        raise ValueError("no password: write SYSTEM_ID:PASSWORD@HOST, or add ?password_file=FILE")
-    return Secret(_octets("the password", text, MAX_PASSWORD))
-
-
-def _bind(text: str) -> Bind:
-    if text == "trx":
-        return "trx"
-    if text == "txrx":
-        return "txrx"
-    raise ValueError(f"bind={text}: it is trx (one transceiver) or txrx (a transmitter and a receiver)")
-
-
-def _dialect(text: str) -> str:
-    try:
-        load_dialect(text)
-    except UnknownDialect as error:
-        raise ValueError(f"dialect={error}") from None
-    except DialectErrors as mistakes:
-        more = len(mistakes.problems) - 1
-        others = f" ({more} more, see: ussd-server dialects check {text})" if more else ""
-        raise ValueError(f"dialect={mistakes.problems[0]}{others}") from None
-    return text
-
-
-def _style(text: str) -> Style:
-    for style in STYLES:
-        if text == style:
-            return style
-    raise ValueError(f"long={text}: parts of a long SMS are sent as {', '.join(STYLES)}")
-
-
-def _window(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= MAX_WINDOW:
-        raise ValueError(f"window={text}: it is a whole number from 1 to {MAX_WINDOW}")
-    return int(text)
-
-
-def _rate(text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate < 1e6:
-        raise ValueError(f"rate={text}: it is submits a second, above 0")
-    return rate
 
 
 @dataclass(frozen=True)
@@ -285,7 +142,7 @@ class Settings(BaseSettings):
 
     settings: Path | None = Field(None, description="The settings file (TOML)")
     data: Path = Field(Path("var"), description="Directory for the database and the keys; made where it is missing")
-    smsc: SmscField = Field((), description="SMSCs to bind to, as smpp://SYSTEM_ID:PASSWORD@HOST:PORT")
+    smsc: SmscField = Field((), description="SMSCs to bind to, as smpp://SYSTEM_ID:PASSWORD@HOST:PORT?window=10")
     store: StoreField = Field(
         default_factory=lambda values: StoreUrl(values["data"] / "ussd-server.db"),
         description="Where the records are kept, as sqlite:///PATH",
@@ -388,7 +245,7 @@ def load(options: Mapping[str, Any] | None = None) -> Settings:
         key = variable.removeprefix(PREFIX).lower()
         if key not in Settings.model_fields:
             raise SettingsError(
-                f"environment: unknown variable {spelt}{_nearest(key, Settings.model_fields, _variable)}"
+                f"environment: unknown variable {spelt}{nearest(key, Settings.model_fields, _variable)}"
             )
     file = given.get("settings") or os.environ.get(environment.get(_variable("settings"), ""))
     path = Path(file) if file else None
@@ -396,7 +253,7 @@ def load(options: Mapping[str, Any] | None = None) -> Settings:
         for key in _read_toml(path):
             if key not in Settings.model_fields or key == "settings":
                 known = Settings.model_fields.keys() - {"settings"}
-                raise SettingsError(f"{path}:{_line(path, key)}: unknown key {key!r}{_nearest(key, known)}")
+                raise SettingsError(f"{path}:{_line(path, key)}: unknown key {key!r}{nearest(key, known)}")
     try:
         return Settings(**given)
     except ValidationError as error:
@@ -425,7 +282,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"--settings {path}: the file cannot be read: {_cause(error)}") from None
+        raise SettingsError(f"--settings {path}: the file cannot be read: {cause(error)}") from None
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"^(.*) \(at line (\d+), column (\d+)\)$", str(error))
         if place is None:
@@ -440,15 +297,6 @@ def _line(path: Path, key: str) -> int:
         if pattern.match(line):
             return number
     return 1
-
-
-def _nearest(word: str, known: Iterable[str], spell: Callable[[str], str] = str) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {spell(close[0])}?" if close else f"; known are {', '.join(map(spell, sorted(known)))}"
-
-
-def _cause(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8"
 
 
 # For the documentation and the command line's help ------------------------------------------------------------------

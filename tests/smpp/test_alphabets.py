@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpp.alphabets import Alphabet, choose, decode, encode, septets, ucs2_units
+from smpp.alphabets import Alphabet, alphabet_of, choose, decode, encode, septets, ucs2_units
 
 GSM = (
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§"
@@ -31,6 +31,23 @@ def test_any_other_text_is_ucs2_survives_and_is_measured(text: str) -> None:
     assert decode(encoded.data, encoded.data_coding) == text
     assert septets(text) is None
     assert ucs2_units(text) * 2 == len(encoded.data)
+
+
+@given(texts, st.sampled_from(["ascii", "latin-1", "iso-8859-5", "iso-8859-8"]))
+def test_where_the_gsm_coding_means_another_alphabet_the_text_is_written_in_that(text: str, default: Alphabet) -> None:
+    encoded = choose(text, default=default)
+    assert decode(encoded.data, encoded.data_coding, default) == text
+    assert encoded.alphabet in (default, "ucs2")
+    assert (encoded.alphabet == "ucs2") is (encoded.data_coding == 8)
+    if encoded.alphabet == default:
+        assert septets(text) is not None, "it would not fit where its septets were not counted"
+    assert choose(text, gsm_coding=0x0F, default=default) == choose(text, gsm_coding=0x0F)
+
+
+def test_an_alphabet_is_named_by_its_coding_or_the_accounts() -> None:
+    assert alphabet_of(0x0F, "latin-1") == "gsm"
+    assert alphabet_of(0, "latin-1") == "latin-1"
+    assert alphabet_of(0x48) == "ucs2"
 
 
 @given(st.binary(), st.integers(0, 255), st.sampled_from(["gsm", "ucs2", "ascii", "latin-1", "iso-8859-5"]))

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
 
 from smpp.constants import RESPONSE_BIT, CommandId, Status, Tag
 from smpp.errors import CloseReason
@@ -350,19 +351,58 @@ def test_a_link_that_hears_something_does_not_ask_and_an_unbound_one_never_does(
 
 def test_an_unbind_is_answered_and_ends_the_link() -> None:
     link = bound(Role.ESME)
-    for tag in ("a", "b", "c"):
-        link.send(SUBMIT, tag, 0)
-    link.take()
-    assert link.receive(encode(Bare(CommandId.UNBIND, 5)), 0) == [
-        Lost("a", True),
-        Lost("b", True),
-        Lost("c", False),
-        Closed(CloseReason.UNBOUND_BY_PEER),
-    ]
+    assert link.receive(encode(Bare(CommandId.UNBIND, 5)), 0) == [Closed(CloseReason.UNBOUND_BY_PEER)]
     assert written(link) == [Bare(CommandId.UNBIND_RESP, 5)]
     assert not link.respond(DELIVER)
     assert not link.send(SUBMIT, "d", 0)
     assert link.lost(0) == []
+
+
+def unbound_by_peer_with_three_submits() -> Link:
+    link = bound(Role.ESME, settings=replace(SETTINGS, linger_ms=20))
+    for tag in ("a", "b", "c"):
+        link.send(SUBMIT, tag, 0)
+    link.take()
+    assert link.receive(encode(Bare(CommandId.UNBIND, 5)), 0) == [Lost("c", False)]
+    assert written(link) == [Bare(CommandId.UNBIND_RESP, 5)]
+    assert not link.send(SUBMIT, "d", 0)
+    return link
+
+
+def test_responses_behind_the_other_sides_unbind_are_read() -> None:
+    link = unbound_by_peer_with_three_submits()
+    assert link.respond(DELIVER)
+    first, second = (MessageResp(CommandId.SUBMIT_SM_RESP, sequence) for sequence in (2, 3))
+    assert link.receive(encode(first), 1) == [Responded("a", 0, first)]
+    assert link.receive(encode(second), 2) == [Responded("b", 0, second), Closed(CloseReason.UNBOUND_BY_PEER)]
+
+
+def test_the_other_sides_unbind_is_not_outlived_for_long() -> None:
+    link = unbound_by_peer_with_three_submits()
+    assert link.timer() == 20
+    assert link.tick(20) == [Lost("a", True), Lost("b", True), Closed(CloseReason.UNBOUND_BY_PEER)]
+    link = unbound_by_peer_with_three_submits()
+    assert link.lost(1)[-1] == Closed(CloseReason.UNBOUND_BY_PEER)
+
+
+def test_a_link_that_carries_no_message_for_long_is_unbound() -> None:
+    settings = replace(SETTINGS, inactivity_ms=80, response_ms=500)
+    link = bound(Role.ESME, settings=settings)
+    link.receive(encode(DELIVER), 10)
+    link.receive(encode(Bare(CommandId.ENQUIRE_LINK, 7)), 60)  # no message: it only says that somebody is there
+    assert link.tick(89) == []
+    link.send(SUBMIT, "a", 89)
+    assert link.timer() == 160  # the enquiry
+    assert link.tick(169) == []  # what is under way is activity
+    link.receive(encode(MessageResp(CommandId.SUBMIT_SM_RESP, 2)), 170)
+    link.take()
+    assert link.timer() == 249
+    assert link.tick(249) == []
+    (unbind,) = written(link)
+    assert isinstance(unbind, Bare)
+    assert unbind.command == CommandId.UNBIND
+    response = encode(Bare(CommandId.UNBIND_RESP, unbind.sequence))
+    assert link.receive(response, 250) == [Closed(CloseReason.INACTIVE)]
 
 
 def test_our_unbind_waits_for_what_is_under_way() -> None:
@@ -481,7 +521,7 @@ class BackToBack(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0
-        self.links = {role: Link(role, SETTINGS) for role in Role}
+        self.links: dict[Role, Link] = {}
         self.wires = dict.fromkeys(Role, b"")  # what each has written and the other has not read
         self.taken: Counter[tuple[Role, int]] = Counter()
         self.ended: Counter[tuple[Role, int]] = Counter()
@@ -490,8 +530,10 @@ class BackToBack(RuleBasedStateMachine):
         self.told: dict[Role, int | None] = dict.fromkeys(Role)
         self.tags = 0
 
-    @initialize()
-    def bind(self) -> None:
+    @initialize(inactivity_ms=st.sampled_from([0, 70]), linger_ms=st.integers(1, 60))
+    def bind(self, inactivity_ms: int, linger_ms: int) -> None:
+        settings = replace(SETTINGS, inactivity_ms=inactivity_ms, linger_ms=linger_ms)
+        self.links = {role: Link(role, settings) for role in Role}
         for link in self.links.values():
             link.connected(self.now)
         self.links[Role.ESME].bind(BIND, self.now)

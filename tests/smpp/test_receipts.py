@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from smpp.constants import CommandId, MessageState, Tag
 from smpp.pdu import Message
-from smpp.receipts import Receipt, is_receipt, parse
+from smpp.receipts import Base, Receipt, is_receipt, parse, same_id
 from tests.smpp.strategies import long_messages
 
 TEXT = (
@@ -63,3 +63,21 @@ def test_tlvs_come_first_then_the_text(message: Message, expected: Receipt) -> N
 def test_nothing_makes_the_reader_raise(message: Message, tlvs: dict[int, bytes]) -> None:
     message.tlvs.update(tlvs)
     parse(message)
+
+
+@pytest.mark.parametrize(
+    ("message_id", "base", "same"),
+    [
+        ("00A1", "opaque", "00A1"),
+        ("00A1", "hex", "161"),
+        ("00a1", "hex", "161"),
+        ("0161", "dec", "161"),
+        ("00A1", "dec", "00A1"),
+        ("", "hex", ""),
+        ("1_0", "dec", "1_0"),
+        ("-1", "dec", "-1"),
+        ("a1-b2", "hex", "a1-b2"),
+    ],
+)
+def test_ids_are_matched_whatever_base_they_are_written_in(message_id: str, base: Base, same: str) -> None:
+    assert same_id(message_id, base) == same

@@ -105,6 +105,12 @@ def test_the_accounts_codings_are_used() -> None:
     assert split("я", 1, ucs2_coding=0x18)[0].data_coding == 0x18
 
 
+def test_a_text_in_the_accounts_own_alphabet_is_cut_by_the_septets_that_it_will_be() -> None:
+    parts = split("{" * 100, 1, default="latin-1")  # 100 octets, 200 septets
+    assert [part.data for part in parts] == [b"{" * 76, b"{" * 24]
+    assert split("@é" * 80, 1, default="latin-1") == [Part(b"", b"@\xe9" * 80, 0)]
+
+
 @pytest.mark.parametrize(("style", "room"), [("udh8", 153), ("udh16", 152), ("sar", 152), ("payload", 152)])
 def test_more_parts_than_a_header_can_count_are_refused(style: Style, room: int) -> None:
     assert len(split("a" * room * 255, 1, style=style)) == (1 if style == "payload" else 255)

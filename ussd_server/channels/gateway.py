@@ -2,8 +2,9 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
 from itertools import count
 
 import msgspec
@@ -11,8 +12,9 @@ import structlog
 
 from menus.render import Channel
 from smpp import receipts, ussd
-from smpp.alphabets import choose
+from smpp.alphabets import Alphabet, choose
 from smpp.constants import CommandId, Status, status_name
+from smpp.dialect import Dialect
 from smpp.errors import THROTTLED, TRANSIENT
 from smpp.events import Bound, Closed, Delivered, Event, Expired, Ignored, Lost, Nacked, Responded
 from smpp.link import LinkSettings
@@ -27,13 +29,13 @@ from ussd_server.channels.ussd import to_input
 from ussd_server.dialects.files import load as load_dialect
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
-from ussd_server.settings import SmscUrl
+from ussd_server.smsc_url import SmscUrl
 from ussd_server.subscribers.msisdn import NotSubscriber, parse
 from ussd_server.turns.conversation import Conversations
 
 log = structlog.get_logger()
 
-encoded = lru_cache(2048)(choose)
+SCREENS_KEPT = 1024
 """Screens repeat, so the latest are kept as they were encoded. SMS are not: one may hold an access code."""
 
 RETRY_SECONDS = 0.3
@@ -41,10 +43,11 @@ RETRY_SECONDS = 0.3
 
 
 class UssdAnswer(msgspec.Struct, gc=False):
-    """The tag of a submit_sm that answers a USSD input."""
+    """The tag of a submit_sm that answers a USSD input, which came by `heard_by`."""
 
     msisdn: str
     message: Message
+    heard_by: Connection
     retried: bool = False
 
 
@@ -52,6 +55,16 @@ class SmsPart(msgspec.Struct, gc=False):
     """The tag of a submit_sm that is a part of an SMS."""
 
     done: asyncio.Future[SendOutcome]
+
+
+class _Up(msgspec.Struct, gc=False):
+    """A connection that is bound: its name in inputs, and the subscribers who were answered by or for it in vain.
+
+    The gateway has not accepted the last USSD answer to them (yet).
+    """
+
+    name: str
+    unaccepted: set[str]
 
 
 class Account:
@@ -74,64 +87,83 @@ class Account:
         self.name = str(url)
         self._conversations = conversations
         self._screen = screen
-        self._dialect = load_dialect(url.dialect)
+        self._dialect = dialect = _dialect(url)
         """How this operator's gateway spells USSD."""
+        self._alphabet: Alphabet = url.default_alphabet or "gsm"
+        self._encoded = lru_cache(SCREENS_KEPT)(
+            partial(choose, gsm_coding=dialect.gsm_coding, ucs2_coding=dialect.ucs2_coding, default=dialect.alphabet)
+        )
+        self._spelling = sms.Spelling(
+            url.source_ton,
+            url.source_npi,
+            url.dest_ton,
+            url.dest_npi,
+            url.sms_gsm,
+            url.sms_ucs2,
+            self._alphabet,
+            url.long,
+        )
+        self._transient = TRANSIENT | url.retry
         self._metrics = metrics
         self._country = country
         self._now = now
         self._boot = boot
         self._on_bound = on_bound
         self._links = count(1)
-        self._names: dict[Connection, str] = {}
-        self._unaccepted: set[str] = set()
-        """Subscribers whose last USSD answer the gateway has not accepted (yet)."""
-        self._style = url.long
+        self._up: dict[Connection, _Up] = {}
         self._pace = Pace(url.rate)
-        self._room = asyncio.Semaphore(max(1, url.window // 2))
-        """SMS take half of the window at most, so that a USSD answer never waits for them."""
+        self._room = asyncio.Semaphore(max(1, url.window // 2) * url.binds)
+        """SMS take half of the windows at most, so that a USSD answer never waits for them."""
         self._answers_back = url.bind == "trx"
         """Whether the link that an input came by takes its answer; a receiver does not."""
-        self.unbound_because = ""
-        """Why there is no bind, for `/readyz`; "" where there is one or the first try is under way."""
-        commands = (
-            (CommandId.BIND_TRANSCEIVER,)
-            if url.bind == "trx"
-            else (CommandId.BIND_TRANSMITTER, CommandId.BIND_RECEIVER)
-        )
-        self._bindings = [
-            Binding(
+        self._unbound_because: dict[str, str] = {}
+        self._bindings: dict[str, Binding] = {}
+        self._senders: list[Binding] = []
+        self._receivers: list[Binding] = []
+        for label, command in _labels(url):
+            binding = self._bindings[label] = Binding(
                 url.host,
                 url.port,
-                Bind(command, system_id=url.system_id, password=Password(url.password.reveal())),
+                _bind(url, command),
                 self._on_event,
-                self._on_retry,
+                partial(self._on_retry, label),
                 random,
-                LinkSettings(window=url.window),
+                _link_settings(url),
                 ssl=tls,
+                server_name=url.check_name,
             )
-            for command in commands
-        ]
-        metrics.links[self.name] = False
+            if command != CommandId.BIND_RECEIVER:
+                self._senders.append(binding)
+            if command != CommandId.BIND_TRANSMITTER:
+                self._receivers.append(binding)
+        self._count_binds()
 
     @property
     def bound(self) -> bool:
-        """Whether every bind of this account is up."""
-        return all(binding.bound for binding in self._bindings)
+        """Whether messages flow both ways: something is bound that sends, and something that receives."""
+        return any(one.bound for one in self._senders) and any(one.bound for one in self._receivers)
+
+    @property
+    def unbound_because(self) -> str:
+        """Why a bind is missing, for `/readyz`; "" where none is, or its first try is under way."""
+        causes = self._unbound_because
+        if len(self._bindings) == 1:
+            return next(iter(causes.values()), "")
+        return "; ".join(f"{label}: {cause}" for label, cause in sorted(causes.items()))
 
     def start(self) -> None:
         """Begin to connect."""
-        for binding in self._bindings:
+        for binding in self._bindings.values():
             binding.start()
 
     async def stop(self, drain_ms: int) -> None:
         """Wait for the responses under way, unbind and close."""
-        await asyncio.gather(*(binding.stop(drain_ms) for binding in self._bindings))
+        await asyncio.gather(*(binding.stop(drain_ms) for binding in self._bindings.values()))
 
     async def send_sms(self, source: str, msisdn: str, text: str, reference: int) -> SendOutcome:
         """Send an SMS and return when the SMSC has answered every part of it."""
-        ton, npi = (0, 1) if source.isdigit() else (5, 0)
         waiting = []
-        for part in sms.parts(source, ton, npi, msisdn, text, reference, self._style):
+        for part in sms.parts(source, msisdn, text, reference, self._spelling):
             await self._room.acquire()
             wait = self._pace.wait(asyncio.get_running_loop().time())
             if wait:
@@ -149,9 +181,10 @@ class Account:
         return outcomes[0]
 
     def _send(self, message: Message, tag: object, *, urgent: bool = False) -> bool:
-        """Send by any link of this account that takes it."""
+        """Send by the link of this account that has the least to do."""
         self._metrics.pdus["out", "submit_sm"] += 1
-        return any(binding.send(message, tag, urgent=urgent) for binding in self._bindings)
+        senders = [one for one in self._senders if one.bound]
+        return bool(senders) and min(senders, key=_load).send(message, tag, urgent=urgent)
 
     def _on_event(self, connection: Connection, event: Event) -> None:
         if isinstance(event, Delivered):
@@ -164,7 +197,7 @@ class Account:
     # What comes in ----------------------------------------------------------------------------------------------------
 
     def _delivered(self, connection: Connection, message: Message) -> None:
-        self._metrics.pdus["in", "deliver_sm"] += 1
+        self._metrics.pdus["in", "data_sm" if message.command == CommandId.DATA_SM else "deliver_sm"] += 1
         msisdn = parse(message.source_addr, message.source_addr_ton, message.source_addr_npi, self._country)
         if receipts.is_receipt(message):
             connection.respond(message)
@@ -173,7 +206,7 @@ class Account:
             self._metrics.suppressed[msisdn.reason] += 1
             log.info("no subscriber's number, not answered", reason=msisdn.reason)
             connection.respond(message)
-        elif (heard := ussd.classify(message, self._dialect)) is not None:
+        elif (heard := ussd.classify(message, self._dialect, self._alphabet)) is not None:
             self._heard(connection, message, heard, msisdn)
         else:
             self._read(connection, message, msisdn)
@@ -183,38 +216,38 @@ class Account:
             connection.respond(message)
             return
         dialect = self._dialect
+        up = self._up[connection]
         input = to_input(
             heard,
             msisdn,
             self._screen,
             account=self.name,
-            link=self._names[connection],
+            link=up.name,
             sequence=message.sequence,
             now=self._now(),
-            accepted=msisdn not in self._unaccepted,
+            accepted=msisdn not in up.unaccepted,
         )
 
         def answer(answer: Answer) -> None:
             connection.respond(message)
             if answer.text is None:
                 if input.kind != "drop" and (closing := ussd.release(message, dialect)) is not None:
-                    self._show(connection, UssdAnswer(msisdn, closing))  # nothing to say, so nobody is to wait for it
+                    self._show(UssdAnswer(msisdn, closing, connection))  # nothing to say: nobody is to wait for it
                 return
             if isinstance(heard, ussd.Answer) and heard.last:
                 log.info("not shown, the gateway had closed the dialogue", smsc=self.name, msisdn=mask(msisdn))
                 return
-            text = encoded(answer.text, dialect.gsm_coding, dialect.ucs2_coding)
-            reply = ussd.reply(message, text, ends=answer.ends, dialect=dialect)
-            self._unaccepted.add(msisdn)
-            self._show(connection, UssdAnswer(msisdn, reply))
+            reply = ussd.reply(message, self._encoded(answer.text), ends=answer.ends, dialect=dialect)
+            up.unaccepted.add(msisdn)
+            self._show(UssdAnswer(msisdn, reply, connection))
 
         self._conversations.take(input, answer)
 
-    def _show(self, connection: Connection, answer: UssdAnswer) -> None:
+    def _show(self, answer: UssdAnswer) -> None:
         """Send a screen, back on the link that its dialogue came by where that can be."""
         if self._answers_back:
             self._metrics.pdus["out", "submit_sm"] += 1
-            sent = connection.send(answer.message, answer, urgent=True)
+            sent = answer.heard_by.send(answer.message, answer, urgent=True)
         else:
             sent = self._send(answer.message, answer, urgent=True)
         if not sent:
@@ -230,10 +263,10 @@ class Account:
             msisdn=msisdn,
             channel=SMS,
             kind="message",
-            text=sms.text_of(message, "gsm") if part is None else "",
+            text=sms.text_of(message, self._alphabet) if part is None else "",
             account=self.name,
             dialogue=message.destination_addr,
-            link=self._names[connection],
+            link=self._up[connection].name,
             sequence=message.sequence,
             at=self._now(),
             number=message.destination_addr,
@@ -251,10 +284,11 @@ class Account:
         tag, status = event.tag, event.status
         if isinstance(tag, UssdAnswer):
             if status == Status.ROK:
-                self._unaccepted.discard(tag.msisdn)
+                if (up := self._up.get(tag.heard_by)) is not None:
+                    up.unaccepted.discard(tag.msisdn)
             elif status in THROTTLED and not tag.retried:
-                again = UssdAnswer(tag.msisdn, tag.message, retried=True)
-                asyncio.get_running_loop().call_later(RETRY_SECONDS, self._show, connection, again)
+                again = UssdAnswer(tag.msisdn, tag.message, tag.heard_by, retried=True)
+                asyncio.get_running_loop().call_later(RETRY_SECONDS, self._show, again)
             else:
                 self._metrics.pdu_errors["out", status_name(status)] += 1
                 meaning = self._dialect.statuses.get(status)
@@ -267,15 +301,16 @@ class Account:
             if status in THROTTLED:
                 self._pace.throttled(asyncio.get_running_loop().time())
                 log.warning("throttled by the SMSC", smsc=self.name, status=status_name(status))
-            _settle(tag, SendOutcome("later" if status in TRANSIENT else "refused", status_name(status)))
+            _settle(tag, SendOutcome("later" if status in self._transient else "refused", status_name(status)))
 
     def _link_event(self, connection: Connection, event: Event) -> None:
         match event:
             case Bound():
-                self._names[connection] = f"{self._boot}{next(self._links)}"
-                self._metrics.links[self.name] = self.bound
-                self.unbound_because = ""
-                log.info("bound", smsc=self.name)
+                self._up[connection] = _Up(f"{self._boot}{next(self._links)}", set())
+                self._count_binds()
+                label = self._label(connection)
+                self._unbound_because.pop(label, None)
+                log.info("bound", smsc=self.name, bind=label)
                 self._on_bound()
             case Expired(tag=UssdAnswer() as answer):
                 self._not_shown(answer, "the SMSC did not answer in time")
@@ -291,23 +326,80 @@ class Account:
             case Ignored():
                 self._metrics.pdu_errors["in", "unexpected"] += 1
             case Closed(reason=reason):
-                self._names.pop(connection, None)
-                self._unaccepted.clear()  # on another link nothing counts as accepted anyway
-                self._metrics.links[self.name] = self.bound
-                log.info("link closed", smsc=self.name, cause=reason)
+                self._up.pop(connection, None)
+                self._count_binds()
+                log.info("link closed", smsc=self.name, bind=self._label(connection), cause=reason)
             case _:
                 pass
 
-    def _on_retry(self, retrying: Retrying) -> None:
+    def _count_binds(self) -> None:
+        self._metrics.links[self.name] = self.bound
+        self._metrics.binds[self.name] = sum(binding.bound for binding in self._bindings.values())
+
+    def _label(self, connection: Connection) -> str:
+        return next((label for label, binding in self._bindings.items() if binding.connection is connection), "")
+
+    def _on_retry(self, label: str, retrying: Retrying) -> None:
         say = log.error if retrying.loud else log.warning
         cause = f"{retrying.reason}: {status_name(retrying.status)}" if retrying.status else retrying.reason
-        self.unbound_because = cause
-        say("not bound", smsc=self.name, cause=cause, next_try_seconds=round(retrying.delay_ms / 1000, 1))
+        self._unbound_because[label] = cause
+        say("not bound", smsc=self.name, bind=label, cause=cause, next_try_seconds=round(retrying.delay_ms / 1000, 1))
 
 
 def _settle(tag: object, outcome: SendOutcome) -> None:
     if isinstance(tag, SmsPart) and not tag.done.done():
         tag.done.set_result(outcome)
+
+
+_KINDS = {
+    "trx": (CommandId.BIND_TRANSCEIVER,),
+    "txrx": (CommandId.BIND_TRANSMITTER, CommandId.BIND_RECEIVER),
+}
+
+
+def _labels(url: SmscUrl) -> Iterator[tuple[str, CommandId]]:
+    """Yield a name for the log, such as `receiver 2`, and the command of every bind."""
+    for number in range(1, url.binds + 1):
+        for command in _KINDS[url.bind]:
+            kind = command.name.removeprefix("BIND_").lower()
+            yield (f"{kind} {number}" if url.binds > 1 else kind), command
+
+
+def _bind(url: SmscUrl, command: CommandId) -> Bind:
+    return Bind(
+        command,
+        system_id=url.system_id,
+        password=Password(url.password.reveal()),
+        system_type=url.system_type,
+        addr_ton=url.address_ton,
+        addr_npi=url.address_npi,
+        address_range=url.address_range,
+    )
+
+
+def _dialect(url: SmscUrl) -> Dialect:
+    """Return how the gateway spells USSD: the dialect, but for what the URL says itself."""
+    dialect = load_dialect(url.dialect)
+    return replace(
+        dialect,
+        alphabet=url.default_alphabet or dialect.alphabet,
+        gsm_coding=dialect.gsm_coding if url.ussd_gsm is None else url.ussd_gsm,
+        ucs2_coding=dialect.ucs2_coding if url.ussd_ucs2 is None else url.ussd_ucs2,
+    )
+
+
+def _link_settings(url: SmscUrl) -> LinkSettings:
+    return LinkSettings(
+        window=url.window,
+        enquire_ms=round(url.enquire_s * 1000),
+        response_ms=round(url.response_s * 1000),
+        bind_ms=round(url.bind_s * 1000),
+        inactivity_ms=round(url.inactivity_s * 1000),
+    )
+
+
+def _load(binding: Binding) -> int:
+    return binding.load
 
 
 class Gateway:

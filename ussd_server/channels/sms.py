@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
+import msgspec
+
 from menus.render import Channel
 from smpp.alphabets import Alphabet, decode
-from smpp.constants import CommandId
+from smpp.constants import CommandId, DataCoding, Npi, Ton
 from smpp.pdu import Message
 from smpp.segments import Style, split
 
@@ -24,20 +26,40 @@ def text_of(message: Message, default: Alphabet) -> str:
     return decode(message.user_data, message.data_coding, default).strip(BLANK)
 
 
-def parts(
-    source: str, ton: int, npi: int, msisdn: str, text: str, reference: int, style: Style = "udh8"
-) -> list[Message]:
+class Spelling(msgspec.Struct, frozen=True):
+    """How one operator's SMS are addressed and encoded: types of number, numbering plans, data_coding per alphabet.
+
+    `source_ton` and `source_npi` are those of a sender that is digits. `default` is what data_coding 0 means there.
+    `style` is how a long one goes.
+    """
+
+    source_ton: int = Ton.UNKNOWN
+    source_npi: int = Npi.ISDN
+    dest_ton: int = Ton.INTERNATIONAL
+    dest_npi: int = Npi.ISDN
+    gsm_coding: int = DataCoding.DEFAULT
+    ucs2_coding: int = DataCoding.UCS2
+    default: Alphabet = "gsm"
+    style: Style = "udh8"
+
+
+USUAL = Spelling()
+
+
+def parts(source: str, msisdn: str, text: str, reference: int, spelling: Spelling = USUAL) -> list[Message]:
     """Return the submit_sm of a text: one, or several that the phone joins by their common `reference` (16 bits)."""
+    named = not source.isdigit()
     bare = Message(
         CommandId.SUBMIT_SM,
-        source_addr_ton=ton,
-        source_addr_npi=npi,
+        source_addr_ton=Ton.ALPHANUMERIC if named else spelling.source_ton,
+        source_addr_npi=Npi.UNKNOWN if named else spelling.source_npi,
         source_addr=source,
-        dest_addr_ton=1,
-        dest_addr_npi=1,
+        dest_addr_ton=spelling.dest_ton,
+        dest_addr_npi=spelling.dest_npi,
         destination_addr=msisdn,
     )
-    return [part.into(bare) for part in split(text, reference, style=style)]
+    cut = split(text, reference, spelling.gsm_coding, spelling.ucs2_coding, spelling.style, spelling.default)
+    return [part.into(bare) for part in cut]
 
 
 SendResult: TypeAlias = Literal["sent", "later", "refused"]

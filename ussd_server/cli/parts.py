@@ -24,10 +24,11 @@ from ussd_server.operators.base import OperatorUnavailable
 from ussd_server.operators.catalogue import CatalogueError
 from ussd_server.secrecy.keys import DIRECTORY_MODE
 from ussd_server.secrecy.secrets import Secret
-from ussd_server.settings import Address, Settings, SettingsError, SmscUrl
+from ussd_server.settings import Address, Settings, SettingsError
 from ussd_server.simulator.page import make_app
 from ussd_server.simulator.phone import Timers
 from ussd_server.simulator.smsc import Smsc
+from ussd_server.smsc_url import SmscUrl
 from ussd_server.stores.base import StoreUnavailable
 from ussd_server.terminals.credentials import Credentials
 

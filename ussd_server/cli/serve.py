@@ -30,6 +30,7 @@ from ussd_server.cli.common import (
 )
 from ussd_server.cli.process import run_until_signal
 from ussd_server.settings import Settings, SettingsError, load, meaning
+from ussd_server.smsc_url import OPTIONS
 
 if TYPE_CHECKING:
     from ussd_server.app import Server
@@ -125,13 +126,24 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog=examples("ussd-server demo", "ussd-server demo --http 127.0.0.1:8090 --data /tmp/demo"))(demo)
     app.command(
         epilog=examples(
-            "ussd-server run --smsc 'smpp://user:password@smsc.example:2775?window=10'",
+            "ussd-server run --smsc 'smpp://user:password@smsc.example:2775?window=10&rate=20'",
+            "ussd-server run --smsc 'smpp://user:password@a.example' --smsc 'smpp://user:password@b.example?bind=txrx'",
             "ussd-server run --smsc 'smpps://user@smsc.example:3550?password_file=/run/secrets/smsc'",
             "ussd-server run --settings /etc/ussd-server.toml",
         )
+        + _smsc_options()
     )(run)
     app.command(epilog=examples("ussd-server smsc", "ussd-server smsc --smpp 0.0.0.0:2775"))(smsc)
     app.command(epilog=examples("ussd-server dial 79101234567", "echo '*100#' | ussd-server dial 79101234567"))(dial)
+
+
+def _smsc_options() -> str:
+    """Return what may stand in an SMSC's URL, for the end of a help text."""
+    lines = ["[bold]Options of an SMSC's URL[/], as in smpp://user:password@smsc.example?binds=2&window=20"]
+    for option in OPTIONS.values():
+        default = f" ({option.default})" if option.default else ""
+        lines.append(f"  [bold]{option.key}[/]={option.form}{default}: {option.meaning.replace('`', '')}")
+    return "\n\n" + "\n\n".join(lines)
 
 
 def _welcome(demo: "Demo", settings: Settings) -> None:

@@ -3,22 +3,23 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from smpp import ussd
 from smpp.alphabets import choose, decode
 from smpp.constants import CommandId, Status, Tag, Ton, UssdOp
 from smpp.events import BindRequested, Bound, Closed, Delivered, Event, Responded
 from smpp.link import Link, Role
-from smpp.pdu import Message
+from smpp.pdu import Bind, Message
 from smpp.segments import STYLES, Style, split
 from smpp.transport import Connection, listen
 from tests.ussd_server.turns.bench import MSISDN, SCREEN, Bench
 from ussd_server.channels.gateway import Account, Gateway
 from ussd_server.secrecy.secrets import Secret
-from ussd_server.settings import SmscUrl
+from ussd_server.smsc_url import SmscUrl
 
 
 class Smsc:
@@ -26,28 +27,42 @@ class Smsc:
 
     def __init__(self) -> None:
         self.connection: Connection | None = None
+        """The one that was bound last, as something that receives."""
+        self.binds: list[Bind] = []
+        self.bound: list[Connection] = []
+        self.by: list[Connection] = []
+        """Which connection each submit came by."""
         self.submitted: list[Message] = []
         self.responses: dict[object, int] = {}
         self.statuses: list[int] = []
         self.silent = False
+        self.refusal = 0
 
     def on_event(self, connection: Connection, event: Event) -> None:
         """Play the SMSC."""
         match event:
             case BindRequested(pdu=pdu):
+                if self.refusal:
+                    connection.refuse(pdu, self.refusal)
+                    return
+                self.binds.append(pdu)
+                self.bound.append(connection)
                 connection.accept(pdu, "SMSC")
             case Bound(pdu=pdu):
                 if pdu.command != CommandId.BIND_TRANSMITTER_RESP:  # it takes submits alone
                     self.connection = connection
             case Delivered(pdu=pdu):
                 self.submitted.append(pdu)
+                self.by.append(connection)
                 if self.silent:
                     return
                 connection.respond(pdu, self.statuses.pop(0) if self.statuses else Status.ROK, f"{len(self.submitted)}")
             case Responded(tag=tag, status=status):
                 self.responses[tag] = status
             case Closed():
-                self.connection = None
+                self.bound = [one for one in self.bound if one is not connection]
+                if self.connection is connection:
+                    self.connection = None
 
     def deliver(self, message: Message, tag: object = "input") -> None:
         """Send a message to the server."""
@@ -73,31 +88,31 @@ class Line:
         return [reply.text for sent in self.smsc.submitted if (reply := ussd.read_reply(sent))]
 
 
-def play(
-    directory: Path,
-    story: Callable[[Line], Awaitable[None]],
-    *,
-    bind: Literal["trx", "txrx"] = "trx",
-    window: int = 10,
-    long: Style = "udh8",
-) -> None:
+def make_account(url: SmscUrl, bench: Bench) -> Account:
+    return Account(
+        url,
+        bench.conversations,
+        SCREEN,
+        bench.metrics,
+        country="7",
+        now=lambda: bench.now,
+        random=lambda: 0.0,
+        boot="boot",
+        on_bound=lambda: None,
+    )
+
+
+def play(directory: Path, story: Callable[[Line], Awaitable[None]], **options: Any) -> None:
+    """Run a story on an account with these options of its URL."""
+
     async def main() -> None:
         bench, smsc = Bench(directory), Smsc()
         listener = await listen("127.0.0.1", 0, lambda: Link(Role.SMSC), smsc.on_event)
-        account = Account(
-            SmscUrl("user", Secret("password"), "127.0.0.1", listener.port, bind=bind, window=window, long=long),
-            bench.conversations,
-            SCREEN,
-            bench.metrics,
-            country="7",
-            now=lambda: bench.now,
-            random=lambda: 0.0,
-            boot="boot",
-            on_bound=lambda: None,
-        )
+        account = make_account(SmscUrl("user", Secret("password"), "127.0.0.1", listener.port, **options), bench)
         account.start()
         try:
-            await bench.until(lambda: account.bound and smsc.connection is not None)
+            binds = options.get("binds", 1) * (2 if options.get("bind") == "txrx" else 1)
+            await bench.until(lambda: bench.metrics.binds[account.name] == binds and smsc.connection is not None)
             await story(Line(bench, smsc, account))
         finally:
             await account.stop(drain_ms=100)
@@ -235,17 +250,7 @@ def test_an_sms_ends_as_its_status_says(tmp_path: Path, status: Status, result: 
 
 def test_what_no_account_brought_goes_by_one_that_is_bound(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
-        away = Account(
-            SmscUrl("away", Secret("password"), "127.0.0.1", 1),
-            at.bench.conversations,
-            SCREEN,
-            at.bench.metrics,
-            country="7",
-            now=lambda: at.bench.now,
-            random=lambda: 0.0,
-            boot="boot",
-            on_bound=lambda: None,
-        )
+        away = make_account(SmscUrl("away", Secret("password"), "127.0.0.1", 1), at.bench)
         gateway = Gateway([away, at.account])
         for account in ("", "of another time"):
             assert (await gateway.send_sms(account, "111", MSISDN, "Привет", 7)).result == "sent"
@@ -345,5 +350,149 @@ def test_without_a_link_an_sms_waits(tmp_path: Path) -> None:
         await at.account.stop(drain_ms=0)
         outcome = await at.account.send_sms("111", MSISDN, "Hello", 7)
         assert outcome.result == "later"
+
+    play(tmp_path, story)
+
+
+# Several binds ----------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_leaves_by_the_connection_that_the_input_came_by(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        for session, connection in enumerate([*at.smsc.bound, *at.smsc.bound]):
+            at.smsc.connection = connection
+            await at.hear(dialled(session=session), session + 1)
+            assert at.smsc.by[-1] is connection
+
+    play(tmp_path, story, binds=3)
+
+
+@pytest.mark.parametrize("options", [{"binds": 2}, {"bind": "txrx", "binds": 2}])
+def test_a_bind_that_is_lost_leaves_the_work_to_the_others_and_comes_back(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """SMS go on by what is left; what the lost one had under way is told to be tried later."""
+
+    async def story(at: Line) -> None:
+        every = at.bench.metrics.binds[at.account.name]
+        at.smsc.silent = True
+        sending = [asyncio.ensure_future(at.account.send_sms("111", MSISDN, f"Hello {n}", n)) for n in range(2)]
+        await at.until(lambda: len(at.smsc.submitted) == 2)
+        first, second = at.smsc.by
+        assert first is not second
+        at.smsc.silent = False
+        first.close()
+        outcome = await sending[0]
+        assert (outcome.result, outcome.reason) == ("later", "the link was lost")
+        sent = [await at.account.send_sms("111", MSISDN, f"Hello {n}", n) for n in range(4)]
+        assert [outcome.result for outcome in sent] == ["sent"] * 4
+        assert first not in at.smsc.by[2:]
+        assert at.account.bound
+        await at.until(lambda: at.bench.metrics.binds[at.account.name] == every)
+        assert len(at.smsc.binds) == every + 1
+        sending[1].cancel()
+
+    play(tmp_path, story, **options)
+
+
+def test_an_account_is_not_bound_where_nothing_sends(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        assert at.bench.metrics.links[at.account.name] is True
+        transmitter = at.smsc.bound[[bind.command for bind in at.smsc.binds].index(CommandId.BIND_TRANSMITTER)]
+        at.smsc.refusal = Status.RBINDFAIL
+        transmitter.close()
+        await at.until(lambda: at.account.unbound_because == "transmitter: bind refused: ESME_RBINDFAIL")
+        assert not at.account.bound
+        assert at.bench.metrics.links[at.account.name] is False
+
+    play(tmp_path, story, bind="txrx")
+
+
+def test_two_accounts_keep_their_dialogues_and_sms_apart(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        other = Smsc()
+        listener = await listen("127.0.0.1", 0, lambda: Link(Role.SMSC), other.on_event)
+        second = make_account(SmscUrl("other", Secret("password"), "127.0.0.1", listener.port, binds=2), at.bench)
+        gateway = Gateway([at.account, second])
+        second.start()
+        await at.until(lambda: at.bench.metrics.binds[second.name] == 2)
+        other.deliver(dialled("*111*2163#"))
+        await at.until(lambda: len(other.submitted) == 1)
+        for account, smsc in ((at.account, at.smsc), (second, other)):
+            before = len(smsc.submitted)
+            assert (await gateway.send_sms(account.name, "111", MSISDN, "Hello", 7)).result == "sent"
+            assert len(smsc.submitted) == before + 1
+        assert len(at.smsc.submitted) == 1
+        await second.stop(drain_ms=100)
+        await listener.close()
+
+    play(tmp_path, story)
+
+
+# What is special about an operator --------------------------------------------------------------------------------
+
+
+def test_a_bind_says_what_the_account_says(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        (bind,) = at.smsc.binds
+        assert (bind.system_id, bind.password.reveal(), bind.system_type) == ("user", "password", "USSD")
+        assert (bind.addr_ton, bind.addr_npi, bind.address_range) == (2, 8, "^111")
+
+    play(tmp_path, story, system_type="USSD", address_ton=2, address_npi=8, address_range="^111")
+
+
+def test_an_sms_is_addressed_and_encoded_as_the_account_says(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        for source, text in (("111", "Hello"), ("Info", "Привет")):
+            await at.account.send_sms(source, MSISDN, text, 7)
+        first, second = at.smsc.submitted
+        assert (first.source_addr_ton, first.source_addr_npi, first.source_addr) == (6, 9, "111")
+        assert (second.source_addr_ton, second.source_addr_npi, second.source_addr) == (5, 0, "Info")
+        assert {(one.dest_addr_ton, one.dest_addr_npi) for one in (first, second)} == {(2, 8)}
+        assert (first.data_coding, second.data_coding) == (0xF1, 0x18)
+
+    play(tmp_path, story, source_ton=6, source_npi=9, dest_ton=2, dest_npi=8, sms_gsm=0xF1, sms_ucs2=0x18)
+
+
+def test_a_screen_is_encoded_as_the_account_says(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        await at.hear(dialled("*111*2163#"), 1)
+        assert at.smsc.submitted[0].data_coding == 0x0F
+
+    play(tmp_path, story, ussd_gsm=0x0F)
+
+
+def test_the_default_alphabet_counts_both_ways(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        dialled_in_it = dialled()
+        dialled_in_it.short_message = "@é".encode("latin-1")
+        await at.hear(dialled_in_it, 1)
+        await at.account.send_sms("111", MSISDN, "@é", 7)
+        assert (at.smsc.submitted[1].short_message, at.smsc.submitted[1].data_coding) == (b"@\xe9", 0)
+
+    play(tmp_path, story, default_alphabet="latin-1")
+
+
+def test_a_status_that_the_account_names_is_tried_again(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        at.smsc.statuses = [0x45, 0x46]
+        assert (await at.account.send_sms("111", MSISDN, "Hello", 7)).result == "later"
+        assert (await at.account.send_sms("111", MSISDN, "Hello", 7)).result == "refused"
+
+    play(tmp_path, story, retry=frozenset({0x45}))
+
+
+def test_ussd_and_sms_may_come_in_a_data_sm(tmp_path: Path) -> None:
+    """A text in message_payload is read, and the response is that of a data_sm."""
+
+    def as_data_sm(message: Message) -> Message:
+        tlvs = {**message.tlvs, Tag.MESSAGE_PAYLOAD: message.short_message}
+        return replace(message, command=CommandId.DATA_SM, short_message=b"", tlvs=tlvs)
+
+    async def story(at: Line) -> None:
+        assert (await at.hear(as_data_sm(dialled("*111*2163#")), 1)) == ["Activated."]
+        await at.hear(as_data_sm(sms("111", number="2163")), 1)
+        assert at.smsc.responses == {"input": Status.ROK}
+        assert at.bench.metrics.pdus["in", "data_sm"] == 2
 
     play(tmp_path, story)

@@ -12,9 +12,10 @@ from ussd_server.cli.demo_terminal import demo_terminal
 from ussd_server.cli.parts import DEMO_MANNER, Demo, KioskProcess, Service
 from ussd_server.kiosk.seat import Manner
 from ussd_server.secrecy.secrets import Secret
-from ussd_server.settings import Address, Settings, SmscUrl, load
+from ussd_server.settings import Address, Settings, load
 from ussd_server.simulator import protocol
 from ussd_server.simulator.smsc import Smsc
+from ussd_server.smsc_url import SmscUrl
 from ussd_server.subscribers.visits import Visit
 
 T = TypeVar("T")
