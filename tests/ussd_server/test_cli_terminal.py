@@ -164,11 +164,12 @@ def test_name_and_budgets_are_changed_and_the_rest_stays(said: Said) -> None:
     [before] = stored()
     assert said("terminal", "set", "hall-1", "--orders-per-hour", "200") == 0
     assert said.out == (
-        "hall-1, Main hall: 20 wrong entries and 200 orders of codes an hour, from its next request on.\n"
+        "hall-1, Main hall: 20 (wrong entries) and 200 (orders of codes) are its budgets of an hour, "
+        "from its next request on.\n"
     )
     assert stored() == [replace(before, orders_an_hour=200)]
     assert said("terminal", "set", "hall-1", "--name", "Yard [east]", "--wrong-per-hour", "7") == 0
-    assert said.out.startswith("hall-1, Yard [east]: 7 wrong entries")
+    assert said.out.startswith("hall-1, Yard [east]: 7 (wrong entries)")
     assert stored() == [replace(before, orders_an_hour=200, name="Yard [east]", wrong_an_hour=7)]
     assert said.log[0] | {"time": ""} == {
         "event": "terminal changed",

@@ -160,8 +160,8 @@ def set_(
     log.info("terminal changed", terminal=id, name=now_is.name, **budget)
     out = console()
     out.print(
-        f"{id}, {now_is.name}: {now_is.wrong_an_hour} wrong entries and {now_is.orders_an_hour} orders of codes "
-        "an hour, from its next request on.",
+        f"{id}, {now_is.name}: {now_is.wrong_an_hour} (wrong entries) and {now_is.orders_an_hour} (orders of codes) "
+        "are its budgets of an hour, from its next request on.",
         markup=False,
     )
     if now_is.standing == "quarantined":
