@@ -77,7 +77,11 @@ def decode(data: bytes, data_coding: int, default: Alphabet = "gsm") -> str:
     `default` is the account's alphabet for data_coding 0 and for codings that nobody assigned. Binary codings are read
     as Latin-1, so that no octet is lost.
     """
-    alphabet = _CODINGS.get(data_coding, default)
+    return read(data, _CODINGS.get(data_coding, default))
+
+
+def read(data: bytes, alphabet: Alphabet) -> str:
+    """Read octets of an alphabet; never raises, as `decode`."""
     if alphabet != "gsm":
         return data.decode(_CODECS[alphabet], "replace")
     text = codecs.charmap_decode(data, "replace", _READ_BASIC)[0]

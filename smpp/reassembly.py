@@ -18,7 +18,8 @@ from zlib import crc32
 
 import msgspec
 
-from smpp.alphabets import Alphabet, alphabet_of, decode
+from smpp import alphabets
+from smpp.alphabets import Alphabet, alphabet_of
 from smpp.constants import EsmClass, Tag
 from smpp.pdu import Message
 
@@ -44,7 +45,7 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     destination: str
     mark: Mark
     data: bytes
-    data_coding: int
+    alphabet: Alphabet
 
 
 class Limits(NamedTuple):
@@ -60,7 +61,7 @@ class Piece(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A part's text in a letter."""
 
     data: bytes
-    data_coding: int
+    alphabet: Alphabet
 
 
 class Letter(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -136,18 +137,21 @@ def _by_header(header: bytes) -> Mark | None:
     return None
 
 
-def part_of(message: Message, source: str) -> Part | None:
-    """Return a message as a part of a long one, None where it is whole by itself."""
+def part_of(message: Message, source: str, default: Alphabet = "gsm") -> Part | None:
+    """Return a message as a part of a long one, None where it is whole by itself.
+
+    `default` is the alphabet of data_coding 0 and of those that nobody assigned.
+    """
     mark = mark_of(message)
     if mark is None:
         return None
-    return Part(source, message.destination_addr, mark, message.user_data, message.data_coding)
+    return Part(source, message.destination_addr, mark, message.user_data, alphabet_of(message.data_coding, default))
 
 
-def take(letters: tuple[Letter, ...], part: Part, now: int, limits: Limits, default: Alphabet = "gsm") -> Taken:
-    """Put a part where it belongs. `default` is the alphabet of data_coding 0 and of those that nobody assigned."""
+def take(letters: tuple[Letter, ...], part: Part, now: int, limits: Limits) -> Taken:
+    """Put a part where it belongs."""
     letters, lost = expire(letters, now, limits.age_ms)
-    piece, number = Piece(part.data, part.data_coding), part.mark.number
+    piece, number = Piece(part.data, part.alphabet), part.mark.number
     letter = next((letter for letter in letters if _belongs(part, letter)), None)
     if letter is not None and _has(letter, number, piece):
         return Taken(letters, repeated=True, lost=lost)
@@ -163,7 +167,7 @@ def take(letters: tuple[Letter, ...], part: Part, now: int, limits: Limits, defa
     text = None
     if len(grown.pieces) == grown.total:
         pieces = [grown.pieces[each] for each in range(1, grown.total + 1)]
-        text = read(pieces, default)
+        text = read(pieces)
         grown = msgspec.structs.replace(grown, pieces={}, finished=tuple(map(_checksum, pieces)))
     letters = tuple(grown if other is letter else other for other in letters)
     letters, crowded = _fit(letters, part.source, limits)
@@ -179,23 +183,22 @@ def expire(letters: tuple[Letter, ...], now: int, age_ms: int) -> tuple[tuple[Le
     return kept, tuple(Lost(letter, "expired") for letter in old if not letter.finished)
 
 
-def read(pieces: list[Piece], default: Alphabet = "gsm") -> str:
+def read(pieces: list[Piece]) -> str:
     """Return the text of all pieces.
 
     Where they are of one alphabet their octets are joined first: a sender may cut inside a character. An odd octet
     that joins nothing in UCS-2 is left out.
     """
-    wide = [piece for piece in pieces if alphabet_of(piece.data_coding, default) == "ucs2"]
     octets = b"".join(piece.data for piece in pieces)
-    alphabets = {alphabet_of(piece.data_coding, default) for piece in pieces}
-    if len(alphabets) == 1 and not (wide and len(octets) % 2):
-        return decode(octets, pieces[0].data_coding, default)
-    return "".join(_alone(piece, default) for piece in pieces)
+    used = {piece.alphabet for piece in pieces}
+    if len(used) == 1 and not ("ucs2" in used and len(octets) % 2):
+        return alphabets.read(octets, pieces[0].alphabet)
+    return "".join(_alone(piece) for piece in pieces)
 
 
-def _alone(piece: Piece, default: Alphabet) -> str:
-    whole = len(piece.data) & ~1 if alphabet_of(piece.data_coding, default) == "ucs2" else len(piece.data)
-    return decode(piece.data[:whole], piece.data_coding, default)
+def _alone(piece: Piece) -> str:
+    whole = len(piece.data) & ~1 if piece.alphabet == "ucs2" else len(piece.data)
+    return alphabets.read(piece.data[:whole], piece.alphabet)
 
 
 def _belongs(part: Part, letter: Letter) -> bool:
@@ -216,7 +219,7 @@ def _has(letter: Letter, number: int, piece: Piece) -> bool:
 
 
 def _checksum(piece: Piece) -> int:
-    return crc32(piece.data, piece.data_coding)
+    return crc32(piece.data, crc32(piece.alphabet.encode()))
 
 
 def _fit(letters: tuple[Letter, ...], source: str, limits: Limits) -> tuple[tuple[Letter, ...], tuple[Lost, ...]]:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from smpp.alphabets import Alphabet
 from smpp.constants import CommandId
 from smpp.pdu import Message
 from smpp.reassembly import Letter, Limits, Lost, Mark, Part, Piece, expire, mark_of, part_of, read, take
@@ -49,8 +50,12 @@ def test_a_text_is_whole_once_all_parts_came_in_any_order_some_twice(
     assert (found, lost) == ([text], [])
 
 
-@given(st.binary(min_size=2, max_size=300), st.sampled_from([0, 8, 3, 0xF0]), st.lists(st.integers(1, 299), max_size=4))
-def test_cuts_inside_a_character_are_healed(octets: bytes, coding: int, cuts: list[int]) -> None:
+@given(
+    st.binary(min_size=2, max_size=300),
+    st.sampled_from(["gsm", "ucs2", "latin-1"]),
+    st.lists(st.integers(1, 299), max_size=4),
+)
+def test_cuts_inside_a_character_are_healed(octets: bytes, coding: Alphabet, cuts: list[int]) -> None:
     octets = octets[: len(octets) & ~1]
     places = sorted({cut for cut in cuts if cut < len(octets)})
     pieces = [octets[start:end] for start, end in zip([0, *places], [*places, len(octets)], strict=True)]
@@ -60,17 +65,19 @@ def test_cuts_inside_a_character_are_healed(octets: bytes, coding: int, cuts: li
 @pytest.mark.parametrize(
     ("pieces", "text"),
     [
-        ([(b"a\x1b", 0), (b"\x65b", 0)], "a€b"),
-        ([("a🙂".encode("utf-16-be")[:4], 8), ("a🙂".encode("utf-16-be")[4:], 8)], "a🙂"),
-        ([(b"\x04", 8), (b"\x1f\x04\x40", 8)], "Пр"),
-        ([("Пр".encode("utf-16-be"), 8), (b"abc", 0)], "Прabc"),
-        ([(b"a\0", 0xF4), (b"b", 3)], "a\0b"),
-        ([("Пр".encode("utf-16-be") + b"\0", 8), ("и".encode("utf-16-be"), 8)], "При"),
-        ([("Пр".encode("utf-16-be") + b"\0", 8), (b"abc", 0)], "Прabc"),
-        ([(b"", 0), (b"", 0)], ""),
+        ([(b"a\x1b", "gsm"), (b"\x65b", "gsm")], "a€b"),
+        ([("a🙂".encode("utf-16-be")[:4], "ucs2"), ("a🙂".encode("utf-16-be")[4:], "ucs2")], "a🙂"),
+        ([(b"\x04", "ucs2"), (b"\x1f\x04\x40", "ucs2")], "Пр"),
+        ([("Пр".encode("utf-16-be"), "ucs2"), (b"abc", "gsm")], "Прabc"),
+        ([(b"a\0", "latin-1"), (b"b", "latin-1")], "a\0b"),
+        ([("Пр".encode("utf-16-be") + b"\0", "ucs2"), ("и".encode("utf-16-be"), "ucs2")], "При"),
+        ([("Пр".encode("utf-16-be") + b"\0", "ucs2"), (b"abc", "gsm")], "Прabc"),
+        ([(b"", "gsm"), (b"", "gsm")], ""),
     ],
 )
-def test_pieces_are_read_together_where_they_are_of_one_alphabet(pieces: list[tuple[bytes, int]], text: str) -> None:
+def test_pieces_are_read_together_where_they_are_of_one_alphabet(
+    pieces: list[tuple[bytes, Alphabet]], text: str
+) -> None:
     assert read([Piece(*piece) for piece in pieces]) == text
 
 
@@ -126,6 +133,13 @@ def test_nothing_makes_the_reader_raise(message: Message, tlvs: dict[int, bytes]
     if part is not None:
         assert 0 < part.mark.number <= part.mark.total
         take((), part, 0, LIMITS)
+
+
+def test_an_accounts_alphabet_is_that_of_its_parts() -> None:
+    message = Message(CommandId.DELIVER_SM, esm_class=0x40, short_message=bytes.fromhex("05000307020124"))
+    part = part_of(message, "7910", "latin-1")
+    assert part is not None
+    assert read([Piece(part.data, part.alphabet)]) == "$"
 
 
 def test_totals_references_ways_and_addresses_tell_letters_apart() -> None:
@@ -186,7 +200,7 @@ def test_octets_are_bounded_even_of_one_letter() -> None:
     one, other = deliver("a " * 100, 1), deliver("b " * 100, 2)
     _, lost, letters = run([one[0], other[0]], small)
     assert ([each.letter.reference for each in lost], [letter.reference for letter in letters]) == ([1], [2])
-    huge = Part("7910", "111", Mark("udh8", 3, 2, 1), bytes(301), 4)
+    huge = Part("7910", "111", Mark("udh8", 3, 2, 1), bytes(301), "latin-1")
     _, lost, letters = run([huge], small)
     assert ([each.letter.reference for each in lost], letters) == ([3], ())
 
@@ -221,7 +235,7 @@ class Reassembling(RuleBasedStateMachine):
     def deliver(self, source: str, reference: int, letter: str, total: int, index: int) -> None:
         """Let a part come."""
         data = f"{letter}{index}".encode() * 60
-        part = Part(source, "111", Mark("udh8", reference, total, min(index, total)), data, 0)
+        part = Part(source, "111", Mark("udh8", reference, total, min(index, total)), data, "gsm")
         self.drop_old()
         taken = take(self.letters, part, self.now, self.LIMITS)
         self.letters = taken.letters

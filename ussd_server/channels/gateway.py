@@ -258,7 +258,7 @@ class Account:
         log.warning("USSD answer lost", smsc=self.name, msisdn=mask(answer.msisdn), cause=cause)
 
     def _read(self, connection: Connection, message: Message, msisdn: str) -> None:
-        part = part_of(message, msisdn)
+        part = part_of(message, msisdn, self._alphabet)
         input = Input(
             msisdn=msisdn,
             channel=SMS,

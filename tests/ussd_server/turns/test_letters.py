@@ -179,7 +179,7 @@ def test_a_burst_of_parts_is_taken_whole(tmp_path: Path) -> None:
     async def story(at: Bench) -> None:
         answers: list[Answer] = []
         for number in range(1, MAX_PARTS_WAITING + 1):
-            part = Part(MSISDN, "2163", Mark("udh8", 1, MAX_PARTS_WAITING, number), b"111"[number - 1 : number], 0)
+            part = Part(MSISDN, "2163", Mark("udh8", 1, MAX_PARTS_WAITING, number), b"111"[number - 1 : number], "gsm")
             input = at.input("message", "", channel=SMS, number="2163", part=part)
             at.conversations.take(input, answers.append)
         await at.until(lambda: len(answers) == MAX_PARTS_WAITING)
