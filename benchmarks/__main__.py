@@ -16,13 +16,14 @@ from benchmarks.report import (
     Report,
     goals,
     machine,
+    measure_link,
     measure_server,
     measure_yardstick,
     show,
     write,
 )
 
-PARTS = ("yardstick", "server", "terminals", "micro")
+PARTS = ("yardstick", "link", "server", "terminals", "micro")
 
 
 def main() -> int:
@@ -34,7 +35,7 @@ def main() -> int:
     )
     parser.add_argument("--quick", action="store_true", help="shorter runs and fewer sessions; for a first look")
     parser.add_argument(
-        "--only", choices=("yardstick", "server", "terminals", "micro"), help="leave the other parts out"
+        "--only", choices=PARTS, action="append", help="leave the other parts out; may be given more than once"
     )
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="where report and logs go (%(default)s)")
     options = parser.parse_args()
@@ -44,15 +45,15 @@ def main() -> int:
     status = Console(stderr=True)
 
     def wanted(part: str) -> bool:
-        return options.only in (None, part)
+        return not options.only or part in options.only
 
     try:
         if wanted("micro"):
             status.print("measuring single operations", style="dim")
             report.micro.extend(measure_micro())
-        if wanted("yardstick"):
-            for rate in measure_yardstick(report.scale, options.out):
-                status.print(f"yardstick, W={rate.width}: {rate.rate:,.0f} steps/s", style="dim")
+        for part, measure in (("yardstick", measure_yardstick), ("link", measure_link)):
+            for rate in measure(report.scale, options.out) if wanted(part) else ():
+                status.print(f"{part}, W={rate.width}: {rate.rate:,.0f} steps/s", style="dim")
                 report.rates.append(rate)
         if wanted("server"):
             for result in measure_server(report.scale, options.out):
@@ -62,9 +63,9 @@ def main() -> int:
                     status.print(f"server, W={result.width}: {result.rate:,.0f} steps/s", style="dim")
                     report.rates.append(result)
         if wanted("terminals"):
-            for part in measure_access(report.scale.seconds, options.out):
-                status.print(f"terminals: {part}", style="dim", highlight=False)
-                report.add(part)
+            for measured in measure_access(report.scale.seconds, options.out):
+                status.print(f"terminals: {measured}", style="dim", highlight=False)
+                report.add(measured)
     except BenchmarkFailed as failure:
         status.print(f"benchmark failed: {failure}", style="red", markup=False)
         return 2

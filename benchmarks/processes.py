@@ -121,6 +121,11 @@ def yardstick(port: int, log: Path) -> Process:
     return Process([sys.executable, "-m", "benchmarks.yardstick", str(port)], SERVER_CPU, log)
 
 
+def answerer(port: int, log: Path) -> Process:
+    """Start the link alone against a generator."""
+    return Process([sys.executable, "-m", "benchmarks.answerer", str(port)], SERVER_CPU, log)
+
+
 def terminals(crowd: Path, log: Path, cpu: int | None = GENERATOR_CPU) -> Process:
     """Start a load generator of terminals."""
     return Process([sys.executable, "-m", "benchmarks.terminals", str(crowd)], cpu, log)

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,13 +18,15 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.access import CHECKS_BESIDE, Access, Beside, Checks, Requests
-from benchmarks.micro import Micro
-from benchmarks.processes import Process, cores, generator, server, yardstick
+from benchmarks.micro import ENCODE, ENCODE_SMPPLIB, PARSE, PARSE_SMPPLIB, Micro
+from benchmarks.processes import Process, answerer, cores, generator, server, yardstick
 
 WIDTHS = (1, 16, 64, 256)
 TARGET_WIDTH, TARGET_RATE = 64, 12_000.0
 TARGET_P50_MS = 1.5
 TARGET_MEMORY_MB = 250.0
+TARGET_LINK_SHARE = 0.5
+TARGET_CODEC, TARGET_CODEC_TIMES = 300_000.0, 15.0
 TARGET_CHECKS, TARGET_CHECKS_SHARE = 60.0, 0.8
 TARGET_LAG_MS = 20.0
 TARGET_USSD_SHARE = 0.8
@@ -161,10 +163,19 @@ def measure_rates(who: str, path: str, load: Process, measured: Process, scale: 
 
 def measure_yardstick(scale: Scale, logs: Path) -> Iterable[Rate]:
     """Measure the bare ESME."""
-    load, port = generator(logs / "generator-yardstick.log")
-    with load, yardstick(port, logs / "yardstick.log") as bare:
+    yield from _measure_fixed("yardstick", yardstick, scale, logs)
+
+
+def measure_link(scale: Scale, logs: Path) -> Iterable[Rate]:
+    """Measure the link alone."""
+    yield from _measure_fixed("link", answerer, scale, logs)
+
+
+def _measure_fixed(who: str, start: Callable[[int, Path], Process], scale: Scale, logs: Path) -> Iterable[Rate]:
+    load, port = generator(logs / f"generator-{who}.log")
+    with load, start(port, logs / f"{who}.log") as measured:
         load.hear()
-        yield from measure_rates("yardstick", "fixed", load, bare, scale)
+        yield from measure_rates(who, "fixed", load, measured, scale)
 
 
 def measure_server(scale: Scale, logs: Path) -> Iterable[Rate | Memory]:
@@ -230,7 +241,29 @@ def goals(report: Report) -> list[Goal]:
                 reached,
             )
         )
-    return [*found, *_access_goals(report.access)]
+    return [*found, *_link_goals(report), *_access_goals(report.access)]
+
+
+def _link_goals(report: Report) -> Iterable[Goal]:
+    bare, link = report.rate("yardstick", WIDTHS[-1]), report.rate("link", WIDTHS[-1])
+    if bare and link:
+        share = link.rate / bare.rate
+        yield Goal(
+            f"link alone, of the yardstick at W={WIDTHS[-1]}",
+            f"at least {TARGET_LINK_SHARE:.0%}",
+            f"{share:.0%}: {link.rate:,.0f} steps/s",
+            share >= TARGET_LINK_SHARE,
+        )
+    took = {one.what: one.us for one in report.micro}
+    for what, other in ((PARSE, PARSE_SMPPLIB), (ENCODE, ENCODE_SMPPLIB)):
+        if what in took and other in took:
+            rate, times = 1e6 / took[what], took[other] / took[what]
+            yield Goal(
+                f"{what}, a second",
+                f"at least {TARGET_CODEC:,.0f}, {TARGET_CODEC_TIMES:.0f} times smpplib",
+                f"{rate:,.0f}, {times:.0f} times",
+                rate >= TARGET_CODEC and times >= TARGET_CODEC_TIMES,
+            )
 
 
 def _access_goals(access: Access) -> Iterable[Goal]:
@@ -270,7 +303,7 @@ def rate_rows(report: Report) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for rate in report.rates:
         bare = report.rate("yardstick", rate.width)
-        share = f"{rate.rate / bare.rate:.1%}" if bare and rate.who == "server" else ""
+        share = f"{rate.rate / bare.rate:.1%}" if bare and rate.who != "yardstick" else ""
         rows.append(
             (
                 rate.who,
