@@ -199,7 +199,7 @@ class KioskProcess:
         await self._listener.stop()
 
     async def _checks(self) -> Mapping[str, str]:
-        return {"server": "" if self.kiosk.online else "it cannot be reached"}
+        return {"server": "" if self.kiosk.online else "it cannot be reached", "terminal": self.kiosk.closed}
 
 
 class Simulator:

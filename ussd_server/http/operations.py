@@ -74,6 +74,16 @@ OPERATIONS: Final = (
         signed=False,
     ),
     Operation(
+        "terminal",
+        "GET",
+        "/v1/terminal",
+        "Tell the terminal whether it may serve, and what is left of its budgets",
+        None,
+        200,
+        messages.TerminalState,
+        (),
+    ),
+    Operation(
         "order_code",
         "POST",
         "/v1/code-orders",

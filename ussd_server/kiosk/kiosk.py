@@ -11,17 +11,19 @@ from typing import Final
 
 import structlog
 
-from ussd_server.kiosk.seat import Listener, Manner, Seat
-from ussd_server.terminal_client import Patience, TerminalClient, TerminalError
+from ussd_server.kiosk.seat import CLOSED, Listener, Manner, Seat
+from ussd_server.terminal_client import Patience, Refused, TerminalClient, TerminalError, Unreachable
 from ussd_server.terminals import credentials
 from ussd_server.terminals.credentials import Credentials, CredentialsError
 
 PATIENCE: Final = Patience(total=12.0, attempt=6.0)
 """How long a person waits for an answer before they are told that it takes longer."""
 LOOK_S: Final = 20.0
-"""How often the kiosk looks whether the server is there, while it is."""
+"""How often the kiosk looks whether the server is there and lets it serve, while it is so."""
 LOOK_AGAIN_S: Final = 1.0
 """The same while it is not; each look takes its own time."""
+LOOK_CLOSED_S: Final = 5.0
+"""The same while the terminal may not serve: who has just let it back stands before it."""
 GONE_S: Final = 10.0
 """How long a visit outlives the page that showed it: a page that is loaded anew comes back within a second."""
 STOP_S: Final = 3.0
@@ -45,6 +47,8 @@ class Kiosk:
         """The terminal's id, once it is started."""
         self.online: bool | None = None
         """Whether the server could be reached at the last look, None before it."""
+        self.closed = ""
+        """The problem for which this terminal may serve nobody, as the server said at the last look; "" for none."""
         self._manner = manner
         self._now = now
         self._gone_s = gone_s
@@ -87,10 +91,14 @@ class Kiosk:
             self._make_room()
             if len(self._seats) >= MAX_SEATS:
                 return None
-            id, seat = secrets.token_urlsafe(SEAT_OCTETS), Seat(self._manner, self._now, self._unreached)
+            id, seat = (
+                secrets.token_urlsafe(SEAT_OCTETS),
+                Seat(self._manner, self._now, self._unreached, self._look_now.set),
+            )
             self._seats[id] = seat
             if self._client is not None:
                 seat.reached(self._client, self.online is True)
+            seat.serves(not self.closed)
         if timer := self._gone.pop(id, None):
             timer.cancel()
         seat.listeners.add(listener)
@@ -122,18 +130,29 @@ class Kiosk:
         self._look_now.set()
 
     async def _look(self, client: TerminalClient) -> None:
-        """Look after the server, so that the start says whether it is there before anybody types a number."""
+        """Look after the server, so that the start says whether it serves before anybody types a number."""
         while True:
+            self._look_now.clear()
             try:
                 await client.meet()
+                self._save(client)
+                self._may_serve(await _closed(client, self.closed))
             except TerminalError as error:
                 self._found(client, False, str(error))
             else:
                 self._found(client, True, "")
-                self._save(client)
+            rest = LOOK_AGAIN_S if not self.online else LOOK_CLOSED_S if self.closed else LOOK_S
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._look_now.wait(), LOOK_S if self.online else LOOK_AGAIN_S)
-            self._look_now.clear()
+                await asyncio.wait_for(self._look_now.wait(), rest)
+
+    def _may_serve(self, closed: str) -> None:
+        if closed and closed != self.closed:
+            log.error("kiosk may not serve", terminal=self.name, cause=closed)
+        elif self.closed and not closed:
+            log.info("kiosk may serve again", terminal=self.name)
+        self.closed = closed
+        for seat in self._seats.values():
+            seat.serves(not closed)
 
     def _found(self, client: TerminalClient, online: bool, cause: str) -> None:
         if online and not self.online:
@@ -154,3 +173,19 @@ class Kiosk:
             self._credentials = learned
         except CredentialsError as error:
             log.warning("server's keys not saved", cause=str(error))
+
+
+async def _closed(client: TerminalClient, before: str) -> str:
+    """Return the problem for which the terminal may serve nobody, "" where it may, and `before` where nobody can say.
+
+    Raises TerminalError where the server cannot be reached.
+    """
+    try:
+        await client.state()
+    except Refused as refused:
+        return refused.problem.name if refused.problem.name in CLOSED else ""
+    except Unreachable as error:
+        if error.problem is None:
+            raise
+        return before  # it is there, and a part of it is away
+    return ""

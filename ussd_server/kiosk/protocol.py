@@ -20,6 +20,7 @@ what it showed before, and the page keeps nothing.
 | `trouble` | why it does not go on (`problem`)                   | again                                   |
 | `over`    | that the visit has ended                            | go_on (to `code`)                       |
 | `bye`     | that all is closed; goes to `start` by itself       |                                         |
+| `closed`  | that the terminal may not serve, until it may       |                                         |
 
 `leave` (to the start, the visit closed), `speak` (the language) and `touch` (somebody is there) fit everywhere.
 While `working`, an answer of the server is awaited, and commands that lead on are ignored.
@@ -34,7 +35,9 @@ from ussd_server.terminals.messages import Screen
 
 Language: TypeAlias = Literal["ru", "en"]
 Purpose: TypeAlias = Literal["order", "enter"]
-View: TypeAlias = Literal["start", "number", "ordered", "code", "locked", "expired", "screen", "trouble", "over", "bye"]
+View: TypeAlias = Literal[
+    "start", "number", "ordered", "code", "locked", "expired", "screen", "trouble", "over", "bye", "closed"
+]
 Trouble: TypeAlias = Literal["", "unreachable", "unavailable", "busy", "closed", "failed"]
 """Why it does not go on: no way to the server, a part of it away, too much to do, a terminal that may not, a defect."""
 

@@ -37,7 +37,8 @@ NATIONAL_DIGITS: Final = {"7": 10, "1": 10}
 KEY_OCTETS: Final = 18
 
 _OVERLOAD: Final = frozenset({"busy", "too-many-requests", "request-in-progress", "check-in-progress"})
-_CLOSED: Final = frozenset({"terminal-quarantined", "key-unknown", "signature-invalid", "signature-late", "entry-late"})
+CLOSED: Final = frozenset({"terminal-quarantined", "key-unknown", "signature-invalid", "signature-late", "entry-late"})
+"""Problems of a terminal that can serve nobody until its operator has done something."""
 
 log = structlog.get_logger()
 
@@ -78,14 +79,22 @@ class _Stay:
 class Seat:
     """One screen. `take` a command; each `listener` is told the state whenever it changes."""
 
-    def __init__(self, manner: Manner, now: Callable[[], int], unreached: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        manner: Manner,
+        now: Callable[[], int],
+        unreached: Callable[[], None] = lambda: None,
+        refused: Callable[[], None] = lambda: None,
+    ) -> None:
         """Show the start; `reached` brings what it asks. `now` is the time in ms; `unreached` is called when the server
-        could not be reached."""
+        could not be reached, `refused` when it says that this terminal may not serve."""
         self.listeners: set[Listener] = set()
         self._client: TerminalClient | None = None
         self._manner = manner
         self._now = now
         self._unreached = unreached
+        self._refused = refused
+        self._serves = True
         self._language: Language = manner.language
         self._stay = _Stay()
         self._step = 1
@@ -98,7 +107,7 @@ class Seat:
     @property
     def free(self) -> bool:
         """Whether nobody is being served."""
-        return self._stay.view in ("start", "bye")
+        return self._stay.view in ("start", "bye", "closed")
 
     def state(self) -> State:
         """Return all that is on show."""
@@ -152,12 +161,19 @@ class Seat:
         self._online = online
         self._tell()
 
+    def serves(self, may: bool) -> None:
+        """Learn whether this terminal may serve. While it may not, nothing else is shown, and who is there is left."""
+        if self._serves != may:
+            self._serves = may
+            self.leave()
+
     def leave(self, view: View = "start") -> None:
         """Leave the person behind and show `view`; their visit is closed."""
         stay, work = self._stay, self._work
+        view = view if self._serves else "closed"
         self._stay = _Stay(view)
         self._work = None
-        if view == "start":
+        if view in ("start", "closed"):
             self._language = self._manner.language
         self._step += 1
         self._rest()
@@ -296,6 +312,8 @@ class Seat:
             self._go("trouble")
         if problem == "unreachable":
             self._unreached()
+        elif problem == "closed":
+            self._refused()
 
     def _go(self, view: View) -> None:
         self._stay.view = view
@@ -308,7 +326,7 @@ class Seat:
             self._timer.cancel()
             self._timer = None
         self._back_at = 0
-        if self._stay.view == "start" or self._work is not None:
+        if self._stay.view in ("start", "closed") or self._work is not None:
             return
         seconds = self._manner.bye_s if self._stay.view == "bye" else self._manner.idle_s
         self._back_at = self._now() + round(1000 * seconds)
@@ -339,7 +357,7 @@ def _trouble(error: TerminalError) -> Trouble:
         case Unreachable(problem=problem) | Refused(problem=problem) if problem is not None:
             if problem.name in _OVERLOAD or problem.status == 429:
                 return "busy"
-            if problem.name in _CLOSED:
+            if problem.name in CLOSED:
                 return "closed"
             return "unavailable" if isinstance(error, Unreachable) else "failed"
     return "failed"

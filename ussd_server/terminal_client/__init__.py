@@ -41,6 +41,7 @@ from ussd_server.terminals.messages import (
     Products,
     Quote,
     Screen,
+    TerminalState,
 )
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "Surroundings",
     "TerminalClient",
     "TerminalError",
+    "TerminalState",
     "Unreachable",
     "Untrusted",
     "Visit",

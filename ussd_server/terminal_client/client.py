@@ -115,6 +115,16 @@ class TerminalClient:
         """Ask for the server's keys: whether it is there, and so that nobody waits for them later."""
         await self._exchange.learn_keys(self._exchange.tries())
 
+    async def state(self) -> messages.TerminalState:
+        """Ask whether this terminal may serve, and what is left of its budgets.
+
+        Raises Refused where it may not: its problem is `terminal-quarantined`, or `key-unknown` once it was revoked.
+        """
+        answer = await self._exchange.ask(self._exchange.tries(), "GET", "/v1/terminal", 200)
+        if isinstance(answer, Refusal):
+            raise answer.error()
+        return answer.read(messages.TerminalState)
+
     async def order_code(self, msisdn: str, *, key: str | None = None) -> None:
         """Order an access code, which goes to the number by SMS, where it may; whether it does is told there alone."""
         body = partial(msgspec.json.encode, messages.OrderCode(msisdn))

@@ -26,6 +26,11 @@ def entries_left(terminal: Terminal, now: int) -> int:
     return max(0, terminal.wrong_an_hour - len(_latest(terminal.wrong, now)))
 
 
+def orders_left(terminal: Terminal, now: int) -> int:
+    """Return how many more codes the terminal may order now."""
+    return max(0, terminal.orders_an_hour - len(_latest(terminal.orders, now)))
+
+
 def used(terminal: Terminal, now: int) -> tuple[int, int]:
     """Return how many wrong entries and orders of codes the last hour had, as far as the budgets need to know."""
     return len(_latest(terminal.wrong, now)), len(_latest(terminal.orders, now))

@@ -27,7 +27,7 @@ from ussd_server.stores.base import JournalEntry, OutboxEntry, Store, StoreUnava
 from ussd_server.subscribers import visits
 from ussd_server.subscribers.record import Subscriber
 from ussd_server.subscribers.visits import Visit
-from ussd_server.terminals import messages, screens
+from ussd_server.terminals import budgets, messages, screens
 from ussd_server.terminals.entries import Entries
 from ussd_server.terminals.problems import Problem, problem
 from ussd_server.terminals.requests import (
@@ -82,6 +82,16 @@ class Desk:
         self._entries = Entries(self._requests, keys, hasher, self._tally, metrics)
 
     # Before a visit -------------------------------------------------------------------------------------------------
+
+    async def terminal(self, request: Request) -> Outcome:
+        """Tell the terminal what is left to it: 200. One that may not serve was refused before, with the reason."""
+
+        async def tell() -> Outcome:
+            terminal = request.terminal
+            wrong, orders = budgets.entries_left(terminal, request.at), budgets.orders_left(terminal, request.at)
+            return _answer(200, messages.TerminalState(terminal.id, terminal.name, wrong, orders))
+
+        return await self._counted("terminal", tell())
 
     async def order_code(self, request: Request, asked: messages.OrderCode) -> Outcome:
         """Take the order of a code for a number: 202 whatever becomes of it, which only the number is told."""

@@ -195,6 +195,18 @@ class PublicKey(Tell, frozen=True):
     current: bool
 
 
+class TerminalState(Tell, frozen=True):
+    """That this terminal may serve, and what is left of its budgets: more wrong entries, and more orders of codes, now.
+
+    With the last of the wrong entries it is quarantined. Both budgets are of the last hour.
+    """
+
+    terminal: str
+    name: str
+    wrong_entries_left: int
+    code_orders_left: int
+
+
 class ServerKeys(Tell, frozen=True):
     """X25519 keys to seal entries to, and Ed25519 keys that sign answers."""
 

@@ -803,6 +803,30 @@ def test_an_answer_that_was_had_with_a_stolen_signature_is_not_believed(tmp_path
     visit(tmp_path, story)
 
 
+def test_a_terminal_is_told_that_it_may_serve_and_what_is_left_of_its_budgets(tmp_path: Path) -> None:
+    async def story(at: Endpoint) -> None:
+        async def left() -> tuple[int, int]:
+            told = (await at.hall.get("/v1/terminal")).ok(200)
+            assert (told["terminal"], told["name"]) == ("hall", "Hall")
+            return told["wrong_entries_left"], told["code_orders_left"]
+
+        await at.add(at.hall, wrong_an_hour=2, orders_an_hour=3)
+        assert await left() == (2, 3)
+        (await at.hall.post("/v1/code-orders", {"msisdn": RICH})).ok(202)
+        (await at.hall.enter(await at.number(), WRONG)).refused("code-rejected")
+        assert await left() == (1, 2)
+        at.now += 3_600_000
+        assert await left() == (2, 3)
+        (await at.hall.get("/v1/terminal?a=1")).refused("invalid-request")
+        for _ in range(2):
+            await at.hall.enter(await at.number(), WRONG)
+        (await at.hall.get("/v1/terminal")).refused("terminal-quarantined")
+        await at.add(at.hall, standing="revoked")
+        (await at.hall.get("/v1/terminal")).refused("key-unknown")
+
+    visit(tmp_path, story)
+
+
 def test_each_problem_is_explained_where_its_type_points(tmp_path: Path) -> None:
     async def story(at: Endpoint) -> None:
         at.believed = lambda said, request: said  # type: ignore[method-assign]  # an explanation needs no signature

@@ -8,6 +8,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from ussd_server.cli.demo_terminal import demo_terminal
 from ussd_server.cli.parts import DEMO_MANNER, Demo, KioskProcess, Service
 from ussd_server.kiosk.seat import Manner
@@ -17,6 +19,7 @@ from ussd_server.simulator import protocol
 from ussd_server.simulator.smsc import Smsc
 from ussd_server.smsc_url import SmscUrl
 from ussd_server.subscribers.visits import Visit
+from ussd_server.terminals.record import Standing
 
 T = TypeVar("T")
 
@@ -162,6 +165,17 @@ class ApartHouse(House):
     def kiosk_url(self) -> str:
         return f"http://{self.kiosk.http}/"
 
+    def terminal_is(self, standing: Standing) -> None:
+        """Write down another standing of the kiosk's terminal, as an operator's command does."""
+
+        async def change() -> None:
+            store = self.service.server.store
+            terminal, version = await store.load_terminal(self._terminal)
+            assert terminal is not None
+            assert await store.commit_terminal(replace(terminal, standing=standing), version)
+
+        self.run(change())
+
     def server_down(self) -> None:
         self._up = False
         self.run(self.service.stop())
@@ -174,6 +188,7 @@ class ApartHouse(House):
         await self.smsc.start()
         await self._serve(self._settings.http)
         own, file = await demo_terminal(self._settings.data, self.service.server.store)
+        self._terminal = own.terminal
         self.kiosk = KioskProcess(own, file, f"http://{self.service.http}", self._settings)
         await self.kiosk.start()
 

@@ -7,7 +7,9 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.ussd_server.kiosk.conftest import Opener
 from tests.ussd_server.kiosk.house import CODE, ApartHouse, DemoHouse
+from ussd_server.kiosk import kiosk
 from ussd_server.subscribers.codes import LOCK_MS
+from ussd_server.terminals.record import Standing
 
 pytestmark = pytest.mark.browser
 
@@ -258,6 +260,38 @@ def test_without_a_server_the_start_says_so_and_recovers_by_itself(apart: ApartH
     apart.server_up()
     expect(page.locator(".choice.primary")).to_be_enabled(timeout=30_000)
     expect(page.locator("#offline")).to_be_hidden()
+
+
+@pytest.fixture
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a kiosk see soon that it may no longer serve, or may again. Must come before the kiosk."""
+    monkeypatch.setattr(kiosk, "LOOK_S", 0.1)
+    monkeypatch.setattr(kiosk, "LOOK_CLOSED_S", 0.1)
+
+
+@pytest.mark.parametrize("standing", ["quarantined", "revoked"])
+def test_a_terminal_that_may_not_serve_says_so_in_both_languages_until_it_may(
+    looks_often: None, apart: ApartHouse, opened: Opener, standing: Standing
+) -> None:
+    """Whoever stands there need not touch anything to learn it, and who is in the middle is not led on."""
+    page = opened(apart.kiosk_url)
+    number, code = apart.subscriber()
+    let_in(page, number, code)
+    apart.terminal_is(standing)
+    expect(heading(page, "Терминал не работает")).to_be_visible()
+    expect(heading(page, "This terminal is out of service")).to_be_visible()
+    expect(page.locator("main button")).to_have_count(0)
+    expect(page.locator("#finish")).to_be_hidden()
+    page.reload()
+    expect(heading(page, "Терминал не работает")).to_be_visible()
+    another = opened(apart.kiosk_url, width=390, height=700)
+    another.get_by_role("button", name="English").click()
+    expect(another.locator("h1").first).to_have_text("This terminal is out of service")
+    expect(heading(another, "Терминал не работает")).to_be_visible()
+    assert another.evaluate("document.documentElement.scrollWidth") <= 390
+    apart.terminal_is("active")
+    expect(page.locator(".choice.primary")).to_be_enabled()
+    let_in(page, number, code)
 
 
 def test_the_keyboard_alone_is_enough(house: DemoHouse, opened: Opener) -> None:

@@ -84,7 +84,8 @@ class Place:
         self.server = server
         self.states: list[State] = []
         self.unreached = 0
-        self.seat = Seat(Manner(**manner), lambda: 1_000_000, self._unreached)
+        self.refused = 0
+        self.seat = Seat(Manner(**manner), lambda: 1_000_000, self._unreached, self._refused)
         self.seat.listeners.add(self.states.append)
         self.seat.reached(server, True)  # type: ignore[arg-type]
 
@@ -94,6 +95,9 @@ class Place:
 
     def _unreached(self) -> None:
         self.unreached += 1
+
+    def _refused(self) -> None:
+        self.refused += 1
 
     async def do(self, command: Callable[..., protocol.AnyCommand], *values: Any) -> State:
         """Touch, and wait until what was asked is answered."""
@@ -331,5 +335,54 @@ def test_commands_that_do_not_fit_do_nothing() -> None:
         assert (await place.do(Code, CODE)).view == "start"
         assert (await place.do(Enter, "1")).view == "start"
         assert place.server.asked == []
+
+    play(scene)
+
+
+def test_a_terminal_that_may_not_serve_shows_that_and_nothing_else_until_it_may() -> None:
+    async def scene(place: Place) -> None:
+        visit = Visit(place.server, screen(1))
+        place.server.answers = [visit]
+        await place.at_code()
+        assert (await place.do(Code, CODE)).view == "screen"
+        place.seat.serves(False)
+        await place.settled()
+        shown = place.states[-1]
+        assert (shown.view, shown.screen, shown.msisdn, shown.in_visit, shown.back_at) == ("closed", None, "", False, 0)
+        assert visit.closed == 1
+        assert place.seat.free
+        for command, *values in ((Choose, "enter"), (Number, NUMBER), (Again,), (Back,)):
+            assert (await place.do(command, *values)).view == "closed"
+        for touched in (Touch(), Leave(), Speak("en")):
+            place.seat.take(touched)
+            assert place.shown.view == "closed"
+        place.seat.serves(True)
+        assert (place.shown.view, place.shown.language) == ("start", "ru")
+        assert len(place.server.asked) == 1
+
+    play(scene)
+
+
+def test_who_has_said_goodbye_is_not_shown_the_start_of_a_terminal_that_may_not_serve() -> None:
+    async def scene(place: Place) -> None:
+        await place.at_code()
+        place.seat.take(Leave())
+        place.seat.serves(False)
+        assert place.shown.view == "closed"
+        place.seat.leave()
+        assert place.shown.view == "closed"
+
+    play(scene)
+
+
+@pytest.mark.parametrize("name", ["terminal-quarantined", "key-unknown"])
+def test_a_refusal_of_the_terminal_is_looked_into_at_once(name: str) -> None:
+    async def scene(place: Place) -> None:
+        place.server.answers = [Refused(ProblemDetails(type=f"/problems/{name}", status=403)), unreachable("busy")]
+        await place.at_code()
+        assert (await place.do(Code, CODE)).problem == "closed"
+        assert place.refused == 1
+        assert (await place.do(Again)).problem == "busy"
+        assert (place.refused, place.unreached) == (1, 0)
 
     play(scene)

@@ -32,6 +32,7 @@ from ussd_server.terminal_client import (
     Rejected,
     ScreenChanged,
     TerminalClient,
+    TerminalState,
     Visit,
     VisitOver,
 )
@@ -72,6 +73,20 @@ async def test_a_wrong_code_and_a_lock_are_told(there: Peer, client: TerminalCli
 @talk(problem("code-expired"))
 async def test_a_right_code_that_is_too_old_is_told(there: Peer, client: TerminalClient) -> None:
     assert await client.open(MSISDN, CODE) == Expired()
+
+
+@talk(
+    Say(200, {"terminal": "hall-1", "name": "Hall", "wrong_entries_left": 19, "code_orders_left": 60}),
+    problem("terminal-quarantined"),
+    problem("key-unknown"),
+)
+async def test_a_terminal_learns_whether_it_may_serve(there: Peer, client: TerminalClient) -> None:
+    assert await client.state() == TerminalState("hall-1", "Hall", 19, 60)
+    for name in ("terminal-quarantined", "key-unknown"):
+        with pytest.raises(Refused) as refused:
+            await client.state()
+        assert refused.value.problem.name == name
+    assert {(seen.method, seen.path) for seen in there.seen} == {("GET", "/v1/terminal")}
 
 
 @talk(problem("terminal-quarantined"))

@@ -3,7 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ussd_server.terminals.budgets import HOUR_MS, entries_left, ordered, orders_again_at, used, wrong_entry
+from ussd_server.terminals.budgets import (
+    HOUR_MS,
+    entries_left,
+    ordered,
+    orders_again_at,
+    orders_left,
+    used,
+    wrong_entry,
+)
 from ussd_server.terminals.record import Terminal, decode, encode
 
 TERMINAL = Terminal("t", "Hall", wrong_an_hour=3, orders_an_hour=2)
@@ -36,6 +44,7 @@ def test_in_no_hour_more_codes_are_ordered_than_allowed(waits: list[int], budget
         again_at = orders_again_at(terminal, now)
         in_the_hour = [at for at in taken if now - at < HOUR_MS]
         assert (again_at == 0) == (len(in_the_hour) < budget)
+        assert orders_left(terminal, now) == budget - len(in_the_hour)
         if again_at:
             assert orders_again_at(terminal, again_at) == 0 != orders_again_at(terminal, again_at - 1)
         else:

@@ -74,7 +74,7 @@ function frame() {
     element.setAttribute("aria-pressed", String(element.dataset.language === language()));
   }
   setText(document.getElementById("still-here"), "");
-  finish.hidden = ["start", "bye"].includes(state.view);
+  finish.hidden = ["start", "bye", "closed"].includes(state.view);
   condition();
 }
 

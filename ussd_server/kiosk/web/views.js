@@ -4,13 +4,14 @@
 
 import { h, icon, setText } from "./dom.js";
 import { digitPad, keyboard } from "./pad.js";
-import { day, moment, money, price, spaced, word } from "./words.js";
+import { bothLanguages, day, moment, money, price, spaced, word } from "./words.js";
 
 const ICONS = {
   key: "M14.5 3a6.5 6.5 0 1 0 .1 0zM10 14l-7 7m2-2l3 3m0-6l2 2",
   sms: "M4 5h16v11H9l-5 4z M8 9h8M8 12h5",
   lock: "M6 11h12v9H6zM8.5 11V7.5a3.5 3.5 0 0 1 7 0V11M12 14.5v2",
   cloud: "M12 8v5m0 3.2v.1M12 3l10 18H2z",
+  closed: "M12 3a9 9 0 1 0 .1 0zM7.5 12h9",
   done: "M4 12.5l5.5 5.5L20 6.5",
   clock: "M12 3a9 9 0 1 0 .1 0zM12 7v5.3l3.5 2",
   door: "M13 4H5v16h8M10 12h10m-4-4l4 4-4 4",
@@ -145,6 +146,17 @@ const VIEWS = {
         button(word("enterCode"), () => say({ do: "go_on" }), "primary"),
         button(word("toStart"), () => say({ do: "leave" })),
       ]));
+  },
+
+  // Nobody need choose a language to read that there is nothing to choose.
+  closed() {
+    return still(
+      h("section", { class: "view notice warn closed" },
+        h("div", { class: "badge" }, icon(ICONS.closed)),
+        bothLanguages((language) => [
+          h("h1", { lang: language, tabindex: "-1" }, word("closedTitle")),
+          h("p", { class: "lead", lang: language }, word("closedText")),
+        ])));
   },
 
   bye(state, say) {

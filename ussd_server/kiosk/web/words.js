@@ -77,6 +77,8 @@ const WORDS = {
     trouble_failed: "Что-то сломалось у нас. Попробуйте ещё раз позже.",
     troubleSafe: "Дважды ничего не выполнится и не спишется. Если заявка уже принята, придёт SMS.",
     again: "Попробовать ещё раз",
+    closedTitle: "Терминал не работает",
+    closedText: "Воспользуйтесь другим терминалом или наберите на телефоне *111#.",
     expiredTitle: "Пароль устарел",
     expiredText: "Пароль верный, но заказан слишком давно. Закажите новый, он придёт по SMS.",
     overTitle: "Сеанс завершён",
@@ -159,6 +161,8 @@ const WORDS = {
     trouble_failed: "Something broke on our side. Please try again later.",
     troubleSafe: "Nothing is done or charged twice. If an order was taken already, an SMS will tell.",
     again: "Try again",
+    closedTitle: "This terminal is out of service",
+    closedText: "Please use another one, or dial *111# on your phone.",
     expiredTitle: "The password is too old",
     expiredText: "It is the right one, but was ordered too long ago. Order a new one; it comes by SMS.",
     overTitle: "The visit has ended",
@@ -186,6 +190,17 @@ export function language() {
 export function word(name, ...parts) {
   const text = WORDS[spoken][name];
   return typeof text === "function" ? text(...parts) : text;
+}
+
+/** The elements that `make(language)` returns in each language, that of the page first. */
+export function bothLanguages(make) {
+  const first = spoken;
+  const made = [first, ...Object.keys(WORDS).filter((each) => each !== first)].map((each) => {
+    speak(each);
+    return make(each);
+  });
+  speak(first);
+  return made.flat();
 }
 
 /** For the tests: every language has the same texts. */
