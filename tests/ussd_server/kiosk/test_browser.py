@@ -80,6 +80,7 @@ def test_from_the_order_of_a_code_to_the_receipt_at_the_demos_one_address(house:
     assert code[1] not in kiosk.locator("body").inner_text()
     kiosk.get_by_role("button", name="Войти").click()
     kiosk.get_by_role("button", name="Тарифы").click()
+    expect(kiosk.get_by_role("button", name="Супер Ноль (ваш)")).to_be_visible()
     kiosk.get_by_role("button", name="RED Energy").click()
     kiosk.get_by_role("button", name="Сменить").click()
     expect(kiosk.get_by_role("heading", name="RED Energy")).to_be_visible()
