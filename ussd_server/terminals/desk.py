@@ -189,7 +189,8 @@ class Desk:
             if isinstance(owned, Problem):
                 return owned
             services = [_offering(turn, one) for one in owned.services]
-            return _answer(200, messages.Products(_offering(turn, owned.tariff), services))
+            following = None if owned.next_tariff is None else _offering(turn, owned.next_tariff)
+            return _answer(200, messages.Products(_offering(turn, owned.tariff), services, following))
 
         return await self._counted("products", self._look(request, visit, work))
 

@@ -174,10 +174,11 @@ class Offerings(Tell, frozen=True):
 
 
 class Products(Tell, frozen=True):
-    """What the subscriber has."""
+    """What the subscriber has. `next_tariff` was ordered and begins another day, null where none was."""
 
     tariff: Offering
     services: list[Offering]
+    next_tariff: Offering | None = None
 
 
 class OrderState(Tell, frozen=True):

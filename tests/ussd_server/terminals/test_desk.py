@@ -263,7 +263,7 @@ def test_the_shortcuts_tell_balance_products_and_offerings(tmp_path: Path) -> No
         balance = told(await at.desk.balance(await at.request(), visit), messages.Balance)
         assert balance.balance == messages.Money(50_000, "RUB")
         products = told(await at.desk.products(await at.request(), visit), messages.Products)
-        assert products.tariff.id == "gostevoy"
+        assert (products.tariff.id, products.next_tariff) == ("gostevoy", None)
         services = told(await at.desk.offerings(await at.request(), visit, "service"), messages.Offerings)
         assert {each.kind for each in services.offerings} == {"service"}
 
@@ -292,6 +292,19 @@ def test_a_price_is_agreed_to_once_and_the_receipt_comes_by_sms(tmp_path: Path) 
         assert entry.data["terminal"] == HALL
         assert msgspec.json.decode(entry.data["shown"], type=messages.Quote) == quote
         assert entry.data["arguments"]["quote"]["id"] == quote.id
+
+    play(tmp_path, story)
+
+
+def test_a_tariff_that_was_ordered_is_told_beside_todays(tmp_path: Path) -> None:
+    async def story(at: Hall) -> None:
+        visit = (await at.visit()).visit
+        await at.order(visit, told(await at.quote(visit), messages.Quote).id)
+        await at.bench.sms_until(1)
+        products = told(await at.desk.products(await at.request(), visit), messages.Products)
+        assert products.next_tariff is not None
+        assert (products.tariff.id, products.next_tariff.id) == ("gostevoy", "red-energy")
+        assert refused(await at.quote(visit)) == "already-owned"
 
     play(tmp_path, story)
 
