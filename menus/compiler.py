@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from menus import schema
 from menus.accept import Accept, parse_accept
 from menus.conditions import Condition, Mistake, compile_condition
-from menus.entries import Code, Entries, Match, Texts, exact_text, parse_code, parse_pattern
+from menus.entries import Code, Entries, Match, Push, Texts, exact_text, parse_code, parse_pattern
 from menus.flow import Availability, Flow
 from menus.graph import Bound, Shapes, Way, bound, longest, loop, reached, stuck
 from menus.limits import MAX_NAMES, MAX_STEPS, MAX_TEXT
@@ -40,7 +40,7 @@ from menus.nodes import (
     build_moves,
 )
 from menus.phrases import PHRASE_VALUES, PHRASES, SMS_PHRASES
-from menus.registry import Flag, List, Number, Operation, Record, Registry, Shape, Text, Word
+from menus.registry import Flag, List, Number, Operation, PushName, Record, Registry, Shape, Text, Word
 from menus.schema import Document, FlowErrors, Head, Problem, meant
 from menus.screens import Screens
 from menus.shapes import described, same
@@ -106,6 +106,7 @@ class _Compiler:
         self.written_names = frozenset(_names_given(self.source.data))
         self.style = self.read_style()
         self.parsed: dict[str, _Parsed] = {}
+        self.pushes: dict[str, Push] = {}
         self.ways: list[Way] = []
         self.secrets: set[str] = set()
         self.bound: Mapping[str, Bound] = {}
@@ -236,7 +237,7 @@ class _Compiler:
     # Entries
 
     def read_entries(self) -> Entries:
-        """Read what is dialled and sent, how terminals enter, and the ways from there."""
+        """Read what is dialled and sent, how terminals enter, what may be pushed, and the ways from there."""
         codes: dict[Code, str] = {}
         texts: dict[str, Texts] = {}
         terminal: dict[str, str] = {}
@@ -250,7 +251,9 @@ class _Compiler:
                     self.read_texts(entry, path, texts.setdefault(entry.sms, Texts()))
                 case schema.TerminalEntry():
                     self.read_terminal(entry, path, terminal)
-        return Entries(codes, texts, terminal)
+                case schema.PushEntry():
+                    self.read_push(entry, path)
+        return Entries(codes, texts, terminal, self.pushes)
 
     def read_code(self, entry: schema.UssdEntry, path: Path, codes: dict[Code, str]) -> None:
         self.ways.append(Way(START, entry.to, path))
@@ -272,6 +275,18 @@ class _Compiler:
         else:
             terminal[word] = entry.to
         self.ways.append(Way(START, entry.to, path, known.get(word, {})))
+
+    def read_push(self, entry: schema.PushEntry, path: Path) -> None:
+        self.ways.append(Way(START, entry.to, path))
+        if entry.urgent and entry.category == "offer":
+            self.add((*path, "urgent"), "an offer is never urgent: quiet hours hold for it", "category: service")
+        if entry.push in self.pushes:
+            leads = self.pushes[entry.push].node
+            self.add((*path, "push"), f"there is a push {entry.push!r} already, which leads to {leads!r}")
+            return
+        after = _milliseconds(entry.after) if entry.after else 0
+        within = _milliseconds(entry.within)
+        self.pushes[entry.push] = Push(entry.push, entry.to, entry.category, after, within, entry.urgent)
 
     def read_texts(self, entry: schema.SmsEntry, path: Path, texts: Texts) -> None:
         several = isinstance(entry.text, list)
@@ -458,6 +473,7 @@ class _Compiler:
         for name in self.document.nodes:
             if name not in there:
                 self.key(("nodes", name), f"nothing leads to {name!r}", "an option, an outcome or an entry must")
+        self.check_pushes()
         circle = loop(self.ways)
         if circle:
             message = f"{' -> '.join(circle)} can go round without ever showing a screen"
@@ -472,6 +488,23 @@ class _Compiler:
         for name in sorted(stuck(self.ways, self.document.nodes, exits)):
             if name in there:
                 self.key(("nodes", name), f"there is no way out of {name!r}", "an 'end', or navigation, must follow")
+
+    def check_pushes(self) -> None:
+        """Find pushes that would do or order something before anybody has read and answered a screen."""
+        for index, entry in self.document.entries.items():
+            if not isinstance(entry, schema.PushEntry):
+                continue
+            seen, ahead = set[str](), [entry.to]
+            while ahead:
+                name = ahead.pop()
+                node = self.document.nodes.get(name)
+                if isinstance(node, schema.Do | schema.Command):
+                    message = f"the push {entry.push!r} comes to {name!r} before anybody has answered a screen"
+                    self.add(("entries", index, "to"), message, "lead it to a 'confirm' or a 'menu' first")
+                seen.add(name)
+                ahead += [
+                    way.target for way in self.ways if way.source == name and way.immediate and way.target not in seen
+                ]
 
     def check_names(self) -> None:
         """Find names that mean two things, and too many of them."""
@@ -659,8 +692,15 @@ class _Compiler:
         secret = any(argument.path and argument.path[0] in self.secrets for argument in arguments)
         return Call(operation, arguments, secret)
 
-    def argument(self, name: str, path: Path, parameter: str, wanted: Shape | Word, written: str) -> Argument:
-        """Read one argument: a word that the operation declares, or the name of a value of the right shape."""
+    def argument(
+        self, name: str, path: Path, parameter: str, wanted: Shape | Word | PushName, written: str
+    ) -> Argument:
+        """Read one argument: a word that the operation declares, a push, or the name of a value of the right shape."""
+        if isinstance(wanted, PushName):
+            if written not in self.pushes:
+                hint = meant(written, sorted(self.pushes)) or f"an entry declares one: {{push: {parameter}, to: node}}"
+                self.add(path, f"there is no push {written!r} among the entries", hint)
+            return Argument(parameter, word=written)
         if isinstance(wanted, Word) and written in wanted.words:
             return Argument(parameter, word=written)
         root, *steps = written.split(".")

@@ -25,7 +25,7 @@ def mermaid(flow: Flow, language: str) -> str:
 
 
 def _entries(flow: Flow) -> Iterator[tuple[str, str]]:
-    """Return the codes, by number and node the texts, and a terminal's words, that begin something."""
+    """Return the codes, by number and node the texts, a terminal's words and the pushes, that begin something."""
     for code, node in zip(flow.codes, flow.entries.codes.values(), strict=True):
         yield code, node
     for number, texts in flow.entries.texts.items():
@@ -37,6 +37,8 @@ def _entries(flow: Flow) -> Iterator[tuple[str, str]]:
         yield from ((f"SMS {number}: {', '.join(written)}", node) for node, written in by_node.items())
     for word, node in flow.entries.terminal.items():
         yield f"terminal: {word}", node
+    for push in flow.entries.pushes.values():
+        yield f"push: {push.name}", push.node
 
 
 def _ways(node: Node, language: str) -> Iterator[tuple[str, str]]:

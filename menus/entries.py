@@ -1,9 +1,9 @@
-"""Where a dialled code, an SMS or a terminal leads."""
+"""Where a dialled code, an SMS, a terminal or a push leads."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from menus.accept import Accept, parse_accept, plain
 from menus.limits import MAX_INPUT, MAX_TAIL
@@ -54,13 +54,34 @@ class Texts:
     patterns: list[tuple[Pattern, str]] = field(default_factory=list)
 
 
+Category: TypeAlias = Literal["service", "offer"]
+"""What a push is: something that the subscriber asked for or must know, or an offer, which needs their consent."""
+
+
+@dataclass(frozen=True)
+class Push:
+    """A screen that may be pushed to a subscriber: the node that it begins at, and how it is sent.
+
+    `after_ms` is how long it waits where a flow asks for it, `within_ms` for how long it is worth showing after that.
+    One that is `urgent` is not held back by quiet hours.
+    """
+
+    name: str
+    node: str
+    category: Category
+    after_ms: int
+    within_ms: int
+    urgent: bool
+
+
 @dataclass(frozen=True)
 class Entries:
-    """All entries of a flow: codes, by number texts, and a terminal's words, each with its node."""
+    """All entries of a flow: codes, by number texts, a terminal's words, and pushes by name, each with its node."""
 
     codes: Mapping[Code, str]
     texts: Mapping[str, Texts]
     terminal: Mapping[str, str] = field(default_factory=dict)
+    pushes: Mapping[str, Push] = field(default_factory=dict)
 
     def match_ussd(self, dialled: str) -> Match | None:
         """Return where a dialled code leads: the longest entry that fits, the rest as the tail."""

@@ -10,7 +10,7 @@ from menus.session import Pending, Value, Values
 
 
 class Begin(msgspec.Struct, frozen=True, gc=False):
-    """A subscriber dialled, wrote or stepped up to a terminal: start at an entry's node.
+    """A subscriber dialled, wrote or stepped up to a terminal, or we call on them: start at an entry's node.
 
     `tail` are inputs given in advance (`*111*2*1#` has the tail `("2", "1")`); `values` were captured by the entry's
     pattern. `id` names the new session and must be unique.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from menus.entries import Entries, Match
+from menus.entries import Entries, Match, Push
 from menus.machine import Moves
 from menus.nodes import Node, Wording
 from menus.registry import Registry
@@ -82,6 +82,11 @@ class Flow:
     def match_terminal(self, word: str) -> str | None:
         """Return the node at which a terminal enters by one of the registry's words; None: the flow has no such way."""
         return self.entries.terminal.get(word)
+
+    @property
+    def pushes(self) -> Mapping[str, Push]:
+        """What may be pushed to a subscriber, by name."""
+        return self.entries.pushes
 
     @cached_property
     def fits(self) -> Callable[[str, str, bytes], bool]:

@@ -69,6 +69,11 @@ class Word:
 
 
 @dataclass(frozen=True)
+class PushName:
+    """A parameter that takes the name of one of the flow's own `push` entries."""
+
+
+@dataclass(frozen=True)
 class Operation:
     """Something a flow may ask of the outside.
 
@@ -80,7 +85,7 @@ class Operation:
     name: str
     kind: Kind
     outcomes: Mapping[str, Shape | None]
-    parameters: Mapping[str, Word | Shape] = field(default_factory=dict)
+    parameters: Mapping[str, Word | PushName | Shape] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

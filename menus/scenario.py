@@ -84,6 +84,7 @@ class _Player:
         self.verbs: dict[str, Callable[[str], Iterator[str]]] = {
             "dial": self.dial,
             "terminal": self.terminal,
+            "push": self.push,
             "reply": self.reply,
             "text": self.text,
             "drop": self.drop,
@@ -126,6 +127,16 @@ class _Player:
             raise ValueError(f"{word!r} brings values: terminal {word} {_example(brings, word, self.flow)}")
         self.screen = "terminal"
         yield from self.play("terminal", Begin(self.new_id(), node, values=values))
+
+    def push(self, name: str) -> Iterator[str]:
+        """The network shows a screen that nobody dialled: `> push NAME`."""
+        pushed = self.flow.pushes.get(name)
+        if pushed is None:
+            known = ", ".join(self.flow.pushes) or "none"
+            raise ValueError(f"there is no push {name!r}; there are {known}")
+        self.screen = "ussd"
+        self.sessions.pop("ussd", None)
+        yield from self.play("ussd", Begin(self.new_id(), pushed.node))
 
     def reply(self, text: str) -> Iterator[str]:
         yield from self.play(self.screen, Reply(text))

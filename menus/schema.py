@@ -123,7 +123,24 @@ class TerminalEntry(_Closed):
     to: Name
 
 
-Entry: TypeAlias = UssdEntry | SmsEntry | TerminalEntry
+class PushEntry(_Closed):
+    """A screen that may be pushed to a subscriber, by its name, and how."""
+
+    push: Name
+    to: Name
+    category: Literal["service", "offer"] = "offer"
+    after: Duration | None = None
+    within: Duration = "10 min"
+    urgent: bool = False
+
+
+Entry: TypeAlias = UssdEntry | SmsEntry | TerminalEntry | PushEntry
+_ENTRIES: Final[Mapping[str, type[UssdEntry] | type[SmsEntry] | type[TerminalEntry] | type[PushEntry]]] = {
+    "ussd": UssdEntry,
+    "sms": SmsEntry,
+    "terminal": TerminalEntry,
+    "push": PushEntry,
+}
 
 # Nodes ----------------------------------------------------------------------------------------------------------------
 
@@ -312,14 +329,12 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _entry_model(
     entry: Any, source: Source, path: Path
-) -> type[UssdEntry] | type[SmsEntry] | type[TerminalEntry] | None:
-    if isinstance(entry, dict) and "ussd" in entry:
-        return UssdEntry
-    if isinstance(entry, dict) and "sms" in entry:
-        return SmsEntry
-    if isinstance(entry, dict) and "terminal" in entry:
-        return TerminalEntry
-    source.add(source.value_mark(path), "an entry needs 'ussd', 'sms' or 'terminal'", '{ussd: "*111#", to: main}')
+) -> type[UssdEntry] | type[SmsEntry] | type[TerminalEntry] | type[PushEntry] | None:
+    for key, model in _ENTRIES.items():
+        if isinstance(entry, dict) and key in entry:
+            return model
+    hint = '{ussd: "*111#", to: main}'
+    source.add(source.value_mark(path), "an entry needs 'ussd', 'sms', 'terminal' or 'push'", hint)
     return None
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -22,6 +23,7 @@ from ussd_server.operators.catalogue import Catalogue, read_catalogue
 from ussd_server.operators.embedded import EmbeddedOperator
 from ussd_server.operators.faulty import FaultyOperator
 from ussd_server.outbox.performers import Performers
+from ussd_server.outbox.pushes import Manners, Pusher
 from ussd_server.outbox.worker import Outbox
 from ussd_server.secrecy import keys
 from ussd_server.secrecy.vault import CodeHasher, Vault
@@ -35,6 +37,7 @@ from ussd_server.turns.conversation import Conversations, Limits
 from ussd_server.turns.letters import Letters
 from ussd_server.turns.operations import Queries
 from ussd_server.turns.patience import Patience
+from ussd_server.turns.quiet import QuietHours
 from ussd_server.turns.service import REGISTRY
 from ussd_server.turns.turn import Tools
 
@@ -153,6 +156,7 @@ class Server:
             self._hasher,
             tools,
             settings.sender,
+            Pusher(self.store, self.conversations, self.gateway, tools, self.metrics, self._manners()),
         )
         self.outbox = Outbox(self.store, performers.by_kind(), self.metrics, wall_clock)
         self.desk = Desk(
@@ -170,6 +174,20 @@ class Server:
         self._housekeeping.start()
         self.outbox.start()
         self.gateway.start()
+
+    def _manners(self) -> Manners:
+        settings = self.settings
+
+        def quiet() -> QuietHours:
+            zone = settings.quiet_timezone or self.conversations.flow.style.timezone
+            return QuietHours.parse(settings.quiet_hours, ZoneInfo(zone))
+
+        return Manners(
+            quiet,
+            settings.push_rate,
+            round(settings.push_timer_s * 1000),
+            settings.push_source,
+        )
 
     def _account(self, url: SmscUrl, new_id: Callable[[], str]) -> Account:
         return Account(

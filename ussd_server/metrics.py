@@ -68,6 +68,7 @@ class Metrics:
         "outbox_under_way",
         "pdu_errors",
         "pdus",
+        "pushes",
         "suppressed",
         "terminal_requests",
         "turn_seconds",
@@ -90,6 +91,8 @@ class Metrics:
         """Long SMS that came in parts, by result: `whole`, or why what came of them was given up."""
         self.outbox: defaultdict[tuple[str, str], int] = defaultdict(int)
         """Outbox entries that were performed, by kind and result."""
+        self.pushes: defaultdict[tuple[str, str], int] = defaultdict(int)
+        """Pushes that ended, by kind (`notify`, `ask`, "" not known yet) and result (`turns/pushes.py` names them)."""
         self.terminal_requests: defaultdict[tuple[str, str], int] = defaultdict(int)
         """Terminals' requests by operation and result (`ok`, or the name of the problem)."""
         self.checks: defaultdict[str, int] = defaultdict(int)
@@ -134,6 +137,7 @@ class _Reader(Collector):
         letters = [((result,), count) for result, count in metrics.letters.items()]
         yield _counter("long_sms", "Long SMS that came in parts, whole or given up", ("result",), letters)
         yield _counter("outbox_performed", "Outbox entries performed", ("kind", "result"), metrics.outbox.items())
+        yield _counter("pushes", "Pushes that ended", ("kind", "result"), metrics.pushes.items())
         requests = metrics.terminal_requests.items()
         yield _counter("terminal_requests", "Terminals' requests", ("operation", "result"), requests)
         checks = [((verdict,), count) for verdict, count in metrics.checks.items()]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, PlainValidator, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -27,6 +28,7 @@ from pydantic_settings import (
 from ussd_server.mistakes import cause, nearest
 from ussd_server.smsc_url import SMPP_PORT, SmscUrl
 from ussd_server.subscribers.codes import MIN_DIGITS
+from ussd_server.turns.quiet import QuietHours
 
 PREFIX = "USSD_SERVER_"
 PACKAGE = Path(__file__).parent
@@ -125,6 +127,19 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _quiet_hours(text: str) -> str:
+    QuietHours.parse(text, ZoneInfo("UTC"))
+    return text
+
+
+def _time_zone(text: str) -> str:
+    try:
+        ZoneInfo(text or "UTC")
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"there is no time zone {text!r}; write one as Europe/Moscow") from None
+    return text
+
+
 def _own_flows() -> Path:
     here = Path("flows.yaml")
     return here if here.is_file() else PACKAGE / "flows.yaml"
@@ -185,6 +200,19 @@ class Settings(BaseSettings):
     ussd_septets: int = Field(182, ge=40, le=182, description="Room on a USSD screen in the GSM alphabet, septets")
     ussd_ucs2_units: int = Field(80, ge=30, le=80, description="Room on a USSD screen in UCS-2, units of 2 octets")
     max_turns: int = Field(1000, ge=1, le=100_000, description="Turns under way at once; more are told to try later")
+    push_source: str = Field(
+        "111", pattern=r"^[0-9]{1,15}$", description="Number that pushed notifications and questions come from"
+    )
+    push_rate: float = Field(5, gt=0, le=10_000, description="Pushes that one server sends in a second at most")
+    push_timer_s: float = Field(
+        120, ge=1, le=600, description="Seconds that a phone has to confirm a push, and its owner to answer it"
+    )
+    quiet_hours: Annotated[str, AfterValidator(_quiet_hours)] = Field(
+        "21:00-09:00", description="Hours in which pushes wait, as 21:00-09:00; empty for none"
+    )
+    quiet_timezone: Annotated[str, AfterValidator(_time_zone)] = Field(
+        "", description="Time zone of the quiet hours; empty for that of the flows"
+    )
     sms_replies_per_hour: int = Field(
         20, ge=1, le=1000, description="Automatic SMS answers to one number in an hour; more are left out"
     )

@@ -32,6 +32,7 @@ from ussd_server.stores.base import (
     LANES,
     MESSAGES,
     OPERATOR,
+    PUSHES,
     Change,
     Claimed,
     JournalEntry,
@@ -40,7 +41,7 @@ from ussd_server.stores.base import (
     Store,
     StoreUnavailable,
 )
-from ussd_server.subscribers.record import Exchange, Subscriber
+from ussd_server.subscribers.record import Exchange, Pushed, Subscriber
 from ussd_server.terminals.record import Terminal, TerminalKey
 
 ANNA, BORIS, VERA = "79100000001", "79100000002", "447700900123"
@@ -120,6 +121,8 @@ def test_a_record_comes_back_whole_also_after_a_restart(open_store: Open) -> Non
         exchanges={"ussd": Exchange("d", "l", 1, -1, False, T0, b"*111#", None, True)},
         pending={"o1": Pending("o1", "r1", "done", {"price": 9900})},
         replies=(T0, T0 + 1),
+        offers_at=T0,
+        push=Pushed("p1", "ask", "smpp://a@b:1", T0 + 1, True, Exchange("d", "l", 1, 2, True, T0, b"1", "Bye", True)),
     )
 
     async def write(store: Store) -> None:
@@ -321,6 +324,21 @@ def test_messages_and_the_operators_work_do_not_wait_for_each_other(open_store: 
         assert sorted(ids(await store.claim(T0, 10, LEASE))) == ["code", "order"]
         assert await put(store, ANNA, settled=("code",))
         assert ids(await store.claim(T0, 10, LEASE)) == ["sms"]
+
+    on(open_store, test)
+
+
+def test_a_push_that_waits_for_the_morning_holds_up_nothing(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA, entry("push", "push", due=T0), entry("later", "push"), entry("sms"))
+        (push,) = await store.claim(T0, 10, LEASE, [PUSHES])
+        await store.postpone(push, T0 + 9, "quiet hours")
+        assert ids(await store.claim(T0 + 8, 10, LEASE)) == ["sms"]
+        assert await store.next_due([PUSHES]) == T0 + 9
+        (push,) = await store.claim(T0 + 9, 10, LEASE, [PUSHES])
+        assert (push.entry.id, push.attempt) == ("push", 2)
+        assert await put(store, ANNA, settled=("push",))
+        assert ids(await store.claim(T0 + 9, 10, LEASE)) == ["later"]
 
     on(open_store, test)
 
@@ -1022,7 +1040,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert record == self.records.get(msisdn, Subscriber(msisdn))
             assert (version > 0) == (msisdn in self.records)
             assert self.do(self.store.journal(msisdn)) == self.journal.get(msisdn, [])[::-1][:100]
-        for lanes in ([MESSAGES], [OPERATOR], EVERY_LANE):
+        for lanes in ([MESSAGES], [OPERATOR], [PUSHES], EVERY_LANE):
             ready = [kept.ready for kept in self.heads() if LANES[kept.entry.kind] in lanes]
             assert self.do(self.store.next_due(lanes)) == min(ready, default=None)
         for key in "abc":

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from menus.compiler import FlowErrors, compile_flow
-from menus.entries import Match
+from menus.entries import Match, Push
+from menus.registry import Operation, PushName
 from menus.schema import json_schema
 from tests.menus.small import HEAD, REGISTRY, SHOP, shop
 
@@ -170,7 +171,7 @@ def test_mistakes_in_nodes(nodes: str, expected: list[str]):
          ["f:7:41: the service ends before it begins"]),
         ('ussd: "*1#"', 'ussd: "1#"', ["f:8:12: '1#' cannot be dialled; as \"*111#\" or \"*111*2#\""]),
         ('ussd: "*1#"', "ussd: *1#", ['f:8:12: a text cannot begin with *; put the text in quotes: "*1#"']),
-        ('{ussd: "*1#", to: main}', "{to: main}", ["f:8:5: an entry needs 'ussd', 'sms' or 'terminal'; {ussd: \"*111#\", to: main}"]),
+        ('{ussd: "*1#", to: main}', "{to: main}", ["f:8:5: an entry needs 'ussd', 'sms', 'terminal' or 'push'; {ussd: \"*111#\", to: main}"]),
         ('{ussd: "*1#", to: main}', '{ussd: "*1#", to: main}\n  - {ussd: "*1#", to: x}', ["f:9:12: *1# leads to 'main' already"]),
         ('{ussd: "*1#", to: main}', '{sms: 11, text: 5, to: main}',
          ["f:8:11: 'sms' in the entry must be a text; in quotes: \"11\"", "f:8:21: 'text' in the entry must be a text; in quotes: \"5\""]),
@@ -228,6 +229,60 @@ def test_a_server_without_terminals_says_so():
     with pytest.raises(FlowErrors) as caught:
         compile_flow(SHOP, "f", dataclasses.replace(REGISTRY, terminal={}))
     assert "terminals do not enter by 'menu'; this server has no terminals" in str(caught.value)
+
+
+PUSHED = HEAD + "  - {push: hello, to: main%s}\nnodes:\n  main: {end: x}\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (", categry: offer", "f:9:29: unknown key 'categry' in the entry; did you mean 'category'?"),
+        (", category: advert", "f:9:39: 'category' in the entry cannot be 'advert'; it is 'service' or 'offer'"),
+        (", within: 5", "f:9:37: 'within' in the entry must be a text; in quotes: \"5\""),
+        (", urgent: true", "f:9:37: an offer is never urgent: quiet hours hold for it; category: service"),
+    ],
+)
+def test_mistakes_in_a_push(more: str, expected: str):
+    assert problems(PUSHED % more) == [expected]
+
+
+def test_a_push_is_there_once():
+    twice = PUSHED.replace("nodes:", "  - {push: hello, to: main}\nnodes:") % ""
+    assert problems(twice) == ["f:10:12: there is a push 'hello' already, which leads to 'main'"]
+
+
+def test_a_push_does_nothing_before_somebody_has_answered():
+    doing = (
+        HEAD
+        + "  - {push: hello, to: way}\nnodes:\n  main: {end: x}\n"
+        + "  way: {check: active, yes: do_it, no: main}\n  do_it: {do: activate, done: main, already: main}\n"
+    )
+    assert problems(doing) == [
+        "f:9:23: the push 'hello' comes to 'do_it' before anybody has answered a screen; "
+        "lead it to a 'confirm' or a 'menu' first"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("call(helo)", "f:13:9: there is no push 'helo' among the entries; did you mean 'hello'?"),
+        ("call()", "f:13:9: 'call' takes 1 arguments, not 0; call(push)"),
+    ],
+)
+def test_only_a_declared_push_can_be_queued(call: str, expected: str):
+    registry = dataclasses.replace(
+        REGISTRY,
+        operations={**REGISTRY.operations, "call": Operation("call", "action", {"done": None}, {"push": PushName()})},
+    )
+    source = HEAD + '  - {push: hello, to: main}\n  - {ussd: "*2#", to: later}\nnodes:\n  main: {end: x}\n'
+    source += f"  later: {{do: {call}, done: main}}\n"
+    with pytest.raises(FlowErrors) as caught:
+        compile_flow(source, "f", registry)
+    assert [str(problem) for problem in caught.value.problems] == [expected.replace("13:9", "13:15")]
+    made = compile_flow(source.replace(call, "call(hello)"), "f", registry)
+    assert made.pushes["hello"] == Push("hello", "main", "offer", 0, 600_000, False)
 
 
 def test_home_is_entered_without_values():

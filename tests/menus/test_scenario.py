@@ -115,7 +115,7 @@ def test_a_difference_is_shown_with_what_is_read_now():
     [
         (
             "> shout",
-            "line 2: 'shout' is none of dial, terminal, reply, text, drop, wait, given, answer, deliver, outcome",
+            "line 2: 'shout' is none of dial, terminal, push, reply, text, drop, wait, given, answer, deliver, outcome",
         ),
         ("given actve", "line 2: 'actve' is no fact; there are active, age, channel, language"),
         ("answer items: perhaps", "line 2: 'items: perhaps' is no answer: operation: outcome value"),

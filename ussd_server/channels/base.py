@@ -13,15 +13,16 @@ class Input(msgspec.Struct, frozen=True, gc=False):
     """One thing that a subscriber did, as any channel reports it.
 
     `kind` is `dial` (`text` is the dialled string), `message` (an SMS to the service number `number`), `reply` (to the
-    screen) or `drop` (`text` is why). `account` is the operator connection it came by ("": none), by which SMS that
-    follow are sent, from `number` where it is given. `dialogue`, `link`, `sequence` and `step` tell a repeated delivery
-    from a repeated answer (`turns/redelivery.py`), `accepted` that the gateway took the last answer. `at` is in ms.
-    `part` is what came of a long SMS, whose text is known when all of it has come.
+    screen), `drop` (`text` is why) or `confirm` (the phone has shown a notification; `text` is "closes" where the
+    dialogue ended with it). `account` is the operator connection it came by ("": none), by which SMS that follow are
+    sent, from `number` where it is given. `dialogue`, `link`, `sequence` and `step` tell a repeated delivery from a
+    repeated answer (`turns/redelivery.py`), `accepted` that the gateway took the last answer. `at` is in ms. `part` is
+    what came of a long SMS, whose text is known when all of it has come.
     """
 
     msisdn: str
     channel: Channel
-    kind: Literal["dial", "message", "reply", "drop"]
+    kind: Literal["dial", "message", "reply", "drop", "confirm"]
     text: str
     account: str
     dialogue: str
@@ -37,12 +38,14 @@ class Input(msgspec.Struct, frozen=True, gc=False):
 class Answer(msgspec.Struct, frozen=True, gc=False):
     """What the channel answers: `text` (None: nothing) and whether the dialogue ends with it.
 
-    `durable` is False where the input could not be kept, so that a network that can repeat it should.
+    `pushed`: it is a dialogue that we began. `durable` is False where the input could not be kept, so that a network
+    that can repeat it should.
     """
 
     text: str | None
     ends: bool = True
     durable: bool = True
+    pushed: bool = False
 
 
 Answering: TypeAlias = Callable[[Answer], None]

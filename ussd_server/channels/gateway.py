@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import count
+from typing import Literal
 
 import msgspec
 import structlog
@@ -25,7 +26,7 @@ from ussd_server.channels import sms
 from ussd_server.channels.base import Answer, Input
 from ussd_server.channels.pace import Pace
 from ussd_server.channels.sms import SMS, SendOutcome
-from ussd_server.channels.ussd import to_input
+from ussd_server.channels.ussd import Line, PushOutcome, to_input
 from ussd_server.dialects.files import load as load_dialect
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
@@ -67,6 +68,16 @@ class _Up(msgspec.Struct, gc=False):
     unaccepted: set[str]
 
 
+class UssdPush(msgspec.Struct, gc=False):
+    """The tag of a submit_sm that begins a dialogue from our side."""
+
+    done: asyncio.Future[PushOutcome]
+
+
+BUSY = "busy"
+"""What a dialect calls the status of a gateway whose subscriber has a dialogue already."""
+
+
 class Account:
     """One operator connection: its binds, and what is special about this operator."""
 
@@ -86,7 +97,7 @@ class Account:
     ) -> None:
         self.name = str(url)
         self._conversations = conversations
-        self._screen = screen
+        self.screen = screen
         self._dialect = dialect = _dialect(url)
         """How this operator's gateway spells USSD."""
         self._alphabet: Alphabet = url.default_alphabet or "gsm"
@@ -113,7 +124,9 @@ class Account:
         self._up: dict[Connection, _Up] = {}
         self._pace = Pace(url.rate)
         self._room = asyncio.Semaphore(max(1, url.window // 2) * url.binds)
-        """SMS take half of the windows at most, so that a USSD answer never waits for them."""
+        """SMS and pushes take half of the windows at most, so that a USSD answer never waits for them."""
+        # Not from 0: a server that starts anew must not number a dialogue as it did before.
+        self._pushes = count(int(random() * 0x10000))
         self._answers_back = url.bind == "trx"
         """Whether the link that an input came by takes its answer; a receiver does not."""
         self._unbound_because: dict[str, str] = {}
@@ -151,6 +164,11 @@ class Account:
             return next(iter(causes.values()), "")
         return "; ".join(f"{label}: {cause}" for label, cause in sorted(causes.items()))
 
+    @property
+    def pushes(self) -> bool:
+        """Whether this operator's gateway takes dialogues that we begin."""
+        return self._dialect.ask is not None or self._dialect.notify is not None
+
     def start(self) -> None:
         """Begin to connect."""
         for binding in self._bindings.values():
@@ -179,6 +197,27 @@ class Account:
                 if outcome.result == result:
                     return outcome
         return outcomes[0]
+
+    async def push(self, source: str, msisdn: str, text: str, ends: bool) -> PushOutcome:
+        """Send a notification (`ends`) or a question, and return what the gateway said to it."""
+        await self._room.acquire()
+        done: asyncio.Future[PushOutcome] = asyncio.get_running_loop().create_future()
+        done.add_done_callback(lambda _: self._room.release())
+        try:
+            message = ussd.push(
+                source, msisdn, self._encoded(text), ends=ends, session=self._pushed_session(), dialect=self._dialect
+            )
+        except ValueError as error:
+            done.set_result(PushOutcome("refused", str(error)))
+            return await done
+        if not self._send(message, UssdPush(done)):
+            done.set_result(PushOutcome("later", "no bound link takes it"))
+        return await done
+
+    def _pushed_session(self) -> int:
+        """Return a session for a dialogue that we begin, for gateways that leave its number to us."""
+        mask = self._dialect.id_mask
+        return next(self._pushes) * (mask & -mask) & mask
 
     def _send(self, message: Message, tag: object, *, urgent: bool = False) -> bool:
         """Send by the link of this account that has the least to do."""
@@ -212,15 +251,12 @@ class Account:
             self._read(connection, message, msisdn)
 
     def _heard(self, connection: Connection, message: Message, heard: ussd.Input, msisdn: str) -> None:
-        if isinstance(heard, ussd.Confirm) and not heard.closes:
-            connection.respond(message)
-            return
         dialect = self._dialect
         up = self._up[connection]
         input = to_input(
             heard,
             msisdn,
-            self._screen,
+            self.screen,
             account=self.name,
             link=up.name,
             sequence=message.sequence,
@@ -231,13 +267,15 @@ class Account:
         def answer(answer: Answer) -> None:
             connection.respond(message)
             if answer.text is None:
-                if input.kind != "drop" and (closing := ussd.release(message, dialect)) is not None:
+                if input.kind not in ("drop", "confirm") and (closing := ussd.release(message, dialect)) is not None:
                     self._show(UssdAnswer(msisdn, closing, connection))  # nothing to say: nobody is to wait for it
                 return
             if isinstance(heard, ussd.Answer) and heard.last:
                 log.info("not shown, the gateway had closed the dialogue", smsc=self.name, msisdn=mask(msisdn))
                 return
-            reply = ussd.reply(message, self._encoded(answer.text), ends=answer.ends, dialect=dialect)
+            reply = ussd.reply(
+                message, self._encoded(answer.text), ends=answer.ends, dialect=dialect, pushed=answer.pushed
+            )
             up.unaccepted.add(msisdn)
             self._show(UssdAnswer(msisdn, reply, connection))
 
@@ -294,14 +332,17 @@ class Account:
                 meaning = self._dialect.statuses.get(status)
                 self._not_shown(tag, f"{status_name(status)}, {meaning}" if meaning else status_name(status))
         elif status == Status.ROK:
-            self._pace.taken()
-            _settle(tag, SendOutcome("sent"))
+            if isinstance(tag, SmsPart):
+                self._pace.taken()
+            _settle(tag, "")
         else:
             self._metrics.pdu_errors["out", status_name(status)] += 1
             if status in THROTTLED:
                 self._pace.throttled(asyncio.get_running_loop().time())
                 log.warning("throttled by the SMSC", smsc=self.name, status=status_name(status))
-            _settle(tag, SendOutcome("later" if status in self._transient else "refused", status_name(status)))
+            busy = isinstance(tag, UssdPush) and self._dialect.statuses.get(status) == BUSY
+            later = status in self._transient or busy
+            _settle(tag, status_name(status), later=later)
 
     def _link_event(self, connection: Connection, event: Event) -> None:
         match event:
@@ -317,9 +358,9 @@ class Account:
             case Lost(tag=UssdAnswer() as answer):
                 self._not_shown(answer, "the link was lost")
             case Expired(tag=tag):
-                _settle(tag, SendOutcome("later", "the SMSC did not answer in time"))
+                _settle(tag, "the SMSC did not answer in time", later=True, known=False)
             case Lost(tag=tag):
-                _settle(tag, SendOutcome("later", "the link was lost"))
+                _settle(tag, "the link was lost", later=True, known=False)
             case Nacked(reason=reason):
                 self._metrics.pdu_errors["in", "refused"] += 1
                 log.warning("PDU refused", smsc=self.name, cause=reason)
@@ -346,9 +387,13 @@ class Account:
         say("not bound", smsc=self.name, bind=label, cause=cause, next_try_seconds=round(retrying.delay_ms / 1000, 1))
 
 
-def _settle(tag: object, outcome: SendOutcome) -> None:
+def _settle(tag: object, reason: str, *, later: bool = False, known: bool = True) -> None:
+    """Tell who waits what became of a submit: no `reason`, it was taken; not `known`, nobody answered it."""
     if isinstance(tag, SmsPart) and not tag.done.done():
-        tag.done.set_result(outcome)
+        tag.done.set_result(SendOutcome("later" if later else "refused" if reason else "sent", reason))
+    elif isinstance(tag, UssdPush) and not tag.done.done():
+        unlucky: Literal["unknown", "later", "refused"] = "unknown" if not known else "later" if later else "refused"
+        tag.done.set_result(PushOutcome(unlucky if reason else "accepted", reason))
 
 
 _KINDS = {
@@ -421,6 +466,13 @@ class Gateway:
         if chosen is None:
             return SendOutcome("later", "no SMSC is configured")
         return await chosen.send_sms(source, msisdn, text, reference)
+
+    def line(self, account: str) -> Line | None:
+        """Return the account to push by, if it is bound; any that can where there is none of this name."""
+        chosen = self.accounts.get(account)
+        if chosen is not None:
+            return chosen if chosen.bound else None
+        return next((one for one in self.accounts.values() if one.bound and one.pushes), None)
 
     def start(self) -> None:
         """Begin to connect every account."""

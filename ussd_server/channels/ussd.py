@@ -1,7 +1,8 @@
 """USSD: how much fits on its screens, and how a dialogue's message becomes an input."""
 
 from collections.abc import Callable
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
 
 from menus.render import Channel
 from smpp import ussd
@@ -37,12 +38,17 @@ def to_input(
     now: int,
     accepted: bool,
 ) -> Input:
-    """Return what the subscriber did in a dialogue. `account`, with the network's id, names the dialogue."""
-    kind: Literal["dial", "reply", "drop"] = "drop"
+    """Return what the subscriber, or their phone, did in a dialogue.
+
+    `account`, with the network's id, names the dialogue.
+    """
+    kind: Literal["dial", "reply", "drop", "confirm"] = "drop"
     text, step = "abort", None
     if isinstance(heard, ussd.Begin | ussd.Answer):
         kind = "dial" if isinstance(heard, ussd.Begin) else "reply"
         text, step = heard.text, heard.sequence
+    elif isinstance(heard, ussd.Confirm):
+        kind, text = "confirm", "closes" if heard.closes else ""
     return Input(
         msisdn=msisdn,
         channel=channel,
@@ -56,3 +62,38 @@ def to_input(
         step=-1 if step is None else step,
         accepted=accepted,
     )
+
+
+# Pushes --------------------------------------------------------------------------------------------------------------
+
+PushResult: TypeAlias = Literal["accepted", "later", "refused", "unknown"]
+
+
+@dataclass(frozen=True)
+class PushOutcome:
+    """What the gateway said to a push: `accepted`, not now, never, or `unknown` where no response came."""
+
+    result: PushResult
+    reason: str = ""
+
+
+class Line(Protocol):
+    """An account with a bound link, to push by."""
+
+    @property
+    def name(self) -> str:
+        """The account's name."""
+
+    @property
+    def screen(self) -> Channel:
+        """The USSD channel of its gateway."""
+
+    async def push(self, source: str, msisdn: str, text: str, ends: bool) -> PushOutcome:
+        """Send a notification (`ends`) or a question, and return what the gateway said to it."""
+
+
+class Lines(Protocol):
+    """Whatever takes pushes to the network."""
+
+    def line(self, account: str) -> Line | None:
+        """Return this account, where it is configured, or any, if it has a bound link."""

@@ -15,6 +15,7 @@ from menus.engine import conclude, say
 from menus.events import Answered
 from ussd_server.channels.sms import SMS, Sender
 from ussd_server.operators.base import Operator, OperatorUnavailable
+from ussd_server.outbox.pushes import Pusher
 from ussd_server.outbox.worker import Done, Hopeless, Later, Performed, Performer
 from ussd_server.secrecy import vault
 from ussd_server.secrecy.secrets import Secret
@@ -51,6 +52,7 @@ class Performers:
         hasher: vault.CodeHasher,
         tools: Tools,
         sender: str,
+        pusher: Pusher,
     ) -> None:
         self._store = store
         self._conversations = conversations
@@ -60,6 +62,7 @@ class Performers:
         self._hasher = hasher
         self._tools = tools
         self._sender = sender
+        self._pusher = pusher
 
     def by_kind(self) -> dict[OutboxKind, Performer]:
         """Return what performs each kind of entry."""
@@ -71,6 +74,7 @@ class Performers:
             "code_order": self.order_code,
             "lock_notice": self.tell_of_lock,
             "letters": self.expire_letters,
+            "push": self._pusher.push,
         }
 
     async def send_sms(self, claimed: Claimed) -> Performed:

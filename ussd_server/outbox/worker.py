@@ -13,7 +13,7 @@ import structlog
 
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
-from ussd_server.stores.base import EVERY_LANE, Claimed, OutboxKind, Store, StoreUnavailable
+from ussd_server.stores.base import EVERY_LANE, PUSHES, Claimed, OutboxKind, Store, StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -30,6 +30,9 @@ FIRST_WAIT_MS = 1_000
 LONGEST_WAIT_MS = 60_000
 """Bounds of the wait before another try; it doubles each time."""
 
+LOOK_S: Mapping[int, float] = {PUSHES: 1.0}
+"""How long the worker of a lane sleeps at most, where the work may come from another process, which cannot wake it."""
+
 STORE_WAIT_S = 1.0
 """How long to leave a store alone that could not be reached."""
 
@@ -41,9 +44,10 @@ class Done:
 
 @dataclass(frozen=True)
 class Later:
-    """Not possible now."""
+    """Not possible now. `due` is when to try again (ms), 0: after a while that grows with each try."""
 
     reason: str
+    due: int = 0
 
 
 @dataclass(frozen=True)
@@ -180,7 +184,11 @@ class Outbox:
         if busy:
             return 0
         due = await self._store.next_due([lane.number])
-        return None if due is None else max(0.001, (due - self._now()) / 1000)
+        look = LOOK_S.get(lane.number)
+        if due is None:
+            return look
+        pause = max(0.001, (due - self._now()) / 1000)
+        return pause if look is None else min(pause, look)
 
     async def _renew(self) -> None:
         """Keep what is under way ours, however long it takes and whether or not there is room for more."""
@@ -199,10 +207,10 @@ class Outbox:
         held = self._held.pop(entry.id)  # by now perhaps a later claim than the one that began this
         try:
             match performed:
-                case Later(reason=reason):
+                case Later(reason=reason, due=due):
                     # At a stop it fails because the links go down; the next start is another try soon enough.
                     wait = 0 if self._stopping else wait_ms(claimed.attempt)
-                    await self._store.postpone(held, self._now() + wait, reason)
+                    await self._store.postpone(held, due or self._now() + wait, reason)
                 case Hopeless(reason=reason):
                     log.error("given up", msisdn=mask(claimed.msisdn), kind=entry.kind, id=entry.id, cause=reason)
                     await self._store.bury(held, self._now(), reason)

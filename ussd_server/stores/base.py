@@ -13,10 +13,10 @@ from menus.session import Values
 from ussd_server.subscribers.record import Subscriber
 from ussd_server.terminals.record import Terminal
 
-OutboxKind: TypeAlias = Literal["sms", "command", "query", "code", "code_order", "lock_notice", "letters"]
+OutboxKind: TypeAlias = Literal["sms", "command", "query", "code", "code_order", "lock_notice", "letters", "push"]
 
-MESSAGES, OPERATOR, NOTICES, LETTERS = 0, 1, 2, 3
-EVERY_LANE = (MESSAGES, OPERATOR, NOTICES, LETTERS)
+MESSAGES, OPERATOR, NOTICES, LETTERS, PUSHES = 0, 1, 2, 3, 4
+EVERY_LANE = (MESSAGES, OPERATOR, NOTICES, LETTERS, PUSHES)
 LANES: Mapping[OutboxKind, int] = {
     "sms": MESSAGES,
     "code": MESSAGES,
@@ -25,9 +25,10 @@ LANES: Mapping[OutboxKind, int] = {
     "command": OPERATOR,
     "query": OPERATOR,
     "letters": LETTERS,
+    "push": PUSHES,
 }
 """Entries of one subscriber and lane are performed in the order of their commits: messages, the operator's work,
-notices that are due later, if at all, and the time that the parts of a long SMS have.
+notices that are due later, if at all, the time that the parts of a long SMS have, and pushes.
 
 The lanes do not wait for each other: an order that waits for a slow operator must not hold back an access code, nor a
 notice that waits for its time an SMS.

@@ -4,6 +4,8 @@ The stored form is MessagePack with fields by position. New fields are appended 
 or moved, so a record of an older version reads as it is.
 """
 
+from typing import Literal, TypeAlias
+
 import msgspec
 
 from menus.session import Pending, Session, Values
@@ -17,7 +19,8 @@ class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `dialogue` is the network's id of the exchange. `link`, `sequence` and `step` tell two inputs of one text apart: the
     link it came by, the PDU's sequence number, the network's own count within the dialogue (-1 where it has none);
     `counts` says that this network was seen to count. `at` is in milliseconds; `text` None where nothing was answered.
-    `input` is a keyed digest: what a subscriber types may be a secret, and is never stored.
+    `pushed` says that we began the dialogue. `input` is a keyed digest: what a subscriber types may be a secret, and is
+    never stored.
     """
 
     dialogue: str
@@ -29,6 +32,26 @@ class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
     input: bytes
     text: str | None
     ends: bool
+    pushed: bool = False
+
+
+PushKind: TypeAlias = Literal["notify", "ask"]
+"""A push only shows a text (USSN), or waits for an answer (USSR)."""
+
+
+class Pushed(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The push that is under way, by the id of its outbox entry; `turns/pushes.py` has the rules.
+
+    `sent` says that the gateway took it, and `until` is when its time is over then (ms). `before` is the exchange whose
+    place it took.
+    """
+
+    id: str
+    kind: PushKind
+    account: str
+    until: int
+    sent: bool = False
+    before: Exchange | None = None
 
 
 class Subscriber(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -38,6 +61,7 @@ class Subscriber(msgspec.Struct, frozen=True, array_like=True, gc=False):
     are by `redelivery.place`, `pending` by order id; `replies` are the times of the latest automatic SMS answers,
     `strays` of those to texts that lead nowhere; `turns/patience.py` limits both. `visit` is the stay at a terminal, if
     there is one. `letters` are the long SMS of which parts have come, sealed (`turns/letters.py`), b"" for none.
+    `offers_at` is when they agreed to be sent offers, `push` what we are showing them unasked.
     """
 
     msisdn: str
@@ -51,6 +75,8 @@ class Subscriber(msgspec.Struct, frozen=True, array_like=True, gc=False):
     strays: tuple[int, ...] = ()
     visit: Visit | None = None
     letters: bytes = b""
+    offers_at: int = 0
+    push: Pushed | None = None
 
     @property
     def active(self) -> bool:
@@ -64,6 +90,7 @@ def facts(subscriber: Subscriber, now: int, default_language: str, policy: Polic
     return {
         "msisdn": subscriber.msisdn,
         "active": subscriber.activated_at > 0,
+        "offers": subscriber.offers_at > 0,
         "has_code": access.sealed is not None and condition(access, now, policy) == "valid",
         "locked": bool(access.locked_until or access.reservations) and locked_until(access, now) > 0,
         "language": subscriber.language or default_language,

@@ -18,7 +18,9 @@ from ussd_server.channels.base import Answer, Answering, Input
 from ussd_server.channels.sms import SMS
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
-from ussd_server.stores.base import Store, StoreUnavailable
+from ussd_server.stores.base import JournalEntry, Store, StoreUnavailable
+from ussd_server.subscribers.record import Exchange, Subscriber
+from ussd_server.turns import pushes
 from ussd_server.turns.eager import Eager
 from ussd_server.turns.letters import Letters
 from ussd_server.turns.patience import Patience
@@ -138,36 +140,47 @@ class Conversations:
         return Answer(self._say("broken", input.channel), durable=False)
 
     async def _turn(self, input: Input) -> Answer:
-        channel, turns = input.channel.name, self._metrics.turns
+        turns, channel = self._metrics.turns, input.channel.name
         typed = self._digest(input.text)
         name = place(input, typed)
+        latest = False
         for _ in range(MAX_CONFLICTS):
-            record, version = await self._store.load(input.msisdn)
+            record, version = await self._store.load(input.msisdn, latest)
             last = record.exchanges.get(name)
-            if last is not None:
-                if is_repetition(last, input, typed):
-                    turns[channel, "repeated"] += 1
-                    return Answer(last.text, last.ends)
-                if input.dialogue != last.dialogue and input.kind in ("reply", "drop"):
-                    # It belongs to a dialogue that is over; the one that followed must not be touched by it.
-                    turns[channel, "stale"] += 1
-                    return Answer(
-                        self._say("expired", input.channel, record.language) if input.kind == "reply" else None
-                    )
-            until = input.at + self._limits.deadline_ms
-            turn = Turn(self.flow, record, version, input.at, until, self._tools, input.account, input.number)
-            answer = await self._play(turn, input)
-            if turn.record is record:
+            heard = None if record.push is None else pushes.heard(record, input, typed)
+            if isinstance(heard, Exchange):
+                last, heard = heard, None
+            if heard is None and last is not None and is_repetition(last, input, typed):
+                turns[channel, "repeated"] += 1
+                return Answer(last.text, last.ends, pushed=last.pushed)
+            turn = self._begin(record, version, input)
+            if heard is None and _is_stale(last, input):
+                if not latest:  # another server may have begun what this belongs to
+                    latest = True
+                    continue
+                answer = self._too_late(turn, input, last)
+            else:
+                answer = await self._play(turn, input, heard, pushed=_was_pushed(last, input, heard))
+            if turn.record is record and not turn.journal:
                 return answer
-            exchanges = keep(record.exchanges, name, remember(last, input, typed, answer))
-            turn.record = replace(turn.record, exchanges=exchanges)
-            if await self._store.commit(turn.change()):
-                if turn.outbox:
-                    self._work_waits()
-                turns[channel, "answered"] += 1
+            if heard is None or (heard.push.kind == "ask" and input.kind != "confirm"):
+                exchanges = keep(record.exchanges, name, remember(last, input, typed, answer))
+                turn.record = replace(turn.record, exchanges=exchanges)
+            if await self._store.commit(turn.change(heard.settles if heard else ())):
+                self._committed(turn, input, heard)
                 return answer
+            latest = True
             turns[channel, "conflict"] += 1
         raise StoreUnavailable(f"another server changed this subscriber {MAX_CONFLICTS} times during one turn")
+
+    def _committed(self, turn: Turn, input: Input, heard: pushes.Heard | None) -> None:
+        if turn.outbox or heard is not None:  # the next push of this subscriber may be due
+            self._work_waits()
+        if heard is not None and heard.result:
+            self._metrics.pushes[heard.push.kind, heard.result] += 1
+        elif any(entry.kind == pushes.LATE for entry in turn.journal):
+            self._metrics.pushes["ask", "late"] += 1
+        self._metrics.turns[input.channel.name, "answered"] += 1
 
     async def _turn_of_part(self, input: Input, part: Part) -> Answer:
         """Keep a part of a long SMS; with the last one the whole is played, in the same commit."""
@@ -217,21 +230,42 @@ class Conversations:
         for each in taken.lost:
             self._metrics.letters[each.reason] += 1
 
-    async def _play(self, turn: Turn, input: Input) -> Answer:
+    def _begin(self, record: Subscriber, version: int, input: Input) -> Turn:
+        until = input.at + self._limits.deadline_ms
+        return Turn(self.flow, record, version, input.at, until, self._tools, input.account, input.number)
+
+    async def _play(
+        self, turn: Turn, input: Input, heard: pushes.Heard | None = None, *, pushed: bool = False
+    ) -> Answer:
         """Play one input; an SMS is answered by SMS, from the outbox, everything else at once."""
         if input.kind == "message":
             await self._play_message(turn, input)
             return Answer(None)
+        if heard is not None:
+            turn.record = replace(turn.record, push=None)
+            turn.journal.extend(heard.note(turn.now))
+            if heard.push.kind == "notify":
+                return Answer(None)
         event = self._event(turn, input)
         if event is None:
             return Answer(self._say("unknown_code", input.channel, turn.record.language))
         shown = await turn.play(event, input.channel)
-        if shown is None or input.kind == "drop":
+        if shown is None or input.kind in ("drop", "confirm"):
             return Answer(None)
-        return Answer(shown.text, shown.ends)
+        return Answer(shown.text, shown.ends, pushed=pushed)
+
+    def _too_late(self, turn: Turn, input: Input, last: Exchange | None) -> Answer:
+        """Say that a dialogue is over, and note it where it is one that we began."""
+        push = pushes.late(last) if last is not None and input.kind == "reply" else ""
+        if push:
+            turn.journal.append(JournalEntry(turn.now, pushes.LATE, {"push": push}))
+        self._metrics.turns[input.channel.name, "stale"] += 1
+        if input.kind != "reply":
+            return Answer(None)
+        return Answer(self._say("expired", input.channel, turn.record.language), pushed=bool(push))
 
     def _event(self, turn: Turn, input: Input) -> Event | None:
-        if input.kind == "drop":
+        if input.kind in ("drop", "confirm"):
             return Dropped("timeout" if input.text == "timeout" else "abort")
         session = turn.record.sessions.get(input.channel.name)
         # Some gateways begin and go on with the same operation: a code where nothing waits is dialled.
@@ -283,6 +317,20 @@ class Conversations:
 
     def _broken(self, error: BaseException) -> None:
         log.error("answering failed", exc_info=error)
+
+
+def _is_stale(last: Exchange | None, input: Input) -> bool:
+    """Whether an input belongs to a dialogue that is over; the one that followed must not be touched by it."""
+    if input.kind == "confirm" and (input.text != "closes" or last is None):
+        return True  # of nothing that we know to have pushed
+    return last is not None and input.dialogue != last.dialogue and input.kind in ("reply", "drop", "confirm")
+
+
+def _was_pushed(last: Exchange | None, input: Input, heard: pushes.Heard | None) -> bool:
+    """Whether it was we who began the dialogue."""
+    if heard is not None:
+        return heard.push.kind == "ask" and heard.result == "answered"
+    return last is not None and last.pushed and last.dialogue == input.dialogue and input.kind != "dial"
 
 
 def _is_code(text: str) -> bool:

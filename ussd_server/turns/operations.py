@@ -23,6 +23,7 @@ from ussd_server.operators.base import (
 from ussd_server.stores.base import JournalEntry, OutboxEntry
 from ussd_server.subscribers import codes
 from ussd_server.subscribers.record import Subscriber
+from ussd_server.turns import pushes
 
 Outcome: TypeAlias = tuple[str, Value]
 UNAVAILABLE: Outcome = ("unavailable", None)
@@ -110,11 +111,28 @@ def _time_left(until: int, now: int) -> Values:
     return {"until": until, "minutes": minutes, "hours": -(-minutes // 60)}
 
 
+def _accept_offers(record: Subscriber, arguments: Values, id: str, now: int, policy: codes.Policy) -> Acted:
+    return _consent(record, True, now)
+
+
+def _refuse_offers(record: Subscriber, arguments: Values, id: str, now: int, policy: codes.Policy) -> Acted:
+    return _consent(record, False, now)
+
+
+def _consent(record: Subscriber, wants: bool, now: int) -> Acted:
+    if pushes.consents(record, "offer") == wants:
+        return Acted(record, "already")
+    changed, note = pushes.with_consent(record, wants, "subscriber", now)
+    return Acted(changed, "done", journal=(note,))
+
+
 ACTIONS: Mapping[str, Callable[[Subscriber, Values, str, int, codes.Policy], Acted]] = {
     "activate": _activate,
     "deactivate": _deactivate,
     "set_language": _set_language,
     "order_code": _order_code,
+    "accept_offers": _accept_offers,
+    "refuse_offers": _refuse_offers,
 }
 
 # Queries --------------------------------------------------------------------------------------------------------------

@@ -76,5 +76,14 @@ def remember(last: Exchange | None, input: Input, typed: bytes, answer: Answer) 
         # A network counts where its count was once seen to change within a dialogue.
         counts = last.counts or (input.step != last.step and input.step >= 0 and last.step >= 0)
     return Exchange(
-        input.dialogue, input.link, input.sequence, input.step, counts, input.at, typed, answer.text, answer.ends
+        input.dialogue,
+        input.link,
+        input.sequence,
+        input.step,
+        counts,
+        input.at,
+        typed,
+        answer.text,
+        answer.ends,
+        answer.pushed,
     )

@@ -3,7 +3,7 @@
 The names, outcomes and shapes here are the contract between a product owner's `flows.yaml` and the server.
 """
 
-from menus.registry import Date, Flag, Instant, List, Money, Number, Operation, Record, Registry, Text, Word
+from menus.registry import Date, Flag, Instant, List, Money, Number, Operation, PushName, Record, Registry, Text, Word
 
 OFFERING = Record(
     "offering",
@@ -67,6 +67,9 @@ OPERATIONS = (
     Operation("activate", "action", {"done": None, "already": None}),
     Operation("deactivate", "action", {"done": None, "already": None}),
     Operation("set_language", "action", {"done": None}, {"language": LANGUAGE}),
+    Operation("accept_offers", "action", {"done": None, "already": None}),
+    Operation("refuse_offers", "action", {"done": None, "already": None}),
+    Operation("push", "action", {"queued": None, "no_consent": None}, {"push": PushName()}),
     Operation("order_code", "action", {"ordered": None, "not_active": None, "locked": UNTIL, "too_many": UNTIL}),
 )
 
@@ -81,5 +84,12 @@ TERMINAL = {
 REGISTRY = Registry(
     operations={operation.name: operation for operation in OPERATIONS},
     terminal=TERMINAL,
-    facts={"active": Flag(), "has_code": Flag(), "locked": Flag(), "language": Text(), "channel": Text()},
+    facts={
+        "active": Flag(),
+        "offers": Flag(),
+        "has_code": Flag(),
+        "locked": Flag(),
+        "language": Text(),
+        "channel": Text(),
+    },
 )

@@ -17,12 +17,15 @@ from menus.session import Session, Values
 from ussd_server.stores.base import Change, JournalEntry, KeptAnswer, OutboxEntry, OutboxKind
 from ussd_server.subscribers.codes import Policy
 from ussd_server.subscribers.record import Subscriber, facts
-from ussd_server.turns import eager
+from ussd_server.turns import eager, pushes
 from ussd_server.turns.operations import ACTIONS, Acted, Queries, act
 
 SMS_VALIDITY_MS = 24 * 3_600_000
 """How long an SMS of ours is worth delivering; network operators keep undelivered ones one to three days."""
 
+
+_DONE_HERE = ACTIONS.keys() | {"push"}
+"""Operations that are carried out on the record, in the turn."""
 
 MAX_LATE = 3
 """Sessions of one subscriber that may wait for late answers; whoever dials on while the operator is away has one SMS
@@ -116,7 +119,7 @@ class Turn:
                 self._keep(place, session)
                 return shown
             event = await self._answer(asked)
-            if asked.operation in ACTIONS:
+            if asked.operation in _DONE_HERE:
                 known = self.facts(channel)
 
     def facts(self, channel: Channel) -> Values:
@@ -163,8 +166,11 @@ class Turn:
                 self.journal.append(JournalEntry(self.now, effect.kind, effect.data))
 
     async def _answer(self, asked: Ask) -> Event:
-        if asked.operation in ACTIONS:
-            acted = act(asked.operation, self.record, asked.arguments, asked.id, self.now, self.tools.policy)
+        if asked.operation in _DONE_HERE:
+            if asked.operation == "push":
+                acted = self._push(asked)
+            else:
+                acted = act(asked.operation, self.record, asked.arguments, asked.id, self.now, self.tools.policy)
             self.take_over(acted)
             if self.language and asked.operation == "set_language":
                 self.language = asked.arguments["language"]
@@ -175,6 +181,14 @@ class Turn:
             return Late(asked.id)
         outcome, value = answer
         return Answered(asked.id, outcome, value)
+
+    def _push(self, asked: Ask) -> Acted:
+        """Queue one of the flow's own pushes, to be shown later by the account that this input came by."""
+        order, due = pushes.order_of(self.flow.pushes[asked.arguments["push"]], self.now, self.account)
+        queued = pushes.queue(self.record, order, asked.id, self.now, due)
+        if queued is None:
+            return Acted(self.record, "no_consent")
+        return Acted(self.record, "queued", journal=queued.journal, outbox=queued.outbox)
 
     def _place(self, order: Order, channel: str) -> None:
         """Make an order durable, with what its closing texts will need, and keep the consent in the journal.

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -20,6 +21,10 @@ from tests.ussd_server.turns.bench import MSISDN, SCREEN, Bench
 from ussd_server.channels.gateway import Account, Gateway
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.smsc_url import SmscUrl
+from ussd_server.stores.base import Change
+from ussd_server.subscribers.record import Pushed, PushKind
+from ussd_server.turns import pushes
+from ussd_server.turns.pushes import PushOrder
 
 
 class Smsc:
@@ -494,5 +499,135 @@ def test_ussd_and_sms_may_come_in_a_data_sm(tmp_path: Path) -> None:
         await at.hear(as_data_sm(sms("111", number="2163")), 1)
         assert at.smsc.responses == {"input": Status.ROK}
         assert at.bench.metrics.pdus["in", "data_sm"] == 2
+
+    play(tmp_path, story)
+
+
+# Pushes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ends", "op"), [(True, UssdOp.USSN_REQUEST), (False, UssdOp.USSR_REQUEST)], ids=["notify", "ask"]
+)
+def test_a_push_begins_a_dialogue_of_its_own(tmp_path: Path, ends: bool, op: UssdOp) -> None:
+    async def story(at: Line) -> None:
+        for _ in range(2):
+            assert (await at.account.push("111", MSISDN, "Привет", ends)).result == "accepted"
+        first, sent = at.smsc.submitted
+        assert sent.tlvs[Tag.USSD_SERVICE_OP] == bytes((op,))
+        numbers = [int.from_bytes(each.tlvs[Tag.ITS_SESSION_INFO]) for each in (first, sent)]
+        assert (numbers[0] >> 8) + 1 == numbers[1] >> 8
+        assert {number & 0xFF for number in numbers} == {1 if ends else 0}
+        assert (sent.source_addr, sent.destination_addr) == ("111", MSISDN)
+        assert sent.short_message.decode("utf-16-be") == "Привет"
+
+    play(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    ("status", "result"),
+    [
+        (Status.ROK, "accepted"),
+        (Status.RTHROTTLED, "later"),
+        (Status.RX_T_APPN, "later"),
+        (Status.RINVDSTADR, "refused"),
+    ],
+)
+def test_a_push_ends_as_its_status_says(tmp_path: Path, status: int, result: str) -> None:
+    async def story(at: Line) -> None:
+        at.smsc.statuses = [status]
+        assert (await at.account.push("111", MSISDN, "Hello", True)).result == result
+
+    play(tmp_path, story)
+
+
+@pytest.mark.parametrize(("dialect", "result"), [("sibinco", "later"), ("standard", "refused")])
+def test_a_gateway_may_have_a_status_of_its_own_for_who_is_busy(tmp_path: Path, dialect: str, result: str) -> None:
+    async def story(at: Line) -> None:
+        at.smsc.statuses = [0x4C8]
+        assert (await at.account.push("111", MSISDN, "Hello", True)).result == result
+        assert (Tag.USER_MESSAGE_REFERENCE in at.smsc.submitted[0].tlvs) is False
+
+    play(tmp_path, story, dialect=dialect)
+
+
+def test_a_gateway_that_takes_no_questions_refuses_them_here(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        outcome = await at.account.push("111", MSISDN, "Hello", False)
+        assert (outcome.result, at.smsc.submitted) == ("refused", [])
+
+    play(tmp_path, story, dialect="tata")
+
+
+def test_of_a_push_that_got_no_response_nobody_knows(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        at.smsc.silent = True
+        pushing = asyncio.ensure_future(at.account.push("111", MSISDN, "Hello", True))
+        await at.until(lambda: len(at.smsc.submitted) == 1)
+        assert at.smsc.connection is not None
+        at.smsc.connection.close()
+        assert (await pushing).result == "unknown"
+        assert (await at.account.push("111", MSISDN, "Hello", True)).result == "later"
+
+    play(tmp_path, story)
+
+
+def test_a_screen_is_not_kept_waiting_by_pushes_that_the_smsc_is_slow_to_take(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        at.smsc.silent = True
+        pushing = [asyncio.ensure_future(at.account.push("111", MSISDN, f"Hello {n}", True)) for n in range(20)]
+        await at.until(lambda: len(at.smsc.submitted) == 5)
+        assert (await at.hear(dialled("*111*2163#"), 6))[-1] == "Activated."
+        for waiting in pushing:
+            waiting.cancel()
+
+    play(tmp_path, story, window=10)
+
+
+def test_pushes_go_by_an_account_that_is_bound(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        gateway = Gateway([at.account])
+        assert gateway.line("") is gateway.line("of another time") is gateway.line(at.account.name) is at.account
+        assert Gateway([]).line("") is None
+
+    play(tmp_path, story)
+
+
+def test_pushes_that_name_no_account_go_by_none_whose_gateway_takes_no_pushes(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        gateway = Gateway([at.account])
+        assert gateway.line("") is None
+        assert gateway.line(at.account.name) is at.account  # which refuses with the reason
+
+    play(tmp_path, story, dialect="tata")
+
+
+def test_a_confirmation_and_an_answer_reach_the_push_that_they_belong_to(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        bench = at.bench
+        for session, (text, screen, heard) in enumerate(
+            [
+                ("Hello", "", ussd.answer(MSISDN, "111", choose(""), session=77, sequence=0)),
+                ("", "offers", ussd.answer(MSISDN, "111", choose("4"), session=78, sequence=0)),
+            ]
+        ):
+            order = PushOrder(until=bench.now + 60_000, text=text, screen=screen, category="service")
+            record, version = await bench.store.load(MSISDN)
+            kind: PushKind = "ask" if screen else "notify"
+            if screen:
+                record = msgspec.structs.replace(record, sessions={})
+            push = Pushed(f"p{session}", kind, at.account.name, bench.now + 60_000, sent=True)
+            begun = pushes.begun(record, push, "the screen", bench.now)
+            work = pushes.entry(order, push.id, bench.now + 60_000)
+            assert await bench.store.commit(Change(version, begun, outbox=[work]))
+            if not screen:
+                heard.tlvs[Tag.USSD_SERVICE_OP] = bytes((UssdOp.USSN_CONFIRM,))
+            at.smsc.responses.pop("input", None)
+            at.smsc.deliver(heard)
+            await at.until(lambda: "input" in at.smsc.responses)
+        assert bench.metrics.pushes == {("notify", "confirmed"): 1, ("ask", "answered"): 1}
+        # Nothing waits where the push said that something does, so the subscriber reads that it is over.
+        await at.until(lambda: len(at.smsc.submitted) == 1)
+        assert at.smsc.submitted[0].tlvs[Tag.ITS_SESSION_INFO][0] == 78
 
     play(tmp_path, story)

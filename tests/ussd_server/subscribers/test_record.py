@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from menus.session import Pending, Place, Session, Values
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.subscribers.codes import LOCK_MS, POLICY, RESERVATION_MS, Access, Reservation, SealedCode
-from ussd_server.subscribers.record import Exchange, Subscriber, decode, encode, facts
+from ussd_server.subscribers.record import Exchange, Pushed, Subscriber, decode, encode, facts
 from ussd_server.subscribers.visits import Visit
 from ussd_server.turns.service import REGISTRY
 
@@ -31,14 +31,14 @@ VALUES = st.dictionaries(
 )
 
 
-def some(kind: type[Any], **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+def some(kind_: type[Any], /, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Return records with each field given or left at its default, so that no field is forgotten here."""
-    assert set(fields) == set(kind.__struct_fields__)
-    required = {field.name for field in msgspec.structs.fields(kind) if field.required}
+    assert set(fields) == set(kind_.__struct_fields__)
+    required = {field.name for field in msgspec.structs.fields(kind_) if field.required}
     return st.fixed_dictionaries(
         {name: fields[name] for name in fields if name in required},
         optional={name: fields[name] for name in fields if name not in required},
-    ).map(lambda values: kind(**values))
+    ).map(lambda values: kind_(**values))
 
 
 RESERVATIONS = some(Reservation, id=TEXTS, lapses=TIMES, generation=TIMES)
@@ -92,6 +92,17 @@ SUBSCRIBERS = some(
     strays=lists(TIMES),
     letters=st.binary(max_size=20),
     visit=st.none() | records(Visit),
+    offers_at=TIMES,
+    push=st.none()
+    | some(
+        Pushed,
+        id=TEXTS,
+        kind=st.sampled_from(["notify", "ask"]),
+        account=TEXTS,
+        until=TIMES,
+        sent=st.booleans(),
+        before=st.none() | records(Exchange),
+    ),
 )
 
 
@@ -160,6 +171,8 @@ CODED = Access(sealed=SEALED, generation=1, issued_at=NOW)
     [
         (Subscriber(MSISDN), NOW, {"active": False, "has_code": False, "locked": False, "language": "ru"}),
         (Subscriber(MSISDN, "en", NOW), NOW, {"active": True, "language": "en"}),
+        (Subscriber(MSISDN), NOW, {"offers": False}),
+        (Subscriber(MSISDN, offers_at=NOW), NOW, {"offers": True}),
         (Subscriber(MSISDN, access=CODED), NOW, {"has_code": True}),
         (Subscriber(MSISDN, access=CODED), NOW + POLICY.max_age_ms, {"has_code": False}),
         (Subscriber(MSISDN, access=Access(wrong=3, locked_until=NOW + 1)), NOW, {"locked": True}),

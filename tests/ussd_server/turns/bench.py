@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import nacl.utils
 
@@ -12,10 +13,12 @@ from menus.render import Channel
 from ussd_server.channels import ussd
 from ussd_server.channels.base import Answer, Input
 from ussd_server.channels.sms import SMS, SendOutcome
+from ussd_server.channels.ussd import PushOutcome
 from ussd_server.metrics import Metrics
 from ussd_server.operators.embedded import EmbeddedOperator, read_catalogue
 from ussd_server.operators.faulty import FaultyOperator
 from ussd_server.outbox.performers import Performers
+from ussd_server.outbox.pushes import Manners, Pusher
 from ussd_server.outbox.worker import Outbox
 from ussd_server.secrecy.keys import Keyring
 from ussd_server.secrecy.vault import CodeHasher, Vault
@@ -36,6 +39,7 @@ POOR = "79100000002"
 
 SMALL = Path(__file__).with_name("small.yaml")
 SCREEN = ussd.screen(182, 80)
+MANNERS = Manners()
 
 
 def small_flow() -> Flow:
@@ -44,11 +48,29 @@ def small_flow() -> Flow:
 
 
 class Network:
-    """Takes every SMS that the server sends, or refuses it as told."""
+    """Takes every SMS and push that the server sends, or refuses it as told. It is also the account `a`."""
+
+    name = "a"
+    screen = SCREEN
 
     def __init__(self) -> None:
         self.sms: list[tuple[str, str, str]] = []
         self.outcome = SendOutcome("sent")
+        self.pushed: list[tuple[str, str, bool]] = []
+        self.push_outcome = PushOutcome("accepted")
+        self.bound = True
+        self.on_push: Callable[[], Awaitable[None]] | None = None
+
+    def line(self, account: str) -> "Network | None":
+        """Return itself, where it is bound."""
+        return self if self.bound and account in ("", "a") else None
+
+    async def push(self, source: str, msisdn: str, text: str, ends: bool) -> PushOutcome:
+        """Note a push down as (MSISDN, text, whether it ends)."""
+        self.pushed.append((msisdn, text, ends))
+        if self.on_push is not None:
+            await self.on_push()
+        return self.push_outcome
 
     async def send_sms(self, account: str, source: str, msisdn: str, text: str, reference: int) -> SendOutcome:
         """Note an SMS down as (source, MSISDN, text)."""
@@ -60,7 +82,9 @@ class Network:
 class Bench:
     """One server without its links. `dial`, `reply`, `text` are what a subscriber does; time moves when told."""
 
-    def __init__(self, directory: Path, *, deadline_ms: int = 60_000, turns: int = 1000) -> None:
+    def __init__(
+        self, directory: Path, *, deadline_ms: int = 60_000, turns: int = 1000, manners: Manners = MANNERS
+    ) -> None:
         self.now = 1_800_000_000_000
         self.store = SqliteStore(directory / "store.db")
         self.operator = FaultyOperator(EmbeddedOperator(":memory:", read_catalogue(), lambda: self.now))
@@ -92,6 +116,7 @@ class Bench:
             self.hasher,
             tools,
             "111",
+            Pusher(self.store, self.conversations, self.network, tools, self.metrics, manners),
         )
         self.outbox = Outbox(self.store, performers.by_kind(), self.metrics, lambda: self.now)
         self._sequence = count(1)
@@ -145,7 +170,7 @@ class Bench:
         return [entry.kind for entry in reversed(await self.store.journal(msisdn))]
 
 
-def play(directory: Path, story: Callable[[Bench], Awaitable[None]], **settings: int) -> None:
+def play(directory: Path, story: Callable[[Bench], Awaitable[None]], **settings: Any) -> None:
     """Run a story on a bench of its own."""
 
     async def main() -> None:
