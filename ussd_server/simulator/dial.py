@@ -319,7 +319,8 @@ class RichDisplay:
         subtitle = "" if dialogue.reason in _NETWORK_SAYS else _measure(dialogue.usage)
         if dialogue.turn == "subscriber":
             subtitle = f"{dialogue.span_ms // 1000} s · {subtitle}"
-        self._panel(_said(dialogue), self._title, subtitle, "green" if dialogue.turn == "subscriber" else "dim")
+        title = f"{dialogue.source} calls {self._title}" if dialogue.source else self._title
+        self._panel(_said(dialogue), title, subtitle, "green" if dialogue.turn == "subscriber" else "dim")
 
     def sms(self, message: Message) -> None:
         """As `Display.sms`."""

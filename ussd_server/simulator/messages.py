@@ -25,6 +25,8 @@ def ussd_message(msisdn: str, utterance: Utterance, code: str) -> Message | None
     session, step = utterance.session, utterance.step
     if utterance.kind == "abort":
         return ussd.abort(msisdn, code, session=session, sequence=step)
+    if utterance.kind == "confirm":
+        return ussd.confirm(msisdn, code, session=session, sequence=step)
     encoded = alphabets.choose(utterance.text)
     make = ussd.dial if utterance.kind == "begin" else ussd.answer
     return make(msisdn, code, encoded, session=session, sequence=step)

@@ -1,14 +1,14 @@
 """A handset: its one USSD dialogue and its messages. Pure: the time is an argument, nothing is sent from here.
 
-The subscriber's acts (`dial`, `answer`, `cancel`, `write`) and the network's (`show`, `drop`, `expire`, `receive`)
-change the phone; what must go to the service in consequence is returned as `Utterance`s.
+The subscriber's acts (`dial`, `answer`, `cancel`, `write`) and the network's (`show`, `push`, `drop`, `expire`,
+`receive`) change the phone; what must go to the service in consequence is returned as `Utterance`s.
 
 | dialogue | the phone shows | leaves by |
 |---|---|---|
-| none | the dialling field | `dial` |
+| none | the dialling field | `dial`; `push`, to the subscriber's turn, or to over where it only notifies |
 | service's turn | "waiting", the gateway's timer | `show`, `cancel`, `drop`, `expire` |
 | subscriber's turn | the screen, a field for the answer, the gateway's timer | `answer`, `cancel`, `drop`, `expire` |
-| over | the last screen, or why there is none | `dial`, `dismiss` |
+| over | the last screen, or why there is none | `dial`, `push`, `dismiss` |
 """
 
 from collections import deque
@@ -33,9 +33,9 @@ UNFINISHED = 16
 STEPS = 0x80
 """The count of messages in a dialogue has 7 bits (SMPP 3.4, 5.3.2.43)."""
 
-Reason = Literal["ended", "cancelled", "timeout", "dropped", "unreachable", "refused", "lost"]
-"""Why a dialogue is over: the service ended it; the subscriber did; the gateway's timer; the network dropped it; no
-service is bound; the service refused the message; the service's link went away."""
+Reason = Literal["ended", "notified", "cancelled", "timeout", "dropped", "unreachable", "refused", "lost"]
+"""Why a dialogue is over: the service ended it; it was a notification; the subscriber ended it; the gateway's timer;
+the network dropped it; no service is bound; the service refused the message; the service's link went away."""
 
 Delivery = Literal["received", "sending", "sent", "waiting", "refused"]
 """Where a message is: come in; on its way to the service; taken by it; waiting for a service that takes it; refused."""
@@ -60,14 +60,17 @@ class Usage(msgspec.Struct, frozen=True):
 class Utterance(msgspec.Struct, frozen=True):
     """What the network passes to the service. `step` counts the dialogue's messages from 0, modulo 128."""
 
-    kind: Literal["begin", "answer", "abort"]
+    kind: Literal["begin", "answer", "confirm", "abort"]
     session: int
     step: int
     text: str
 
 
 class Dialogue(msgspec.Struct, frozen=True):
-    """One USSD exchange as the network sees it. `session` is the network's number for it, one octet."""
+    """One USSD exchange as the network sees it. `session` is the network's number for it, one octet.
+
+    `source` is the number of the service that began it, "" where the subscriber did.
+    """
 
     session: int
     dialled: str
@@ -78,6 +81,7 @@ class Dialogue(msgspec.Struct, frozen=True):
     screen: str = ""
     usage: Usage | None = None
     reason: Reason | None = None
+    source: str = ""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -121,10 +125,12 @@ class Phone:
         self._messages: deque[Message] = deque(maxlen=INBOX)
         self._unfinished: dict[tuple[str, int, int], dict[int, Part]] = {}
         self._count = 0
+        self._owed: int | None = None
 
     def dial(self, code: str, session: int, now: int) -> tuple[Utterance, ...]:
         """Open a dialogue numbered `session` with the dialled string; one that was open is given up first."""
         given_up = self.cancel()
+        self._owed = None
         span = self._timers.service_ms
         self.dialogue = Dialogue(session, code, now + span, span)
         return (*given_up, Utterance("begin", session, 0, code))
@@ -156,6 +162,7 @@ class Phone:
         """End the dialogue without a word to the service, which is not there or does not want it."""
         dialogue = self._open()
         if dialogue is not None:
+            self._let_go(dialogue)
             self.dialogue = replace(dialogue, turn="over", reason=reason)
 
     def show(self, session: int, text: str, ends: bool, usage: Usage, now: int) -> bool:
@@ -175,6 +182,23 @@ class Phone:
             span = self._timers.subscriber_ms
             self.dialogue = replace(shown, turn="subscriber", until=now + span, span_ms=span)
         return True
+
+    def push(
+        self, session: int, source: str, text: str, ends: bool, usage: Usage, now: int
+    ) -> tuple[Utterance, ...] | None:
+        """Show a screen that nobody dialled: a question, or where it `ends` a notification, which is confirmed.
+
+        None where it cannot be shown: a dialogue is open, or this is the late answer to one that is over.
+        """
+        if self.is_open() or session == self._owed:
+            return None
+        span = self._timers.subscriber_ms
+        shown = Dialogue(session, "", now + span, span, "subscriber", 0, text, usage, source=source)
+        if not ends:
+            self.dialogue = shown
+            return ()
+        self.dialogue = replace(shown, turn="over", reason="notified")
+        return (Utterance("confirm", session, 0, ""),)
 
     def dismiss(self) -> None:
         """Put away the last screen of a dialogue that is over."""
@@ -234,8 +258,13 @@ class Phone:
         if dialogue is None:
             return ()
         step = (dialogue.step + 1) % STEPS
+        self._let_go(dialogue)
         self.dialogue = replace(dialogue, turn="over", reason=reason, step=step)
         return (Utterance("abort", dialogue.session, step, ""),)
+
+    def _let_go(self, dialogue: Dialogue) -> None:
+        """Remember that the service may still answer a dialogue that is over."""
+        self._owed = dialogue.session if dialogue.turn == "service" else None
 
     def _number(self) -> int:
         self._count += 1

@@ -450,26 +450,47 @@ class Smsc:
         elif not fits(message):
             connection.respond(message, Status.RINVMSGLEN)
         elif Tag.USSD_SERVICE_OP in message.tlvs:
-            connection.respond(message, self._show(service, subscriber, message), self._message_id())
+            status, said = self._show(service, subscriber, message)
+            connection.respond(message, status, self._message_id())
+            self._utter(subscriber, said)
         else:
             message_id = self._message_id()
             connection.respond(message, Status.ROK, message_id)
             self._receive(service, subscriber, message, message_id)
 
-    def _show(self, service: _Service, subscriber: _Subscriber, message: Message) -> Status:
-        """Show a screen; the status says what was wrong with it."""
+    def _show(
+        self, service: _Service, subscriber: _Subscriber, message: Message
+    ) -> tuple[Status, tuple[Utterance, ...]]:
+        """Show a screen; returns what was wrong with it, and what the phone says to it."""
         reply = ussd.read_reply(message)
         if reply is None or not reply.text:
-            return Status.RINVMSGLEN
-        if reply.session is None:
-            return Status.RMISSINGOPTPARAM
+            return Status.RINVMSGLEN, ()
+        phone, session = subscriber.phone, reply.session
+        if reply.opens and (session is None or not phone.is_open(session)):
+            return self._push(service, subscriber, message, reply)
+        if session is None:
+            return Status.RMISSINGOPTPARAM, ()
         if subscriber.account != service.system_id:
-            return Status.RINVOPTPARAMVAL
-        session = reply.session
-        if not subscriber.phone.show(session, reply.text, reply.ends, usage(message), self._clock()):
-            return Status.RINVOPTPARAMVAL
+            return Status.RINVOPTPARAMVAL, ()
+        if not phone.show(session, reply.text, reply.ends, usage(message), self._clock()):
+            return Status.RINVOPTPARAMVAL, ()
         self._changed(subscriber)
-        return Status.ROK
+        return Status.ROK, ()
+
+    def _push(
+        self, service: _Service, subscriber: _Subscriber, message: Message, reply: ussd.Reply
+    ) -> tuple[Status, tuple[Utterance, ...]]:
+        """Begin a dialogue from the service's side, under its number or, where it gives none, one of our own."""
+        session = reply.session
+        if session is None:
+            session = self._sessions = (self._sessions + 1) % SESSIONS
+        phone, open_before = subscriber.phone, subscriber.phone.is_open()
+        said = phone.push(session, message.source_addr, reply.text, reply.ends, usage(message), self._clock())
+        if said is None:
+            return (Status.RX_T_APPN if open_before else Status.RINVOPTPARAMVAL), ()
+        subscriber.account, subscriber.code = service.system_id, message.source_addr
+        self._changed(subscriber)
+        return Status.ROK, said
 
     def _receive(self, service: _Service, subscriber: _Subscriber, message: Message, message_id: str) -> None:
         """Put an SMS on the phone, and send the receipt that was asked for."""

@@ -109,6 +109,35 @@ def test_cancel_and_drop_tell_the_service_and_failing_does_not() -> None:
     assert handset.dialogue.reason == "lost"
 
 
+def test_a_pushed_question_waits_for_the_subscriber_as_any_screen() -> None:
+    handset = phone()
+    assert handset.push(9, "111", "menu", False, USAGE, NOW) == ()
+    assert handset.dialogue is not None
+    assert (handset.dialogue.turn, handset.dialogue.screen, handset.dialogue.source) == ("subscriber", "menu", "111")
+    assert handset.timer() == NOW + 60_000
+    assert handset.answer("1", NOW) == (Utterance("answer", 9, 1, "1"),)
+    assert handset.show(9, "next", True, USAGE, NOW)
+
+
+def test_a_pushed_notification_is_confirmed_and_stays_until_it_is_put_away() -> None:
+    handset = phone()
+    assert handset.push(9, "111", "hello", True, USAGE, NOW) == (Utterance("confirm", 9, 0, ""),)
+    assert handset.dialogue is not None
+    assert (handset.dialogue.turn, handset.dialogue.reason, handset.dialogue.screen) == ("over", "notified", "hello")
+    assert handset.timer() is None
+    handset.dismiss()
+    assert handset.dialogue is None
+
+
+def test_nothing_is_pushed_into_a_dialogue_and_a_late_answer_is_no_push() -> None:
+    handset = asked()
+    assert handset.push(9, "111", "hello", True, USAGE, NOW) is None
+    handset.answer("1", NOW)
+    handset.cancel()
+    assert handset.push(7, "111", "an answer too late", False, USAGE, NOW) is None
+    assert handset.push(9, "111", "hello", True, USAGE, NOW) is not None
+
+
 @given(st.permutations(range(1, 5)))
 def test_parts_of_a_long_message_are_joined_in_whatever_order_they_come(order: list[int]) -> None:
     handset = phone()

@@ -245,6 +245,50 @@ def test_a_screen_that_nobody_waits_for_is_refused() -> None:
     played(scenario)
 
 
+@pytest.mark.parametrize("session", [None, 0x4200])
+def test_a_notification_is_shown_and_confirmed_under_the_dialogues_number(session: int | None) -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        esme.submit(ussd.push("111", NUMBER, alphabets.choose("Привет"), ends=True, session=session))
+        assert await esme.statuses.get() == Status.ROK
+        assert (await phone.screen("Привет")).reason == "notified"
+        confirmed = ussd.classify(await esme.delivered.get())
+        assert isinstance(confirmed, ussd.Confirm)
+        number = phone.dialogue().session
+        assert confirmed.dialogue == f"{number << 8:04x}"
+        assert session is None or number == 0x42
+
+    played(scenario)
+
+
+def test_a_question_of_the_services_is_answered_and_gone_on_with() -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        esme.submit(ussd.push("111", NUMBER, alphabets.choose("Continue?"), ends=False))
+        assert await esme.statuses.get() == Status.ROK
+        assert (await phone.screen("Continue?")).turn == "subscriber"
+        phone.do(Answer(NUMBER, "1"))
+        answer = ussd.classify(await esme.delivered.get())
+        assert isinstance(answer, ussd.Answer)
+        assert answer.text == "1"
+        assert (await phone.screen(TARIFFS)).turn == "subscriber"
+
+    played(scenario)
+
+
+def test_who_has_a_dialogue_is_busy_and_a_late_answer_begins_none() -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        phone.do(Dial(NUMBER, "*999#"))
+        begin = await esme.delivered.get()
+        esme.submit(ussd.push("111", NUMBER, alphabets.choose("Hello"), ends=True))
+        assert await esme.statuses.get() == Status.RX_T_APPN
+        phone.do(Cancel(NUMBER))
+        await esme.delivered.get()
+        esme.submit(ussd.reply(begin, alphabets.choose("Late"), ends=False))
+        assert await esme.statuses.get() == Status.RINVOPTPARAMVAL
+        assert phone.dialogue().screen == ""
+
+    played(scenario)
+
+
 def test_another_account_cannot_speak_in_the_dialogue() -> None:
     async def scenario(phone: Watched, esme: Esme) -> None:
         phone.do(Dial(NUMBER, "*999#"))

@@ -198,7 +198,9 @@ export class Handset {
 
   drawGauges(dialogue, turn) {
     const words = { none: "noDialogue", service: "waitsService", subscriber: "waitsYou", over: "ended" };
-    setText(this.turn, word(words[turn]));
+    const pushed = dialogue?.source && turn === "subscriber" ? "asksYou" : dialogue?.reason === "notified" ? "notified" : "";
+    setText(this.turn, pushed ? word(pushed, dialogue.source) : word(words[turn]));
+    this.element.dataset.pushed = String(pushed !== "");
     const usage = turn === "none" ? null : dialogue.usage;
     setText(this.usage, usage ? `${usage.alphabet} ${usage.used}/${usage.budget}` : "");
     this.meter.style.setProperty("--share", usage ? Math.min(1, usage.used / usage.budget) : 0);
