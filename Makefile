@@ -8,7 +8,7 @@ BIN := .venv/bin
 INTEROP := tests/interop
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint bench clean
+.PHONY: help run setup test fuzz lint bench clean
 
 help:            ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,6 +25,12 @@ WORKERS ?= 3
 test: .venv/.dev $(INTEROP)/node_modules/.done  ## set up what the tests need, then run every test
 	@scripts/debian-packages chromium:chromium
 	@$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
+
+# How many inputs, over all layers: ten million take some ten minutes. More of it: python -m tests.fuzz --help
+INPUTS ?= 10000000
+
+fuzz: .venv/.fuzz  ## feed what receives octets millions of them, guided by the code that they reach
+	@$(BIN)/python -m tests.fuzz --inputs $(INPUTS)
 
 lint: .venv/.dev  ## style, types and layering
 	@$(BIN)/ruff check .
@@ -52,6 +58,11 @@ clean:           ## remove what the targets here made, but not ./var
 .venv/.dev: .venv/.run
 	@echo "Installing the tools for tests and checks into .venv: about half a minute"
 	@$(BIN)/pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+.venv/.fuzz: .venv/.dev
+	@echo "Installing the fuzzer into .venv"
+	@$(BIN)/pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz]'
 	@touch $@
 
 $(INTEROP)/node_modules/.done: $(INTEROP)/package.json

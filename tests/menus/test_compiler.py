@@ -349,7 +349,7 @@ def test_editors_get_a_json_schema():
     assert {"service", "languages", "home", "entries", "nodes"} <= set(schema["required"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_whatever_is_cut_out_of_a_file_it_is_a_flow_or_its_mistakes_are_told(data: st.DataObject):
     lines = SHOP.splitlines(keepends=True)

@@ -624,7 +624,7 @@ OUTCOMES: dict[str, list[tuple[str, Value]]] = {
 }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     data=st.data(), channel=st.sampled_from([USSD, SMS]), language=st.sampled_from(["ru", "en", "ru-Latn", "", "fr"])
 )
@@ -654,7 +654,7 @@ def test_whatever_happens_there_is_an_answer_that_fits_and_a_session_that_can_be
             assert session.tail == ()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(choices=st.lists(st.sampled_from(["1", "2", "3", "4", "12", "34"]), max_size=6))
 def test_back_undoes_every_step(choices: list[str]):
     talk = Talk()

@@ -324,6 +324,4 @@ class Books(RuleBasedStateMachine):
 
 
 def test_the_money_adds_up_whatever_happens() -> None:
-    run_state_machine_as_test(
-        Books, settings=settings(max_examples=40, stateful_step_count=30, deadline=None, database=None)
-    )
+    run_state_machine_as_test(Books, settings=settings(max_examples=40, stateful_step_count=30, database=None))
