@@ -81,7 +81,8 @@ def value_of(shape: Shape | None, name: str = "", *, flag: bool = True) -> Value
 class Walk:
     """Everything that can be said to a flow, said once at each screen that differs.
 
-    `active`: the service is activated; `owned`: the subscriber has all that is on offer, otherwise nothing of it.
+    `active`: the service is activated; `owned`: the subscriber has all that is on offer and wants to hear of more,
+    otherwise nothing of it.
     """
 
     flow: Flow
@@ -100,6 +101,7 @@ class Walk:
             "active": self.active,
             "has_code": self.active,
             "locked": False,
+            "offers": self.owned,
             "channel": self.channel.name,
         }
         self.seen: set[object] = set()
@@ -128,6 +130,7 @@ class Walk:
             "пароль",
             "язык",
             "стоп",
+            "акции",
             "111",
             "2163",
         ]
@@ -137,7 +140,8 @@ class Walk:
             if self.channel.name == "ussd"
             else [self.flow.match_sms(number, text) for number in self.flow.numbers for text in texts]
         )
-        return sorted({match.node for match in wanted if match is not None})
+        pushed = {push.node for push in self.flow.pushes.values()} if self.channel.name == "ussd" else set()
+        return sorted({match.node for match in wanted if match is not None} | pushed)
 
     def take(self, session: Session | None, event: Event) -> None:
         step = engine.step(self.flow, session, event, NOW, self.facts, self.channel)
@@ -191,7 +195,8 @@ def walks(flow: Flow, channel: Channel) -> Iterator[Walk]:
 
 def test_the_shipped_flow_has_no_mistake(flow: Flow):
     assert flow.languages == LANGUAGES
-    assert flow.codes == ("*111#", "*111*2163#", "*100#")
+    assert flow.codes == ("*111#", "*111*2163#", "*100#", "*111*78#")
+    assert set(flow.pushes) == {"tariffs", "balance"}
     assert flow.numbers == {"111", "2163", "6262"}
 
 
