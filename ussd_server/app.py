@@ -24,7 +24,7 @@ from ussd_server.operators.embedded import EmbeddedOperator
 from ussd_server.operators.faulty import FaultyOperator
 from ussd_server.outbox.performers import Performers
 from ussd_server.outbox.pushes import Manners, Pusher
-from ussd_server.outbox.worker import Outbox
+from ussd_server.outbox.worker import UNDER_WAY, Outbox
 from ussd_server.secrecy import keys
 from ussd_server.secrecy.vault import CodeHasher, Vault
 from ussd_server.settings import Settings
@@ -127,7 +127,8 @@ class Server:
             orders_an_hour=settings.code_orders_per_hour,
             orders_a_day=settings.code_orders_per_day,
         )
-        tools = Tools(Queries(self._operator), policy, wall_clock, new_id)
+        validity_ms = round(settings.sms_validity_hours * 3_600_000)
+        tools = Tools(Queries(self._operator), policy, wall_clock, new_id, validity_ms)
         self.keys = keys.KeyFile(loaded.path)
         vault = Vault(self.keys)
         self._hasher = CodeHasher(vault, settings.max_checks)
@@ -146,7 +147,7 @@ class Server:
             work_waits=lambda: self.outbox.wake(),
         )
         self.metrics.turns_under_way = lambda: self.conversations.under_way
-        self.gateway = Gateway([self._account(url, new_id) for url in settings.smsc])
+        self.gateway = Gateway([self._account(url, new_id) for url in settings.smsc], UNDER_WAY)
         performers = Performers(
             self.store,
             self.conversations,

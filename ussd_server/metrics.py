@@ -69,8 +69,11 @@ class Metrics:
         "pdu_errors",
         "pdus",
         "pushes",
+        "sms_limit",
+        "sms_waiting",
         "suppressed",
         "terminal_requests",
+        "throttled",
         "turn_seconds",
         "turns",
         "turns_under_way",
@@ -105,6 +108,12 @@ class Metrics:
         """Whether messages flow both ways between us and each SMSC, by its name."""
         self.binds: dict[str, int] = {}
         """How many connections to each SMSC are bound."""
+        self.throttled: defaultdict[str, int] = defaultdict(int)
+        """Messages that an SMSC refused because we were too fast, by its name."""
+        self.sms_waiting: dict[str, Callable[[], int]] = {}
+        """Return how many parts of SMS wait for each SMSC, or for its response."""
+        self.sms_limit: dict[str, Callable[[], float]] = {}
+        """Return how many parts of SMS a second each SMSC gets at most, 0 for no limit."""
         self.outbox_under_way: Callable[[], int] = int
         """Returns how many outbox entries this server performs now."""
         self.turns_under_way: Callable[[], int] = int
@@ -148,6 +157,12 @@ class _Reader(Collector):
         yield _histogram("loop_lag_seconds", "How late the event loop wakes", (), {"": metrics.loop_lag})
         yield _gauge("link_bound", "Whether messages flow both ways between us and an SMSC", "link", metrics.links)
         yield _gauge("binds", "Connections to an SMSC that are bound", "link", metrics.binds)
+        throttled = [((link,), count) for link, count in metrics.throttled.items()]
+        yield _counter("throttled", "Messages that an SMSC refused as too fast", ("link",), throttled)
+        waiting = {link: count() for link, count in metrics.sms_waiting.items()}
+        yield _gauge("sms_waiting", "Parts of SMS that wait for their turn or a response", "link", waiting)
+        limits = {link: limit() for link, limit in metrics.sms_limit.items()}
+        yield _gauge("sms_limit", "Parts of SMS a second at most, 0 for no limit", "link", limits)
         yield GaugeMetricFamily(
             "ussd_server_outbox_under_way", "Outbox entries that this server performs now", metrics.outbox_under_way()
         )

@@ -216,6 +216,9 @@ class Settings(BaseSettings):
     sms_replies_per_hour: int = Field(
         20, ge=1, le=1000, description="Automatic SMS answers to one number in an hour; more are left out"
     )
+    sms_validity_hours: float = Field(
+        24, ge=0.01, le=168, description="Hours for which an SMS is tried; then it is given up with a journal entry"
+    )
     code_digits: int = Field(8, ge=MIN_DIGITS, le=16, description="Digits of an access code")
     code_max_age_days: int = Field(90, ge=1, le=3650, description="Days that an access code is good for")
     code_orders_per_hour: int = Field(3, ge=1, le=100, description="Access codes that one number may order in an hour")

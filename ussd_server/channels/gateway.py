@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -24,6 +25,7 @@ from smpp.reassembly import part_of
 from smpp.transport import Binding, Connection, Retrying
 from ussd_server.channels import sms
 from ussd_server.channels.base import Answer, Input
+from ussd_server.channels.lineup import Lineup, Waiting
 from ussd_server.channels.pace import Pace
 from ussd_server.channels.sms import SMS, SendOutcome
 from ussd_server.channels.ussd import Line, PushOutcome, to_input
@@ -39,6 +41,8 @@ log = structlog.get_logger()
 SCREENS_KEPT = 1024
 """Screens repeat, so the latest are kept as they were encoded. SMS are not: one may hold an access code."""
 
+NO_LINK = "no bound link takes it"
+
 RETRY_SECONDS = 0.3
 """A throttled USSD answer is tried once more after this; later the subscriber is gone."""
 
@@ -53,8 +57,9 @@ class UssdAnswer(msgspec.Struct, gc=False):
 
 
 class SmsPart(msgspec.Struct, gc=False):
-    """The tag of a submit_sm that is a part of an SMS."""
+    """A submit_sm that is a part of an SMS, and what becomes of it. Its place in the queue is the tag of the PDU."""
 
+    message: Message
     done: asyncio.Future[SendOutcome]
 
 
@@ -69,8 +74,9 @@ class _Up(msgspec.Struct, gc=False):
 
 
 class UssdPush(msgspec.Struct, gc=False):
-    """The tag of a submit_sm that begins a dialogue from our side."""
+    """A submit_sm that begins a dialogue from our side, and what becomes of it."""
 
+    message: Message
     done: asyncio.Future[PushOutcome]
 
 
@@ -123,8 +129,10 @@ class Account:
         self._links = count(1)
         self._up: dict[Connection, _Up] = {}
         self._pace = Pace(url.rate)
-        self._room = asyncio.Semaphore(max(1, url.window // 2) * url.binds)
-        """SMS and pushes take half of the windows at most, so that a USSD answer never waits for them."""
+        self._lineup: Lineup[SmsPart | UssdPush] = Lineup(self._pace)
+        self._share = max(1, url.window // 2)
+        """SMS and pushes take half of each window at most, so that a USSD answer never waits for them."""
+        self._next_turn: asyncio.TimerHandle | None = None
         # Not from 0: a server that starts anew must not number a dialogue as it did before.
         self._pushes = count(int(random() * 0x10000))
         self._answers_back = url.bind == "trx"
@@ -150,6 +158,8 @@ class Account:
             if command != CommandId.BIND_TRANSMITTER:
                 self._receivers.append(binding)
         self._count_binds()
+        metrics.sms_waiting[self.name] = lambda: len(self._lineup)
+        metrics.sms_limit[self.name] = lambda: self._pace.limit or 0
 
     @property
     def bound(self) -> bool:
@@ -175,23 +185,20 @@ class Account:
             binding.start()
 
     async def stop(self, drain_ms: int) -> None:
-        """Wait for the responses under way, unbind and close."""
+        """Wait for the responses under way, unbind and close; what waits for its turn is to be sent later."""
+        for one in self._lineup.clear():
+            _settle(one, "the server stops", later=True)
         await asyncio.gather(*(binding.stop(drain_ms) for binding in self._bindings.values()))
 
     async def send_sms(self, source: str, msisdn: str, text: str, reference: int) -> SendOutcome:
         """Send an SMS and return when the SMSC has answered every part of it."""
-        waiting = []
-        for part in sms.parts(source, msisdn, text, reference, self._spelling):
-            await self._room.acquire()
-            wait = self._pace.wait(asyncio.get_running_loop().time())
-            if wait:
-                await asyncio.sleep(wait)
-            done: asyncio.Future[SendOutcome] = asyncio.get_running_loop().create_future()
-            done.add_done_callback(lambda _: self._room.release())
-            waiting.append(done)
-            if not self._send(part, SmsPart(done)):
-                done.set_result(SendOutcome("later", "no bound link takes it"))
-        outcomes = await asyncio.gather(*waiting)
+        loop = asyncio.get_running_loop()
+        cut = sms.parts(source, msisdn, text, reference, self._spelling)
+        parts = [SmsPart(message, loop.create_future()) for message in cut]
+        for part in parts:
+            self._lineup.put(part)
+        self._take_turns()
+        outcomes = await asyncio.gather(*(part.done for part in parts))
         for result in ("refused", "later"):
             for outcome in outcomes:
                 if outcome.result == result:
@@ -200,24 +207,44 @@ class Account:
 
     async def push(self, source: str, msisdn: str, text: str, ends: bool) -> PushOutcome:
         """Send a notification (`ends`) or a question, and return what the gateway said to it."""
-        await self._room.acquire()
-        done: asyncio.Future[PushOutcome] = asyncio.get_running_loop().create_future()
-        done.add_done_callback(lambda _: self._room.release())
         try:
             message = ussd.push(
                 source, msisdn, self._encoded(text), ends=ends, session=self._pushed_session(), dialect=self._dialect
             )
         except ValueError as error:
-            done.set_result(PushOutcome("refused", str(error)))
-            return await done
-        if not self._send(message, UssdPush(done)):
-            done.set_result(PushOutcome("later", "no bound link takes it"))
-        return await done
+            return PushOutcome("refused", str(error))
+        push = UssdPush(message, asyncio.get_running_loop().create_future())
+        self._lineup.put(push)
+        self._take_turns()
+        return await push.done
 
     def _pushed_session(self) -> int:
         """Return a session for a dialogue that we begin, for gateways that leave its number to us."""
         mask = self._dialect.id_mask
         return next(self._pushes) * (mask & -mask) & mask
+
+    def _take_turns(self) -> None:
+        """Send the SMS and pushes whose turn it is, and come back when it is the next one's."""
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            self._next_turn = None
+        room = self._share * sum(one.bound for one in self._senders)
+        if not room:
+            for one in self._lineup.clear():
+                _settle(one, NO_LINK, later=True)
+            return
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while (waiting := self._lineup.take(now, room)) is not None:
+            one = waiting.message
+            if one.done.done():  # nobody waits for it any more
+                self._lineup.ended()
+            elif not self._send(one.message, waiting):
+                self._lineup.ended()
+                _settle(one, NO_LINK, later=True)
+        wait = self._lineup.wait(now, room)
+        if wait is not None:
+            self._next_turn = loop.call_later(wait, self._take_turns)
 
     def _send(self, message: Message, tag: object, *, urgent: bool = False) -> bool:
         """Send by the link of this account that has the least to do."""
@@ -245,7 +272,7 @@ class Account:
             self._metrics.suppressed[msisdn.reason] += 1
             log.info("no subscriber's number, not answered", reason=msisdn.reason)
             connection.respond(message)
-        elif (heard := ussd.classify(message, self._dialect, self._alphabet)) is not None:
+        elif (heard := ussd.classify(message, self._dialect)) is not None:
             self._heard(connection, message, heard, msisdn)
         else:
             self._read(connection, message, msisdn)
@@ -283,13 +310,15 @@ class Account:
 
     def _show(self, answer: UssdAnswer) -> None:
         """Send a screen, back on the link that its dialogue came by where that can be."""
+        if self._pace.limit is not None:
+            self._pace.overtaken(asyncio.get_running_loop().time())
         if self._answers_back:
             self._metrics.pdus["out", "submit_sm"] += 1
             sent = answer.heard_by.send(answer.message, answer, urgent=True)
         else:
             sent = self._send(answer.message, answer, urgent=True)
         if not sent:
-            self._not_shown(answer, "no bound link takes it")
+            self._not_shown(answer, NO_LINK)
 
     def _not_shown(self, answer: UssdAnswer, cause: str) -> None:
         self._metrics.pdu_errors["out", "ussd answer lost"] += 1
@@ -320,35 +349,67 @@ class Account:
 
     def _responded(self, connection: Connection, event: Responded) -> None:
         tag, status = event.tag, event.status
-        if isinstance(tag, UssdAnswer):
-            if status == Status.ROK:
-                if (up := self._up.get(tag.heard_by)) is not None:
-                    up.unaccepted.discard(tag.msisdn)
-            elif status in THROTTLED and not tag.retried:
-                again = UssdAnswer(tag.msisdn, tag.message, tag.heard_by, retried=True)
-                asyncio.get_running_loop().call_later(RETRY_SECONDS, self._show, again)
+        if not isinstance(tag, UssdAnswer):
+            self._turn_responded(tag, status)
+        elif status == Status.ROK:
+            if (up := self._up.get(tag.heard_by)) is not None:
+                up.unaccepted.discard(tag.msisdn)
+        elif status in THROTTLED and not tag.retried:
+            self._throttled(status)
+            again = UssdAnswer(tag.msisdn, tag.message, tag.heard_by, retried=True)
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._show, again)
+        else:
+            if status in THROTTLED:
+                self._throttled(status)
             else:
                 self._metrics.pdu_errors["out", status_name(status)] += 1
-                meaning = self._dialect.statuses.get(status)
-                self._not_shown(tag, f"{status_name(status)}, {meaning}" if meaning else status_name(status))
-        elif status == Status.ROK:
-            if isinstance(tag, SmsPart):
-                self._pace.taken()
-            _settle(tag, "")
+            meaning = self._dialect.statuses.get(status)
+            self._not_shown(tag, f"{status_name(status)}, {meaning}" if meaning else status_name(status))
+
+    def _turn_responded(self, waiting: Waiting[SmsPart | UssdPush], status: int) -> None:
+        one, now = waiting.message, asyncio.get_running_loop().time()
+        if status == Status.ROK:
+            self._lineup.accepted(now)
+            _settle(one, "")
+        elif status in THROTTLED:
+            self._throttled(status)
+            if isinstance(one, UssdPush):
+                self._lineup.ended()  # it has a time of its own, which may be over by then
+                _settle(one, status_name(status), later=True)
+            elif not self._lineup.throttled(waiting, now):
+                _settle(one, status_name(status), later=True)
         else:
             self._metrics.pdu_errors["out", status_name(status)] += 1
-            if status in THROTTLED:
-                self._pace.throttled(asyncio.get_running_loop().time())
-                log.warning("throttled by the SMSC", smsc=self.name, status=status_name(status))
-            busy = isinstance(tag, UssdPush) and self._dialect.statuses.get(status) == BUSY
-            later = status in self._transient or busy
-            _settle(tag, status_name(status), later=later)
+            self._lineup.ended()
+            busy = isinstance(one, UssdPush) and self._dialect.statuses.get(status) == BUSY
+            _settle(one, status_name(status), later=status in self._transient or busy)
+        self._take_turns()
+
+    def _throttled(self, status: int) -> None:
+        """Stand still for a moment, then go on slower. What is under way says the same, which is no news."""
+        self._metrics.pdu_errors["out", status_name(status)] += 1
+        self._metrics.throttled[self.name] += 1
+        now = asyncio.get_running_loop().time()
+        if not self._pace.throttled(now):
+            return
+        pause = self._pace.wait(now)
+        for binding in self._senders:
+            if binding.connection is not None:
+                binding.connection.hold(round(pause * 1000))  # what its window kept waiting
+        log.warning(
+            "throttled by the SMSC",
+            smsc=self.name,
+            status=status_name(status),
+            pause_seconds=round(pause, 1),
+            sms_a_second=round(self._pace.limit or 0, 1),
+        )
 
     def _link_event(self, connection: Connection, event: Event) -> None:
         match event:
             case Bound():
                 self._up[connection] = _Up(f"{self._boot}{next(self._links)}", set())
                 self._count_binds()
+                self._take_turns()
                 label = self._label(connection)
                 self._unbound_because.pop(label, None)
                 log.info("bound", smsc=self.name, bind=label)
@@ -357,10 +418,10 @@ class Account:
                 self._not_shown(answer, "the SMSC did not answer in time")
             case Lost(tag=UssdAnswer() as answer):
                 self._not_shown(answer, "the link was lost")
-            case Expired(tag=tag):
-                _settle(tag, "the SMSC did not answer in time", later=True, known=False)
-            case Lost(tag=tag):
-                _settle(tag, "the link was lost", later=True, known=False)
+            case Expired(tag=Waiting() as waiting):
+                self._turn_lost(waiting.message, "the SMSC did not answer in time")
+            case Lost(tag=Waiting() as waiting):
+                self._turn_lost(waiting.message, "the link was lost")
             case Nacked(reason=reason):
                 self._metrics.pdu_errors["in", "refused"] += 1
                 log.warning("PDU refused", smsc=self.name, cause=reason)
@@ -372,6 +433,12 @@ class Account:
                 log.info("link closed", smsc=self.name, bind=self._label(connection), cause=reason)
             case _:
                 pass
+
+    def _turn_lost(self, one: SmsPart | UssdPush, cause: str) -> None:
+        """Give up waiting for a response: nobody knows whether the SMSC took it."""
+        self._lineup.ended()
+        _settle(one, cause, later=True, known=False)
+        self._take_turns()
 
     def _count_binds(self) -> None:
         self._metrics.links[self.name] = self.bound
@@ -387,13 +454,13 @@ class Account:
         say("not bound", smsc=self.name, bind=label, cause=cause, next_try_seconds=round(retrying.delay_ms / 1000, 1))
 
 
-def _settle(tag: object, reason: str, *, later: bool = False, known: bool = True) -> None:
+def _settle(one: SmsPart | UssdPush, reason: str, *, later: bool = False, known: bool = True) -> None:
     """Tell who waits what became of a submit: no `reason`, it was taken; not `known`, nobody answered it."""
-    if isinstance(tag, SmsPart) and not tag.done.done():
-        tag.done.set_result(SendOutcome("later" if later else "refused" if reason else "sent", reason))
-    elif isinstance(tag, UssdPush) and not tag.done.done():
+    if isinstance(one, SmsPart) and not one.done.done():
+        one.done.set_result(SendOutcome("later" if later else "refused" if reason else "sent", reason))
+    elif isinstance(one, UssdPush) and not one.done.done():
         unlucky: Literal["unknown", "later", "refused"] = "unknown" if not known else "later" if later else "refused"
-        tag.done.set_result(PushOutcome(unlucky if reason else "accepted", reason))
+        one.done.set_result(PushOutcome(unlucky if reason else "accepted", reason))
 
 
 _KINDS = {
@@ -448,10 +515,16 @@ def _load(binding: Binding) -> int:
 
 
 class Gateway:
-    """All accounts of this server."""
+    """All accounts of this server.
 
-    def __init__(self, accounts: Sequence[Account]) -> None:
+    Whoever sends has `slots` for SMS under way. Of several accounts each gets its share of them, so that one which is
+    slow does not keep those of the others.
+    """
+
+    def __init__(self, accounts: Sequence[Account], slots: int) -> None:
         self.accounts: Mapping[str, Account] = {account.name: account for account in accounts}
+        self._most = max(1, slots // max(1, len(accounts)))
+        self._sending: Counter[str] = Counter()
 
     async def send_sms(self, account: str, source: str, msisdn: str, text: str, reference: int) -> SendOutcome:
         """Send an SMS by this account.
@@ -465,7 +538,13 @@ class Gateway:
             chosen = next((one for one in every if one.bound), next(iter(every), None))
         if chosen is None:
             return SendOutcome("later", "no SMSC is configured")
-        return await chosen.send_sms(source, msisdn, text, reference)
+        if self._sending[chosen.name] >= self._most:
+            return SendOutcome("later", "as many SMS wait for this SMSC as may")
+        self._sending[chosen.name] += 1
+        try:
+            return await chosen.send_sms(source, msisdn, text, reference)
+        finally:
+            self._sending[chosen.name] -= 1
 
     def line(self, account: str) -> Line | None:
         """Return the account to push by, if it is bound; any that can where there is none of this name."""

@@ -24,7 +24,7 @@ from ussd_server.subscribers import codes
 from ussd_server.terminals.notices import tell_of_lock
 from ussd_server.turns.conversation import Conversations
 from ussd_server.turns.operations import UNAVAILABLE, Ended, InProgress, order_code_at_terminal, place_order
-from ussd_server.turns.turn import Tools, Turn, sms
+from ussd_server.turns.turn import Tools, Turn
 
 MAX_CONFLICTS = 32
 """Commits that may fail because something else changed the subscriber; each time somebody made progress."""
@@ -161,7 +161,7 @@ class Performers:
                 case codes.Outdated():
                     raise _Outdated
             text = Secret(self._code_text(turn, code))
-            entry = sms(self._tools.new_id(), turn.number, "", turn.now, account=turn.account)
+            entry = turn.sms(self._tools.new_id(), "")
             boxed = self._vault.seal_text(text, claimed.msisdn, entry.id)
             data = {"from": turn.number, "sealed": boxed, "account": turn.account}
             turn.outbox.append(replace(entry, data=data))

@@ -112,7 +112,7 @@ class Pusher:
                 return Later("no bound link takes it", min(now + NO_LINK_MS, order.until))
             if not paced:
                 paced = True
-                if wait := self._pace.wait(asyncio.get_running_loop().time()):
+                if wait := self._pace.turn(asyncio.get_running_loop().time()):
                     await asyncio.sleep(wait)
                     continue  # much may have happened meanwhile: consent taken back, a code dialled
             ready = await self._ready(record, version, order, id, now, line)
@@ -173,7 +173,6 @@ class Pusher:
         outcome = await line.push(source, claimed.msisdn, ready.text, ready.ends)
         match outcome.result:
             case "accepted":
-                self._pace.taken()
                 return await self._sent(claimed)
             case "refused":
                 return await self._end(claimed, order, End("refused", outcome.reason))

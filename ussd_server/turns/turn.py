@@ -21,8 +21,8 @@ from ussd_server.turns import eager, pushes
 from ussd_server.turns.operations import ACTIONS, Acted, Queries, act
 
 SMS_VALIDITY_MS = 24 * 3_600_000
-"""How long an SMS of ours is worth delivering; network operators keep undelivered ones one to three days."""
-
+"""How long an SMS of ours is worth sending where nothing else is set; operators keep undelivered ones one to three
+days."""
 
 _DONE_HERE = ACTIONS.keys() | {"push"}
 """Operations that are carried out on the record, in the turn."""
@@ -34,12 +34,16 @@ coming for each of the latest."""
 
 @dataclass(frozen=True)
 class Tools:
-    """What every turn works with: the operator's answers, the code's rules, the time (ms), ids of our own."""
+    """What every turn works with: the operator's answers, the code's rules, the time (ms), ids of our own.
+
+    An SMS is tried for `sms_validity_ms`.
+    """
 
     queries: Queries
     policy: Policy
     clock: Callable[[], int]
     new_id: Callable[[], str]
+    sms_validity_ms: int = SMS_VALIDITY_MS
 
 
 class Turn:
@@ -132,7 +136,11 @@ class Turn:
 
     def send(self, text: str) -> None:
         """Put an SMS to the subscriber into the outbox."""
-        self.outbox.append(sms(self.tools.new_id(), self.number, text, self.now, account=self.account))
+        self.outbox.append(self.sms(self.tools.new_id(), text))
+
+    def sms(self, id: str, text: str) -> OutboxEntry:
+        """Return an SMS to the subscriber as an outbox entry."""
+        return sms(id, self.number, text, self.now, account=self.account, validity_ms=self.tools.sms_validity_ms)
 
     def enqueue(self, id: str, kind: OutboxKind, due: int, data: Values | None = None) -> None:
         """Put work of its own into the outbox, due at this time (ms); its SMS go the way of this turn's."""
@@ -223,7 +231,7 @@ class Turn:
         self.record = replace(self.record, sessions=sessions)
 
 
-def sms(id: str, number: str, text: str, now: int, *, account: str) -> OutboxEntry:
+def sms(id: str, number: str, text: str, now: int, *, account: str, validity_ms: int = SMS_VALIDITY_MS) -> OutboxEntry:
     """Return an SMS from a service number as an outbox entry."""
     data = {"from": number, "text": text, "account": account}
-    return OutboxEntry(id=id, kind="sms", due=now, data=data, expires=now + SMS_VALIDITY_MS)
+    return OutboxEntry(id=id, kind="sms", due=now, data=data, expires=now + validity_ms)

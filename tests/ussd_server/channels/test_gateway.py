@@ -239,7 +239,6 @@ def test_an_input_that_cannot_be_kept_is_refused_so_that_the_smsc_repeats_it(tmp
     ("status", "result"),
     [
         (Status.ROK, "sent"),
-        (Status.RTHROTTLED, "later"),
         (Status.RSYSERR, "later"),
         (Status.RINVDSTADR, "refused"),
     ],
@@ -256,12 +255,12 @@ def test_an_sms_ends_as_its_status_says(tmp_path: Path, status: Status, result: 
 def test_what_no_account_brought_goes_by_one_that_is_bound(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
         away = make_account(SmscUrl("away", Secret("password"), "127.0.0.1", 1), at.bench)
-        gateway = Gateway([away, at.account])
+        gateway = Gateway([away, at.account], 64)
         for account in ("", "of another time"):
             assert (await gateway.send_sms(account, "111", MSISDN, "Привет", 7)).result == "sent"
         assert (await gateway.send_sms(away.name, "111", MSISDN, "Привет", 7)).result == "later"
-        assert (await Gateway([away]).send_sms("", "111", MSISDN, "Привет", 7)).result == "later"
-        assert (await Gateway([]).send_sms("", "111", MSISDN, "Привет", 7)).result == "later"
+        assert (await Gateway([away], 64).send_sms("", "111", MSISDN, "Привет", 7)).result == "later"
+        assert (await Gateway([], 64).send_sms("", "111", MSISDN, "Привет", 7)).result == "later"
 
     play(tmp_path, story)
 
@@ -418,7 +417,7 @@ def test_two_accounts_keep_their_dialogues_and_sms_apart(tmp_path: Path) -> None
         other = Smsc()
         listener = await listen("127.0.0.1", 0, lambda: Link(Role.SMSC), other.on_event)
         second = make_account(SmscUrl("other", Secret("password"), "127.0.0.1", listener.port, binds=2), at.bench)
-        gateway = Gateway([at.account, second])
+        gateway = Gateway([at.account, second], 64)
         second.start()
         await at.until(lambda: at.bench.metrics.binds[second.name] == 2)
         other.deliver(dialled("*111*2163#"))
@@ -586,16 +585,16 @@ def test_a_screen_is_not_kept_waiting_by_pushes_that_the_smsc_is_slow_to_take(tm
 
 def test_pushes_go_by_an_account_that_is_bound(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
-        gateway = Gateway([at.account])
+        gateway = Gateway([at.account], 64)
         assert gateway.line("") is gateway.line("of another time") is gateway.line(at.account.name) is at.account
-        assert Gateway([]).line("") is None
+        assert Gateway([], 64).line("") is None
 
     play(tmp_path, story)
 
 
 def test_pushes_that_name_no_account_go_by_none_whose_gateway_takes_no_pushes(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
-        gateway = Gateway([at.account])
+        gateway = Gateway([at.account], 64)
         assert gateway.line("") is None
         assert gateway.line(at.account.name) is at.account  # which refuses with the reason
 
