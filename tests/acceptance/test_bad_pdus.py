@@ -10,6 +10,7 @@ from smpp.pdu import encode
 from tests.acceptance.conftest import Service
 from tests.acceptance.gateway import make_message
 from tests.acceptance.harness import BEGIN
+from tests.fuzz import corpus
 
 SENDER = "79109990000"
 
@@ -185,3 +186,20 @@ def test_nuls_after_the_text_are_passed_over(service: Service) -> None:
         service.gateway.write(header(CommandId.DELIVER_SM, sequence, good + bytes(octets)))
         assert service.gateway.response(sequence) == 0
     assert phone.inbox()
+
+
+def test_a_bad_dialogue_never_costs_another_one(service: Service) -> None:
+    """Between the steps of one subscriber come hundreds of messages that a fuzzer found: every screen is as without."""
+    alone, among = service.phone().activated(), service.phone().activated()
+    bad = [one[2:] for one in corpus.read("messages")] + [one[3:] for one in corpus.read("pdus")]
+    assert len(bad) > 50
+    for said in ("*111#", "2", "1", "0", "00", "4"):
+        for body in bad:
+            command = (CommandId.DELIVER_SM, CommandId.DATA_SM, CommandId.DELIVER_SM_RESP)[len(body) % 3]
+            service.gateway.write(header(command, service.gateway.next_sequence(), body))
+        first = said.startswith("*")
+        assert (among.dial(said) if first else among.answer(said)).text == (
+            alone.dial(said) if first else alone.answer(said)
+        ).text
+    service.alive()
+    assert service.server.log.count("Traceback") == 0
