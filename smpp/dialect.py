@@ -105,7 +105,7 @@ class Dialect:
     """How what waits for an answer is marked."""
     opening: frozenset[Mark] = field(init=False, repr=False)
     words: frozenset[str] = field(init=False, repr=False)
-    """The service types that alone say that what we send is USSD."""
+    """The service types that alone say that a message, either way, is USSD, and which step of it."""
     takes_from_address: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -129,6 +129,7 @@ class Dialect:
                 by_service_type |= dict.fromkeys(_spellings(sign), step)
             else:
                 by_op[sign] = UNDECIDED if sign in self.begin and sign in self.answer else step
+        words = (word for word, step in by_service_type.items() if step != UNDECIDED)
         asking = (self.menu, self.ask)
         made: dict[str, Any] = {
             "by_op": tuple(by_op),
@@ -138,7 +139,7 @@ class Dialect:
             "end_pushed_as": self.mark(self.end_pushed),
             "asking": frozenset(self.mark(sign) for sign in asking if sign is not None),
             "opening": frozenset(self.mark(sign) for sign in (self.ask, self.notify) if sign is not None),
-            "words": frozenset(sign for sign in sent if isinstance(sign, str)),
+            "words": frozenset((*words, *(sign for sign in sent if isinstance(sign, str)))),
             "takes_from_address": self.dialled == "destination_addr",
         }
         for name, value in made.items():

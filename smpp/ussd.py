@@ -77,7 +77,7 @@ def classify(message: Message, dialect: Dialect = STANDARD, default: Alphabet | 
                 return None
             step = UNDECIDED
 
-    session = _session(message, dialect)
+    session = session_of(message, dialect)
     if step >= CONFIRM:
         if step == ABORT:
             return Abort(session.dialogue)
@@ -93,7 +93,7 @@ def classify(message: Message, dialect: Dialect = STANDARD, default: Alphabet | 
     return Answer(session.dialogue, text, session.sequence, step != UNDECIDED, step == LAST_ANSWER)
 
 
-class _Session(msgspec.Struct, frozen=True):
+class Session(msgspec.Struct, frozen=True):
     """What a session TLV says, and how it goes back: in a menu and in the last text, None where none goes.
 
     `number` is that of the dialogue, as the gateway counts them.
@@ -107,11 +107,11 @@ class _Session(msgspec.Struct, frozen=True):
     in_end: bytes | None = None
 
 
-_NO_SESSION: Final = _Session()
+_NO_SESSION: Final = Session()
 
 
-def _session(message: Message, dialect: Dialect) -> _Session:
-    """Read the session TLV; one of another length than the dialect's counts as none."""
+def session_of(message: Message, dialect: Dialect) -> Session:
+    """Read a message's session TLV; one of another length than the dialect's counts as none."""
     tag = dialect.session_tag
     value = None if tag is None else message.tlvs.get(tag)
     if value is None or len(value) != dialect.session_octets:
@@ -120,9 +120,9 @@ def _session(message: Message, dialect: Dialect) -> _Session:
 
 
 @lru_cache(maxsize=4096)  # a gateway has few ids and counts from 0: the same values come again and again
-def _read_session(value: bytes, dialect: Dialect) -> _Session:
+def _read_session(value: bytes, dialect: Dialect) -> Session:
     number = int.from_bytes(value, "big")
-    return _Session(
+    return Session(
         _field(number, dialect.id_mask),
         f"{number & dialect.id_mask:0{2 * dialect.session_octets}x}",
         _field(number, dialect.sequence_mask),
@@ -185,7 +185,7 @@ def _back(received: Message, encoded: Encoded, mark: Mark, ends: bool, dialect: 
     tlvs: Tlvs = {}
     if mark.op is not None:
         tlvs[_USSD_SERVICE_OP] = mark.op
-    session = _session(received, dialect)
+    session = session_of(received, dialect)
     echo = session.in_end if ends else session.in_menu
     if echo is not None and dialect.session_tag is not None:
         tlvs[dialect.session_tag] = echo
@@ -255,7 +255,7 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
 
 
 def is_ussd(message: Message, dialect: Dialect = STANDARD) -> bool:
-    """Tell whether a submit_sm is of a USSD dialogue."""
+    """Tell whether a message, either way, is of a USSD dialogue by its op, or by a service_type that names a step."""
     return _USSD_SERVICE_OP in message.tlvs or message.service_type in dialect.words
 
 
@@ -268,7 +268,7 @@ def read_reply(message: Message, dialect: Dialect = STANDARD) -> Reply | None:
         mark = Mark(dialect.service_type, value[:1])
     else:
         return None
-    session = _session(message, dialect)
+    session = session_of(message, dialect)
     ends = session.ended or mark not in dialect.asking
     releases = dialect.release is not None and mark == dialect.mark(dialect.release)
     text = _text(message, "gsm")

@@ -25,6 +25,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from ussd_server.dialects.files import usable as usable_dialect
 from ussd_server.mistakes import cause, nearest
 from ussd_server.smsc_url import SMPP_PORT, SmscUrl
 from ussd_server.subscribers.codes import MIN_DIGITS
@@ -178,6 +179,9 @@ class Settings(BaseSettings):
         60, ge=1, le=170, description="Seconds without a touch after which a kiosk goes back to its start"
     )
     smpp: AddressField = Field(Address("127.0.0.1", SMPP_PORT), description="Address of the SMSC simulator")
+    dialect: Annotated[str, AfterValidator(usable_dialect)] = Field(
+        "standard", description="How the SMSC simulator spells USSD: a dialect's name, or a file"
+    )
     flows: Path = Field(default_factory=_own_flows, description="The service: its entries, screens and texts")
     catalogue: Path = Field(
         PACKAGE / "operators" / "catalogue.yaml", description="Offerings and balances of the embedded operator"

@@ -14,8 +14,8 @@ from smpp.alphabets import Alphabet, alphabet_of
 from smpp.constants import DataCoding, Npi, Status, Ton
 from smpp.receipts import Base
 from smpp.segments import STYLES, Style
-from ussd_server.dialects.files import DialectErrors, UnknownDialect, shipped
-from ussd_server.dialects.files import load as load_dialect
+from ussd_server.dialects.files import shipped
+from ussd_server.dialects.files import usable as usable_dialect
 from ussd_server.mistakes import cause, nearest
 from ussd_server.secrecy.secrets import Secret
 
@@ -170,18 +170,6 @@ class Option:
         return _DEFAULTS.get(self.key, "")
 
 
-def _dialect(text: str) -> str:
-    try:
-        load_dialect(text)
-    except UnknownDialect as error:
-        raise ValueError(str(error).removeprefix(f"{text}: ")) from None
-    except DialectErrors as mistakes:
-        more = len(mistakes.problems) - 1
-        others = f" ({more} more, see: ussd-server dialects check {text})" if more else ""
-        raise ValueError(f"{mistakes.problems[0]}{others}") from None
-    return text
-
-
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not (text.isascii() and text.isdigit()) or not least <= int(text) <= most:
@@ -307,7 +295,7 @@ OPTIONS: Final = {
             "dialect",
             "NAME or FILE",
             "how this gateway spells USSD: " + ", ".join(shipped()) + ", or a file of your own",
-            _dialect,
+            usable_dialect,
         ),
         Option(
             "window",

@@ -64,7 +64,9 @@ def commands() -> list[tuple[str, ...]]:
 # Usage ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("words", [*commands(), ("flows",), ("keys",), ("subscriber",), ("terminal",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [*commands(), ("dialects",), ("flows",), ("keys",), ("subscriber",), ("terminal",)], ids=" ".join
+)
 def test_every_command_has_help_with_examples(words: tuple[str, ...], said: Said) -> None:
     assert said(*words, "--help") == 0
     assert "Examples" in said.out

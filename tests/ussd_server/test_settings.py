@@ -169,7 +169,7 @@ def test_the_same_smsc_twice_is_a_mistake() -> None:
 
 def test_a_wrong_dialect_says_where_and_what(tmp_path: Path) -> None:
     assert mistake({"smsc": ["smpp://a:b@h?dialect=comvers"]}) == (
-        "--smsc: dialect=comvers: there is no such dialect; did you mean comverse? "
+        "--smsc: dialect=comvers: there is no dialect 'comvers'; did you mean comverse? "
         "One of your own is the path of a .yaml file"
     )
     own = tmp_path / "own.yaml"

@@ -73,6 +73,9 @@ Http: TypeAlias = Annotated[
 Smpp: TypeAlias = Annotated[
     str | None, typer.Option("--smpp", metavar="HOST:PORT", help=meaning("smpp") + " [127.0.0.1:2775]")
 ]
+Dialect: TypeAlias = Annotated[
+    str | None, typer.Option("--dialect", metavar="NAME|FILE", help=meaning("dialect") + " [standard]")
+]
 Flows: TypeAlias = Annotated[Path | None, typer.Option("--flows", metavar="FILE", help=meaning("flows"))]
 Catalogue: TypeAlias = Annotated[Path | None, typer.Option("--catalogue", metavar="FILE", help=meaning("catalogue"))]
 LogFormat: TypeAlias = Annotated[

@@ -14,6 +14,7 @@ import structlog
 from ussd_server.app import Server, wall_clock
 from ussd_server.cli.common import Failure
 from ussd_server.cli.demo_terminal import demo_terminal
+from ussd_server.dialects.files import load as load_dialect
 from ussd_server.http.health import add_health
 from ussd_server.http.listener import Application, Listener, application
 from ussd_server.http.terminals import Terminals
@@ -136,7 +137,7 @@ class Demo:
             await self.smsc.start()
         name, password = DEMO_ACCOUNT
         smpp = self.smpp.from_here()
-        url = SmscUrl(name, Secret(password), smpp.host, smpp.port)
+        url = SmscUrl(name, Secret(password), smpp.host, smpp.port, dialect=self._settings.dialect)
         page = make_app(self.smsc, kiosk=f"{DEMO_KIOSK_PATH}/")
         page.add_subapp(DEMO_KIOSK_PATH, kiosk_page.make_app(self.kiosk, by_name=True))
         self.service = Service(self._settings.model_copy(update={"smsc": (url,)}), page)
@@ -235,7 +236,8 @@ class Simulator:
 
 def _simulator(settings: Settings, accounts: Mapping[str, Secret[str]] | None) -> Smsc:
     timers = Timers(service_ms=round(settings.gateway_timer_s * 1000))
-    return Smsc(settings.smpp.host, settings.smpp.port, accounts, DEMO_PHONES, timers)
+    dialect = load_dialect(settings.dialect)
+    return Smsc(settings.smpp.host, settings.smpp.port, accounts, DEMO_PHONES, timers, dialect=dialect)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

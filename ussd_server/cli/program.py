@@ -10,8 +10,9 @@ from typer.core import TyperArgument
 from typer.exceptions import Exit, TyperException
 
 from menus.schema import FlowErrors
-from ussd_server.cli import flows, keys, kiosk, serve, subscriber, terminal
+from ussd_server.cli import dialects, flows, keys, kiosk, serve, subscriber, terminal
 from ussd_server.cli.common import EXIT_FAILED, EXIT_USAGE, Failure, complain, examples
+from ussd_server.dialects.files import DialectErrors
 from ussd_server.secrecy.keys import KeysError
 from ussd_server.settings import SettingsError
 from ussd_server.stores.base import StoreUnavailable
@@ -31,6 +32,7 @@ app = typer.Typer(
 serve.add_to(app)
 kiosk.add_to(app)
 app.add_typer(flows.app)
+app.add_typer(dialects.app)
 app.add_typer(keys.app)
 app.add_typer(subscriber.app)
 app.add_typer(terminal.app)
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def outcome(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code. An error with a mend is one line; a defect keeps its trace.
 
-    Only a flow file's mistakes are several lines: all of them, so that they can be mended at once.
+    Only the mistakes of a flow or dialect file are several lines: all of them, so that they can be mended at once.
     """
     command = typer.main.get_command(app)
     _leave_types_out(command)
@@ -68,7 +70,7 @@ def outcome(arguments: Sequence[str]) -> int:
     except SettingsError as error:
         complain(str(error))
         return EXIT_USAGE
-    except FlowErrors as mistakes:
+    except (FlowErrors, DialectErrors) as mistakes:
         for problem in mistakes.problems:
             complain(str(problem))
         return EXIT_USAGE

@@ -16,6 +16,7 @@ from ussd_server import log
 from ussd_server.cli.common import (
     Catalogue,
     Data,
+    Dialect,
     Flows,
     Http,
     LogFormat,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 def demo(
     http: Http = None,
     smpp: Smpp = None,
+    dialect: Dialect = None,
     data: Data = None,
     flows: Flows = None,
     catalogue: Catalogue = None,
@@ -50,8 +52,8 @@ def demo(
     """Start the whole product in one process: an SMSC simulator with phones, and the server on it."""
     from ussd_server.cli.parts import Demo
 
-    options = {"http": http, "smpp": smpp, "data": data, "flows": flows, "catalogue": catalogue, "settings": settings}
-    where = load({**options, "log_format": log_format, "log_level": log_level})
+    options = {"http": http, "smpp": smpp, "data": data, "flows": flows, "catalogue": catalogue, "dialect": dialect}
+    where = load({**options, "settings": settings, "log_format": log_format, "log_level": log_level})
     log.configure(where.log_level, where.log_format)
     whole = Demo(where)
     return run_until_signal(whole, lambda: _welcome(whole, where), lambda: _reload(whole.service))
@@ -84,6 +86,7 @@ def run(
 
 def smsc(
     smpp: Smpp = None,
+    dialect: Dialect = None,
     http: Http = None,
     settings: SettingsFile = None,
     log_format: LogFormat = None,
@@ -92,8 +95,8 @@ def smsc(
     """Start the SMSC simulator alone: any service may bind to it, and its page has the phones."""
     from ussd_server.cli.parts import Simulator
 
-    options = {"smpp": smpp, "http": http, "settings": settings, "log_format": log_format, "log_level": log_level}
-    where = load(options)
+    options = {"smpp": smpp, "http": http, "dialect": dialect, "settings": settings}
+    where = load({**options, "log_format": log_format, "log_level": log_level})
     log.configure(where.log_level, where.log_format)
     simulator = Simulator(where)
 
@@ -101,6 +104,8 @@ def smsc(
         out = console()
         out.print(f"Phones  [bold]http://{simulator.http.from_here()}/[/]")
         out.print(f"SMSC    smpp://{simulator.smpp} (any system id and password may bind)")
+        if where.dialect != "standard":
+            out.print(f"USSD    as {where.dialect} has it: services add ?dialect={where.dialect}")
         out.print("Stop with Ctrl-C.")
 
     return run_until_signal(simulator, ready, lambda: None)
@@ -133,7 +138,11 @@ def add_to(app: typer.Typer) -> None:
         )
         + _smsc_options()
     )(run)
-    app.command(epilog=examples("ussd-server smsc", "ussd-server smsc --smpp 0.0.0.0:2775"))(smsc)
+    app.command(
+        epilog=examples(
+            "ussd-server smsc", "ussd-server smsc --smpp 0.0.0.0:2775", "ussd-server smsc --dialect sibinco"
+        )
+    )(smsc)
     app.command(epilog=examples("ussd-server dial 79101234567", "echo '*100#' | ussd-server dial 79101234567"))(dial)
 
 

@@ -47,15 +47,26 @@ def load(name: str) -> Dialect:
     return _shipped(name) if name in shipped() else _from_file(name)
 
 
+def usable(name: str) -> str:
+    """Return a dialect's name or file as it is, once it has been read; ValueError says in one line what is wrong."""
+    try:
+        load(name)
+    except DialectErrors as mistakes:
+        more = len(mistakes.problems) - 1
+        others = f" ({more} more, see: ussd-server dialects check {name})" if more else ""
+        raise ValueError(f"{mistakes.problems[0]}{others}") from None
+    return name
+
+
 def _from_file(name: str) -> Dialect:
     if "/" not in name and not name.endswith(SUFFIXES):
         close = get_close_matches(name, shipped(), 1)
         near = f"did you mean {close[0]}?" if close else f"shipped are {', '.join(shipped())}."
-        raise UnknownDialect(f"{name}: there is no such dialect; {near} One of your own is the path of a .yaml file")
+        raise UnknownDialect(f"there is no dialect {name!r}; {near} One of your own is the path of a .yaml file")
     try:
         content = Path(name).read_bytes()
     except OSError as error:
-        raise UnknownDialect(f"{name}: the dialect file cannot be read: {error.strerror or error}") from None
+        raise UnknownDialect(f"the dialect file {name} cannot be read: {error.strerror or error}") from None
     return parse(content, name)
 
 

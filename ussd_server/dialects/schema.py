@@ -23,6 +23,7 @@ TAKEN: Final = {int(Tag.USSD_SERVICE_OP): "ussd_service_op", int(Tag.MESSAGE_PAY
 DELIVER: Final = {"deliver_sm": int(CommandId.DELIVER_SM), "data_sm": int(CommandId.DATA_SM)}
 SUBMIT: Final = {"submit_sm": int(CommandId.SUBMIT_SM), "data_sm": int(CommandId.DATA_SM)}
 OTHERS: Final = {"continue": False, "abort": True}
+PUSHED: Final = {"ours": True, "gateway": False}
 
 MAX_SERVICE_TYPE: Final = 5
 """SMPP 3.4, 5.2.11: 6 octets with the closing NUL."""
@@ -186,7 +187,7 @@ SECTIONS: Final[dict[str, dict[str, Key]]] = {
         "id": Key("id_mask", _mask),
         "count": Key("sequence_mask", _mask),
         "end": Key("end_mask", _mask),
-        "pushed": Key("push_session", _one_of({"ours": True, "gateway": False})),
+        "pushed": Key("push_session", _one_of(PUSHED)),
     },
     "received": {
         "begin": Key("begin", _some_signs),

@@ -3,8 +3,10 @@
 import msgspec
 
 from smpp.constants import DataCoding, Tag
+from smpp.dialect import STANDARD, Dialect
 from smpp.pdu import Message
 from smpp.reassembly import mark_of
+from smpp.ussd import is_ussd
 from ussd_server.simulator.phone import Usage
 
 USSD_OCTETS, USSD_SEPTETS, USSD_UNITS = 160, 182, 80
@@ -22,31 +24,29 @@ class PartView(msgspec.Struct, frozen=True):
     total: int
 
 
-def usage(message: Message) -> Usage:
+def usage(message: Message, dialect: Dialect = STANDARD) -> Usage:
     """Measure a message's text against what its bearer carries in its alphabet."""
     octets = len(message.user_data)
     alphabet, used, ussd, sms, in_parts = measures(message.data_coding, octets)
-    if is_ussd(message):
-        return Usage(alphabet, used, ussd)
+    if is_ussd(message, dialect):
+        return Usage(alphabet, used, {"GSM-7": dialect.septets, "UCS-2": dialect.ucs2_units}.get(alphabet, ussd))
     if used <= sms and part_of(message) is None:
         return Usage(alphabet, used, sms)
     parts = max(1, -(-used // in_parts))
     return Usage(alphabet, used, parts * in_parts, parts)
 
 
-def fits(message: Message) -> bool:
+def fits(message: Message, dialect: Dialect = STANDARD) -> bool:
     """Tell whether one message of the bearer holds this text, its user data header included."""
-    measured = usage(message)
+    measured = usage(message, dialect)
+    ussd = is_ussd(message, dialect)
+    if ussd and measured.used > measured.budget:
+        return False
     if Tag.MESSAGE_PAYLOAD in message.tlvs:
-        return not is_ussd(message) or measured.used <= measured.budget
+        return True
     header = len(message.short_message) - len(message.user_data)
     octets = -(-measured.used * 7 // 8) if measured.alphabet == "GSM-7" else len(message.user_data)
-    return header + octets <= (USSD_OCTETS if is_ussd(message) else SMS_OCTETS)
-
-
-def is_ussd(message: Message) -> bool:
-    """Tell whether a message is of a USSD dialogue."""
-    return Tag.USSD_SERVICE_OP in message.tlvs
+    return header + octets <= (USSD_OCTETS if ussd else SMS_OCTETS)
 
 
 def measures(data_coding: int, octets: int) -> tuple[str, int, int, int, int]:

@@ -1,11 +1,13 @@
-"""What the network sends to a service, spelled as PDUs: USSD in the standard dialect, SMS and receipts."""
+"""What the network sends to a service, spelled as PDUs: USSD in the gateway's dialect, SMS and receipts."""
 
 import re
 import time
 from typing import Final
 
 from smpp import alphabets, ussd
+from smpp.alphabets import Encoded
 from smpp.constants import CommandId, EsmClass, MessageState, Npi, Tag, Ton
+from smpp.dialect import STANDARD, Dialect
 from smpp.pdu import Message
 from smpp.segments import Style, split
 from ussd_server.simulator.measure import fits
@@ -15,21 +17,32 @@ ADDRESS_CHARACTERS: Final = 20
 """The longest address (SMPP 3.4, 5.2.8: 21 octets with the NUL)."""
 
 
-def can_be_said(text: str) -> bool:
+def can_be_said(text: str, dialect: Dialect = STANDARD) -> bool:
     """Tell whether a phone can send this in one USSD message."""
-    return fits(ussd.dial("", "", alphabets.choose(text), session=0))
+    return fits(ussd.answer("", "", _encoded(text, dialect), session=0, sequence=0, dialect=dialect), dialect)
 
 
-def ussd_message(msisdn: str, utterance: Utterance, code: str) -> Message | None:
-    """Spell what a phone says in the standard dialect; None where the gateway says nothing of it."""
+def can_be_dialled(code: str, dialect: Dialect = STANDARD) -> bool:
+    """Tell whether a phone can send this to begin; a gateway that has it in an address has less room for it."""
+    if dialect.takes_from_address:
+        return len(code) <= ADDRESS_CHARACTERS and code.isascii() and code.isprintable()
+    return can_be_said(code, dialect)
+
+
+def ussd_message(msisdn: str, utterance: Utterance, code: str, dialect: Dialect = STANDARD) -> Message | None:
+    """Spell what a phone says in this dialect; None where the gateway says nothing of it."""
     session, step = utterance.session, utterance.step
     if utterance.kind == "abort":
-        return ussd.abort(msisdn, code, session=session, sequence=step)
+        return ussd.abort(msisdn, code, session=session, sequence=step, why=utterance.why, dialect=dialect)
     if utterance.kind == "confirm":
-        return ussd.confirm(msisdn, code, session=session, sequence=step)
-    encoded = alphabets.choose(utterance.text)
+        return ussd.confirm(msisdn, code, session=session, sequence=step, dialect=dialect)
     make = ussd.dial if utterance.kind == "begin" else ussd.answer
-    return make(msisdn, code, encoded, session=session, sequence=step)
+    encoded = _encoded(utterance.text, dialect)
+    return make(msisdn, code, encoded, session=session, sequence=step, dialect=dialect)
+
+
+def _encoded(text: str, dialect: Dialect) -> Encoded:
+    return alphabets.choose(text, dialect.gsm_coding, dialect.ucs2_coding)
 
 
 def service_code(dialled: str) -> str:

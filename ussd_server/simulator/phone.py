@@ -18,6 +18,8 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
+from smpp.dialect import Ending
+
 SERVICE_MS = 15_000
 """How long a gateway waits for the service's answer. Operators set 10 to 30 s."""
 
@@ -41,6 +43,9 @@ Delivery = Literal["received", "sending", "sent", "waiting", "refused"]
 """Where a message is: come in; on its way to the service; taken by it; waiting for a service that takes it; refused."""
 
 
+_ENDINGS: dict[Reason, Ending] = {"cancelled": "cancel", "timeout": "timeout", "dropped": "drop"}
+
+
 class Timers(msgspec.Struct, frozen=True):
     """The gateway's patience with each side, in ms."""
 
@@ -58,16 +63,20 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Utterance(msgspec.Struct, frozen=True):
-    """What the network passes to the service. `step` counts the dialogue's messages from 0, modulo 128."""
+    """What the network passes to the service. `step` counts the dialogue's messages from 0, modulo 128.
+
+    `confirm` says that a notification was shown, `why` is for an abort.
+    """
 
     kind: Literal["begin", "answer", "confirm", "abort"]
     session: int
     step: int
     text: str
+    why: Ending = "drop"
 
 
 class Dialogue(msgspec.Struct, frozen=True):
-    """One USSD exchange as the network sees it. `session` is the network's number for it, one octet.
+    """One USSD exchange as the network sees it. `session` is the network's number for it.
 
     `source` is the number of the service that began it, "" where the subscriber did.
     """
@@ -200,6 +209,20 @@ class Phone:
         self.dialogue = replace(shown, turn="over", reason="notified")
         return (Utterance("confirm", session, 0, ""),)
 
+    def confirm(self, session: int) -> tuple[Utterance, ...]:
+        """Let the network say that the notification with which the dialogue `session` ended was shown."""
+        dialogue = self.dialogue
+        if dialogue is None or dialogue.session != session or dialogue.reason != "ended":
+            return ()
+        return (Utterance("confirm", session, (dialogue.step + 1) % STEPS, ""),)
+
+    def close(self, session: int) -> bool:
+        """End the dialogue as its service wishes, without another text; False where it is not open."""
+        if not self.is_open(session):
+            return False
+        self.fail("ended")
+        return True
+
     def dismiss(self) -> None:
         """Put away the last screen of a dialogue that is over."""
         if self.dialogue is not None and self.dialogue.turn == "over":
@@ -260,7 +283,7 @@ class Phone:
         step = (dialogue.step + 1) % STEPS
         self._let_go(dialogue)
         self.dialogue = replace(dialogue, turn="over", reason=reason, step=step)
-        return (Utterance("abort", dialogue.session, step, ""),)
+        return (Utterance("abort", dialogue.session, step, "", _ENDINGS[reason]),)
 
     def _let_go(self, dialogue: Dialogue) -> None:
         """Remember that the service may still answer a dialogue that is over."""

@@ -1,8 +1,8 @@
 """The operator's side: an SMSC and USSD gateway that services bind to, with the phones of its subscribers.
 
-It speaks the standard dialect. A dialogue stays with the account that it began with and moves to another of its links
-when one is lost. An SMS that no service takes now is kept and tried again, as the store-and-forward of an SMSC does; a
-USSD message is not.
+It speaks one dialect to every service. A dialogue stays with the account that it began with and moves to another of
+its links when one is lost. An SMS that no service takes now is kept and tried again, as the store-and-forward of an
+SMSC does; a USSD message is not.
 """
 
 import asyncio
@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from smpp import alphabets, ussd
-from smpp.constants import CommandId, Status, Tag
+from smpp.constants import CommandId, Status
+from smpp.dialect import BUSY, MISMATCH, NOT_FOUND, STANDARD, TOO_LONG, Dialect
 from smpp.errors import TRANSIENT
 from smpp.events import BindRequested, Closed, Delivered, Expired, Lost, Responded
 from smpp.events import Event as LinkEvent
@@ -26,6 +27,7 @@ from ussd_server.simulator import protocol
 from ussd_server.simulator.measure import fits, part_of, usage
 from ussd_server.simulator.messages import (
     ADDRESS_CHARACTERS,
+    can_be_dialled,
     can_be_said,
     receipt_of,
     service_code,
@@ -47,9 +49,6 @@ MOST_WAITING: Final = 1_000
 
 RETRY_MS: Final = 5_000
 MOST_TRIES: Final = 12
-
-SESSIONS: Final = 256
-"""The dialogue's number is one octet (SMPP 3.4, 5.3.2.43)."""
 
 NUMBER_DIGITS: Final = (5, 15)
 """A phone's number: E.164 allows 15 digits, and nobody has fewer than five."""
@@ -119,7 +118,8 @@ class Smsc:
     """An SMSC on `host:port` (port 0: any free one, see `port` after `start`) with phones.
 
     `accounts` are the system ids that may bind, with their passwords; None lets anybody bind. `clock` gives
-    milliseconds since 1970 UTC. Whoever wants to see what happens puts a callback into `listeners`.
+    milliseconds since 1970 UTC. `dialect` is how it spells USSD. Whoever wants to see what happens puts a callback into
+    `listeners`.
     """
 
     def __init__(
@@ -130,6 +130,7 @@ class Smsc:
         phones: Iterable[str] = (),
         timers: Timers | None = None,
         clock: Callable[[], int] = wall_clock,
+        dialect: Dialect = STANDARD,
     ) -> None:
         self.host = host
         self.port = port
@@ -137,7 +138,8 @@ class Smsc:
         self._accounts = accounts
         self._timers = timers or Timers()
         self._clock = clock
-        self._recorder = Recorder(lambda entry: self._tell(protocol.Passed(entry)))
+        self._dialect = dialect
+        self._recorder = Recorder(lambda entry: self._tell(protocol.Passed(entry)), dialect)
         self._subscribers = {msisdn: _Subscriber(Phone(msisdn, self._timers)) for msisdn in phones}
         self._services: dict[Connection, _Service] = {}
         self._waiting: deque[_Delivery] = deque(maxlen=MOST_WAITING)
@@ -147,7 +149,7 @@ class Smsc:
         self._listener: Listener | None = None
         self._links = 0
         # Not from 0: a simulator that starts anew must not number a dialogue as the one before it did.
-        self._sessions = clock() % SESSIONS
+        self._sessions = clock() % dialect.ids
         self._references = 0
         self._messages = 0
         self._turns = 0
@@ -202,7 +204,7 @@ class Smsc:
             case protocol.Dial(text=text):
                 return self._dial(subscriber, text)
             case protocol.Answer(text=text):
-                if not can_be_said(text):
+                if not can_be_said(text, self._dialect):
                     return "bad_text"
                 self._utter(subscriber, phone.answer(text, self._clock()))
             case protocol.Cancel():
@@ -220,15 +222,18 @@ class Smsc:
         return None
 
     def _dial(self, subscriber: _Subscriber, code: str) -> protocol.Problem | None:
-        if not code or not can_be_said(code):
+        if not code or not can_be_dialled(code, self._dialect):
             return "bad_text"
-        self._sessions = (self._sessions + 1) % SESSIONS
-        *given_up, begin = subscriber.phone.dial(code, self._sessions, self._clock())
+        *given_up, begin = subscriber.phone.dial(code, self._new_session(), self._clock())
         self._utter(subscriber, given_up)
         # The account is chosen when the message is sent: with a delay, whoever is bound then.
         subscriber.account, subscriber.code = "", service_code(code)
         self._utter(subscriber, (begin,))
         return None
+
+    def _new_session(self) -> int:
+        self._sessions = (self._sessions + 1) % self._dialect.ids
+        return self._sessions
 
     def _redeliver(self, subscriber: _Subscriber) -> None:
         last = subscriber.last
@@ -279,7 +284,7 @@ class Smsc:
     def _utter(self, subscriber: _Subscriber, utterances: Iterable[Utterance]) -> None:
         """Pass on what the phone's dialogue brings about."""
         for utterance in utterances:
-            message = ussd_message(subscriber.phone.msisdn, utterance, subscriber.code)
+            message = ussd_message(subscriber.phone.msisdn, utterance, subscriber.code, self._dialect)
             if message is not None:
                 self._pass_on(_Delivery(message, subscriber, subscriber.account, utterance))
 
@@ -447,47 +452,57 @@ class Smsc:
             return
         if subscriber is None:
             connection.respond(message, Status.RINVDSTADR)
-        elif not fits(message):
-            connection.respond(message, Status.RINVMSGLEN)
-        elif Tag.USSD_SERVICE_OP in message.tlvs:
-            status, said = self._show(service, subscriber, message)
+        elif (reply := ussd.read_reply(message, self._dialect)) is not None:
+            status, said = self._show(service, subscriber, message, reply)
             connection.respond(message, status, self._message_id())
             self._utter(subscriber, said)
+        elif not fits(message):
+            connection.respond(message, Status.RINVMSGLEN)
         else:
             message_id = self._message_id()
             connection.respond(message, Status.ROK, message_id)
             self._receive(service, subscriber, message, message_id)
 
     def _show(
-        self, service: _Service, subscriber: _Subscriber, message: Message
-    ) -> tuple[Status, tuple[Utterance, ...]]:
-        """Show a screen; returns what was wrong with it, and what the phone says to it."""
-        reply = ussd.read_reply(message)
-        if reply is None or not reply.text:
+        self, service: _Service, subscriber: _Subscriber, message: Message, reply: ussd.Reply
+    ) -> tuple[int, tuple[Utterance, ...]]:
+        """Show a screen, in the open dialogue or as the first of one.
+
+        Returns what was wrong with it, and what the phone says to it.
+        """
+        phone, dialect = subscriber.phone, self._dialect
+        if not fits(message, dialect):
+            return dialect.status(TOO_LONG, Status.RINVMSGLEN), ()
+        if not reply.text and not reply.releases:
             return Status.RINVMSGLEN, ()
-        phone, session = subscriber.phone, reply.session
+        session = reply.session
+        if session is None and dialect.session_tag is None and phone.dialogue is not None and phone.is_open():
+            session = phone.dialogue.session  # no id travels: what comes is for the dialogue that is open
         if reply.opens and (session is None or not phone.is_open(session)):
             return self._push(service, subscriber, message, reply)
-        if session is None:
-            return Status.RMISSINGOPTPARAM, ()
-        if subscriber.account != service.system_id:
-            return Status.RINVOPTPARAMVAL, ()
-        if not phone.show(session, reply.text, reply.ends, usage(message), self._clock()):
-            return Status.RINVOPTPARAMVAL, ()
+        if session is None and dialect.session_tag is not None:
+            return dialect.status(MISMATCH, Status.RMISSINGOPTPARAM), ()
+        if session is None or subscriber.account != service.system_id or not phone.is_open(session):
+            return dialect.status(NOT_FOUND, Status.RINVOPTPARAMVAL), ()
+        if reply.releases:
+            phone.close(session)
+        elif not phone.show(session, reply.text, reply.ends, usage(message, dialect), self._clock()):
+            return dialect.status(MISMATCH, Status.RINVOPTPARAMVAL), ()
         self._changed(subscriber)
-        return Status.ROK, ()
+        # A notification is confirmed where it is the last text of a dialogue, too.
+        return Status.ROK, phone.confirm(session) if reply.opens and reply.ends else ()
 
     def _push(
         self, service: _Service, subscriber: _Subscriber, message: Message, reply: ussd.Reply
-    ) -> tuple[Status, tuple[Utterance, ...]]:
+    ) -> tuple[int, tuple[Utterance, ...]]:
         """Begin a dialogue from the service's side, under its number or, where it gives none, one of our own."""
-        session = reply.session
-        if session is None:
-            session = self._sessions = (self._sessions + 1) % SESSIONS
+        session = self._new_session() if reply.session is None else reply.session
+        measured = usage(message, self._dialect)
         phone, open_before = subscriber.phone, subscriber.phone.is_open()
-        said = phone.push(session, message.source_addr, reply.text, reply.ends, usage(message), self._clock())
+        said = phone.push(session, message.source_addr, reply.text, reply.ends, measured, self._clock())
         if said is None:
-            return (Status.RX_T_APPN if open_before else Status.RINVOPTPARAMVAL), ()
+            busy = self._dialect.status(BUSY, Status.RX_T_APPN)
+            return (busy if open_before else self._dialect.status(NOT_FOUND, Status.RINVOPTPARAMVAL)), ()
         subscriber.account, subscriber.code = service.system_id, message.source_addr
         self._changed(subscriber)
         return Status.ROK, said

@@ -29,10 +29,12 @@ from smpp.constants import (
     status_description,
     status_name,
 )
+from smpp.dialect import STANDARD, Dialect
 from smpp.pdu import Malformed, Message, Unknown
 from smpp.pdu import decode as decode_pdu
 from smpp.specs import FIELDS, WITHOUT_TLVS, Kind
-from ussd_server.simulator.measure import PartView, is_ussd, measures, part_of, usage
+from smpp.ussd import is_ussd, session_of
+from ussd_server.simulator.measure import PartView, measures, part_of, usage
 from ussd_server.simulator.phone import Usage
 
 HISTORY = 500
@@ -60,17 +62,17 @@ class FieldView(msgspec.Struct, frozen=True):
 
 
 class OpView(msgspec.Struct, frozen=True):
-    """The USSD operation, as number and name."""
+    """The USSD operation, as number and name; no number where the service_type names it."""
 
-    code: int
+    code: int | None
     name: str
 
 
 class SessionView(msgspec.Struct, frozen=True):
-    """`its_session_info` read as the specification has it: number, step, and whether the dialogue ends."""
+    """The dialogue as the gateway's dialect has it: number, step where it counts them, and whether it ends."""
 
     number: int
-    step: int
+    step: int | None
     end: bool
 
 
@@ -107,8 +109,9 @@ class Entry(msgspec.Struct, frozen=True):
 class Recorder:
     """Keeps the last PDUs and tells `heard` each one as it comes."""
 
-    def __init__(self, heard: Callable[[Entry], None]) -> None:
+    def __init__(self, heard: Callable[[Entry], None], dialect: Dialect = STANDARD) -> None:
         self._heard = heard
+        self._dialect = dialect
         self._entries: deque[Entry] = deque(maxlen=HISTORY)
         self._asked: OrderedDict[tuple[int, Direction, int], str] = OrderedDict()
         self._count = 0
@@ -125,8 +128,8 @@ class Recorder:
     def record(self, frame: bytes, direction: Direction, link: int, system_id: str, at: int) -> None:
         """Take one whole PDU as it passed on the link numbered `link`."""
         self._count += 1
-        octets, masked = conceal(frame)
-        entry = describe(octets, self._count, direction, link, system_id, at, masked)
+        octets, masked = conceal(frame, self._dialect)
+        entry = describe(octets, self._count, direction, link, system_id, at, masked, self._dialect)
         entry = self._with_phone(entry)
         self._entries.append(entry)
         self._heard(entry)
@@ -145,13 +148,19 @@ class Recorder:
 
 
 def describe(
-    frame: bytes, number: int, direction: Direction, link: int, system_id: str, at: int, masked: bool = False
+    frame: bytes,
+    number: int,
+    direction: Direction,
+    link: int,
+    system_id: str,
+    at: int,
+    masked: bool = False,
+    dialect: Dialect = STANDARD,
 ) -> Entry:
     """Decode one whole PDU for people; never raises, what does not parse is a `problem` beside what does."""
     pdu = decode_pdu(frame)
     _, command, status, sequence = unpack_from(">IIII", frame.ljust(HEADER_OCTETS, b"\0"))
     message = pdu if isinstance(pdu, Message) else None
-    op = None if message is None else message.integer(Tag.USSD_SERVICE_OP)
     part = None if message is None else part_of(message)
     spans = list(_spans(frame))
     return Entry(
@@ -170,9 +179,9 @@ def describe(
         source="" if message is None else message.source_addr,
         destination="" if message is None else message.destination_addr,
         text=None if message is None else alphabets.decode(message.user_data, message.data_coding),
-        usage=None if message is None else usage(message),
-        op=None if op is None else OpView(op, _op_name(op)),
-        session=None if message is None else _session(message),
+        usage=None if message is None else usage(message, dialect),
+        op=None if message is None else _op(message, dialect),
+        session=None if message is None else _session(message, dialect),
         part=part,
         receipt=message is not None and bool(message.esm_class & EsmClass.DELIVERY_RECEIPT),
         masked=masked,
@@ -239,7 +248,7 @@ def _size(frame: bytes, at: int, kind: Kind) -> int | None:
 # Secrets ----------------------------------------------------------------------------------------------------------
 
 
-def conceal(frame: bytes) -> tuple[bytes, bool]:
+def conceal(frame: bytes, dialect: Dialect = STANDARD) -> tuple[bytes, bool]:
     """Overwrite passwords, and what may be a code in an SMS, with asterisks; tell whether a text changed."""
     octets = bytearray(frame)
     spans = list(_spans(frame))
@@ -248,17 +257,17 @@ def conceal(frame: bytes) -> tuple[bytes, bool]:
             secret = frame[span.offset : span.end].rstrip(b"\0")
             octets[span.offset : span.offset + len(secret)] = b"*" * len(secret)
     masked = False
-    for start, end in _texts(frame, spans):
+    for start, end in _texts(frame, spans, dialect):
         masked |= _asterisks(octets, start, end)
     return bytes(octets), masked
 
 
-def _texts(frame: bytes, spans: list[_Span]) -> Iterator[tuple[int, int]]:
+def _texts(frame: bytes, spans: list[_Span], dialect: Dialect) -> Iterator[tuple[int, int]]:
     """Yield where a code could stand: in the texts of an SMS, and anywhere in what cannot be read."""
     pdu = decode_pdu(frame)
     if isinstance(pdu, Malformed | Unknown):
         yield HEADER_OCTETS, len(frame)
-    elif isinstance(pdu, Message) and not is_ussd(pdu) and not pdu.esm_class & EsmClass.DELIVERY_RECEIPT:
+    elif isinstance(pdu, Message) and not is_ussd(pdu, dialect) and not pdu.esm_class & EsmClass.DELIVERY_RECEIPT:
         for span in spans:
             if span.name == "short_message" or span.tag == Tag.MESSAGE_PAYLOAD:
                 at = span.offset + (4 if span.is_tlv else 1)
@@ -376,8 +385,17 @@ def _phone(message: Message | None, direction: Direction) -> str | None:
     return message.source_addr if direction == "to_service" else message.destination_addr
 
 
-def _session(message: Message) -> SessionView | None:
-    value = message.tlvs.get(Tag.ITS_SESSION_INFO)
-    if value is None or len(value) != 2:
+def _op(message: Message, dialect: Dialect) -> OpView | None:
+    """Return the operation by its number, or by the service_type where that names one."""
+    op = message.integer(Tag.USSD_SERVICE_OP)
+    if op is not None:
+        return OpView(op, _op_name(op))
+    return OpView(None, message.service_type) if message.service_type in dialect.words else None
+
+
+def _session(message: Message, dialect: Dialect) -> SessionView | None:
+    """Return the session of a USSD message; an SMS may have the TLV for reasons of its own."""
+    read = session_of(message, dialect)
+    if read.number is None or not is_ussd(message, dialect):
         return None
-    return SessionView(value[0], value[1] >> 1, bool(value[1] & 1))
+    return SessionView(read.number, read.sequence, read.ended)

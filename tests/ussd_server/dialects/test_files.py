@@ -284,9 +284,9 @@ def test_no_value_breaks_the_reader(field: str, value: object) -> None:
 
 
 def test_a_dialect_that_is_not_there_is_told_with_those_that_are() -> None:
-    with pytest.raises(UnknownDialect, match=r"tatta: there is no such dialect; did you mean tata\?"):
+    with pytest.raises(UnknownDialect, match=r"there is no dialect 'tatta'; did you mean tata\?"):
         load("tatta")
-    with pytest.raises(UnknownDialect, match="xyzzy: there is no such dialect; shipped are standard, comverse, "):
+    with pytest.raises(UnknownDialect, match="there is no dialect 'xyzzy'; shipped are standard, comverse, "):
         load("xyzzy")
-    with pytest.raises(UnknownDialect, match="no/such: the dialect file cannot be read: No such file or directory"):
+    with pytest.raises(UnknownDialect, match="the dialect file no/such cannot be read: No such file or directory"):
         load("no/such")

@@ -80,7 +80,28 @@ def test_the_same_screen_may_come_again_and_does_not_wind_the_timer() -> None:
 
 def test_dialling_gives_up_the_dialogue_that_was_open() -> None:
     handset = asked()
-    assert handset.dial("*100#", 8, NOW) == (Utterance("abort", 7, 1, ""), Utterance("begin", 8, 0, "*100#"))
+    assert handset.dial("*100#", 8, NOW) == (
+        Utterance("abort", 7, 1, "", "cancel"),
+        Utterance("begin", 8, 0, "*100#"),
+    )
+
+
+def test_the_last_text_of_a_dialogue_is_confirmed_where_it_was_a_notification() -> None:
+    handset = phone()
+    assert handset.push(9, "111", "Yes or no?", False, USAGE, NOW) == ()
+    assert handset.confirm(9) == ()
+    handset.answer("yes", NOW)
+    assert handset.show(9, "Thank you", True, USAGE, NOW)
+    assert handset.confirm(8) == ()
+    assert handset.confirm(9) == (Utterance("confirm", 9, 2, ""),)
+
+
+def test_a_service_may_close_its_dialogue_without_a_word() -> None:
+    handset = asked("menu")
+    assert not handset.close(8)
+    assert handset.close(7)
+    assert not handset.is_open()
+    assert not handset.close(7)
 
 
 def test_the_timer_ends_the_dialogue_not_a_moment_early() -> None:
@@ -88,7 +109,7 @@ def test_the_timer_ends_the_dialogue_not_a_moment_early() -> None:
     until = handset.timer()
     assert until is not None
     assert handset.expire(until - 1) == ()
-    assert handset.expire(until) == (Utterance("abort", 7, 1, ""),)
+    assert handset.expire(until) == (Utterance("abort", 7, 1, "", "timeout"),)
     assert handset.dialogue is not None
     assert handset.dialogue.reason == "timeout"
     assert handset.expire(until) == ()

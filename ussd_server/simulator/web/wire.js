@@ -119,7 +119,7 @@ export class Wire {
     const to = entry.direction === "to_service";
     const arrow = h("span", { class: "pdu-arrow", role: "img", "aria-label": word(to ? "toService" : "fromService"), title: word(to ? "toService" : "fromService") }, to ? "→" : "←");
     const badges = [
-      entry.op && h("span", { class: "badge badge-op", title: `ussd_service_op ${entry.op.code}` }, entry.op.name),
+      entry.op && h("span", { class: "badge badge-op", title: entry.op.code === null ? "service_type" : `ussd_service_op ${entry.op.code}` }, entry.op.name),
       entry.session && h("span", { class: `badge ${entry.session.end ? "badge-end" : ""}` }, word("session", entry.session.number, entry.session.step, entry.session.end)),
       entry.part && h("span", { class: "badge" }, word("part", entry.part.index, entry.part.total)),
       entry.receipt && h("span", { class: "badge" }, "receipt"),

@@ -1,0 +1,178 @@
+"""The whole service over every shipped dialect: the server at one end of a connection, the simulator at the other."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from smpp.dialect import Dialect
+from tests.ussd_server.simulator.esme import PATIENCE_S
+from tests.ussd_server.simulator.handset import NUMBER, Watched
+from ussd_server.app import Server
+from ussd_server.dialects.files import load, shipped
+from ussd_server.secrecy.secrets import Secret
+from ussd_server.settings import load as settings
+from ussd_server.simulator.phone import Timers
+from ussd_server.simulator.protocol import Answer, Cancel, Dial
+from ussd_server.simulator.smsc import Smsc
+
+ACCOUNT = ("ussd", "demo")
+every = pytest.mark.parametrize("name", shipped())
+pushing = pytest.mark.parametrize("name", [name for name in shipped() if load(name).ask is not None])
+
+
+class Product:
+    """A server, the simulator that it is bound to, and one phone."""
+
+    def __init__(self, server: Server, phone: Watched, dialect: Dialect) -> None:
+        self.server, self.phone, self.dialect = server, phone, dialect
+
+    async def dial(self, code: str) -> str:
+        """Dial and return the screen that follows."""
+        before = self.phone.phone().dialogue
+        assert self.phone.do(Dial(NUMBER, code)) is None
+        assert self.phone.phone().dialogue != before
+        return await self.screen()
+
+    async def answer(self, text: str) -> str:
+        """Answer and return the screen that follows."""
+        assert self.phone.do(Answer(NUMBER, text)) is None
+        return await self.screen()
+
+    async def screen(self) -> str:
+        await self.phone.until(lambda: self.phone.dialogue().turn != "service")
+        assert self.phone.dialogue().reason in (None, "ended"), self.phone.dialogue()
+        return self.phone.dialogue().screen
+
+    def delivered(self) -> int:
+        """Return how many messages were sent to the server."""
+        wire = self.phone.smsc.hello().wire
+        return sum(entry.command in ("deliver_sm", "data_sm") and entry.direction == "to_service" for entry in wire)
+
+    async def answered(self, count: int) -> None:
+        """Wait until the server has acknowledged so many messages, which it does when they are durable.
+
+        Nothing else may have been sent to it.
+        """
+
+        def taken() -> int:
+            wire = self.phone.smsc.hello().wire
+            commands = ("deliver_sm_resp", "data_sm_resp")
+            responses = [entry for entry in wire if entry.command in commands and entry.direction == "from_service"]
+            assert all(entry.status == 0 for entry in responses)
+            return len(responses)
+
+        await self.phone.until(lambda: taken() == count)
+        assert self.delivered() == count
+
+    async def waits(self) -> bool:
+        """Return whether for the server the subscriber's dialogue goes on."""
+        record, _ = await self.server.store.load(NUMBER)
+        session = record.sessions.get("ussd")
+        return session is not None and not session.dropped
+
+    async def push(self, text: str, *, ends: bool) -> str:
+        """Begin a dialogue from the server's side; return what the gateway said to that."""
+        (account,) = self.server.gateway.accounts.values()
+        return (await account.push("111", NUMBER, text, ends)).result
+
+
+@asynccontextmanager
+async def product(name: str, data: Path, timers: Timers | None) -> AsyncIterator[Product]:
+    dialect = load(name)
+    smsc = Smsc("127.0.0.1", 0, {ACCOUNT[0]: Secret(ACCOUNT[1])}, [NUMBER], timers, dialect=dialect)
+    await smsc.start()
+    phone = Watched(smsc)
+    url = f"smpp://{ACCOUNT[0]}:{ACCOUNT[1]}@127.0.0.1:{smsc.port}?dialect={name}"
+    server = Server(settings({"data": data, "smsc": [url]}))
+    await server.start()
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not all(account.bound for account in server.gateway.accounts.values()):
+                await asyncio.sleep(0.01)
+        yield Product(server, phone, dialect)
+    finally:
+        await server.stop()
+        await smsc.stop()
+
+
+def play(name: str, data: Path, story: Callable[[Product], Awaitable[None]], timers: Timers | None = None) -> None:
+    async def main() -> None:
+        async with product(name, data, timers) as at:
+            await story(at)
+
+    asyncio.run(main())
+
+
+@every
+def test_a_dialogue_begins_goes_on_and_ends(name: str, tmp_path: Path) -> None:
+    async def story(at: Product) -> None:
+        assert "подключён" in await at.dial("*111*2163#")
+        assert at.phone.dialogue().reason == "ended"
+        menu = await at.dial("*111#")
+        assert "Тарифы" in menu
+        assert at.phone.dialogue().turn == "subscriber"
+        tariffs = await at.answer("2")
+        assert tariffs != menu
+        assert at.phone.dialogue().turn == "subscriber"
+        assert "Тарифы" in await at.answer("0")
+        await at.answer("4")
+        assert at.phone.dialogue().reason == "ended"
+        await at.answered(5)
+        assert {entry.status for entry in at.phone.smsc.hello().wire} == {0}
+
+    play(name, tmp_path, story)
+
+
+@every
+def test_who_hangs_up_is_asked_whether_to_go_on(name: str, tmp_path: Path) -> None:
+    async def story(at: Product) -> None:
+        await at.dial("*111*2163#")
+        await at.dial("*111#")
+        await at.answer("2")
+        at.phone.do(Cancel(NUMBER))
+        told = "cancel" in at.dialect.tells
+        await at.answered(3 + told)
+        assert await at.waits() != told
+        # Where the gateway said nothing the next dialogue says it.
+        assert "Продолжить" in await at.dial("*111#")
+
+    play(name, tmp_path, story)
+
+
+@every
+def test_the_gateways_timer_ends_the_dialogue(name: str, tmp_path: Path) -> None:
+    async def story(at: Product) -> None:
+        await at.dial("*111#")
+        assert (await at.phone.over()).reason == "timeout"
+        told = "timeout" in at.dialect.tells
+        await at.answered(1 + told)
+        assert await at.waits() != told
+
+    play(name, tmp_path, story, Timers(subscriber_ms=50))
+
+
+@pushing
+def test_a_notification_is_shown_and_confirmed(name: str, tmp_path: Path) -> None:
+    async def story(at: Product) -> None:
+        assert await at.push("Тариф изменён.", ends=True) == "accepted"
+        dialogue = await at.phone.over()
+        assert (dialogue.screen, dialogue.reason) == ("Тариф изменён.", "notified")
+        await at.answered(1)
+        assert "Тарифы" in await at.dial("*111#")
+        assert await at.push("Ещё одна новость.", ends=True) != "accepted", "a busy phone takes none"
+
+    play(name, tmp_path, story)
+
+
+@pushing
+def test_a_question_is_asked_and_its_answer_comes(name: str, tmp_path: Path) -> None:
+    async def story(at: Product) -> None:
+        assert await at.push("Сменить тариф?\n1 Да\n2 Нет", ends=False) == "accepted"
+        assert at.phone.dialogue().screen.endswith("2 Нет")
+        assert "Сеанс устарел" in await at.answer("1")
+        assert at.phone.dialogue().reason == "ended"
+
+    play(name, tmp_path, story)

@@ -1,0 +1,78 @@
+"""`ussd-server dialects`: the ways in which gateways spell USSD."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smpp.dialect import Dialect
+from ussd_server.cli.common import EXIT_FAILED, columns, examples
+from ussd_server.dialects.files import DialectErrors, UnknownDialect, load, parse, shipped, shipped_text
+from ussd_server.dialects.text import written
+from ussd_server.settings import SettingsError
+
+app = typer.Typer(
+    name="dialects",
+    no_args_is_help=True,
+    help="The ways in which operators' gateways spell USSD.",
+    rich_markup_mode="rich",
+    epilog=examples(
+        "ussd-server dialects list",
+        "ussd-server dialects show sibinco > own.yaml",
+        "ussd-server dialects check own.yaml",
+        "ussd-server run --smsc 'smpp://user:password@gateway.example:2775?dialect=own.yaml'",
+    ),
+)
+
+
+@app.command("list", epilog=examples("ussd-server dialects list"))
+def list_them() -> None:
+    """List the shipped dialects."""
+    for line in columns([(name, load(name).about) for name in shipped()]):
+        print(line)
+
+
+@app.command(epilog=examples("ussd-server dialects show tata", "ussd-server dialects show own.yaml --whole"))
+def show(
+    dialect: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A shipped dialect, or a file")],
+    whole: Annotated[bool, typer.Option("--whole", help="With all that comes from its base")] = False,
+) -> None:
+    """Print a dialect's file, which another may build on."""
+    if whole:
+        print(written(_load(dialect)), end="")
+    elif dialect in shipped():
+        print(shipped_text(dialect), end="")
+    else:
+        _load(dialect)
+        print(Path(dialect).read_text(encoding="utf-8"), end="")
+
+
+@app.command(epilog=examples("ussd-server dialects check own.yaml"))
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A dialect file", show_default=False)],
+) -> int:
+    """Check a dialect file. Every mistake is a line: file, line, column, what is wrong and what would be right."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"the dialect file {file} cannot be read: {error.strerror or error}") from None
+    try:
+        dialect = parse(content, str(file))
+    except DialectErrors as mistakes:
+        for problem in mistakes.problems:
+            print(problem)
+        count = len(mistakes.problems)
+        print(f"{file}: {count} mistake{'' if count == 1 else 's'}", file=sys.stderr)
+        return EXIT_FAILED
+    print(f"{file}: no mistakes. Use it with ?dialect={file}, try it with: ussd-server smsc --dialect {file}")
+    can = [word for word, sign in (("ask", dialect.ask), ("notify", dialect.notify)) if sign is not None]
+    print(f"It {'can ' + ' and '.join(can) if can else 'can begin nothing'} from our side.")
+    return 0
+
+
+def _load(dialect: str) -> Dialect:
+    try:
+        return load(dialect)
+    except UnknownDialect as error:
+        raise SettingsError(str(error)) from None
