@@ -15,7 +15,7 @@ from ussd_server.stores.base import Store
 from ussd_server.terminals.desk import Request
 from ussd_server.terminals.problems import Problem, problem
 from ussd_server.terminals.record import Terminal
-from ussd_server.terminals.signatures import NONCE_KEPT_S, Refused, keyid_of, verify_request
+from ussd_server.terminals.signatures import NONCE_KEPT_S, Refused, claimed_by, verify_claimed
 
 MAX_BODY: Final = 16 * 1024
 """Octets; the largest request, an entry, has one."""
@@ -37,6 +37,9 @@ async def read(request: web.Request, seconds: float) -> bytes | Problem:
     """Return the body, or why it was not read to its end."""
     if request.content_length is not None and request.content_length > MAX_BODY:
         return problem("too-large")
+    if request.content.is_eof() and request.content.exception() is None:  # it came with the head, as nearly all do
+        whole = request.content.read_nowait()
+        return whole if len(whole) <= MAX_BODY else problem("too-large")
     body = bytearray()
     try:
         async with asyncio.timeout(seconds):
@@ -72,10 +75,10 @@ class Guard:
         return Admitted(Request(terminal, key, self._now()), body)
 
     async def _known(self, request: web.Request, body: bytes) -> Terminal | Problem:
-        keyid = keyid_of(request.headers)
-        if isinstance(keyid, Refused):
-            return problem(keyid.why, keyid.detail)
-        id, _, key_id = keyid.partition("/")
+        claimed = claimed_by(request.headers)
+        if isinstance(claimed, Refused):
+            return problem(claimed.why, claimed.detail)
+        id, _, key_id = claimed.keyid.partition("/")
         terminal, _version = await self._store.load_terminal(id)
         public = next((key.public for key in terminal.keys if key.id == key_id), None) if terminal else None
         if terminal is None or public is None or terminal.standing == "revoked":
@@ -83,7 +86,7 @@ class Guard:
         target = target_of(request, self._url)
         if not target.startswith(f"{_origin(request, self._url)}/"):
             return problem("signature-invalid", "the target URI is not this server's")
-        signed = verify_request(request.method, target, request.headers, body, lambda _: public, self._now())
+        signed = verify_claimed(claimed, request.method, target, body, lambda _: public, self._now())
         if isinstance(signed, Refused):
             return problem(signed.why, signed.detail)
         if terminal.standing == "quarantined":

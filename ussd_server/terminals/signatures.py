@@ -114,20 +114,39 @@ def sign_request(
     return signed
 
 
-def keyid_of(headers: Mapping[str, str]) -> str | Refused:
-    """Return who says to have signed a request, for whoever must look the key up first. Nothing is verified."""
-    claim = _request_claim(_fields(headers.items()))
-    return claim if isinstance(claim, Refused) else claim.keyid
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a request says of who signed it, for whoever must look the key up first. Nothing is verified yet."""
+
+    fields: Mapping[str, str]
+    claim: "_Claim"
+
+    @property
+    def keyid(self) -> str:
+        """Who says to have signed it."""
+        return self.claim.keyid
+
+
+def claimed_by(headers: Mapping[str, str]) -> Claimed | Refused:
+    """Return who says to have signed a request; `verify_claimed` finds out whether it is true."""
+    fields = _fields(headers.items())
+    claim = _request_claim(fields)
+    return claim if isinstance(claim, Refused) else Claimed(fields, claim)
 
 
 def verify_request(
     method: str, url: str, headers: Mapping[str, str], body: bytes, keys: PublicKeys, now: int
 ) -> Signed | Refused:
     """Return whose request this is. `url` is the target URI as the terminal wrote it; `now` in ms."""
-    fields = _fields(headers.items())
-    claim = _request_claim(fields)
-    if isinstance(claim, Refused):
-        return claim
+    claimed = claimed_by(headers)
+    return claimed if isinstance(claimed, Refused) else verify_claimed(claimed, method, url, body, keys, now)
+
+
+def verify_claimed(
+    claimed: Claimed, method: str, url: str, body: bytes, keys: PublicKeys, now: int
+) -> Signed | Refused:
+    """Return whose request this is, as `verify_request` does, where its header fields were read before."""
+    fields, claim = claimed.fields, claimed.claim
     if not claim.nonce:
         return Refused("signature-invalid", "the parameter nonce is missing")
     values = {**fields, **_request_values(method, url)}

@@ -176,7 +176,9 @@ def test_what_another_implementation_signs_we_verify(include_alg: bool) -> None:
 
 def test_a_request_is_known_by_its_key() -> None:
     assert request().verified() == Signed("kiosk-1/a1b2", "nonce-1", NOW // 1000)
-    assert signatures.keyid_of(request().headers) == "kiosk-1/a1b2"
+    claimed = signatures.claimed_by(request().headers)
+    assert isinstance(claimed, signatures.Claimed)
+    assert claimed.keyid == "kiosk-1/a1b2"
 
 
 def test_a_request_covers_what_it_has() -> None:
@@ -499,7 +501,7 @@ INPUTS: Final = st.one_of(
 @given(INPUTS, INPUTS, TEXTS, TEXTS, st.binary(max_size=8))
 def test_nothing_that_comes_raises(signature_input: str, signature: str, method: str, url: str, body: bytes) -> None:
     headers = {**request().headers, "Signature-Input": signature_input, "Signature": signature}
-    signatures.keyid_of(headers)
+    signatures.claimed_by(headers)
     assert isinstance(signatures.verify_request(method, url, headers, body, lambda _: bytes(32), NOW), Refused)
     asked = Asked(method, url, headers)
     assert isinstance(signatures.verify_response(200, headers, body, asked, lambda _: bytes(32), NOW), Refused)
