@@ -15,6 +15,7 @@ from ussd_server.stores.base import Change, JournalEntry
 from ussd_server.stores.base import Store as StorePort
 from ussd_server.subscribers import codes
 from ussd_server.subscribers.record import Subscriber
+from ussd_server.turns import pushes
 
 MAX_CONFLICTS = 8
 MAX_ENTRIES = 10_000
@@ -28,6 +29,7 @@ app = typer.Typer(
         "ussd-server subscriber show 79101234567",
         'ussd-server subscriber unlock 79101234567 --reason "called, proved who she is"',
         "ussd-server subscriber journal 79101234567",
+        'ussd-server subscriber offers 79101234567 no --reason "called, wants none"',
     ),
 )
 
@@ -116,6 +118,43 @@ def forget(
     console().print(f"{who}: forgotten.")
 
 
+@app.command(
+    epilog=examples(
+        'ussd-server subscriber offers 79101234567 no --reason "called, wants none"',
+        'ussd-server subscriber offers 79101234567 yes --reason "asked for them in the shop"',
+    )
+)
+def offers(
+    msisdn: Msisdn,
+    wanted: Annotated[str, typer.Argument(metavar="yes|no", help="Whether they agree to be sent offers")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept in the journal.")],
+    store: Store = None,
+    data: Data = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Note that a subscriber agrees to be sent offers, or wants none. A no also stops what is queued already."""
+    where = load({"store": store, "data": data, "settings": settings})
+    who = number(msisdn, where)
+    if wanted not in ("yes", "no"):
+        raise SettingsError(f"{wanted}: it is yes or no")
+    if not reason.strip():
+        raise SettingsError("--reason: say why; it is kept in the journal")
+    changed = with_store(where, lambda port: _offers(port, who, wanted == "yes", reason.strip()))
+    state = "agrees to be sent offers" if wanted == "yes" else "is sent no offers"
+    console().print(f"{who}: {state}.{'' if changed else ' So it was before; nothing was changed.'}")
+
+
+async def _offers(store: StorePort, msisdn: str, wants: bool, reason: str) -> bool:
+    for _ in range(MAX_CONFLICTS):
+        record, version = await store.load(msisdn, latest=True)
+        if pushes.consents(record, "offer") == wants:
+            return False
+        changed, note = pushes.with_consent(record, wants, "support desk", now(), reason)
+        if await store.commit(Change(version, changed, journal=(note,))):
+            return True
+    raise Failure(f"{msisdn}: the subscriber is being changed all the time; try again")
+
+
 async def _unlock(store: StorePort, msisdn: str, reason: str) -> bool:
     for _ in range(MAX_CONFLICTS):
         record, version = await store.load(msisdn)
@@ -139,6 +178,7 @@ def _facts(record: Subscriber, settings: Settings) -> list[tuple[str, str]]:
         ("number", record.msisdn),
         ("service", f"active since {moment(record.activated_at)}" if record.active else "not active"),
         ("language", record.language or "(the service's first)"),
+        ("offers", f"agreed to on {moment(record.offers_at)}" if record.offers_at else "not agreed to"),
         ("access", f"closed until {moment(closed)} after {codes.MAX_WRONG} wrong codes" if closed else "open"),
         ("code", _code(access, codes.condition(access, at, policy))),
         ("wrong codes", f"{access.wrong} in a row, {access.wrong_in_life} for this code"),

@@ -81,6 +81,11 @@ class PushOrder(msgspec.Struct, frozen=True):
         return {name: value for name, value in (told | {"campaign": self.campaign}).items() if value}
 
 
+def timed(order: PushOrder, now: int) -> PushOrder:
+    """Return the order whose `until` was so long (ms), with the time from now on."""
+    return replace(order, until=now + order.until)
+
+
 def entry(order: PushOrder, id: str, due: int) -> OutboxEntry:
     """Return a push as an entry of the outbox. It expires by its own rules, which keep how it ended."""
     return OutboxEntry(id, "push", due, msgspec.to_builtins(order))
