@@ -53,7 +53,7 @@ class ServerProcess:
             stderr=subprocess.STDOUT,
             text=True,
             cwd=data,
-            env=_environment(environment),
+            env=own_environment(environment),
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -147,14 +147,14 @@ def run_to_end(
         stderr=subprocess.STDOUT,
         text=True,
         cwd=cwd,
-        env=_environment(environment),
+        env=own_environment(environment),
         timeout=PATIENCE_S,
         check=False,
     )
     return done.returncode, done.stdout
 
 
-def _environment(more: dict[str, str] | None) -> dict[str, str]:
+def own_environment(more: dict[str, str] | None = None) -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.upper().startswith("USSD_SERVER_")}
     return {**own, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "200", **(more or {})}
 

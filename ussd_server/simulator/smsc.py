@@ -47,6 +47,9 @@ MOST_TEXT: Final = 2_000
 MOST_WAITING: Final = 1_000
 """SMS kept for services that do not take them; beyond it the oldest is given up."""
 
+RECEIPT_MS: Final = 500
+"""How long a phone takes to confirm an SMS. Sooner, the receipt could overtake a response that goes by another link."""
+
 RETRY_MS: Final = 5_000
 MOST_TRIES: Final = 12
 
@@ -146,6 +149,7 @@ class Smsc:
         self._retry: asyncio.TimerHandle | None = None
         self._to_service = Line()
         self._from_service = Line()
+        self._receipts = Line(RECEIPT_MS)
         self._listener: Listener | None = None
         self._links = 0
         # Not from 0: a simulator that starts anew must not number a dialogue as the one before it did.
@@ -165,7 +169,7 @@ class Smsc:
         """Unbind every service and close the port."""
         if self._listener is not None:
             await self._listener.close()
-        for line in (self._to_service, self._from_service):
+        for line in (self._to_service, self._from_service, self._receipts):
             line.close()
         for subscriber in self._subscribers.values():
             _stop(subscriber.timer)
@@ -517,7 +521,8 @@ class Smsc:
         self._changed(subscriber)
         if message.registered_delivery & RECEIPT_BITS == RECEIPT_ALWAYS:
             receipt = receipt_of(message, message_id, self._clock())
-            self._pass_on(_Delivery(receipt, subscriber, service.system_id))
+            delivery = _Delivery(receipt, subscriber, service.system_id)
+            self._receipts.pass_on(lambda: self._pass_on(delivery))
 
     def _message_id(self) -> str:
         self._messages += 1

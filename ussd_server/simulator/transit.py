@@ -40,8 +40,8 @@ class RecordedLink(Link):
 class Line:
     """One direction of a network: acts happen in their order, each `delay_ms` after it was passed on."""
 
-    def __init__(self) -> None:
-        self.delay_ms = 0
+    def __init__(self, delay_ms: int = 0) -> None:
+        self.delay_ms = delay_ms
         self._held: deque[Callable[[], None]] = deque()
         self._handles: deque[asyncio.TimerHandle] = deque()
         self._last = 0.0

@@ -353,6 +353,8 @@ def test_long_messages_are_joined_on_the_phone_and_divided_by_it() -> None:
 def test_a_receipt_follows_where_it_was_asked_for() -> None:
     async def scenario(phone: Watched, esme: Esme) -> None:
         esme.text("111", NUMBER, "hello", registered_delivery=1)
+        assert await esme.statuses.get() == Status.ROK
+        assert esme.delivered.empty()  # at once, it could overtake the response where they go by two links
         receipt = await esme.delivered.get()
         assert receipt.esm_class == EsmClass.DELIVERY_RECEIPT
         assert (receipt.source_addr, receipt.destination_addr) == (NUMBER, "111")
