@@ -12,6 +12,8 @@
 const readline = require('readline');
 const smpp = require('smpp');
 
+smpp.addTLV('comverse_session', { id: 0x1501, type: smpp.types.tlv.buffer });
+
 const [systemId, password] = process.argv.slice(2);
 const BINDS = ['bind_transceiver', 'bind_transmitter', 'bind_receiver'];
 const SUBMITS = ['bind_transceiver', 'bind_transmitter'];
@@ -49,6 +51,7 @@ function live(value) {
 // The text's own octets, before the package decodes them.
 function textOctets(pdu) {
   const octets = pdu.octets;
+  if (pdu.command === 'data_sm') return Buffer.alloc(0); // its text is a TLV
   let at = 16;
   const skipString = () => { at = octets.indexOf(0, at) + 1; };
   skipString();
@@ -82,6 +85,7 @@ function onSession(opened) {
     });
   }
   opened.on('submit_sm', (pdu) => onSubmit(opened, pdu));
+  opened.on('data_sm', (pdu) => onSubmit(opened, pdu));
   opened.on('enquire_link', (pdu) => opened.send(pdu.response()));
   opened.on('unbind', (pdu) => {
     opened.send(pdu.response());
