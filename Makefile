@@ -23,7 +23,7 @@ setup: .venv/.run  ## make .venv with ussd-server in it
 WORKERS ?= 3
 
 test: .venv/.dev $(INTEROP)/node_modules/.done  ## set up what the tests need, then run every test
-	@scripts/debian-packages chromium:chromium kannel:bearerbox
+	@scripts/debian-packages chromium:chromium kannel:bearerbox tshark:tshark
 	@$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 # How many inputs, over all layers: ten million take some ten minutes. More of it: python -m tests.fuzz --help
