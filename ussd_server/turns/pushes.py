@@ -179,19 +179,17 @@ def _wait(record: Subscriber, order: PushOrder, id: str, now: int, quiet: QuietH
     over = None if order.urgent else quiet.end(now)
     if over is not None:
         return Wait(over, "quiet hours")
-    if in_dialogue(record, now):
-        return Wait(now + BUSY_MS, "the subscriber is in a dialogue")
-    return None
+    return _busy(record.exchanges.get("ussd"), now)
 
 
-def in_dialogue(record: Subscriber, now: int) -> bool:
-    """Whether a subscriber has a dialogue on the screen that began without us, or has just read its end."""
-    last = record.exchanges.get("ussd")
+def _busy(last: Exchange | None, now: int) -> Wait | None:
+    """Say whether a subscriber has a dialogue on the screen that began without us, or has just come to its end."""
     if last is None or last.dialogue.startswith(_OURS):
-        return False
+        return None
     if last.ends:
-        return last.text is not None and now - last.at < READING_MS
-    return now - last.at < USSD_WINDOW_MS
+        reads = last.at + READING_MS if last.text is not None else 0
+        return Wait(reads, "the subscriber reads the end of a dialogue") if now < reads else None
+    return Wait(now + BUSY_MS, "the subscriber is in a dialogue") if now - last.at < USSD_WINDOW_MS else None
 
 
 def begun(record: Subscriber, push: Pushed, screen: str, now: int) -> Subscriber:
