@@ -58,9 +58,7 @@ def test_after_a_crash_a_notification_is_not_sent_again_and_its_confirmation_cou
     assert [entry["data"]["result"] for entry in journal(tmp_path, phone)] == ["confirmed"]
 
 
-def test_a_push_that_got_no_response_before_a_crash_may_still_be_confirmed(
-    gateway: Gateway, tmp_path: Path
-) -> None:
+def test_a_push_that_got_no_response_before_a_crash_may_still_be_confirmed(gateway: Gateway, tmp_path: Path) -> None:
     phone = new_phone(gateway)
     with running(tmp_path, smsc=gateway.url, environment=AWAKE) as server:
         gateway.accept()
