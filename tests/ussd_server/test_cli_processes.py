@@ -96,6 +96,33 @@ def test_the_simulator_alone_takes_any_service() -> None:
         assert ended(process, signal.SIGTERM) == 0
 
 
+def test_a_dialect_of_ones_own_is_spoken_from_the_phone_to_the_service() -> None:
+    Path("own.yaml").write_text(
+        "base: sixdee\nsent: {end: 0x17}\nreceived: {dialled: destination_addr, abort: [0x99]}\n", encoding="utf-8"
+    )
+    with started("smsc", *ANY_PORTS, "--dialect", "own.yaml", until="Stop with Ctrl-C.") as (_, said):
+        assert "?dialect=own.yaml" in said
+        smpp, page = re.search(r"smpp://(127\.0\.0\.1:\d+)", said), re.search(r"http://(127\.0\.0\.1:\d+)/", said)
+        assert smpp is not None
+        assert page is not None
+        url = f"smpp://any:any@{smpp[1]}?dialect=own.yaml"
+        with started("run", "--smsc", url, "--http", "127.0.0.1:0", "--log-format", "json", until="readyz") as (run, _):
+            assert run.stderr is not None
+            assert any('"bound"' in line for line in run.stderr)
+            dialled = subprocess.run(
+                [sys.executable, "-m", "ussd_server", "dial", "79100000001", "--http", page[1]],
+                input="*111*2163#\n*111#\n2\n",
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+            )
+            assert dialled.returncode == 0, dialled.stdout + dialled.stderr
+            assert "подключён" in dialled.stdout
+            assert "Супер Ноль" in dialled.stdout
+            assert ended(run, signal.SIGTERM) == 0
+
+
 @pytest.mark.parametrize(("option", "other"), [("--http", "--smpp"), ("--smpp", "--http")])
 @pytest.mark.parametrize("command", ["demo", "smsc"])
 def test_a_port_in_use_is_one_line(command: str, option: str, other: str) -> None:

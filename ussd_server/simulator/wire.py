@@ -29,7 +29,7 @@ from smpp.constants import (
     status_description,
     status_name,
 )
-from smpp.dialect import STANDARD, Dialect
+from smpp.dialect import STANDARD, Dialect, Sign
 from smpp.pdu import Malformed, Message, Unknown
 from smpp.pdu import decode as decode_pdu
 from smpp.specs import FIELDS, WITHOUT_TLVS, Kind
@@ -45,6 +45,7 @@ SECRET_DIGITS = 6
 
 Direction = Literal["to_service", "from_service"]
 
+_NAMED_OPS = frozenset(UssdOp)
 _UPKEEP = frozenset({CommandId.ENQUIRE_LINK, CommandId.ENQUIRE_LINK_RESP})
 _MESSAGES = frozenset({CommandId.SUBMIT_SM, CommandId.DELIVER_SM, CommandId.DATA_SM})
 _GSM_GROUP = re.compile(rb"[0-9]{%d,}" % SECRET_DIGITS)
@@ -388,9 +389,25 @@ def _phone(message: Message | None, direction: Direction) -> str | None:
 def _op(message: Message, dialect: Dialect) -> OpView | None:
     """Return the operation by its number, or by the service_type where that names one."""
     op = message.integer(Tag.USSD_SERVICE_OP)
-    if op is not None:
-        return OpView(op, _op_name(op))
-    return OpView(None, message.service_type) if message.service_type in dialect.words else None
+    sign = message.service_type if op is None else op
+    if op is None and sign not in dialect.words:
+        return None
+    name = str(sign) if op is None else _op_name(op)
+    if op in _NAMED_OPS:
+        return OpView(op, name)
+    return OpView(op, f"{name} {_step(sign, message, dialect)}".strip())
+
+
+def _step(sign: Sign, message: Message, dialect: Dialect) -> str:
+    """Return the step of a dialogue that an op or service_type is for, which its name does not tell; "" for none."""
+    if message.command == dialect.deliver:
+        for step in ("begin", "answer", "last_answer", "confirm", "closed", "abort"):
+            if sign in getattr(dialect, step):
+                return step.replace("_", " ")
+    for step in ("menu", "end", "end_pushed", "ask", "notify", "release"):
+        if sign == getattr(dialect, step):
+            return step.replace("_pushed", "")
+    return ""
 
 
 def _session(message: Message, dialect: Dialect) -> SessionView | None:

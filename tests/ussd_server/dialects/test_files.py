@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smpp.alphabets import Encoded, choose
+from smpp.constants import CommandId, Tag
 from smpp.dialect import STANDARD, Dialect
-from smpp.pdu import Message
+from smpp.pdu import Message, decode
 from smpp.ussd import (
     Abort,
     Answer,
@@ -123,6 +124,32 @@ def test_a_push_is_read_by_the_gateway_and_its_confirmation_by_us(
 def test_whatever_comes_is_read(name: str, message: Message) -> None:
     heard = classify(message, load(name))
     assert heard is None or isinstance(heard, Input)
+
+
+@every
+@given(body=st.binary(max_size=120), command=st.sampled_from([CommandId.DELIVER_SM, CommandId.DATA_SM]))
+def test_whatever_octets_come_are_read(name: str, body: bytes, command: CommandId) -> None:
+    pdu = decode((16 + len(body)).to_bytes(4, "big") + command.to_bytes(4, "big") + bytes(8) + body)
+    if isinstance(pdu, Message):
+        heard = classify(pdu, load(name))
+        assert heard is None or isinstance(heard, Input)
+
+
+@every
+def test_an_sms_is_no_ussd_whatever_reference_it_has(name: str) -> None:
+    """One SMSC puts user_message_reference on every SMS."""
+    tlvs = {int(Tag.USER_MESSAGE_REFERENCE): b"\x12\x34", int(Tag.ITS_SESSION_INFO): b"\x11\0", 0x1501: b"\0\0\0\1"}
+    for service_type in ("", "CMT"):
+        message = Message(
+            CommandId.DELIVER_SM,
+            service_type=service_type,
+            source_addr="79101234567",
+            destination_addr="111",
+            esm_class=1,
+            short_message=b"1",
+            tlvs=tlvs,
+        )
+        assert classify(message, load(name)) is None
 
 
 # An operator's own ----------------------------------------------------------------------------------------------------

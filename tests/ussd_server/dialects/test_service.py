@@ -4,19 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from smpp.dialect import Dialect
 from tests.ussd_server.simulator.esme import PATIENCE_S
 from tests.ussd_server.simulator.handset import NUMBER, Watched
-from ussd_server.app import Server
+from ussd_server.app import Server, wall_clock
 from ussd_server.dialects.files import load, shipped
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.settings import load as settings
 from ussd_server.simulator.phone import Timers
-from ussd_server.simulator.protocol import Answer, Cancel, Dial
+from ussd_server.simulator.protocol import Answer, Cancel, Dial, Write
 from ussd_server.simulator.smsc import Smsc
+from ussd_server.stores.base import Change
+from ussd_server.turns import pushes
+from ussd_server.turns.pushes import PushOrder
 
 ACCOUNT = ("ussd", "demo")
 every = pytest.mark.parametrize("name", shipped())
@@ -73,10 +77,23 @@ class Product:
         session = record.sessions.get("ussd")
         return session is not None and not session.dropped
 
-    async def push(self, text: str, *, ends: bool) -> str:
-        """Begin a dialogue from the server's side; return what the gateway said to that."""
-        (account,) = self.server.gateway.accounts.values()
-        return (await account.push("111", NUMBER, text, ends)).result
+    async def push(self, **order: Any) -> None:
+        """Have the server call on the subscriber, as `ussd-server push` does, and wait until the phone shows it."""
+        at = wall_clock()
+        wanted = PushOrder(until=at + 600_000, category="service", urgent=True, **order)
+        record, version = await self.server.store.load(NUMBER)
+        queued = pushes.queue(record, wanted, "push-1", at, at)
+        assert queued is not None
+        assert await self.server.store.commit(Change(version, record, queued.journal, queued.outbox))
+        self.server.outbox.wake()
+        await self.phone.until(lambda: self.phone.phone().dialogue is not None)
+
+    async def ended(self, kind: str, result: str) -> None:
+        """Wait until the push is over for the server, and assert how it ended."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not self.server.metrics.pushes:
+                await asyncio.sleep(0.01)
+        assert self.server.metrics.pushes == {(kind, result): 1}
 
 
 @asynccontextmanager
@@ -157,22 +174,48 @@ def test_the_gateways_timer_ends_the_dialogue(name: str, tmp_path: Path) -> None
 @pushing
 def test_a_notification_is_shown_and_confirmed(name: str, tmp_path: Path) -> None:
     async def story(at: Product) -> None:
-        assert await at.push("Тариф изменён.", ends=True) == "accepted"
+        await at.push(text="Тариф изменён.")
         dialogue = await at.phone.over()
         assert (dialogue.screen, dialogue.reason) == ("Тариф изменён.", "notified")
-        await at.answered(1)
+        await at.ended("notify", "confirmed")
         assert "Тарифы" in await at.dial("*111#")
-        assert await at.push("Ещё одна новость.", ends=True) != "accepted", "a busy phone takes none"
+        (account,) = at.server.gateway.accounts.values()
+        busy = await account.push("111", NUMBER, "Ещё одна новость.", True)
+        assert busy.result in ("later", "refused"), "a phone with a dialogue takes none"
+        assert "Тарифы" in at.phone.dialogue().screen
 
     play(name, tmp_path, story)
 
 
 @pushing
-def test_a_question_is_asked_and_its_answer_comes(name: str, tmp_path: Path) -> None:
+def test_a_question_is_answered_and_its_dialogue_goes_on_to_an_order(name: str, tmp_path: Path) -> None:
     async def story(at: Product) -> None:
-        assert await at.push("Сменить тариф?\n1 Да\n2 Нет", ends=False) == "accepted"
-        assert at.phone.dialogue().screen.endswith("2 Нет")
-        assert "Сеанс устарел" in await at.answer("1")
+        at.phone.do(Write(NUMBER, "2163", "111"))
+        await at.phone.inbox(1)
+        await at.push(screen="tariffs")
+        asked = at.phone.dialogue()
+        assert (asked.turn, asked.source) == ("subscriber", "111")
+        assert "Супер Ноль" in asked.screen
+        assert await at.answer("2") != asked.screen
+        await at.ended("ask", "answered")
+        assert "Останется" in await at.answer("1")
+        await at.answer("1")
         assert at.phone.dialogue().reason == "ended"
+
+    play(name, tmp_path, story)
+
+
+@pushing
+def test_a_question_that_its_reader_puts_away(name: str, tmp_path: Path) -> None:
+    async def story(at: Product) -> None:
+        at.phone.do(Write(NUMBER, "2163", "111"))
+        await at.phone.inbox(1)
+        await at.push(screen="tariffs")
+        at.phone.do(Cancel(NUMBER))
+        if "cancel" in at.dialect.tells:
+            await at.ended("ask", "aborted")
+        else:  # nobody tells; who dials then has left it
+            await at.dial("*100#")
+            await at.ended("ask", "left")
 
     play(name, tmp_path, story)

@@ -1,6 +1,7 @@
 """The recording shows each PDU decoded, measured against its budget, and holds neither passwords nor codes."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,9 @@ from hypothesis import strategies as st
 
 from smpp import alphabets, ussd
 from smpp.constants import CommandId, Tag
+from smpp.dialect import STANDARD
 from smpp.pdu import Bare, Bind, Message, MessageResp, Password, encode
+from ussd_server.dialects.files import load
 from ussd_server.simulator.measure import PartView, fits, usage
 from ussd_server.simulator.phone import Usage
 from ussd_server.simulator.wire import HISTORY, Entry, OpView, Recorder, SessionView, describe
@@ -51,6 +54,42 @@ def test_a_ussd_menu_is_read_to_its_bits() -> None:
     assert shown.op == OpView(0x11, "PSSR response")
     assert shown.session is not None
     assert shown.session.end
+
+
+@pytest.mark.parametrize(
+    ("name", "begin", "menu", "abort", "session"),
+    [
+        ("comverse", (1, "PSSR indication"), (2, "USSR request"), (0x81, "0x81 abort"), SessionView(9, None, False)),
+        ("two-letter", (None, "BR begin"), (None, "CR menu"), (None, "AF abort"), None),
+        ("data-sm", (1, "PSSR indication"), (2, "USSR request"), (0x41, "0x41 abort"), SessionView(9, 0, False)),
+    ],
+)
+def test_each_dialect_is_read_as_it_is_meant(
+    name: str,
+    begin: tuple[int | None, str],
+    menu: tuple[int | None, str],
+    abort: tuple[int | None, str],
+    session: SessionView | None,
+) -> None:
+    dialect = replace(load(name), septets=100)
+    dialled = ussd.dial(NUMBER, "111", alphabets.choose("*111*123456#"), session=9, dialect=dialect)
+    screen = ussd.reply(dialled, alphabets.choose("1 Yes"), ends=False, dialect=dialect)
+    over = ussd.abort(NUMBER, "111", session=9, dialect=dialect)
+    assert over is not None
+    entries: list[Entry] = []
+    recorder = Recorder(entries.append, dialect)
+    for message in (dialled, screen, over):
+        recorder.record(encode(message), "to_service", 1, "ussd", 5)
+    assert [entry.op for entry in entries] == [OpView(*begin), OpView(*menu), OpView(*abort)]
+    assert entries[0].session == session
+    assert (entries[0].text, entries[0].masked) == ("*111*123456#", False)
+    assert entries[1].usage == Usage("GSM-7", 5, 100)
+
+
+def test_what_one_message_holds_is_the_dialects_to_say() -> None:
+    small = replace(STANDARD, septets=100, ucs2_units=30)
+    for text, does_fit in (("x" * 100, True), ("x" * 101, False), ("ж" * 30, True), ("ж" * 31, False)):
+        assert fits(ussd.dial(NUMBER, "111", alphabets.choose(text), session=1), small) == does_fit
 
 
 def test_fields_and_tlvs_tile_the_pdu_without_gaps() -> None:
