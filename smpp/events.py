@@ -60,7 +60,7 @@ class Alerted(msgspec.Struct, frozen=True):
 
 
 class Outbound(msgspec.Struct, frozen=True):
-    """The SMSC asks to be bound to; answer with `Link.bind`."""
+    """The SMSC asks to be bound to; answer with `Link.bind`, where that has not been asked already."""
 
     pdu: Outbind
 

@@ -594,7 +594,7 @@ _UNBINDING: Final[dict[int, _Action]] = {CommandId.UNBIND_RESP: _unbound, **dict
 _ESME, _SMSC = Role.ESME, Role.SMSC
 _ACTIONS: Final[dict[tuple[Role, State], dict[int, _Action]]] = {
     (_ESME, State.OPEN): _ALWAYS | {CommandId.OUTBIND: _outbind},
-    (_ESME, State.BINDING): _ALWAYS | _BIND_ANSWERS,
+    (_ESME, State.BINDING): _ALWAYS | _BIND_ANSWERS | {CommandId.OUTBIND: _outbind},
     (_ESME, State.BOUND_TRX): _ALWAYS | _TO_ESME | _ANSWERS_TO_ESME | _ALERTS,
     (_ESME, State.BOUND_TX): _ALWAYS | _ANSWERS_TO_ESME,
     (_ESME, State.BOUND_RX): _ALWAYS | _TO_ESME | _ALERTS,

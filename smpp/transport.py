@@ -191,10 +191,18 @@ class Connection(asyncio.Protocol):
         self._timer = self._loop.call_at((due + 1) / 1000, self._on_timer)
 
     def _on_timer(self) -> None:
-        self._timer = None
         if self._shutting:
+            self._timer = None
             self.close()
+        else:
+            # What has arrived is read first: where the process stood still, an answer may lie there whose time is over
+            # by the clock alone. Two turns of the loop, because some loops run timers before they look for input.
+            self._loop.call_soon(self._loop.call_soon, self._on_due)
+
+    def _on_due(self) -> None:
+        if self._transport is None or self._shutting:
             return
+        self._timer = None
         self._tell(self.link.tick(self._now()))
         self._flush()
 

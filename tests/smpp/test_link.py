@@ -148,6 +148,20 @@ def test_an_outbind_and_an_alert_reach_the_owner() -> None:
     assert link.take() == b""
 
 
+def test_an_outbind_is_answered_with_a_bind_and_one_that_crosses_ours_changes_nothing() -> None:
+    for binds_first in (False, True):
+        link = opened(Role.ESME)
+        if binds_first:
+            link.bind(BIND, 0)
+        assert link.receive(encode(Outbind(sequence=9)), 0) == [Outbound(Outbind(sequence=9))]
+        if not binds_first:
+            link.bind(BIND, 0)
+        (bind,) = written(link)
+        assert isinstance(bind, Bind)
+        (bound_now,) = link.receive(encode(BindResp(CommandId.BIND_TRANSCEIVER_RESP, bind.sequence)), 0)
+        assert isinstance(bound_now, Bound)
+
+
 MAY_SEND = {
     (Role.ESME, CommandId.BIND_TRANSCEIVER): {CommandId.SUBMIT_SM, CommandId.DATA_SM},
     (Role.ESME, CommandId.BIND_TRANSMITTER): {CommandId.SUBMIT_SM, CommandId.DATA_SM},

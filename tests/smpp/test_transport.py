@@ -4,6 +4,8 @@ import asyncio
 import socket
 import ssl
 import struct
+import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -13,9 +15,9 @@ import uvloop
 
 from smpp.constants import CommandId, Status
 from smpp.errors import CloseReason
-from smpp.events import BindRefused, BindRequested, Bound, Closed, Delivered, Event, Lost, Responded
+from smpp.events import BindRefused, BindRequested, Bound, Closed, Delivered, Event, Expired, Lost, Responded
 from smpp.link import Link, LinkSettings, Role
-from smpp.pdu import Bare, Bind, Message, MessageResp, Password, decode, encode
+from smpp.pdu import Bare, Bind, BindResp, Message, MessageResp, Password, decode, encode
 from smpp.transport import Backoff, Binding, Connection, Listener, Retrying, connect, listen
 
 T = TypeVar("T")
@@ -232,6 +234,51 @@ def test_a_broken_handler_is_reported_and_the_link_lives(run: Run[None]) -> None
     run(scenario())
 
 
+def test_an_answer_that_lay_there_while_the_process_stood_still_counts(run: Run[None]) -> None:
+    """A handler that takes too long, or a machine that was asleep, must not have messages sent twice."""
+    asleep, answered = threading.Event(), threading.Event()
+
+    def peer(listener: socket.socket) -> None:
+        with listener.accept()[0] as link:
+            link.settimeout(LIMIT_SECONDS)
+            link.recv(4096)
+            link.sendall(encode(BindResp(CommandId.BIND_TRANSCEIVER_RESP, 1)))
+            link.recv(4096)
+            link.sendall(encode(DELIVER))
+            assert asleep.wait(LIMIT_SECONDS)
+            link.sendall(encode(MessageResp(CommandId.SUBMIT_SM_RESP, 2, 0, "1")))
+            answered.set()
+            while link.recv(4096):
+                pass
+
+    def sleeping(connection: Connection, event: Event) -> None:
+        if isinstance(event, Delivered):
+            asleep.set()
+            assert answered.wait(LIMIT_SECONDS)
+            time.sleep(0.06)  # longer than a response may take
+            connection.respond(event.pdu)
+
+    async def scenario() -> None:
+        ours = Owner(sleeping)
+        link = Link(Role.ESME, LinkSettings(response_ms=50))
+        connection = await connect("127.0.0.1", listener.getsockname()[1], link, ours)
+        connection.bind(BIND)
+        await ours.wait_for(Bound)
+        assert connection.send(SUBMIT, "submit")
+        while not any(isinstance(event, Expired | Responded) for event in ours.events):
+            await asyncio.sleep(0.001)
+        assert [event.tag for event in ours.events if isinstance(event, Responded)] == ["submit"]
+        connection.close()
+        await connection.wait_closed()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        other = threading.Thread(target=peer, args=(listener,), daemon=True)
+        other.start()
+        run(scenario())
+        other.join(LIMIT_SECONDS)
+        assert not other.is_alive()
+
+
 def test_a_peer_that_never_binds_is_closed_by_the_clock(run: Run[None]) -> None:
     async def scenario() -> None:
         theirs = Owner()
@@ -297,11 +344,23 @@ def test_stop_waits_for_what_is_under_way(run: Run[None]) -> None:
     run(scenario())
 
 
-def test_a_refusal_that_needs_a_person_is_loud_and_is_tried_again(run: Run[None]) -> None:
+@pytest.mark.parametrize(
+    ("status", "loud"),
+    [
+        (Status.RBINDFAIL, True),
+        (Status.RINVPASWD, True),
+        (Status.RINVSYSID, True),
+        (Status.RINVSYSTYP, True),
+        (Status.RALYBND, False),
+        (Status.RSYSERR, False),
+        (0x4FF, False),
+    ],
+)
+def test_a_refusal_is_tried_again_and_is_loud_where_it_needs_a_person(run: Run[None], status: int, loud: bool) -> None:
     async def scenario() -> None:
         def refusing(connection: Connection, event: Event) -> None:
             if isinstance(event, BindRequested):
-                connection.refuse(event.pdu, Status.RINVPASWD)
+                connection.refuse(event.pdu, status)
 
         ours = Owner()
         retries: list[Retrying] = []
@@ -310,8 +369,26 @@ def test_a_refusal_that_needs_a_person_is_loud_and_is_tried_again(run: Run[None]
         binding.start()
         await ours.wait_for(BindRefused, 2)
         await binding.stop()
-        assert retries[0] == Retrying(CloseReason.BIND_REFUSED.value, Status.RINVPASWD, 0, True)
+        assert retries[0] == Retrying(CloseReason.BIND_REFUSED.value, status, 0, loud)
         await listener.close()
+
+    run(scenario())
+
+
+def test_an_unbind_of_the_smscs_is_a_reason_to_bind_again_after_a_while(run: Run[None]) -> None:
+    async def scenario() -> None:
+        theirs, ours = Owner(welcoming), Owner()
+        retries: list[Retrying] = []
+        listener = await smsc(theirs)
+        backoff = Backoff(first_ms=20)
+        binding = Binding("127.0.0.1", listener.port, BIND, ours, retries.append, lambda: 0.5, backoff=backoff)
+        binding.start()
+        await theirs.wait_for(Bound)
+        theirs.connections[-1].unbind()
+        await theirs.wait_for(Bound, 2)
+        await binding.stop()
+        await listener.close()
+        assert retries == [Retrying(CloseReason.UNBOUND_BY_PEER.value, 0, 10, False)]
 
     run(scenario())
 
