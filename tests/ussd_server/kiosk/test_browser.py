@@ -115,6 +115,10 @@ def test_three_wrong_codes_close_access_and_the_screen_says_until_when(house: De
     )
     expect(page.locator(".opens strong")).to_have_text(shown)
     expect(page.locator(".opens")).to_contain_text(re.compile("завтра|послезавтра"))
+    for language, says in ("English", "Access is closed"), ("Русский", "Доступ закрыт"):
+        page.get_by_role("button", name=language).click()
+        expect(heading(page, says)).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollHeight") <= 1024, "the way out is below the screen's edge"
     house.sms(number, "три неверных пароля")
     # The right code changes nothing now, and the time stays.
     button(page, "На главную").click()
