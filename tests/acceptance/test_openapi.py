@@ -227,21 +227,23 @@ def test_carries_out_what_is_right(world: World, operation: Any) -> None:
     assert world.statuses[operation.name][operation.status]
 
 
-def test_leads_where_its_links_say(world: World) -> None:
+def test_leads_where_its_links_say(tmp_path: Path) -> None:
     """A visit, a quote, an order: each is there for what follows, and a visit that was closed is no more."""
     told: dict[str, set[int]] = defaultdict(set)
+    # Where people go follows from the answers, and these from what was asked before: of its own server, nothing was.
+    with World(tmp_path) as world:
 
-    class Person(SCHEMA.as_state_machine()):  # type: ignore[misc]
-        def get_call_kwargs(self, case: schemathesis.Case) -> dict[str, Any]:
-            return {"base_url": world.url, "auth": prepare(world, case)}
+        class Person(SCHEMA.as_state_machine()):  # type: ignore[misc]
+            def get_call_kwargs(self, case: schemathesis.Case) -> dict[str, Any]:
+                return {"base_url": world.url, "auth": prepare(world, case)}
 
-        def after_call(self, response: schemathesis.Response, case: schemathesis.Case) -> None:
-            super().after_call(response, case)
-            world.answered(case, response)
-            if case._override.path_parameters:
-                told[operation_of(case)].add(response.status_code)
+            def after_call(self, response: schemathesis.Response, case: schemathesis.Case) -> None:
+                super().after_call(response, case)
+                world.answered(case, response)
+                if case._override.path_parameters:
+                    told[operation_of(case)].add(response.status_code)
 
-    Person.run(settings=settings(BOUNDED, max_examples=20, stateful_step_count=8))
+        Person.run(settings=settings(BOUNDED, max_examples=20, stateful_step_count=8))
     assert told.keys() >= {each.name for each in OPERATIONS if "{visit}" in each.path}
     assert 202 in told["place_order"]
     assert 200 in told["order_state"]
