@@ -24,6 +24,8 @@ REST_S: Final = 75.0
 """How long a connection may rest between two requests; proxies keep theirs for 60."""
 MOST_CONNECTIONS: Final = 2000
 NEVER_S: Final = 86_400.0
+NAME: Final = "ussd-server"
+"""What answers say that they come from; aiohttp's own words tell its version and Python's to whoever asks."""
 BACKLOG: Final = 512
 """Connections that the system may hold before they are taken."""
 
@@ -118,6 +120,7 @@ class Listener:
         rest_s: float = REST_S,
     ) -> None:
         app.middlewares.insert(0, _watched)
+        app.on_response_prepare.append(_named)
         self._runner = web.AppRunner(app, shutdown_timeout=CLOSE_S)
         self._most = most
         self._tls = tls
@@ -235,7 +238,7 @@ class _Connection(web.RequestHandler):
         response = web.Response(
             status=refused.kind.status,
             body=document(refused),
-            headers={hdrs.CONTENT_TYPE: CONTENT_TYPE, hdrs.CACHE_CONTROL: "no-store"},
+            headers={hdrs.CONTENT_TYPE: CONTENT_TYPE, hdrs.CACHE_CONTROL: "no-store", hdrs.SERVER: NAME},
         )
         response.force_close()
         return response
@@ -266,3 +269,7 @@ class _Connection(web.RequestHandler):
 async def _watched(request: web.Request, handler: Handler) -> web.StreamResponse:
     connection = request.protocol
     return await (connection.watched(request, handler) if isinstance(connection, _Connection) else handler(request))
+
+
+async def _named(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers[hdrs.SERVER] = NAME

@@ -21,10 +21,11 @@ guesses through in between:
 A record without a valid code goes the same way, with the same counters, so that nobody learns from the answers which
 numbers have one: `Reserved.sealed` is None then, for which the vault does the same work and finds it wrong.
 
-The id of a reservation is made of the request, the entered code included, so a request that is sent again finds its
-own reservation, and the same guess takes no second try. One that lapsed is remembered as long as it counts. One that
-was settled is not: whoever settles keeps the answer in the same commit, and whoever reserves loads the record, then
-looks for the answer, and commits on what was loaded, so that no other can settle in between.
+The id of a reservation is made of the request (never of the entered code), so a request that is sent again finds its
+own reservation and takes no second try; that it brings the same guess is for the caller to see to. One that lapsed is
+remembered as long as it counts. One that was settled is not: whoever settles keeps the answer in the same commit, and
+whoever reserves loads the record, then looks for the answer, and commits on what was loaded, so that no other can
+settle in between.
 
 What time does by itself is done first by every function (`_elapse`): a reservation that nobody settled becomes a wrong
 entry when its time is up, and a lock that ended clears the count. Refusals are decided without writing anything, so

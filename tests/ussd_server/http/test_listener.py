@@ -363,6 +363,19 @@ def test_what_is_no_http(sent: bytes, before: bytes, caplog: pytest.LogCaptureFi
     assert caplog.records == []
 
 
+@pytest.mark.parametrize("sent", [REQUEST % b"", REQUEST % b"nowhere", b"no HTTP\r\n\r\n"])
+def test_no_answer_tells_versions(serve: Callable[..., None], sent: bytes) -> None:
+    async def story(served: Served) -> None:
+        reader, writer = await served.connect()
+        writer.write(sent)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        assert "\r\nserver: ussd-server\r\n" in head
+        assert "aiohttp" not in head
+        writer.close()
+
+    serve(story)
+
+
 @pytest.mark.parametrize("ended", [b"zz\r\n", b"3\r\nabcd\r\n", b"-1\r\n"])
 def test_a_body_that_breaks_is_known_at_once(serve: Callable[..., None], ended: bytes) -> None:
     """Whoever reads it need not wait until it is too slow; and there is one answer, since no other request follows."""
