@@ -17,8 +17,12 @@ from menus.compiler import compile_flow
 from menus.engine import step
 from menus.events import Answered, Ask, Begin, Event, Reply, Show
 from menus.session import Session, Value
+from smpp import ussd
+from smpp.alphabets import Encoded, choose
+from smpp.dialect import Dialect
 from smpp.pdu import Malformed, Message, decode, encode
 from ussd_server.channels.ussd import screen
+from ussd_server.dialects.files import load as load_dialect
 from ussd_server.operators.embedded import EmbeddedOperator, read_catalogue
 from ussd_server.subscribers.record import Subscriber, facts
 from ussd_server.turns.operations import Queries
@@ -30,6 +34,7 @@ PARSE_SMPPLIB, ENCODE_SMPPLIB = f"{PARSE}, smpplib", f"{ENCODE}, smpplib"
 ROUNDS, SLOW_ROUNDS = 5_000, 500
 REPEATS = 7  # the best one counts: everything else on the machine can only make a round slower
 MSISDN = "79100000000"
+SPOKEN = ("standard", "comverse", "two-letter")  # an id of two octets, of four, and none
 NOW = 1_258_362_000_000  # 16 November 2009, ms
 FLOWS = Path(ussd_server.__file__).with_name("flows.yaml")
 MAX_QUERIES = 20
@@ -49,12 +54,13 @@ def measure_micro() -> Iterable[Micro]:
     """Time every operation."""
     yield from _parsing()
     yield from _encoding()
+    yield from _dialects()
     yield from _engine()
 
 
 def _parsing() -> Iterable[Micro]:
-    ussd = bytes(deliver_template(1, "*111#", "111")[0])
-    yield Micro("parse a USSD deliver_sm", _us(lambda: decode(ussd)), "smpplib raises KeyError on it")
+    dialled = bytes(deliver_template(1, "*111#", "111")[0])
+    yield Micro("parse a USSD deliver_sm", _us(lambda: decode(dialled)), "smpplib raises KeyError on it")
     sms = _plain_deliver()
     if isinstance(decode(sms), Malformed):
         raise AssertionError("the PDU to parse is malformed")
@@ -98,6 +104,20 @@ def _encoding() -> Iterable[Micro]:
         return made
 
     yield Micro(ENCODE_SMPPLIB, _us(other, SLOW_ROUNDS), "to compare; the same fields")
+
+
+def _dialects() -> Iterable[Micro]:
+    """Time what a dialect costs beside the codec: reading an input and making its answer."""
+    for name in SPOKEN:
+        dialect = load_dialect(name)
+        screen_text = choose(SCREEN, dialect.gsm_coding, dialect.ucs2_coding)
+        dialled = ussd.dial(MSISDN, "111", choose("*111#"), session=17, dialect=dialect)
+
+        def answer(dialled: Message = dialled, text: Encoded = screen_text, dialect: Dialect = dialect) -> None:
+            ussd.classify(dialled, dialect)
+            ussd.reply(dialled, text, ends=False, dialect=dialect)
+
+        yield Micro(f"read a USSD input and make its answer, dialect {name}", _us(answer))
 
 
 class _Conversation:

@@ -60,7 +60,7 @@ class Dialect:
     name: str
     about: str = ""
     service_type: str = "USSD"
-    session_tag: int | None = Tag.ITS_SESSION_INFO
+    session_tag: int | None = int(Tag.ITS_SESSION_INFO)
     session_octets: int = 2
     id_mask: int = 0xFF00
     sequence_mask: int = 0x00FE
@@ -76,7 +76,7 @@ class Dialect:
     others_abort: bool = False
     tells: frozenset[Ending] = frozenset({"cancel", "timeout", "drop"})
     dialled: Place = "short_message"
-    deliver: int = CommandId.DELIVER_SM
+    deliver: int = int(CommandId.DELIVER_SM)
 
     menu: Sign = UssdOp.USSR_REQUEST
     end: Sign = UssdOp.PSSR_RESPONSE
@@ -85,7 +85,7 @@ class Dialect:
     notify: Sign | None = UssdOp.USSN_REQUEST
     release: Sign | None = None
     sets_end_bit: bool = True
-    submit: int = CommandId.SUBMIT_SM
+    submit: int = int(CommandId.SUBMIT_SM)
 
     alphabet: Alphabet = "gsm"
     gsm_coding: int = DataCoding.DEFAULT

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from smpp import alphabets
 from smpp.alphabets import Alphabet, Encoded
@@ -169,29 +170,17 @@ def reply(
 
     The session goes back as it came, but for its end bit. `pushed` tells that the dialogue is one that we began.
     """
-    mark = (dialect.end_pushed_as if pushed else dialect.end_as) if ends else dialect.menu_as
-    return _back(received, encoded, mark, ends, dialect)
-
-
-def release(received: Message, dialect: Dialect = STANDARD) -> Message | None:
-    """Make the submit_sm that ends a dialogue without a text, None where the gateway has nothing for it."""
-    if dialect.release is None:
-        return None
-    return _back(received, _NOTHING, dialect.mark(dialect.release), True, dialect)
-
-
-def _back(received: Message, encoded: Encoded, mark: Mark, ends: bool, dialect: Dialect) -> Message:
-    """Make a message to where one came from."""
-    tlvs: Tlvs = {}
-    if mark.op is not None:
-        tlvs[_USSD_SERVICE_OP] = mark.op
-    session = session_of(received, dialect)
-    echo = session.in_end if ends else session.in_menu
-    if echo is not None and dialect.session_tag is not None:
-        tlvs[dialect.session_tag] = echo
+    service_type, op = (dialect.end_pushed_as if pushed else dialect.end_as) if ends else dialect.menu_as
+    tlvs: Tlvs = {} if op is None else {_USSD_SERVICE_OP: op}
+    tag = dialect.session_tag
+    if tag is not None:
+        session = session_of(received, dialect)
+        echo = session.in_end if ends else session.in_menu
+        if echo is not None:
+            tlvs[tag] = echo
     message = Message(
         dialect.submit,
-        service_type=mark.service_type,
+        service_type=service_type,
         source_addr_ton=received.dest_addr_ton,
         source_addr_npi=received.dest_addr_npi,
         source_addr=received.destination_addr,
@@ -203,6 +192,16 @@ def _back(received: Message, encoded: Encoded, mark: Mark, ends: bool, dialect: 
         tlvs=tlvs,
     )
     return _carry(message) if dialect.submit == _DATA_SM else message
+
+
+def release(received: Message, dialect: Dialect = STANDARD) -> Message | None:
+    """Make the submit_sm that ends a dialogue without a text, None where the gateway has nothing for it."""
+    if dialect.release is None:
+        return None
+    message = reply(received, _NOTHING, ends=True, dialect=dialect)
+    message.service_type, op = dialect.mark(dialect.release)
+    message.tlvs.pop(_USSD_SERVICE_OP, None)
+    return message if op is None else replace(message, tlvs={_USSD_SERVICE_OP: op, **message.tlvs})
 
 
 def push(
