@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, WebSocket, expect, sync_playwright
 
+from smpp import alphabets, ussd
 from tests.ussd_server.simulator.esme import CODE, LONG_TEXT, MENU, TARIFFS, Esme
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.simulator import smsc
@@ -62,6 +63,11 @@ class Stage:
     def text(self, source: str, msisdn: str, text: str) -> None:
         """Let the service send an SMS."""
         self._loop.call_soon_threadsafe(self._esme.text, source, msisdn, text)
+
+    def push(self, msisdn: str, text: str, *, ends: bool) -> None:
+        """Let the service call on a phone."""
+        message = ussd.push("111", msisdn, alphabets.choose(text), ends=ends)
+        self._loop.call_soon_threadsafe(self._esme.submit, message)
 
     async def _start(self) -> None:
         self.smsc = Smsc("127.0.0.1", 0, {"ussd": Secret("demo")}, [ONE, TWO], self._timers)
@@ -211,6 +217,32 @@ def test_messages_that_come_are_counted_until_they_are_read(opened: Opener, stag
     expect(handset.locator(".bubble-in").last).to_contain_text("частей: 3")
     expect(handset.locator(".lcd-envelope")).to_have_text("")
     expect(button(handset, "SMS")).to_be_visible()
+
+
+def test_a_pushed_question_is_read_and_answered_whatever_the_phone_showed(opened: Opener, stage: Stage) -> None:
+    page = opened()
+    handset = phone(page, ONE)
+    button(handset, "SMS").click()
+    stage.push(ONE, MENU, ends=False)
+    expect(screen(handset)).to_be_visible()
+    expect(screen(handset)).to_have_text(MENU)
+    expect(handset.locator(".gauge-turn")).to_have_text("вопрос от 111, ждёт ответа")
+    field(handset).fill("1")
+    button(handset, "Ответить").click()
+    expect(screen(handset)).to_have_text(TARIFFS)
+    expect(handset.locator(".gauge-turn")).to_have_text("вопрос от 111, ждёт ответа")
+
+
+def test_a_pushed_notification_is_read_and_put_away(opened: Opener, stage: Stage) -> None:
+    page = opened(locale="en-GB")
+    handset = phone(page, TWO)
+    stage.push(TWO, "Ваш тариф изменён.", ends=True)
+    expect(screen(handset)).to_have_text("Ваш тариф изменён.")
+    expect(handset.locator(".gauge-turn")).to_have_text("notification from 111")
+    expect(field(handset)).to_be_hidden()
+    button(handset, "OK").click()
+    expect(screen(handset)).to_have_text("Dial a code")
+    expect(screen(phone(page, ONE))).to_have_text("Dial a code")
 
 
 def test_the_wire_shows_everything_but_the_code(opened: Opener) -> None:
