@@ -94,6 +94,14 @@ def classify(message: Message, dialect: Dialect = STANDARD, default: Alphabet | 
     return Answer(session.dialogue, text, session.sequence, step != UNDECIDED, step == LAST_ANSWER)
 
 
+def unnamed(message: Message, dialect: Dialect) -> str:
+    """Return the op or service_type of a received USSD message that the dialect has no step for, "" where it has."""
+    op = message.integer(_USSD_SERVICE_OP)
+    if op is None:
+        return "" if message.service_type in dialect.words else f"service_type {message.service_type!r}"
+    return "" if op in dialect.begin else f"op 0x{op:02X}"
+
+
 class Session(msgspec.Struct, frozen=True):
     """What a session TLV says, and how it goes back: in a menu and in the last text, None where none goes.
 
@@ -270,7 +278,7 @@ def read_reply(message: Message, dialect: Dialect = STANDARD) -> Reply | None:
     session = session_of(message, dialect)
     ends = session.ended or mark not in dialect.asking
     releases = dialect.release is not None and mark == dialect.mark(dialect.release)
-    text = _text(message, "gsm")
+    text = _text(message, dialect.alphabet)
     return Reply(session.dialogue, text, ends, session.number, mark in dialect.opening, releases)
 
 

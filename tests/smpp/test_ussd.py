@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smpp import ussd
-from smpp.alphabets import choose
+from smpp.alphabets import Encoded, choose
 from smpp.constants import CommandId, Tag, UssdOp
 from smpp.dialect import STANDARD, Dialect, Ending
 from smpp.pdu import Message, decode, encode
@@ -303,9 +303,28 @@ def test_a_data_sm_carries_its_text_in_message_payload() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("message", "dialect", "sign"),
+    [
+        (deliver(0x77), STANDARD, "op 0x77"),
+        (deliver(None), STANDARD, "service_type 'USSD'"),
+        (deliver(0x01), Dialect("either", begin=(1,), answer=(1,)), ""),
+        (deliver(0x01, service_type="CMT"), BY_WORDS, "op 0x01"),
+    ],
+)
+def test_what_the_dialect_has_no_step_for_is_named(message: Message, dialect: Dialect, sign: str) -> None:
+    heard = classify(message, dialect)
+    assert isinstance(heard, Answer)
+    assert not heard.op_known
+    assert ussd.unnamed(message, dialect) == sign
+
+
 def test_a_dialects_own_alphabet_is_that_of_data_coding_0() -> None:
     cyrillic = Dialect("cyrillic", alphabet="iso-8859-5")
     assert classify(deliver(0x12, text=b"\xb6"), cyrillic) == Answer("1100", "Ж", 2)
+    shown = read_reply(ussd.reply(deliver(0x01), Encoded(b"\xb6", 0, "iso-8859-5"), ends=False), cyrillic)
+    assert shown is not None
+    assert shown.text == "Ж"
 
 
 def test_a_gateways_own_status_is_found_by_its_meaning() -> None:

@@ -1,9 +1,11 @@
 """`ussd-server dialects`: an operator finds a dialect, writes one, and is told what is wrong with it."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from tests.ussd_server.dialects.recording import RECORDINGS, read
 from ussd_server.cli.program import outcome
 from ussd_server.dialects.files import load, parse, shipped, values_of
 
@@ -66,3 +68,29 @@ def test_what_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str], comma
     assert code == 2
     assert err.count("\n") == 1
     assert command[-1] in err
+
+
+def test_a_captured_message_is_read_in_every_dialect(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("base: comverse\nsession: {tag: 0x1500}\n", encoding="utf-8")
+    begin = next(block for block in read(RECORDINGS / "comverse.txt").blocks if block.act.startswith("dial"))
+    code, out, _ = said(capsys, "dialects", "read", begin.octets.hex(" "), "--dialect", str(own))
+    assert code == 0
+    rows = [re.split(r"  +", line) for line in out.splitlines()]
+    assert rows[:2] == [["dialect", "takes it for", "id of the dialogue"], ["comverse", "dialled *111#", "feedc0de"]]
+    assert ["own", "dialled *111#", "none"] in rows
+    assert ["huawei-service-type", "op 0x01 is none of its steps; '*111#' goes on, or begins", "none"] in rows
+
+
+@pytest.mark.parametrize(
+    ("octets", "text"),
+    [
+        (["zz"], "error: HEX: not octets in hex; give a whole PDU, from its length on\n"),
+        (["00", "01"], "error: HEX: this is no whole PDU: 2 octets are less than a header; give a whole PDU, from its"),
+    ],
+)
+def test_what_is_no_message_is_one_line(capsys: pytest.CaptureFixture[str], octets: list[str], text: str) -> None:
+    code, _, err = said(capsys, "dialects", "read", *octets)
+    assert code == 2
+    assert err.startswith(text)
+    assert err.count("\n") == 1

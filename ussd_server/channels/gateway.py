@@ -280,6 +280,8 @@ class Account:
     def _heard(self, connection: Connection, message: Message, heard: ussd.Input, msisdn: str) -> None:
         dialect = self._dialect
         up = self._up[connection]
+        if isinstance(heard, ussd.Answer) and not heard.op_known and (sign := ussd.unnamed(message, dialect)):
+            log.info("operation that the dialect does not name", smsc=self.name, dialect=dialect.name, sign=sign)
         input = to_input(
             heard,
             msisdn,

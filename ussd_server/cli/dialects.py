@@ -9,6 +9,7 @@ import typer
 from smpp.dialect import Dialect
 from ussd_server.cli.common import EXIT_FAILED, columns, examples
 from ussd_server.dialects.files import DialectErrors, UnknownDialect, load, parse, shipped, shipped_text
+from ussd_server.dialects.readings import message_of, readings
 from ussd_server.dialects.text import written
 from ussd_server.settings import SettingsError
 
@@ -69,6 +70,33 @@ def check(
     can = [word for word, sign in (("ask", dialect.ask), ("notify", dialect.notify)) if sign is not None]
     print(f"It {'can ' + ' and '.join(can) if can else 'can begin nothing'} from our side.")
     return 0
+
+
+@app.command(
+    epilog=examples(
+        "ussd-server dialects read 00000043 00000005 00000000 00000001 55535344 00 ...",
+        "ussd-server dialects read --dialect own.yaml 0000004300000005...",
+    )
+)
+def read(
+    octets: Annotated[list[str], typer.Argument(metavar="HEX...", help="A deliver_sm or data_sm of the gateway")],
+    dialect: Annotated[
+        list[str] | None, typer.Option("--dialect", metavar="FILE", help="A file to try as well (repeatable)")
+    ] = None,
+) -> None:
+    """Say what a gateway's message means in each dialect, the one that explains most of it first.
+
+    The message is the SMPP PDU from its length on, as a capture or the log of the gateway shows it.
+    """
+    try:
+        message = message_of(bytes.fromhex(" ".join(octets).replace(":", " ")))
+    except ValueError as error:
+        what = "HEX: not octets in hex" if "hexadecimal" in str(error) else f"HEX: {error}"
+        raise SettingsError(f"{what}; give a whole PDU, from its length on") from None
+    known = [_load(name) for name in (*(dialect or ()), *shipped())]
+    rows = [(one.dialect, one.meaning, one.dialogue or "none") for one in readings(message, known)]
+    for line in columns([("dialect", "takes it for", "id of the dialogue"), *rows]):
+        print(line)
 
 
 def _load(dialect: str) -> Dialect:

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, get_args
 
 from menus.schema import meant
 from menus.source import Mark, Path, Source
-from smpp.alphabets import Alphabet
+from smpp.alphabets import Alphabet, alphabet_of
 from smpp.constants import CommandId, Tag
 from smpp.dialect import Ending, Place, Sign
 
@@ -304,6 +304,7 @@ def check_values(source: Source, values: Values) -> None:
     _check_session(source, values)
     _check_received(source, values)
     _check_sent(source, values)
+    _check_text(source, values)
 
 
 def _note(source: Source, field: str, message: str, mend: str = "") -> None:
@@ -343,6 +344,15 @@ def _check_received(source: Source, values: Values) -> None:
     if values["tells"] and not values["abort"] and not bit:
         mend = "give abort, or session.end, or write tells: none"
         _note(source, "tells", "tells: nothing can say that a dialogue is over", mend)
+
+
+def _check_text(source: Source, values: Values) -> None:
+    """A data_coding must mean the alphabet that the text will be in, or what is shown is unreadable."""
+    for field, right in (("gsm_coding", False), ("ucs2_coding", True)):
+        alphabet = alphabet_of(values[field], values["alphabet"])
+        if (alphabet == "ucs2") != right:
+            mend = "8, 0x48, 0x18 to 0x1B mean UCS-2" if right else "0, 0x0F, 0xF0 to 0xF3 mean GSM"
+            _note(source, field, f"{PATHS[field][1]}: data_coding 0x{values[field]:02X} means {alphabet}", mend)
 
 
 def _check_sent(source: Source, values: Values) -> None:

@@ -42,7 +42,7 @@ def ussd_message(msisdn: str, utterance: Utterance, code: str, dialect: Dialect 
 
 
 def _encoded(text: str, dialect: Dialect) -> Encoded:
-    return alphabets.choose(text, dialect.gsm_coding, dialect.ucs2_coding)
+    return alphabets.choose(text, dialect.gsm_coding, dialect.ucs2_coding, dialect.alphabet)
 
 
 def service_code(dialled: str) -> str:

@@ -179,7 +179,7 @@ def describe(
         phone=_phone(message, direction),
         source="" if message is None else message.source_addr,
         destination="" if message is None else message.destination_addr,
-        text=None if message is None else alphabets.decode(message.user_data, message.data_coding),
+        text=None if message is None else _text(message, dialect),
         usage=None if message is None else usage(message, dialect),
         op=None if message is None else _op(message, dialect),
         session=None if message is None else _session(message, dialect),
@@ -384,6 +384,11 @@ def _phone(message: Message | None, direction: Direction) -> str | None:
     if message is None:
         return None
     return message.source_addr if direction == "to_service" else message.destination_addr
+
+
+def _text(message: Message, dialect: Dialect) -> str:
+    default = dialect.alphabet if is_ussd(message, dialect) else "gsm"
+    return alphabets.decode(message.user_data, message.data_coding, default)
 
 
 def _op(message: Message, dialect: Dialect) -> OpView | None:

@@ -254,6 +254,11 @@ def test_a_session_may_come_back_on_a_base_without() -> None:
             "base: mica\nsent: {end: 0x02}\n",
             "2:13: end: the gateway cannot tell it from a menu; give end an op of its own,",
         ),
+        (
+            "base: standard\ntext: {gsm: 0x48}\n",
+            "2:13: gsm: data_coding 0x48 means ucs2; 0, 0x0F, 0xF0 to",
+        ),
+        ("base: standard\ntext: {ucs2: 0x0F}\n", "2:14: ucs2: data_coding 0x0F means gsm; 8, 0x48, 0x18 to 0x1B mean"),
         ("base: standard\nsent: {release: 0x02}\n", "2:17: release: the gateway cannot tell it from another step; "),
     ],
 )
