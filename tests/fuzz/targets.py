@@ -120,7 +120,9 @@ def messages(data: bytes) -> None:
             assert isinstance(answer, Message)
             shown = read_reply(answer, dialect)
             assert shown is not None
-            assert (shown.ends, shown.text) == (ends, "1 Да\n0 Нет")
+            assert shown.text == "1 Да\n0 Нет"
+            # Where only the end bit tells the last text from a menu, it needs the session TLV that should have come.
+            assert shown.ends == ends or (dialect.end_as == dialect.menu_as and shown.session is None)
         released = release(message, dialect)
         assert released is None or encode(released)
     assert is_ussd(message, dialect) or read_reply(message, dialect) is None
