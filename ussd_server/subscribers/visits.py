@@ -7,6 +7,7 @@ subscriber's record.
 | one under way       | replaces it   | the same, idle time anew |
 | another one's       | replaces it   | None                     |
 | idle for too long   | replaces it   | None                     |
+| opened long ago     | replaces it   | None                     |
 
 A number has one visit at a time: who opens another ends the one before. A visit ends where the record has none any
 more. Only what a person does touches it; a terminal that asks for an order's state again and again keeps nothing open.

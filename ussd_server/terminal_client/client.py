@@ -189,13 +189,14 @@ class TerminalClient:
 class Visit:
     """The stay of a person at the terminal, from the right code to card-out: `async with visit:` ends it.
 
-    Some minutes without a call end it, too (`idle_seconds`); then every method returns `VisitOver`.
+    Some minutes without `begin`, `enter`, `quote` or `place_order` end it, too (`idle_seconds`), and half an hour in
+    any case; then every method returns `VisitOver`.
     """
 
     screen: Screen
     """What is on show: the latest screen that the server answered."""
     idle_seconds: int
-    """After how long without a call the server ends the visit."""
+    """After how long without one of these calls the server ends the visit."""
     order: str | None
     """The order that the latest input placed, to ask for its state; None where that input placed none."""
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from ussd_server.subscribers import visits
 from ussd_server.subscribers.record import Subscriber, decode, encode
-from ussd_server.subscribers.visits import IDLE_MS, MAX_ORDERS, MAX_QUOTES
+from ussd_server.subscribers.visits import IDLE_MS, LONGEST_MS, MAX_ORDERS, MAX_QUOTES
 
 NOW = 1_800_000_000_000
 VISIT = visits.open("v1", "hall", "en", NOW)
@@ -17,12 +17,22 @@ def test_a_visit_lives_as_long_as_somebody_does_something(waits: list[int]) -> N
     for wait in waits:
         now += wait
         touched = visits.touch(visit, "v1", "hall", now)
-        if wait >= IDLE_MS:
+        if wait >= IDLE_MS or now - NOW >= LONGEST_MS:
             assert touched is None
             return
         assert touched is not None
         assert (touched.at, touched.opened_at) == (now, NOW)
         visit = touched
+
+
+def test_a_visit_that_is_kept_alive_ends_half_an_hour_after_it_was_opened() -> None:
+    visit = VISIT
+    for now in range(NOW, NOW + LONGEST_MS, IDLE_MS - 1):
+        touched = visits.touch(visit, "v1", "hall", now)
+        assert touched is not None
+        visit = touched
+    assert visits.touch(visit, "v1", "hall", NOW + LONGEST_MS - 1) is not None
+    assert visits.touch(visit, "v1", "hall", NOW + LONGEST_MS) is None
 
 
 def test_a_visit_is_known_by_its_id_at_its_terminal_only() -> None:
