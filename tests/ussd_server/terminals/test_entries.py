@@ -387,6 +387,19 @@ def test_many_entries_at_once_do_not_overdraw_a_terminals_budget(tmp_path: Path)
     play(tmp_path, story, work=False)
 
 
+def test_entries_that_are_sent_again_take_no_more_places_than_new_ones(tmp_path: Path) -> None:
+    async def story(at: Hall) -> None:
+        await _allow(at, 2)
+        keys = [f"in-{number}" for number in range(6)]
+        first = [await at.open(CODE, key) for key in keys]
+        again = await asyncio.gather(*(at.open(CODE, key) for key in keys))
+        assert again[:2] == first[:2]
+        assert [refused(each) for each in again[2:]] == ["too-many-requests"] * 4
+        assert [await at.open(CODE, key) for key in keys] == first
+
+    play(tmp_path, story)
+
+
 def test_right_codes_use_nothing_up(tmp_path: Path) -> None:
     async def story(at: Hall) -> None:
         await _allow(at, 1)
