@@ -5,25 +5,43 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from smpp.constants import DataCoding, EsmClass, MessageState, Tag
+from smpp.constants import EsmClass, MessageState, Tag
 from smpp.pdu import Message
 
 Base: TypeAlias = Literal["opaque", "dec", "hex"]
 """How an SMSC writes its message ids, where it does not write them alike everywhere; opaque is compared as it is."""
 
+Outcome: TypeAlias = Literal["delivered", "failed", "expired"]
+"""How a message ended."""
+
 _RECEIPT_BITS: Final = int(
     EsmClass.DELIVERY_RECEIPT | EsmClass.DELIVERY_ACKNOWLEDGEMENT | EsmClass.INTERMEDIATE_NOTIFICATION
 )
+_RECEIPTED: Final = int(Tag.RECEIPTED_MESSAGE_ID)
+_USSD: Final = int(Tag.USSD_SERVICE_OP)
 _FIELD: Final = re.compile(rb"(?i)\b(id|stat|err|submit date|done date):(\S*)")
 _STATES: Final = {
     b"ENROUTE": MessageState.ENROUTE,
     b"DELIVRD": MessageState.DELIVERED,
+    b"DELIVER": MessageState.DELIVERED,
     b"EXPIRED": MessageState.EXPIRED,
     b"DELETED": MessageState.DELETED,
     b"UNDELIV": MessageState.UNDELIVERABLE,
     b"ACCEPTD": MessageState.ACCEPTED,
+    b"ACCEPTE": MessageState.ACCEPTED,
     b"UNKNOWN": MessageState.UNKNOWN,
     b"REJECTD": MessageState.REJECTED,
+    b"REJECTE": MessageState.REJECTED,
+    b"FAILED": MessageState.UNDELIVERABLE,
+}
+"""By the first seven characters (appendix B), also of words that are written out."""
+_OUTCOMES: Final[dict[MessageState, Outcome]] = {
+    MessageState.DELIVERED: "delivered",
+    MessageState.EXPIRED: "expired",
+    MessageState.DELETED: "failed",
+    MessageState.UNDELIVERABLE: "failed",
+    MessageState.UNKNOWN: "failed",
+    MessageState.REJECTED: "failed",
 }
 _STATE_NUMBERS: Final[dict[int, MessageState]] = {state.value: state for state in MessageState}
 _NETWORK_ERROR_OCTETS: Final = 3  # §5.3.2.31: one of the kind of network, two of its error
@@ -45,7 +63,18 @@ class Receipt(msgspec.Struct, frozen=True):
 
 def is_receipt(message: Message) -> bool:
     """Return whether a deliver_sm tells of a message of ours, and is nothing that a subscriber wrote."""
-    return bool(message.esm_class & _RECEIPT_BITS)
+    if message.esm_class & _RECEIPT_BITS:
+        return True
+    # Some SMSCs forget to say so, but the id of a message of ours stands in nothing that a subscriber writes.
+    return _RECEIPTED in message.tlvs and _USSD not in message.tlvs
+
+
+def outcome_of(state: MessageState | None) -> Outcome | None:
+    """Return how a message in this state has ended; None where it has not, or nobody said.
+
+    ACCEPTED has not: what §5.2.28 means by it is rare, and many SMSCs say it of a message that is on its way.
+    """
+    return None if state is None else _OUTCOMES.get(state)
 
 
 def parse(message: Message) -> Receipt:
@@ -68,9 +97,7 @@ def parse(message: Message) -> Receipt:
 
 def _fields(message: Message) -> dict[bytes, bytes]:
     """Find the text's fields in its octets: data_coding is often wrong here, ASCII that says UCS-2 for one."""
-    raw = message.user_data
-    if message.data_coding == DataCoding.UCS2:
-        raw = raw.replace(b"\0", b"")
+    raw = message.user_data.replace(b"\0", b"")
     head = re.split(rb"(?i)\btext:", raw, maxsplit=1)[0]
     fields: dict[bytes, bytes] = {}
     for name, value in _FIELD.findall(head):

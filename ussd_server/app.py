@@ -22,6 +22,7 @@ from ussd_server.operators.base import Operator
 from ussd_server.operators.catalogue import Catalogue, read_catalogue
 from ussd_server.operators.embedded import EmbeddedOperator
 from ussd_server.operators.faulty import FaultyOperator
+from ussd_server.outbox.deliveries import Deliveries
 from ussd_server.outbox.performers import Performers
 from ussd_server.outbox.pushes import Manners, Pusher
 from ussd_server.outbox.worker import UNDER_WAY, Outbox
@@ -147,6 +148,7 @@ class Server:
             work_waits=lambda: self.outbox.wake(),
         )
         self.metrics.turns_under_way = lambda: self.conversations.under_way
+        self.deliveries = Deliveries(self.store, self.metrics, wall_clock, new_id, lambda: self.outbox.wake())
         self.gateway = Gateway([self._account(url, new_id) for url in settings.smsc], UNDER_WAY)
         performers = Performers(
             self.store,
@@ -158,6 +160,7 @@ class Server:
             tools,
             settings.sender,
             Pusher(self.store, self.conversations, self.gateway, tools, self.metrics, self._manners()),
+            self.deliveries,
         )
         self.outbox = Outbox(self.store, performers.by_kind(), self.metrics, wall_clock)
         self.desk = Desk(
@@ -201,6 +204,7 @@ class Server:
             random=random.random,
             boot=f"{new_id()}.",
             on_bound=lambda: self.outbox.wake(),
+            deliveries=self.deliveries,
             tls=url.context(),
         )
 

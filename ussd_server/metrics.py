@@ -61,6 +61,7 @@ class Metrics:
         "binds",
         "checks",
         "checks_waiting",
+        "deliveries",
         "letters",
         "links",
         "loop_lag",
@@ -71,6 +72,7 @@ class Metrics:
         "pushes",
         "sms_limit",
         "sms_waiting",
+        "receipts",
         "suppressed",
         "terminal_requests",
         "throttled",
@@ -92,6 +94,10 @@ class Metrics:
         """Inputs that were left without an answer on purpose, by reason."""
         self.letters: defaultdict[str, int] = defaultdict(int)
         """Long SMS that came in parts, by result: `whole`, or why what came of them was given up."""
+        self.receipts: defaultdict[str, int] = defaultdict(int)
+        """Receipts that came in, by the state that they tell, `unreadable` where they tell none."""
+        self.deliveries: defaultdict[str, int] = defaultdict(int)
+        """SMS of ours by how they ended; `unmatched` are final receipts of no SMS that is awaited."""
         self.outbox: defaultdict[tuple[str, str], int] = defaultdict(int)
         """Outbox entries that were performed, by kind and result."""
         self.pushes: defaultdict[tuple[str, str], int] = defaultdict(int)
@@ -145,6 +151,10 @@ class _Reader(Collector):
         yield _counter("suppressed", "Inputs left without an answer on purpose", ("reason",), unanswered)
         letters = [((result,), count) for result, count in metrics.letters.items()]
         yield _counter("long_sms", "Long SMS that came in parts, whole or given up", ("result",), letters)
+        receipts = [((state,), count) for state, count in metrics.receipts.items()]
+        yield _counter("receipts", "Receipts of SMS by what they tell", ("state",), receipts)
+        deliveries = [((outcome,), count) for outcome, count in metrics.deliveries.items()]
+        yield _counter("sms_ended", "SMS of ours by how they ended", ("outcome",), deliveries)
         yield _counter("outbox_performed", "Outbox entries performed", ("kind", "result"), metrics.outbox.items())
         yield _counter("pushes", "Pushes that ended", ("kind", "result"), metrics.pushes.items())
         requests = metrics.terminal_requests.items()

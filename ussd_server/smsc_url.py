@@ -67,6 +67,7 @@ class SmscUrl:
     response_id: Base = "opaque"
     receipt_id: Base = "opaque"
     long: Style = "udh8"
+    receipts: bool = True
     retry: frozenset[int] = frozenset()
     enquire_s: float = 30.0
     response_s: float = 30.0
@@ -264,10 +265,13 @@ def _text(what: str, limit: int) -> Callable[[str], str]:
     return lambda text: _octets(what, text, limit)
 
 
-def _yes(text: str) -> bool:
-    if text not in ("0", "1"):
-        raise ValueError("it is 1 for TLS or 0")
-    return text == "1"
+def _flag(what: str) -> Callable[[str], bool]:
+    def read(text: str) -> bool:
+        if text not in ("0", "1"):
+            raise ValueError(f"it is 1 for {what} or 0")
+        return text == "1"
+
+    return read
 
 
 def _file(text: str) -> Path:
@@ -348,6 +352,12 @@ OPTIONS: Final = {
             "how an SMS of several parts goes: a header with a reference of 8 or 16 bits, TLVs, or one message_payload",
             _one_of(*STYLES),
         ),
+        Option(
+            "receipts",
+            "0, 1",
+            "whether a receipt is asked for with each SMS, so that the journal tells how it ended",
+            _flag("receipts"),
+        ),
         Option("retry", "0x45,0x401 ...", "more statuses after which the same SMS is tried again later", _statuses),
         Option(
             "enquire_s", "1 to 3600", "after so much silence `enquire_link` asks whether the SMSC is there", _seconds(1)
@@ -360,7 +370,7 @@ OPTIONS: Final = {
             "after so long without a message the connection is unbound and bound anew; 0: never",
             _seconds(1, off=True),
         ),
-        Option("tls", "0, 1", "TLS from the first byte, as `smpps://` says as well", _yes),
+        Option("tls", "0, 1", "TLS from the first byte, as `smpps://` says as well", _flag("TLS")),
         Option(
             "ca_file", "FILE", "authorities (PEM) that may have signed the SMSC's certificate; else the system's", _file
         ),

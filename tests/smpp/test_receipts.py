@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from smpp.constants import CommandId, MessageState, Tag
 from smpp.pdu import Message
-from smpp.receipts import Base, Receipt, is_receipt, parse, same_id
+from smpp.receipts import Base, Receipt, is_receipt, outcome_of, parse, same_id
 from tests.smpp.strategies import long_messages
 
 TEXT = (
@@ -32,6 +32,31 @@ def test_esm_class_tells_a_receipt(esm_class: int, expected: bool) -> None:
     assert is_receipt(Message(CommandId.DELIVER_SM, esm_class=esm_class)) is expected
 
 
+def test_the_id_of_a_message_of_ours_tells_a_receipt_where_esm_class_forgot_it() -> None:
+    forgetful = Message(CommandId.DELIVER_SM, tlvs={0x1E: b"42\0", 0x427: b"\2"})
+    assert is_receipt(forgetful)
+    assert not is_receipt(Message(CommandId.DELIVER_SM, tlvs={0x1E: b"42\0", 0x501: b"\1"}))
+    assert not is_receipt(Message(CommandId.DELIVER_SM, short_message=TEXT))
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome"),
+    [
+        (None, None),
+        (MessageState.ENROUTE, None),
+        (MessageState.ACCEPTED, None),
+        (MessageState.DELIVERED, "delivered"),
+        (MessageState.EXPIRED, "expired"),
+        (MessageState.DELETED, "failed"),
+        (MessageState.UNDELIVERABLE, "failed"),
+        (MessageState.UNKNOWN, "failed"),
+        (MessageState.REJECTED, "failed"),
+    ],
+)
+def test_a_state_is_an_end_or_not(state: MessageState | None, outcome: str | None) -> None:
+    assert outcome_of(state) == outcome
+
+
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
@@ -42,6 +67,13 @@ def test_esm_class_tells_a_receipt(esm_class: int, expected: bool) -> None:
         (receipt(b"stat:expired"), Receipt(state=MessageState.EXPIRED)),
         (receipt(b"id: stat:UNDELIVERABLE"), Receipt(state=MessageState.UNDELIVERABLE)),
         (receipt(b"stat:WEIRD err:"), Receipt()),
+        (receipt(b"id:1 stat:DELIVERED err:0"), Receipt("1", MessageState.DELIVERED, "0")),
+        (receipt(b"id:1 stat:Accepted"), Receipt("1", MessageState.ACCEPTED)),
+        (receipt(b"id:1 stat:rejected"), Receipt("1", MessageState.REJECTED)),
+        (receipt(b"id:1 stat:FAILED"), Receipt("1", MessageState.UNDELIVERABLE)),
+        (receipt(TEXT.decode().encode("utf-16-be"), coding=0x18), FULL),
+        (receipt(TEXT + b"\0"), FULL),
+        (receipt(message_payload=TEXT), FULL),
         (receipt(), Receipt()),
         (
             receipt(receipted_message_id=b"42\0", message_state=b"\x05", network_error_code=b"\x03\x01\x00"),

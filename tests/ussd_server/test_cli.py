@@ -204,7 +204,19 @@ ORDERED = "change tariff: Red (212) from 2026-11-24, 90.00 RUB, then 150.50 RUB 
         ),
         ("order placed", {"order": "a-1", "arguments": {"x": 1}}, 'arguments: {"x": 1}; order a-1'),
         ("order ended", {"order": "a-1", "outcome": "failed", "reason": "funds"}, "failed; reason: funds; order a-1"),
-        ("given_up", {"id": "s-1", "kind": "sms", "reason": "expired"}, "id: s-1; kind: sms; reason: expired"),
+        ("given_up", {"id": "s-1", "kind": "sms", "reason": "expired"}, "not sent: expired; sms s-1"),
+        ("given_up", {"id": "c-1", "kind": "code", "reason": "expired"}, "id: c-1; kind: code; reason: expired"),
+        (
+            "sms ended",
+            {"outcome": "failed", "sent": 1_700_086_400_000, "error": "011", "parts": 2, "sms": "s-1"},
+            "failed; sent: 2023-11-15 22:13:20Z; error: 011; parts: 2; sms s-1",
+        ),
+        ("sms ended", {"outcome": "delivered", "sms": "s-1"}, "delivered; sms s-1"),
+        (
+            "sms incomplete",
+            {"number": "111", "parts": 1, "of": 2, "reason": "expired"},
+            "number: 111; parts: 1; of: 2; reason: expired",
+        ),
     ],
 )  # fmt: skip
 def test_an_entry_of_the_journal_is_one_readable_line(kind: str, data: dict[str, object], line: str) -> None:

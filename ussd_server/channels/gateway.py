@@ -20,21 +20,24 @@ from smpp.dialect import Dialect
 from smpp.errors import THROTTLED, TRANSIENT
 from smpp.events import Bound, Closed, Delivered, Event, Expired, Ignored, Lost, Nacked, Responded
 from smpp.link import LinkSettings
-from smpp.pdu import Bind, Message, Password
+from smpp.pdu import Bind, Message, MessageResp, Password
 from smpp.reassembly import part_of
 from smpp.transport import Binding, Connection, Retrying
 from ussd_server.channels import sms
 from ussd_server.channels.base import Answer, Input
 from ussd_server.channels.lineup import Lineup, Waiting
 from ussd_server.channels.pace import Pace
-from ussd_server.channels.sms import SMS, SendOutcome
+from ussd_server.channels.sms import SMS, SendOutcome, SendResult
 from ussd_server.channels.ussd import Line, PushOutcome, to_input
 from ussd_server.dialects.files import load as load_dialect
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
+from ussd_server.outbox.deliveries import Deliveries
 from ussd_server.smsc_url import SmscUrl
+from ussd_server.stores.base import StoreUnavailable
 from ussd_server.subscribers.msisdn import NotSubscriber, parse
 from ussd_server.turns.conversation import Conversations
+from ussd_server.turns.eager import Eager
 
 log = structlog.get_logger()
 
@@ -42,6 +45,9 @@ SCREENS_KEPT = 1024
 """Screens repeat, so the latest are kept as they were encoded. SMS are not: one may hold an access code."""
 
 NO_LINK = "no bound link takes it"
+
+MOST_RECEIPTS = 1000
+"""Receipts of one account that are being kept at once; the SMSC repeats what is more."""
 
 RETRY_SECONDS = 0.3
 """A throttled USSD answer is tried once more after this; later the subscriber is gone."""
@@ -61,6 +67,7 @@ class SmsPart(msgspec.Struct, gc=False):
 
     message: Message
     done: asyncio.Future[SendOutcome]
+    message_id: str = ""
 
 
 class _Up(msgspec.Struct, gc=False):
@@ -99,6 +106,7 @@ class Account:
         random: Callable[[], float],
         boot: str,
         on_bound: Callable[[], None],
+        deliveries: Deliveries,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.name = str(url)
@@ -119,7 +127,11 @@ class Account:
             url.sms_ucs2,
             self._alphabet,
             url.long,
+            url.receipts,
         )
+        self._deliveries = deliveries
+        self._submit_base, self._receipt_base = url.response_id, url.receipt_id
+        self._receipts = 0
         self._transient = TRANSIENT | url.retry
         self._metrics = metrics
         self._country = country
@@ -203,7 +215,8 @@ class Account:
             for outcome in outcomes:
                 if outcome.result == result:
                     return outcome
-        return outcomes[0]
+        ids = tuple(outcome.message_ids[0] for outcome in outcomes) if self._spelling.receipts else ()
+        return SendOutcome("sent", account=self.name, message_ids=ids if all(ids) else ())
 
     async def push(self, source: str, msisdn: str, text: str, ends: bool) -> PushOutcome:
         """Send a notification (`ends`) or a question, and return what the gateway said to it."""
@@ -266,7 +279,7 @@ class Account:
         self._metrics.pdus["in", "data_sm" if message.command == CommandId.DATA_SM else "deliver_sm"] += 1
         msisdn = parse(message.source_addr, message.source_addr_ton, message.source_addr_npi, self._country)
         if receipts.is_receipt(message):
-            connection.respond(message)
+            self._receipt(connection, message)
         elif isinstance(msisdn, NotSubscriber):
             # Short codes, names, machines: nobody there reads an answer, and some would answer it.
             self._metrics.suppressed[msisdn.reason] += 1
@@ -347,12 +360,37 @@ class Account:
 
         self._conversations.take(input, answer)
 
+    def _receipt(self, connection: Connection, message: Message) -> None:
+        """Answer a receipt when what it says is kept."""
+        if self._receipts >= MOST_RECEIPTS:
+            connection.respond(message, Status.RX_T_APPN)
+            return
+        self._receipts += 1
+        Eager(self._take_receipt(connection, message), lambda error: log.error("receipt failed", exc_info=error))
+
+    async def _take_receipt(self, connection: Connection, message: Message) -> None:
+        receipt = receipts.parse(message)
+        receipt = msgspec.structs.replace(receipt, message_id=receipts.same_id(receipt.message_id, self._receipt_base))
+        # It comes from the number that the SMS went to; some SMSCs leave the addresses as they were.
+        source = parse(message.source_addr, message.source_addr_ton, message.source_addr_npi, self._country)
+        destination = parse(message.destination_addr, message.dest_addr_ton, message.dest_addr_npi, self._country)
+        msisdns = [number for number in (source, destination) if not isinstance(number, NotSubscriber)]
+        try:
+            await self._deliveries.take(self.name, msisdns, receipt)
+        except StoreUnavailable as error:
+            log.error("store unavailable, receipt refused", smsc=self.name, cause=str(error))
+            connection.respond(message, Status.RX_T_APPN)
+        else:
+            connection.respond(message)
+        finally:
+            self._receipts -= 1
+
     # What went out ----------------------------------------------------------------------------------------------------
 
     def _responded(self, connection: Connection, event: Responded) -> None:
         tag, status = event.tag, event.status
         if not isinstance(tag, UssdAnswer):
-            self._turn_responded(tag, status)
+            self._turn_responded(tag, status, event.pdu.message_id if isinstance(event.pdu, MessageResp) else "")
         elif status == Status.ROK:
             if (up := self._up.get(tag.heard_by)) is not None:
                 up.unaccepted.discard(tag.msisdn)
@@ -368,10 +406,12 @@ class Account:
             meaning = self._dialect.statuses.get(status)
             self._not_shown(tag, f"{status_name(status)}, {meaning}" if meaning else status_name(status))
 
-    def _turn_responded(self, waiting: Waiting[SmsPart | UssdPush], status: int) -> None:
+    def _turn_responded(self, waiting: Waiting[SmsPart | UssdPush], status: int, message_id: str) -> None:
         one, now = waiting.message, asyncio.get_running_loop().time()
         if status == Status.ROK:
             self._lineup.accepted(now)
+            if isinstance(one, SmsPart):
+                one.message_id = receipts.same_id(message_id, self._submit_base)
             _settle(one, "")
         elif status in THROTTLED:
             self._throttled(status)
@@ -459,7 +499,8 @@ class Account:
 def _settle(one: SmsPart | UssdPush, reason: str, *, later: bool = False, known: bool = True) -> None:
     """Tell who waits what became of a submit: no `reason`, it was taken; not `known`, nobody answered it."""
     if isinstance(one, SmsPart) and not one.done.done():
-        one.done.set_result(SendOutcome("later" if later else "refused" if reason else "sent", reason))
+        result: SendResult = "later" if later else "refused" if reason else "sent"
+        one.done.set_result(SendOutcome(result, reason, message_ids=(one.message_id,)))
     elif isinstance(one, UssdPush) and not one.done.done():
         unlucky: Literal["unknown", "later", "refused"] = "unknown" if not known else "later" if later else "refused"
         one.done.set_result(PushOutcome(unlucky if reason else "accepted", reason))

@@ -26,11 +26,15 @@ def text_of(message: Message, default: Alphabet) -> str:
     return decode(message.user_data, message.data_coding, default).strip(BLANK)
 
 
+RECEIPT_OF_ANY_END = 1
+"""`registered_delivery`: a receipt however delivery ends, and none before (SMPP 3.4 §5.2.17)."""
+
+
 class Spelling(msgspec.Struct, frozen=True):
     """How one operator's SMS are addressed and encoded: types of number, numbering plans, data_coding per alphabet.
 
     `source_ton` and `source_npi` are those of a sender that is digits. `default` is what data_coding 0 means there.
-    `style` is how a long one goes.
+    `style` is how a long one goes, `receipts` whether its end is to be told.
     """
 
     source_ton: int = Ton.UNKNOWN
@@ -41,6 +45,7 @@ class Spelling(msgspec.Struct, frozen=True):
     ucs2_coding: int = DataCoding.UCS2
     default: Alphabet = "gsm"
     style: Style = "udh8"
+    receipts: bool = False
 
 
 USUAL = Spelling()
@@ -57,6 +62,7 @@ def parts(source: str, msisdn: str, text: str, reference: int, spelling: Spellin
         dest_addr_ton=spelling.dest_ton,
         dest_addr_npi=spelling.dest_npi,
         destination_addr=msisdn,
+        registered_delivery=RECEIPT_OF_ANY_END if spelling.receipts else 0,
     )
     cut = split(text, reference, spelling.gsm_coding, spelling.ucs2_coding, spelling.style, spelling.default)
     return [part.into(bare) for part in cut]
@@ -67,10 +73,15 @@ SendResult: TypeAlias = Literal["sent", "later", "refused"]
 
 @dataclass(frozen=True)
 class SendOutcome:
-    """What became of a submit_sm: `sent`, to be tried `later`, or `refused` for good; and the network's reason."""
+    """What became of a submit_sm: `sent`, to be tried `later`, or `refused` for good; and the network's reason.
+
+    Where receipts were asked for and can be known, `message_ids` are those of the parts, and `account` where they come.
+    """
 
     result: SendResult
     reason: str = ""
+    account: str = ""
+    message_ids: tuple[str, ...] = ()
 
 
 class Sender(Protocol):

@@ -10,30 +10,36 @@ from babel.numbers import get_currency_precision
 from ussd_server.cli.common import moment
 from ussd_server.stores.base import JournalEntry
 
-MOMENTS: Final = ("until",)
+MOMENTS: Final = ("until", "sent")
 """Fields that are times (ms)."""
 
 
 def readable(entry: JournalEntry) -> str:
-    """Return what matters of an entry on one line: words for structures, amounts as money, the order's id last.
+    """Return what matters of an entry on one line: words for structures, amounts as money, the id last.
 
     Any other field is shown as `name: value`, so that nothing of a new kind is hidden.
     """
     data = dict(entry.data)
-    order = data.pop("order", None)
+    order, sms = data.pop("order", None), data.pop("sms", None)
     quote = data.get("arguments", {}).get("quote") if isinstance(data.get("arguments"), Mapping) else None
     if entry.kind == "consent" and {"read", "channel"} <= data.keys():
         parts = [f"by {data.pop('channel')}, having read: {' / '.join(str(data.pop('read')).split(chr(10)))}"]
     elif entry.kind == "order placed" and isinstance(quote, Mapping):
         parts = [_order(quote), _agreed(data)]
         data = {}
-    elif entry.kind == "order ended":
+    elif entry.kind in ("order ended", "sms ended"):
         parts = [str(data.pop("outcome", ""))]
+    elif entry.kind == "given_up" and data.get("kind") == "sms":
+        sms = data.pop("id", None)
+        parts = [f"not sent: {data.pop('reason', '')}"]
+        del data["kind"]
     else:
         parts = []
     parts += [f"{name}: {_plain(name, value)}" for name, value in data.items()]
     if order is not None:
         parts.append(f"order {order}")
+    if sms is not None:
+        parts.append(f"sms {sms}")
     return "; ".join(filter(None, parts))
 
 

@@ -15,6 +15,7 @@ from menus.engine import conclude, say
 from menus.events import Answered
 from ussd_server.channels.sms import SMS, Sender
 from ussd_server.operators.base import Operator, OperatorUnavailable
+from ussd_server.outbox.deliveries import Deliveries
 from ussd_server.outbox.pushes import Pusher
 from ussd_server.outbox.worker import Done, Hopeless, Later, Performed, Performer
 from ussd_server.secrecy import vault
@@ -53,6 +54,7 @@ class Performers:
         tools: Tools,
         sender: str,
         pusher: Pusher,
+        deliveries: Deliveries,
     ) -> None:
         self._store = store
         self._conversations = conversations
@@ -63,6 +65,7 @@ class Performers:
         self._tools = tools
         self._sender = sender
         self._pusher = pusher
+        self._deliveries = deliveries
 
     def by_kind(self) -> dict[OutboxKind, Performer]:
         """Return what performs each kind of entry."""
@@ -75,6 +78,8 @@ class Performers:
             "lock_notice": self.tell_of_lock,
             "letters": self.expire_letters,
             "push": self._pusher.push,
+            "receipt": self.take_receipt,
+            "delivery": self.give_up_delivery,
         }
 
     async def send_sms(self, claimed: Claimed) -> Performed:
@@ -95,7 +100,11 @@ class Performers:
             return Later(outcome.reason)
         if outcome.result == "refused":
             return Hopeless(f"the SMSC refused it: {outcome.reason}")
-        return await self._settle(claimed, _nothing_else)
+
+        async def work(turn: Turn) -> None:
+            self._deliveries.sent(turn, claimed.entry.id, outcome)
+
+        return await self._settle(claimed, work)
 
     async def place_order(self, claimed: Claimed) -> Performed:
         """Place an order with the operator and tell the subscriber what came of it."""
@@ -204,6 +213,22 @@ class Performers:
 
         return await self._settle(claimed, work)
 
+    async def take_receipt(self, claimed: Claimed) -> Performed:
+        """Look at a receipt again that was faster than the commit that makes its SMS known."""
+
+        async def work(turn: Turn) -> None:
+            self._deliveries.look_again(turn, claimed.entry.data)
+
+        return await self._settle(claimed, work)
+
+    async def give_up_delivery(self, claimed: Claimed) -> Performed:
+        """End an SMS whose receipts did not come in time."""
+
+        async def work(turn: Turn) -> None:
+            self._deliveries.give_up(turn, claimed.entry.data["sms"])
+
+        return await self._settle(claimed, work)
+
     async def _settle(self, claimed: Claimed, work: Callable[[Turn], Awaitable[None]]) -> Performed:
         """Do the work on the newest record and commit it with the entry's removal."""
         data = claimed.entry.data
@@ -236,7 +261,3 @@ class _Outdated(Exception):
 
 def _no_answer() -> str:
     return f"the operator did not answer in {ASK_MS / 1000:g} s"
-
-
-async def _nothing_else(turn: Turn) -> None:
-    """Change nothing but the outbox."""

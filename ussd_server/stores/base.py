@@ -13,22 +13,27 @@ from menus.session import Values
 from ussd_server.subscribers.record import Subscriber
 from ussd_server.terminals.record import Terminal
 
-OutboxKind: TypeAlias = Literal["sms", "command", "query", "code", "code_order", "lock_notice", "letters", "push"]
+OutboxKind: TypeAlias = Literal[
+    "sms", "command", "query", "code", "code_order", "lock_notice", "letters", "push", "receipt", "delivery"
+]
 
-MESSAGES, OPERATOR, NOTICES, LETTERS, PUSHES = 0, 1, 2, 3, 4
-EVERY_LANE = (MESSAGES, OPERATOR, NOTICES, LETTERS, PUSHES)
+MESSAGES, OPERATOR, NOTICES, LETTERS, PUSHES, DELIVERIES = 0, 1, 2, 3, 4, 5
+EVERY_LANE = (MESSAGES, OPERATOR, NOTICES, LETTERS, PUSHES, DELIVERIES)
 LANES: Mapping[OutboxKind, int] = {
     "sms": MESSAGES,
     "code": MESSAGES,
     "code_order": MESSAGES,
+    "receipt": MESSAGES,
     "lock_notice": NOTICES,
     "command": OPERATOR,
     "query": OPERATOR,
     "letters": LETTERS,
     "push": PUSHES,
+    "delivery": DELIVERIES,
 }
 """Entries of one subscriber and lane are performed in the order of their commits: messages, the operator's work,
-notices that are due later, if at all, the time that the parts of a long SMS have, and pushes.
+notices that are due later, if at all, the time that the parts of a long SMS have, pushes, and the time that receipts
+have.
 
 The lanes do not wait for each other: an order that waits for a slow operator must not hold back an access code, nor a
 notice that waits for its time an SMS.

@@ -10,6 +10,7 @@ import msgspec
 
 from menus.session import Pending, Session, Values
 from ussd_server.subscribers.codes import POLICY, Access, Policy, condition, locked_until
+from ussd_server.subscribers.deliveries import Awaited
 from ussd_server.subscribers.visits import Visit
 
 
@@ -61,7 +62,8 @@ class Subscriber(msgspec.Struct, frozen=True, array_like=True, gc=False):
     are by `redelivery.place`, `pending` by order id; `replies` are the times of the latest automatic SMS answers,
     `strays` of those to texts that lead nowhere; `turns/patience.py` limits both. `visit` is the stay at a terminal, if
     there is one. `letters` are the long SMS of which parts have come, sealed (`turns/letters.py`), b"" for none.
-    `offers_at` is when they agreed to be sent offers, `push` what we are showing them unasked.
+    `offers_at` is when they agreed to be sent offers, `push` what we are showing them unasked. `awaited` are the SMS
+    that were sent and wait for their receipts, by outbox entry.
     """
 
     msisdn: str
@@ -77,6 +79,7 @@ class Subscriber(msgspec.Struct, frozen=True, array_like=True, gc=False):
     letters: bytes = b""
     offers_at: int = 0
     push: Pushed | None = None
+    awaited: dict[str, Awaited] = {}
 
     @property
     def active(self) -> bool:

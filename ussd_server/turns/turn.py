@@ -66,6 +66,7 @@ class Turn:
         "number",
         "outbox",
         "record",
+        "settled",
         "terminal",
         "tools",
         "version",
@@ -96,6 +97,8 @@ class Turn:
         self.agreed = ""
         self.journal: list[JournalEntry] = []
         self.outbox: list[OutboxEntry] = []
+        self.settled: list[str] = []
+        """Outbox entries of this subscriber that have nothing to do any more."""
 
     async def play(self, event: Event, channel: Channel, place: str = "") -> Show | None:
         """Step the channel's session until it shows something; None where there is nothing to show.
@@ -159,7 +162,7 @@ class Turn:
 
     def change(self, settled: Sequence[str] = (), answer: KeptAnswer | None = None) -> Change:
         """Return all of this turn's work as one commit."""
-        return Change(self.version, self.record, self.journal, self.outbox, settled, answer)
+        return Change(self.version, self.record, self.journal, self.outbox, (*self.settled, *settled), answer)
 
     def _take(self, effect: Effect, channel: str = "") -> None:
         match effect:

@@ -19,9 +19,10 @@ from smpp.segments import STYLES, Style, split
 from smpp.transport import Connection, listen
 from tests.ussd_server.turns.bench import MSISDN, SCREEN, Bench
 from ussd_server.channels.gateway import Account, Gateway
+from ussd_server.outbox.worker import Done
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.smsc_url import SmscUrl
-from ussd_server.stores.base import Change
+from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
 from ussd_server.subscribers.record import Pushed, PushKind
 from ussd_server.turns import pushes
 from ussd_server.turns.pushes import PushOrder
@@ -40,6 +41,8 @@ class Smsc:
         self.submitted: list[Message] = []
         self.responses: dict[object, int] = {}
         self.statuses: list[int] = []
+        self.ids: list[str] = []
+        """Message ids for the next submits; then their numbers."""
         self.silent = False
         self.refusal = 0
 
@@ -61,7 +64,8 @@ class Smsc:
                 self.by.append(connection)
                 if self.silent:
                     return
-                connection.respond(pdu, self.statuses.pop(0) if self.statuses else Status.ROK, f"{len(self.submitted)}")
+                message_id = self.ids.pop(0) if self.ids else f"{len(self.submitted)}"
+                connection.respond(pdu, self.statuses.pop(0) if self.statuses else Status.ROK, message_id)
             case Responded(tag=tag, status=status):
                 self.responses[tag] = status
             case Closed():
@@ -104,6 +108,7 @@ def make_account(url: SmscUrl, bench: Bench) -> Account:
         random=lambda: 0.0,
         boot="boot",
         on_bound=lambda: None,
+        deliveries=bench.deliveries,
     )
 
 
@@ -222,6 +227,112 @@ def test_a_receipt_is_acknowledged_and_not_answered(tmp_path: Path) -> None:
         await at.hear(receipt, 0)
         assert at.smsc.responses == {"input": Status.ROK}
         assert await at.bench.store.next_due() is None
+
+    play(tmp_path, story)
+
+
+def receipt(message_id: str, *, source: str = MSISDN, destination: str = "111", state: str = "DELIVRD") -> Message:
+    """Return the receipt of an SMS as SMSCs write it, in ASCII that says UCS-2."""
+    text = f"id:{message_id} sub:001 dlvrd:001 submit date:2601010000 done date:2601010000 stat:{state} err:000 text:"
+    return Message(
+        CommandId.DELIVER_SM,
+        source_addr=source,
+        destination_addr=destination,
+        esm_class=0x04,
+        data_coding=8,
+        short_message=text.encode(),
+    )
+
+
+async def sent(at: Line, text: str = "Hello") -> None:
+    """Send an SMS as the outbox does."""
+    bench = at.bench
+    record, version = await bench.store.load(MSISDN)
+    entry = OutboxEntry(bench.tools.new_id(), "sms", bench.now, {"from": "111", "text": text})
+    assert await bench.store.commit(Change(version, record, outbox=[entry]))
+    (claimed,) = await bench.store.claim(bench.now, 1, 30_000)
+    bench.network.send_sms = Gateway([at.account]).send_sms  # type: ignore[method-assign]
+    assert await bench.performers["sms"](claimed) == Done()
+
+
+async def told(at: Line) -> list[str]:
+    """Return how SMS ended, oldest first."""
+    return [entry.data["outcome"] for entry in reversed(await at.bench.store.journal(MSISDN, "sms ended"))]
+
+
+@pytest.mark.parametrize(
+    ("options", "response", "came"),
+    [
+        ({}, "00aF", "00aF"),
+        ({"response_id": "hex", "receipt_id": "dec"}, "2A", "0000000042"),
+        ({"response_id": "dec", "receipt_id": "hex"}, "42", "0000002a"),
+    ],
+)
+def test_a_receipt_ends_its_sms_in_the_journal(
+    tmp_path: Path, options: dict[str, Any], response: str, came: str
+) -> None:
+    async def story(at: Line) -> None:
+        at.smsc.ids = [response]
+        await sent(at)
+        assert at.smsc.submitted[0].registered_delivery == 1
+        await at.hear(receipt("7"), 0)
+        assert await told(at) == []
+        for _ in range(2):
+            await at.hear(receipt(came), 0)
+            assert at.smsc.responses == {"input": Status.ROK}
+        assert await told(at) == ["delivered"]
+        assert at.bench.metrics.receipts == {"delivered": 3}
+
+    play(tmp_path, story, **options)
+
+
+def test_a_long_sms_is_delivered_with_its_last_part(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        await sent(at, "слово " * 40)
+        parts = len(at.smsc.submitted)
+        assert parts > 2
+        for number in range(parts, 0, -1):
+            assert await told(at) == []
+            # Some SMSCs leave the addresses as they were.
+            await at.hear(receipt(f"{number}", source="111", destination=MSISDN), 0)
+        assert await told(at) == ["delivered"]
+
+    play(tmp_path, story)
+
+
+def test_no_receipt_is_asked_for_where_the_account_says_so(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        await sent(at)
+        assert at.smsc.submitted[0].registered_delivery == 0
+        assert (await at.bench.store.load(MSISDN))[0].awaited == {}
+
+    play(tmp_path, story, receipts=False)
+
+
+@pytest.mark.parametrize("ids", [[""], ["1", ""]])
+def test_an_sms_that_the_smsc_gives_no_id_is_not_awaited(tmp_path: Path, ids: list[str]) -> None:
+    async def story(at: Line) -> None:
+        at.smsc.ids = list(ids)
+        await sent(at, "a " * 100 if len(ids) > 1 else "a")
+        assert (await at.bench.store.load(MSISDN))[0].awaited == {}
+
+    play(tmp_path, story)
+
+
+def test_a_receipt_that_cannot_be_kept_is_refused_so_that_the_smsc_repeats_it(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        await sent(at)
+
+        async def broken(change: Change) -> bool:
+            raise StoreUnavailable("the disk is full")
+
+        at.bench.store.commit = broken  # type: ignore[method-assign]
+        await at.hear(receipt("1"), 0)
+        assert at.smsc.responses == {"input": Status.RX_T_APPN}
+        del at.bench.store.commit
+        await at.hear(receipt("1"), 0)
+        assert at.smsc.responses == {"input": Status.ROK}
+        assert await told(at) == ["delivered"]
 
     play(tmp_path, story)
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from menus.session import Pending, Place, Session, Values
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.subscribers.codes import LOCK_MS, POLICY, RESERVATION_MS, Access, Reservation, SealedCode
+from ussd_server.subscribers.deliveries import Awaited
 from ussd_server.subscribers.record import Exchange, Pushed, Subscriber, decode, encode, facts
 from ussd_server.subscribers.visits import Visit
 from ussd_server.turns.service import REGISTRY
@@ -102,6 +103,11 @@ SUBSCRIBERS = some(
         until=TIMES,
         sent=st.booleans(),
         before=st.none() | records(Exchange),
+    ),
+    awaited=st.dictionaries(
+        TEXTS,
+        some(Awaited, account=TEXTS, sent=TIMES, parts=st.dictionaries(TEXTS, TEXTS, max_size=2), error=TEXTS),
+        max_size=2,
     ),
 )
 

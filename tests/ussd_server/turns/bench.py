@@ -17,6 +17,7 @@ from ussd_server.channels.ussd import PushOutcome
 from ussd_server.metrics import Metrics
 from ussd_server.operators.embedded import EmbeddedOperator, read_catalogue
 from ussd_server.operators.faulty import FaultyOperator
+from ussd_server.outbox.deliveries import Deliveries
 from ussd_server.outbox.performers import Performers
 from ussd_server.outbox.pushes import Manners, Pusher
 from ussd_server.outbox.worker import Outbox
@@ -107,6 +108,9 @@ class Bench:
             letters=Letters(vault),
             work_waits=lambda: self.outbox.wake(),
         )
+        self.deliveries = Deliveries(
+            self.store, self.metrics, lambda: self.now, tools.new_id, lambda: self.outbox.wake()
+        )
         performers = Performers(
             self.store,
             self.conversations,
@@ -117,8 +121,10 @@ class Bench:
             tools,
             "111",
             Pusher(self.store, self.conversations, self.network, tools, self.metrics, manners),
+            self.deliveries,
         )
-        self.outbox = Outbox(self.store, performers.by_kind(), self.metrics, lambda: self.now)
+        self.performers = performers.by_kind()
+        self.outbox = Outbox(self.store, self.performers, self.metrics, lambda: self.now)
         self._sequence = count(1)
         self._dialogues = count(1)
         self.dialogue = 0
