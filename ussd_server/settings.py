@@ -25,6 +25,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from smpp.segments import Style
 from ussd_server.dialects.files import usable as usable_dialect
 from ussd_server.mistakes import cause, nearest
 from ussd_server.smsc_url import SMPP_PORT, SmscUrl
@@ -181,6 +182,12 @@ class Settings(BaseSettings):
     smpp: AddressField = Field(Address("127.0.0.1", SMPP_PORT), description="Address of the SMSC simulator")
     dialect: Annotated[str, AfterValidator(usable_dialect)] = Field(
         "standard", description="How the SMSC simulator spells USSD: a dialect's name, or a file"
+    )
+    simulator_receipts: Literal["delivered", "failed", "expired"] = Field(
+        "delivered", description="How every SMS to a phone of the simulator ends, as its receipts tell"
+    )
+    simulator_long: Style = Field(
+        "udh8", description="How the simulator sends a long SMS from a phone: udh8, udh16, sar or payload"
     )
     flows: Path = Field(default_factory=_own_flows, description="The service: its entries, screens and texts")
     catalogue: Path = Field(

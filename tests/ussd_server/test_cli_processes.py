@@ -77,6 +77,43 @@ def test_the_demonstration_says_where_to_go_and_is_ready_there() -> None:
         assert ended(process, signal.SIGINT) == 0
 
 
+def command(*arguments: str, typed: str = "") -> str:
+    """Run a command with these lines as its input and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ussd_server", *arguments],
+        input=typed,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("end", "shown"), [("delivered", "SMS 2163: Помощник подключён"), ("failed", ""), ("expired", "")]
+)
+def test_a_long_sms_from_a_phone_is_one_command_and_the_journal_tells_how_its_answer_ended(
+    end: str, shown: str
+) -> None:
+    phone = "79100000001"
+    with started("demo", *ANY_PORTS, "--simulator-receipts", end, until="Stop with Ctrl-C.") as (process, said):
+        address = re.search(r"Open +http://(127\.0\.0\.1:\d+)/", said)
+        assert address is not None
+        # Two parts, and only the last one says what is wanted.
+        printed = command("dial", phone, "--http", address[1], typed=f"/sms 2163 {' ' * 200}111\n")
+        assert shown in printed
+        assert bool(printed) is bool(shown)
+        for _ in range(20):
+            told = command("subscriber", "journal", phone)
+            if "sms ended" in told:
+                break
+        assert re.search(rf"sms ended +{end}; sent: ", told), told
+        assert "activated" in told
+        assert ended(process, signal.SIGTERM) == 0
+
+
 def test_a_second_start_makes_no_keys() -> None:
     for first in (True, False):
         with started("demo", *ANY_PORTS, until="Stop with Ctrl-C.") as (process, said):

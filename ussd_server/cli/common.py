@@ -76,6 +76,17 @@ Smpp: TypeAlias = Annotated[
 Dialect: TypeAlias = Annotated[
     str | None, typer.Option("--dialect", metavar="NAME|FILE", help=meaning("dialect") + " [standard]")
 ]
+SimulatorReceipts: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--simulator-receipts",
+        metavar="END",
+        help=meaning("simulator_receipts") + ": delivered, failed or expired [delivered]",
+    ),
+]
+SimulatorLong: TypeAlias = Annotated[
+    str | None, typer.Option("--simulator-long", metavar="STYLE", help=meaning("simulator_long") + " [udh8]")
+]
 Flows: TypeAlias = Annotated[Path | None, typer.Option("--flows", metavar="FILE", help=meaning("flows"))]
 Catalogue: TypeAlias = Annotated[Path | None, typer.Option("--catalogue", metavar="FILE", help=meaning("catalogue"))]
 LogFormat: TypeAlias = Annotated[

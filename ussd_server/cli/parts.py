@@ -236,8 +236,16 @@ class Simulator:
 
 def _simulator(settings: Settings, accounts: Mapping[str, Secret[str]] | None) -> Smsc:
     timers = Timers(service_ms=round(settings.gateway_timer_s * 1000))
-    dialect = load_dialect(settings.dialect)
-    return Smsc(settings.smpp.host, settings.smpp.port, accounts, DEMO_PHONES, timers, dialect=dialect)
+    return Smsc(
+        settings.smpp.host,
+        settings.smpp.port,
+        accounts,
+        DEMO_PHONES,
+        timers,
+        dialect=load_dialect(settings.dialect),
+        end=settings.simulator_receipts,
+        style=settings.simulator_long,
+    )
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -23,6 +23,8 @@ from ussd_server.cli.common import (
     LogLevel,
     Msisdn,
     SettingsFile,
+    SimulatorLong,
+    SimulatorReceipts,
     Smpp,
     Store,
     console,
@@ -45,6 +47,8 @@ def demo(
     data: Data = None,
     flows: Flows = None,
     catalogue: Catalogue = None,
+    receipts: SimulatorReceipts = None,
+    long: SimulatorLong = None,
     settings: SettingsFile = None,
     log_format: LogFormat = None,
     log_level: LogLevel = None,
@@ -52,8 +56,9 @@ def demo(
     """Start the whole product in one process: an SMSC simulator with phones, and the server on it."""
     from ussd_server.cli.parts import Demo
 
-    options = {"http": http, "smpp": smpp, "data": data, "flows": flows, "catalogue": catalogue, "dialect": dialect}
-    where = load({**options, "settings": settings, "log_format": log_format, "log_level": log_level})
+    options = {"http": http, "smpp": smpp, "data": data, "flows": flows, "catalogue": catalogue, "settings": settings}
+    phones = {"dialect": dialect, "simulator_receipts": receipts, "simulator_long": long}
+    where = load({**options, **phones, "log_format": log_format, "log_level": log_level})
     log.configure(where.log_level, where.log_format)
     whole = Demo(where)
     return run_until_signal(whole, lambda: _welcome(whole, where), lambda: _reload(whole.service))
@@ -88,6 +93,8 @@ def smsc(
     smpp: Smpp = None,
     dialect: Dialect = None,
     http: Http = None,
+    receipts: SimulatorReceipts = None,
+    long: SimulatorLong = None,
     settings: SettingsFile = None,
     log_format: LogFormat = None,
     log_level: LogLevel = None,
@@ -95,8 +102,8 @@ def smsc(
     """Start the SMSC simulator alone: any service may bind to it, and its page has the phones."""
     from ussd_server.cli.parts import Simulator
 
-    options = {"smpp": smpp, "http": http, "dialect": dialect, "settings": settings}
-    where = load({**options, "log_format": log_format, "log_level": log_level})
+    options = {"smpp": smpp, "http": http, "settings": settings, "log_format": log_format, "log_level": log_level}
+    where = load({**options, "dialect": dialect, "simulator_receipts": receipts, "simulator_long": long})
     log.configure(where.log_level, where.log_format)
     simulator = Simulator(where)
 
@@ -140,7 +147,10 @@ def add_to(app: typer.Typer) -> None:
     )(run)
     app.command(
         epilog=examples(
-            "ussd-server smsc", "ussd-server smsc --smpp 0.0.0.0:2775", "ussd-server smsc --dialect sibinco"
+            "ussd-server smsc",
+            "ussd-server smsc --smpp 0.0.0.0:2775",
+            "ussd-server smsc --dialect sibinco",
+            "ussd-server smsc --simulator-receipts failed",
         )
     )(smsc)
     app.command(epilog=examples("ussd-server dial 79101234567", "echo '*100#' | ussd-server dial 79101234567"))(dial)

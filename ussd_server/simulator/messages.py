@@ -2,7 +2,7 @@
 
 import re
 import time
-from typing import Final
+from typing import Final, Literal, TypeAlias, get_args
 
 from smpp import alphabets, ussd
 from smpp.alphabets import Encoded
@@ -12,6 +12,16 @@ from smpp.pdu import Message
 from smpp.segments import Style, split
 from ussd_server.simulator.measure import fits
 from ussd_server.simulator.phone import Utterance
+
+End: TypeAlias = Literal["delivered", "failed", "expired"]
+"""How the network says that an SMS to a phone ended."""
+ENDS: Final[tuple[End, ...]] = get_args(End)
+
+_ENDS: Final[dict[End, tuple[MessageState, str, str]]] = {
+    "delivered": (MessageState.DELIVERED, "DELIVRD", "000"),
+    "failed": (MessageState.UNDELIVERABLE, "UNDELIV", "011"),
+    "expired": (MessageState.EXPIRED, "EXPIRED", "001"),
+}
 
 ADDRESS_CHARACTERS: Final = 20
 """The longest address (SMPP 3.4, 5.2.8: 21 octets with the NUL)."""
@@ -64,10 +74,12 @@ def sms_messages(msisdn: str, to: str, text: str, reference: int, style: Style =
     return [part.into(bare) for part in split(text, reference, style=style)]
 
 
-def receipt_of(message: Message, message_id: str, now: int) -> Message:
-    """Spell the receipt of an SMS that reached its phone (SMPP 3.4, appendix B)."""
+def receipt_of(message: Message, message_id: str, now: int, end: End = "delivered") -> Message:
+    """Spell the receipt of an SMS that ended so (SMPP 3.4, appendix B)."""
     date = time.strftime("%y%m%d%H%M", time.gmtime(now / 1000))
-    text = f"id:{message_id} sub:001 dlvrd:001 submit date:{date} done date:{date} stat:DELIVRD err:000 text:"
+    state, word, error = _ENDS[end]
+    fields = f"id:{message_id} sub:001 dlvrd:{int(end == 'delivered'):03} submit date:{date} done date:{date}"
+    text = f"{fields} stat:{word} err:{error} text:"
     return Message(
         CommandId.DELIVER_SM,
         source_addr_ton=message.dest_addr_ton,
@@ -80,6 +92,6 @@ def receipt_of(message: Message, message_id: str, now: int) -> Message:
         short_message=text.encode("ascii"),
         tlvs={
             Tag.RECEIPTED_MESSAGE_ID: message_id.encode("ascii") + b"\0",
-            Tag.MESSAGE_STATE: bytes((MessageState.DELIVERED,)),
+            Tag.MESSAGE_STATE: bytes((state,)),
         },
     )

@@ -14,19 +14,21 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from smpp import alphabets, ussd
-from smpp.constants import CommandId, Status
+from smpp.constants import CommandId, EsmClass, Status
 from smpp.dialect import BUSY, MISMATCH, NOT_FOUND, STANDARD, TOO_LONG, Dialect
 from smpp.errors import TRANSIENT
 from smpp.events import BindRequested, Closed, Delivered, Expired, Lost, Responded
 from smpp.events import Event as LinkEvent
 from smpp.link import Link
 from smpp.pdu import Bind, Message
+from smpp.segments import Style
 from smpp.transport import Connection, Listener, listen
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.simulator import protocol
 from ussd_server.simulator.measure import fits, part_of, usage
 from ussd_server.simulator.messages import (
     ADDRESS_CHARACTERS,
+    End,
     can_be_dialled,
     can_be_said,
     receipt_of,
@@ -58,7 +60,8 @@ NUMBER_DIGITS: Final = (5, 15)
 
 RECEIPT_BITS: Final = 0x03
 RECEIPT_ALWAYS: Final = 0x01
-"""registered_delivery: a receipt of the final outcome, whichever it is (SMPP 3.4, 5.2.17)."""
+RECEIPT_OF_FAILURE: Final = 0x02
+"""registered_delivery: a receipt of the final outcome, whichever it is, or only of a failure (SMPP 3.4, 5.2.17)."""
 
 
 def wall_clock() -> int:
@@ -121,8 +124,9 @@ class Smsc:
     """An SMSC on `host:port` (port 0: any free one, see `port` after `start`) with phones.
 
     `accounts` are the system ids that may bind, with their passwords; None lets anybody bind. `clock` gives
-    milliseconds since 1970 UTC. `dialect` is how it spells USSD. Whoever wants to see what happens puts a callback into
-    `listeners`.
+    milliseconds since 1970 UTC. `dialect` is how it spells USSD, `end` how every SMS to a phone ends, as receipts tell
+    where they are asked for, and `style` how long ones from a phone are cut. Whoever wants to see what happens puts a
+    callback into `listeners`.
     """
 
     def __init__(
@@ -134,6 +138,8 @@ class Smsc:
         timers: Timers | None = None,
         clock: Callable[[], int] = wall_clock,
         dialect: Dialect = STANDARD,
+        end: End = "delivered",
+        style: Style = "udh8",
     ) -> None:
         self.host = host
         self.port = port
@@ -142,6 +148,8 @@ class Smsc:
         self._timers = timers or Timers()
         self._clock = clock
         self._dialect = dialect
+        self._end = end
+        self._style = style
         self._recorder = Recorder(lambda entry: self._tell(protocol.Passed(entry)), dialect)
         self._subscribers = {msisdn: _Subscriber(Phone(msisdn, self._timers)) for msisdn in phones}
         self._services: dict[Connection, _Service] = {}
@@ -250,8 +258,8 @@ class Smsc:
             return "bad_number"
         if len(text) > MOST_TEXT:
             return "bad_text"
-        self._references = (self._references + 1) % 0x100
-        messages = sms_messages(subscriber.phone.msisdn, to, text, self._references)
+        self._references = (self._references + 1) % 0x10000
+        messages = sms_messages(subscriber.phone.msisdn, to, text, self._references, self._style)
         measured = together(usage(message) for message in messages)
         letter = _Letter(subscriber.phone.write(to, text, measured, self._clock()).id, len(messages))
         for message in messages:
@@ -307,7 +315,8 @@ class Smsc:
         if connection is None or not connection.send(delivery.message, delivery):
             self._undeliverable(delivery)
             return
-        subscriber.last = delivery
+        if not delivery.message.esm_class & EsmClass.DELIVERY_RECEIPT:
+            subscriber.last = delivery
         if utterance is not None and utterance.kind == "begin":
             subscriber.account = self._services[connection].system_id
 
@@ -512,17 +521,22 @@ class Smsc:
         return Status.ROK, said
 
     def _receive(self, service: _Service, subscriber: _Subscriber, message: Message, message_id: str) -> None:
-        """Put an SMS on the phone, and send the receipt that was asked for."""
+        """Put an SMS on the phone, unless none get there, and send the receipt that was asked for."""
+        if self._end == "delivered":
+            self._arrive(subscriber, message)
+        asked = message.registered_delivery & RECEIPT_BITS
+        if asked == RECEIPT_ALWAYS or (asked == RECEIPT_OF_FAILURE and self._end != "delivered"):
+            receipt = receipt_of(message, message_id, self._clock(), self._end)
+            delivery = _Delivery(receipt, subscriber, service.system_id)
+            self._receipts.pass_on(lambda: self._pass_on(delivery))
+
+    def _arrive(self, subscriber: _Subscriber, message: Message) -> None:
         text = alphabets.decode(message.user_data, message.data_coding)
         part = part_of(message)
         reference, index, total = (part.reference, part.index, part.total) if part else (0, 1, 1)
         got = Part(message.source_addr, text, reference, total, index, usage(message))
         subscriber.phone.receive(got, self._clock())
         self._changed(subscriber)
-        if message.registered_delivery & RECEIPT_BITS == RECEIPT_ALWAYS:
-            receipt = receipt_of(message, message_id, self._clock())
-            delivery = _Delivery(receipt, subscriber, service.system_id)
-            self._receipts.pass_on(lambda: self._pass_on(delivery))
 
     def _message_id(self) -> str:
         self._messages += 1

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from tests.ussd_server.simulator.esme import PATIENCE_S
 from ussd_server.secrecy.secrets import Secret
@@ -69,9 +70,9 @@ class Watched:
 
 
 @asynccontextmanager
-async def simulator(timers: Timers | None = None, anybody: bool = False) -> AsyncIterator[Watched]:
+async def simulator(timers: Timers | None = None, anybody: bool = False, **behaviour: Any) -> AsyncIterator[Watched]:
     accounts = None if anybody else {"ussd": Secret("demo"), "other": Secret("demo2")}
-    smsc = Smsc("127.0.0.1", 0, accounts, [NUMBER, OTHER], timers)
+    smsc = Smsc("127.0.0.1", 0, accounts, [NUMBER, OTHER], timers, **behaviour)
     await smsc.start()
     try:
         yield Watched(smsc)

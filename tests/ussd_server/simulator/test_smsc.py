@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from smpp import alphabets, ussd
 from smpp.constants import CommandId, EsmClass, Status, Tag
 from smpp.pdu import Message
+from smpp.reassembly import mark_of
+from smpp.segments import STYLES, Style, split
 from tests.ussd_server.simulator.esme import (
     BALANCE,
     CODE_TEXT,
@@ -40,11 +43,11 @@ from ussd_server.simulator.smsc import Smsc
 Scenario = Callable[[Watched, Esme], Awaitable[None]]
 
 
-def played(scenario: Scenario, timers: Timers | None = None) -> None:
+def played(scenario: Scenario, timers: Timers | None = None, **behaviour: Any) -> None:
     """Play a scenario on a simulator to which a service is bound."""
 
     async def play() -> None:
-        async with asyncio.timeout(PATIENCE_S), simulator(timers) as watched, service(watched) as esme:
+        async with asyncio.timeout(PATIENCE_S), simulator(timers, **behaviour) as watched, service(watched) as esme:
             await scenario(watched, esme)
 
     asyncio.run(play())
@@ -364,6 +367,53 @@ def test_a_receipt_follows_where_it_was_asked_for() -> None:
         esme.text("111", NUMBER, "on failure only", registered_delivery=2)
         await phone.inbox(2)
         assert esme.delivered.empty()
+        phone.do(Write(NUMBER, "111", "?"))
+        assert (await esme.delivered.get()).short_message == b"?"
+        esme.text("111", NUMBER, "hello", registered_delivery=1)
+        await esme.delivered.get()
+        phone.do(Redeliver(NUMBER))
+        assert (await esme.delivered.get()).short_message == b"?"  # the phone's last message, which no receipt is
+
+    played(scenario)
+
+
+@pytest.mark.parametrize(
+    ("end", "word", "state"), [("failed", b"stat:UNDELIV err:011", 5), ("expired", b"stat:EXPIRED err:001", 3)]
+)
+def test_no_sms_gets_to_a_phone_where_the_simulator_is_told_so(end: str, word: bytes, state: int) -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        for registered in (1, 2):
+            esme.text("111", NUMBER, "hello", registered_delivery=registered)
+            receipt = await esme.delivered.get()
+            assert word in receipt.short_message
+            assert receipt.integer(Tag.MESSAGE_STATE) == state
+        assert phone.phone().messages == ()
+
+    played(scenario, end=end)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_long_sms_goes_as_the_simulator_is_told(style: Style) -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        phone.do(Write(NUMBER, "111", "слово " * 30))
+        messages = [await esme.delivered.get()]
+        while style != "payload" and len(messages) < 3:
+            messages.append(await esme.delivered.get())
+        assert "".join(alphabets.decode(each.user_data, each.data_coding) for each in messages) == "слово " * 30
+        assert {mark.way if (mark := mark_of(each)) else "payload" for each in messages} == {style}
+        await phone.delivery("sent")
+
+    played(scenario, style=style)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_phone_shows_a_long_sms_as_one_however_it_comes(style: Style) -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        bare = Message(CommandId.SUBMIT_SM, source_addr="111", destination_addr=NUMBER)
+        for part in split("слово " * 30, 7, style=style):
+            esme.submit(part.into(bare))
+        (got,) = await phone.inbox()
+        assert got.text == "слово " * 30
 
     played(scenario)
 
