@@ -69,7 +69,7 @@ function onSubmit(opened, pdu) {
     return;
   }
   opened.send(pdu.response({ command_status: acknowledgeWith, message_id: String(++messageId) }));
-  tell('submit', { pdu: plain(pdu), octets: textOctets(pdu).toString('hex') });
+  tell('submit', { pdu: plain(pdu), message_id: String(messageId), octets: textOctets(pdu).toString('hex') });
 }
 
 function onSession(opened) {

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.harness import END, MENU, Phone, Submitted
+from tests.acceptance.harness import END, MENU, Phone, Submitted, run_to_end
 from tests.interop.conftest import Service
 
 pytestmark = pytest.mark.interop
@@ -98,6 +98,40 @@ def test_a_command_that_spans_two_parts_is_read_whole(service: Service, style: s
     assert "подключён" in phone.inbox()
     assert "Пароль" in phone.dial("*111#").text
     assert not service.smsc.seen(lambda message: message.destination == phone.msisdn)
+
+
+@pytest.mark.parametrize(
+    ("told", "end"),
+    [
+        ({"receipted_message_id": "{id}", "message_state": 2}, "delivered"),
+        ({"short_message": b"id:{id} sub:001 dlvrd:000 stat:UNDELIV err:011 text:", "data_coding": UCS2}, "failed"),
+        ({"short_message": b"id:{id} stat:EXPIRED"}, "expired"),
+    ],
+    ids=["TLVs", "ASCII that says UCS-2", "a text without most of it"],
+)
+def test_the_receipt_of_an_sms_ends_it_in_the_journal(service: Service, told: dict[str, Any], end: str) -> None:
+    """An SMS asks for its receipt, which may come twice and in other words; the journal tells how it ended, once."""
+    phone = service.phone()
+    assert phone.text("2163", "111") == 0
+    submit = service.smsc.take("an SMS", lambda event: event.get("pdu", {}).get("destination_addr") == phone.msisdn)
+    assert submit["pdu"]["registered_delivery"] == 1
+    fields = {
+        key: value.replace(b"{id}", submit["message_id"].encode())
+        if isinstance(value, bytes)
+        else value.replace("{id}", submit["message_id"])
+        if isinstance(value, str)
+        else value
+        for key, value in told.items()
+    }
+    for _ in range(2):
+        assert service.smsc.deliver(phone.sms_fields("2163", esm_class=4, **fields)) == 0
+    status, journal = run_to_end(
+        "subscriber", "journal", phone.msisdn, "--data", str(service.data), "--kind", "sms ended", cwd=service.data
+    )
+    assert status == 0, journal
+    (line,) = journal.strip().splitlines()
+    assert f" {end}; sent: " in line
+    assert ("error: 011" in line) == (end == "failed")
 
 
 # The access code ------------------------------------------------------------------------------------------------------

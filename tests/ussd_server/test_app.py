@@ -16,6 +16,7 @@ from ussd_server import app
 from ussd_server.app import Server
 from ussd_server.cli.process import STOP_S
 from ussd_server.settings import load
+from ussd_server.stores.base import MESSAGES
 from ussd_server.stores.sqlite import SqliteStore
 
 
@@ -93,7 +94,7 @@ def test_an_sms_under_way_at_a_stop_gets_its_response_and_is_not_sent_again(
         await server.stop()
         await listener.close()
         store = SqliteStore(tmp_path / "ussd-server.db")
-        assert await store.next_due() is None
+        assert await store.next_due([MESSAGES]) is None
         await store.close()
 
     asyncio.run(main())

@@ -205,7 +205,10 @@ class Account:
     async def send_sms(self, source: str, msisdn: str, text: str, reference: int) -> SendOutcome:
         """Send an SMS and return when the SMSC has answered every part of it."""
         loop = asyncio.get_running_loop()
-        cut = sms.parts(source, msisdn, text, reference, self._spelling)
+        try:
+            cut = sms.parts(source, msisdn, text, reference, self._spelling)
+        except ValueError as error:
+            return SendOutcome("refused", str(error))
         parts = [SmsPart(message, loop.create_future()) for message in cut]
         for part in parts:
             self._lineup.put(part)

@@ -19,9 +19,6 @@ from ussd_server.subscribers import deliveries
 from ussd_server.subscribers.deliveries import Awaited, Ended
 from ussd_server.turns.turn import Turn
 
-WAIT_MS: Final = 24 * 3_600_000
-"""How long the receipts of an SMS are awaited: as long as an SMS of ours is worth delivering."""
-
 MAX_CONFLICTS: Final = 32
 """Commits that may fail because something else changed the subscriber; each time somebody made progress."""
 
@@ -93,7 +90,8 @@ class Deliveries:
             return
         new = Awaited(outcome.account, turn.now, dict.fromkeys(outcome.message_ids, ""))
         awaited, ended = deliveries.await_receipts(turn.record.awaited, sms, new)
-        turn.outbox.append(OutboxEntry(timer(sms), "delivery", turn.now + WAIT_MS, {"sms": sms}))
+        until = turn.now + turn.tools.sms_validity_ms  # as long as an SMS is worth delivering
+        turn.outbox.append(OutboxEntry(timer(sms), "delivery", until, {"sms": sms}))
         self._end(turn, awaited, ended)
         turn.settled += [timer(each.sms) for each in ended]
 

@@ -158,6 +158,7 @@ class Sending:
                 self.bench.metrics,
                 MANNERS,
             ),
+            self.bench.deliveries,
         )
         self.outbox = Outbox(self.bench.store, performers.by_kind(), self.bench.metrics, lambda: self.bench.now)
 

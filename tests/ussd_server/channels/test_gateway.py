@@ -251,7 +251,7 @@ async def sent(at: Line, text: str = "Hello") -> None:
     entry = OutboxEntry(bench.tools.new_id(), "sms", bench.now, {"from": "111", "text": text})
     assert await bench.store.commit(Change(version, record, outbox=[entry]))
     (claimed,) = await bench.store.claim(bench.now, 1, 30_000)
-    bench.network.send_sms = Gateway([at.account]).send_sms  # type: ignore[method-assign]
+    bench.network.send_sms = Gateway([at.account], 1).send_sms  # type: ignore[method-assign]
     assert await bench.performers["sms"](claimed) == Done()
 
 
@@ -384,6 +384,16 @@ def test_a_long_sms_goes_in_parts_that_the_phone_joins(tmp_path: Path) -> None:
         assert [part.short_message[:6] for part in at.smsc.submitted] == [
             bytes((5, 0, 3, 7, len(at.smsc.submitted), number)) for number in range(1, len(at.smsc.submitted) + 1)
         ]
+
+    play(tmp_path, story)
+
+
+def test_a_text_of_more_parts_than_there_may_be_is_refused(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        outcome = await at.account.send_sms("111", MSISDN, "a" * 153 * 256, 7)
+        assert outcome.result == "refused"
+        assert "255" in outcome.reason
+        assert at.smsc.submitted == []
 
     play(tmp_path, story)
 

@@ -9,7 +9,7 @@ from smpp.constants import MessageState
 from smpp.receipts import Receipt
 from tests.ussd_server.turns.bench import MSISDN, Bench, play
 from ussd_server.channels.sms import SendOutcome
-from ussd_server.outbox.deliveries import WAIT_MS, Deliveries
+from ussd_server.outbox.deliveries import Deliveries
 from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.deliveries import MOST_AWAITED
@@ -154,7 +154,7 @@ def test_without_a_receipt_an_sms_has_expired(tmp_path: Path) -> None:
     async def story(at: Bench) -> None:
         await send(at, "1")
         sent = at.now
-        at.now += WAIT_MS - 1
+        at.now += at.tools.sms_validity_ms - 1
         at.outbox.wake()
         await send(at, "2")
         assert await ends(at) == []
