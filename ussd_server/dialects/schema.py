@@ -29,6 +29,8 @@ MAX_SERVICE_TYPE: Final = 5
 """SMPP 3.4, 5.2.11: 6 octets with the closing NUL."""
 MAX_OCTETS: Final = 8
 MAX_SIGNS: Final = 32
+MAX_WILD: Final = 2
+"""Letters of a received service_type that may be any."""
 MAX_WORDS: Final = 200
 MAX_STATUSES: Final = 200
 
@@ -111,6 +113,8 @@ def _mask(value: Any) -> int:
 def _sign(value: Any) -> Sign:
     if value == "none":
         raise _Wrong("there is none", "without it nothing can be said")
+    if isinstance(value, str) and value.count("?") > MAX_WILD:
+        raise _Wrong(f"{value} may be too many things", f"at most {MAX_WILD} of ?")
     if isinstance(value, str) and value and not value.isdigit():
         return _service_type(value)
     if type(value) is not int or not 0 <= value <= 0xFF:

@@ -215,6 +215,10 @@ def test_a_session_may_come_back_on_a_base_without() -> None:
             "2:19: begin: 'PSSRRX' is longer than a service_type; at most 5",
         ),
         ("base: standard\nreceived: {begin: [B?]}\n", "2:19: begin: B? comes first, so it is what the gateway sends; "),
+        (
+            "base: standard\nreceived: {begin: [BR, B????]}\n",
+            "2:19: begin: B???? may be too many things; at most 2 ",
+        ),
         ("base: standard\nreceived: {begin: {a: 1}}\n", "2:19: begin: a mapping marks no step; "),
         ("base: standard\nreceived: {tells: [hangup]}\n", "2:19: tells: 'hangup' is not known; there are cancel, "),
         ("base: standard\nreceived: {in: submit_sm}\n", "2:16: in: 'submit_sm' is not known; "),

@@ -5,7 +5,8 @@ from typing import TypeAlias
 
 from smpp import alphabets, ussd
 from smpp.alphabets import decode
-from smpp.constants import CommandId, Status, Tag
+from smpp.constants import CommandId, Status
+from smpp.dialect import STANDARD, Dialect
 from smpp.events import BindRefused, Bound, Closed, Delivered, Event, Responded
 from smpp.link import Link, Role
 from smpp.pdu import Bind, Message, Password
@@ -46,7 +47,7 @@ SMS: dict[tuple[str, str], str] = {
 class Esme:
     """A service with one bind. What was delivered is in `delivered`, what its submits were answered in `statuses`."""
 
-    def __init__(self, system_id: str = "ussd", password: str = "demo") -> None:
+    def __init__(self, system_id: str = "ussd", password: str = "demo", dialect: Dialect = STANDARD) -> None:
         self.delivered: asyncio.Queue[Message] = asyncio.Queue()
         self.statuses: asyncio.Queue[int] = asyncio.Queue()
         self.refused_with: int | None = None
@@ -55,6 +56,7 @@ class Esme:
         self.sms_status = Status.ROK
         self._bind = Bind(system_id=system_id, password=Password(password))
         self._connection: Connection | None = None
+        self._dialect = dialect
 
     async def start(self, port: int, command: int = CommandId.BIND_TRANSCEIVER) -> "Esme":
         """Connect and ask to be bound; return when that is decided."""
@@ -111,15 +113,15 @@ class Esme:
                 self._answer(connection, message)
 
     def _answer(self, connection: Connection, message: Message) -> None:
-        if Tag.USSD_SERVICE_OP in message.tlvs:
-            said = ussd.classify(message)
+        if ussd.is_ussd(message, self._dialect):
+            said = ussd.classify(message, self._dialect)
             text = getattr(said, "text", None)
             if text == MUTE:
                 return
             say = SCREENS.get(text, ("?", True)) if text is not None else None
             connection.respond(message, say if isinstance(say, Status) else Status.ROK)
             if isinstance(say, tuple):
-                self.submit(ussd.reply(message, alphabets.choose(say[0]), ends=say[1]))
+                self.submit(ussd.reply(message, alphabets.choose(say[0]), ends=say[1], dialect=self._dialect))
             return
         connection.respond(message, self.sms_status)
         reply = SMS.get((message.destination_addr, decode(message.user_data, message.data_coding)))

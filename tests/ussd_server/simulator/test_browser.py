@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request,
 
 from smpp import alphabets, ussd
 from tests.ussd_server.simulator.esme import CODE, LONG_TEXT, MENU, TARIFFS, Esme
+from ussd_server.dialects.files import load
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.simulator import smsc
 from ussd_server.simulator.page import make_app
@@ -37,10 +38,11 @@ FLAGS = [
 class Stage:
     """A simulator with its page and a service, in a loop and a thread of their own."""
 
-    def __init__(self, timers: Timers | None = None) -> None:
+    def __init__(self, timers: Timers | None = None, dialect: str = "standard") -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._timers = timers
+        self._dialect = load(dialect)
         self.url = ""
 
     def start(self) -> None:
@@ -70,9 +72,9 @@ class Stage:
         self._loop.call_soon_threadsafe(self._esme.submit, message)
 
     async def _start(self) -> None:
-        self.smsc = Smsc("127.0.0.1", 0, {"ussd": Secret("demo")}, [ONE, TWO], self._timers)
+        self.smsc = Smsc("127.0.0.1", 0, {"ussd": Secret("demo")}, [ONE, TWO], self._timers, dialect=self._dialect)
         await self.smsc.start()
-        self._esme = await Esme().start(self.smsc.port)
+        self._esme = await Esme(dialect=self._dialect).start(self.smsc.port)
         self._runner = web.AppRunner(make_app(self.smsc), access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -94,7 +96,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    stage = Stage(getattr(request, "param", None))
+    given = getattr(request, "param", None)
+    stage = Stage(dialect=given) if isinstance(given, str) else Stage(given)
     stage.start()
     yield stage
     stage.stop()
@@ -266,6 +269,26 @@ def test_the_wire_shows_everything_but_the_code(opened: Opener) -> None:
     expect(menu).to_contain_text("its_session_info 0x1383")
     menu.locator("tr", has_text="short_message").hover()
     expect(menu.locator(".octet-lit")).to_have_count(2 * len(MENU) + 1)
+
+
+@pytest.mark.parametrize(
+    ("stage", "menu", "abort", "dialogue"),
+    [("comverse", "USSR request", "0x81 abort", True), ("two-letter", "CR menu", "AF abort", False)],
+    indirect=["stage"],
+)
+def test_a_dialogue_in_another_dialect_looks_the_same_on_the_phone(
+    opened: Opener, menu: str, abort: str, dialogue: bool
+) -> None:
+    page = opened()
+    handset = phone(page, ONE)
+    button(handset, "*111#").click()
+    expect(screen(handset)).to_have_text(MENU)
+    shown = pdus(page, "submit_sm").first.locator("summary")
+    expect(shown).to_contain_text(menu)
+    expect(shown).to_contain_text(f"UCS-2 {len(MENU)}/80")
+    expect(shown.locator(".badge", has_text=re.compile(r"^диалог \d+$"))).to_have_count(int(dialogue))
+    button(handset, "Отмена").click()
+    expect(pdus(page, "deliver_sm").first).to_contain_text(abort)
 
 
 def test_the_wire_is_filtered_paused_and_cleared(opened: Opener) -> None:
