@@ -144,7 +144,8 @@ class Pusher:
         if order.kind and order.kind != kind:
             return End("wrong_kind", "the screen waits for an answer" if kind == "ask" else "the screen closes at once")
         push = Pushed(id, kind, line.name, now + self._manners.timer_ms)
-        turn.record = pushes.begun(turn.record, push, text, now)
+        session = turn.record.sessions.get("ussd") if kind == "ask" else None
+        turn.record = pushes.begun(replace(turn.record, sessions=record.sessions), push, session, text, now)
         return _Ready(turn.change(), text, ends)
 
     async def _open(

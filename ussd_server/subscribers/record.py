@@ -43,8 +43,8 @@ PushKind: TypeAlias = Literal["notify", "ask"]
 class Pushed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The push that is under way, by the id of its outbox entry; `turns/pushes.py` has the rules.
 
-    `sent` says that the gateway took it, and `until` is when its time is over then (ms). `before` is the exchange whose
-    place it took.
+    `sent` says that the gateway took it, and `until` is when its time is over then (ms). `before` is the exchange, and
+    `session` the dropped session, whose place a question took.
     """
 
     id: str
@@ -53,6 +53,7 @@ class Pushed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     until: int
     sent: bool = False
     before: Exchange | None = None
+    session: Session | None = None
 
 
 class Subscriber(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -22,6 +22,7 @@ import msgspec
 from msgspec.structs import replace
 
 from menus.entries import Category, Push
+from menus.session import Session
 from ussd_server.channels.base import Input
 from ussd_server.stores.base import JournalEntry, OutboxEntry
 from ussd_server.subscribers.record import Exchange, Pushed, PushKind, Subscriber
@@ -192,15 +193,20 @@ def _busy(last: Exchange | None, now: int) -> Wait | None:
     return Wait(now + BUSY_MS, "the subscriber is in a dialogue") if now - last.at < USSD_WINDOW_MS else None
 
 
-def begun(record: Subscriber, push: Pushed, screen: str, now: int) -> Subscriber:
-    """Return the record of who is being called on; `record` has the session already, where there is one."""
-    if push.kind == "notify":
+def begun(record: Subscriber, push: Pushed, session: Session | None, screen: str, now: int) -> Subscriber:
+    """Return the record of who is being called on, with the session that a question begins."""
+    if session is None:
         return replace(record, push=push)
-    before = record.exchanges.get("ussd")
-    if before is not None and before.dialogue.startswith(_OURS):
-        before = record.push.before if record.push is not None and record.push.id == push.id else None
+    earlier = record.push
+    if earlier is not None and earlier.id == push.id and earlier.kind == "ask":
+        push = replace(push, before=earlier.before, session=earlier.session)
+    else:
+        before = record.exchanges.get("ussd")
+        if before is not None and before.dialogue.startswith(_OURS):
+            before = None
+        push = replace(push, before=before, session=record.sessions.get("ussd"))
     marked = {**record.exchanges, "ussd": _mark(f"{_OURS}{push.id}", screen, False, now)}
-    return replace(record, push=replace(push, before=before), exchanges=marked)
+    return replace(record, push=push, sessions={**record.sessions, "ussd": session}, exchanges=marked)
 
 
 def sent(record: Subscriber, id: str, until: int) -> Subscriber | None:
@@ -220,6 +226,8 @@ def taken_back(record: Subscriber, id: str) -> Subscriber:
     exchanges = {place: one for place, one in record.exchanges.items() if place != "ussd"}
     if push.before is not None:
         exchanges["ussd"] = push.before
+    if push.session is not None:
+        sessions["ussd"] = push.session
     return replace(record, push=None, sessions=sessions, exchanges=exchanges)
 
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from menus.session import Session
 from smpp import ussd
 from smpp.alphabets import choose, decode
 from smpp.constants import CommandId, Status, Tag, Ton, UssdOp
@@ -725,7 +726,7 @@ def test_pushes_that_name_no_account_go_by_none_whose_gateway_takes_no_pushes(tm
 def test_a_confirmation_and_an_answer_reach_the_push_that_they_belong_to(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
         bench = at.bench
-        for session, (text, screen, heard) in enumerate(
+        for number, (text, screen, heard) in enumerate(
             [
                 ("Hello", "", ussd.answer(MSISDN, "111", choose(""), session=77, sequence=0)),
                 ("", "offers", ussd.answer(MSISDN, "111", choose("4"), session=78, sequence=0)),
@@ -734,10 +735,9 @@ def test_a_confirmation_and_an_answer_reach_the_push_that_they_belong_to(tmp_pat
             order = PushOrder(until=bench.now + 60_000, text=text, screen=screen, category="service")
             record, version = await bench.store.load(MSISDN)
             kind: PushKind = "ask" if screen else "notify"
-            if screen:
-                record = msgspec.structs.replace(record, sessions={})
-            push = Pushed(f"p{session}", kind, at.account.name, bench.now + 60_000, sent=True)
-            begun = pushes.begun(record, push, "the screen", bench.now)
+            push = Pushed(f"p{number}", kind, at.account.name, bench.now + 60_000, sent=True)
+            session = Session("s", "r", "ussd", "n", bench.now) if screen else None
+            begun = msgspec.structs.replace(pushes.begun(record, push, session, "screen", bench.now), sessions={})
             work = pushes.entry(order, push.id, bench.now + 60_000)
             assert await bench.store.commit(Change(version, begun, outbox=[work]))
             if not screen:

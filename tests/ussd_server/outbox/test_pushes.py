@@ -365,6 +365,22 @@ def test_a_push_that_the_gateway_refuses_for_good(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+def test_a_dialogue_that_was_cut_off_can_be_resumed_after_a_notification_and_a_refused_question(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await at.dial("*111#")
+        tariffs = await at.reply("1")
+        await at.take(at.input("drop", "abort"))
+        await queue(at, screen="money")
+        await shown(at)
+        await confirm(at)
+        at.network.push_outcome = PushOutcome("refused", "ESME_RINVDSTADR")
+        await queue(at, screen="offers", id="p2")
+        await at.until(lambda: at.metrics.pushes["ask", "refused"] == 1)
+        assert await at.dial("*111#") == tariffs
+
+    play(tmp_path, story)
+
+
 @pytest.mark.parametrize("result", ["later", "unknown"])
 def test_a_push_that_the_gateway_does_not_take_now_is_sent_again(tmp_path: Path, result: str) -> None:
     async def story(at: Bench) -> None:

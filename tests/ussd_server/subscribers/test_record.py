@@ -103,6 +103,7 @@ SUBSCRIBERS = some(
         until=TIMES,
         sent=st.booleans(),
         before=st.none() | records(Exchange),
+        session=st.none() | records(Session),
     ),
     awaited=st.dictionaries(
         TEXTS,

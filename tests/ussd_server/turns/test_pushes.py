@@ -25,6 +25,8 @@ DOCS = Path(__file__).parents[3] / "docs"
 NIGHT = QuietHours.parse("21:00-09:00", ZoneInfo("UTC"))
 NOON = int(datetime(2026, 6, 10, 12, tzinfo=UTC).timestamp()) * 1000
 ACCOUNT = "smpp://user@smsc:2775"
+SESSION = Session("s", "r", "ussd", "n", NOON)
+CUT_OFF = Session("c", "r", "ussd", "n", NOON - 1, dropped=True)
 ORDER = PushOrder(until=NOON + 600_000, text="Hello", category="service")
 PLAIN = Subscriber(MSISDN)
 
@@ -42,7 +44,8 @@ def heard(record: Subscriber, kind: str, *, typed: bytes = b"", **changed: objec
 
 def under_way(kind: str, *, sent: bool = True, before: Exchange | None = None) -> Subscriber:
     push = Pushed("p", kind, ACCOUNT, NOON + 1000, sent)  # type: ignore[arg-type]
-    return pushes.begun(PLAIN if before is None else replace(PLAIN, exchanges={"ussd": before}), push, "screen", NOON)
+    record = PLAIN if before is None else replace(PLAIN, exchanges={"ussd": before})
+    return pushes.begun(record, push, SESSION if kind == "ask" else None, "screen", NOON)
 
 
 # Before it is sent ------------------------------------------------------------------------------------------------
@@ -116,16 +119,18 @@ def test_a_push_goes_only_where_all_allows_it_and_never_waits_beyond_its_time(
                 assert result == "no_consent" or now >= order.until
 
 
-@given(RECORDS, st.sampled_from(["notify", "ask"]))
-def test_what_was_begun_and_not_sent_can_be_taken_back_without_a_trace(record: Subscriber, kind: str) -> None:
-    before = replace(record, push=None)
+@given(RECORDS, st.sampled_from(["notify", "ask"]), st.booleans())
+def test_what_was_begun_and_not_sent_can_be_taken_back_without_a_trace(
+    record: Subscriber, kind: str, cut_off: bool
+) -> None:
+    before = replace(record, push=None, sessions={"ussd": CUT_OFF} if cut_off else {})
     push = Pushed("p", kind, ACCOUNT, NOON)  # type: ignore[arg-type]
-    with_session = before if kind == "notify" else replace(before, sessions={"ussd": Session("s", "r", "ussd", "n", 1)})
-    begun = pushes.begun(with_session, push, "screen", NOON)
+    session = None if kind == "notify" else SESSION
+    begun = pushes.begun(before, push, session, "screen", NOON)
     assert begun.push is not None
     assert pushes.taken_back(begun, "another") is begun
     assert pushes.taken_back(begun, "p") == before
-    again = pushes.begun(begun, push, "screen", NOON + 1)
+    again = pushes.begun(begun, push, session, "screen", NOON + 1)
     assert pushes.taken_back(again, "p") == before
 
 
