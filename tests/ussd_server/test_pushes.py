@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,9 @@ class Hall:
         async with asyncio.timeout(PATIENCE_S):
             while not reached():
                 await asyncio.sleep(0.01)
+
+    def has(self, ended: dict[tuple[str, str], int]) -> bool:
+        return self.ended() == ended
 
     async def ends(self, kind: str, result: str, amount: int = 1) -> None:
         """Wait until so many pushes have ended so, and no other."""
@@ -231,5 +235,26 @@ def test_several_servers_on_one_store_send_each_push_once(tmp_path: Path) -> Non
         assert len(submitted) == len(numbers)
         for server in at.servers:
             assert await server.store.next_due() is None
+
+    play(tmp_path, story, servers=3)
+
+
+def test_a_question_of_one_server_is_answered_at_another(tmp_path: Path) -> None:
+    async def story(at: Hall) -> None:
+        await at.dial("*111*2163#")
+        await at.dial("*111*78#")
+        await at.answer("1")
+        for _ in range(
+            4
+        ):  # the gateway gives each message to another link, so every server gets an answer to a question
+            before = at.ended().get(("ask", "answered"), 0)
+            await at.push("ask", NUMBER, "--screen", "tariffs")
+            await at.phone.until(lambda: at.phone.dialogue().turn == "subscriber")
+            await at.choose("RED Energy")
+            await at.choose("Сменить тариф")
+            assert "Ничего не изменено" in await at.choose("Нет")
+            await at.until(partial(at.has, {("ask", "answered"): before + 1}))
+        assert all(server.metrics.turns["ussd", "answered"] for server in at.servers)
+        assert all(server.metrics.turns["ussd", "stale"] == 0 for server in at.servers)
 
     play(tmp_path, story, servers=3)

@@ -259,8 +259,10 @@ class Conversations:
         push = pushes.late(last) if last is not None and input.kind == "reply" else ""
         if push:
             turn.journal.append(JournalEntry(turn.now, pushes.LATE, {"push": push}))
+        if input.kind == "confirm":
+            return Answer(None)  # the last text of a dialogue that we began is confirmed as well
         self._metrics.turns[input.channel.name, "stale"] += 1
-        if input.kind != "reply":
+        if input.kind == "drop":
             return Answer(None)
         return Answer(self._say("expired", input.channel, turn.record.language), pushed=bool(push))
 
