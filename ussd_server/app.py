@@ -15,7 +15,6 @@ from menus.compiler import Flow, compile_flow
 from menus.render import Channel
 from ussd_server.channels import ussd
 from ussd_server.channels.gateway import Account, Gateway
-from ussd_server.dialects.files import load as load_dialect
 from ussd_server.housekeeping import Housekeeping
 from ussd_server.metrics import Metrics
 from ussd_server.operators.base import Operator
@@ -89,11 +88,7 @@ def _embedded_operator(settings: Settings, catalogue: Catalogue) -> Operator:
 
 def _screen(settings: Settings, smscs: Sequence[SmscUrl]) -> Channel:
     """Return the smallest of these operators' USSD screens."""
-    spoken = [load_dialect(url.dialect) for url in smscs]
-    return ussd.screen(
-        min([settings.ussd_septets, *(dialect.septets for dialect in spoken)]),
-        min([settings.ussd_ucs2_units, *(dialect.ucs2_units for dialect in spoken)]),
-    )
+    return ussd.smallest(settings.ussd_septets, settings.ussd_ucs2_units, [url.dialect for url in smscs])
 
 
 class Server:

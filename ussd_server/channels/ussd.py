@@ -1,6 +1,6 @@
 """USSD: how much fits on its screens, and how a dialogue's message becomes an input."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
@@ -8,6 +8,7 @@ from menus.render import Channel
 from smpp import ussd
 from smpp.alphabets import septets, ucs2_units
 from ussd_server.channels.base import Input
+from ussd_server.dialects.files import load as load_dialect
 
 SEPTETS = 182
 UCS2_UNITS = 80
@@ -15,8 +16,22 @@ UCS2_UNITS = 80
 
 
 def screen(septet_limit: int, ucs2_limit: int) -> Channel:
-    """Return the USSD channel of an account: a page is measured as it will be encoded, in septets or UCS-2 units."""
+    """Return a USSD channel: a page is measured as it will be encoded, in septets or UCS-2 units."""
     return Channel("ussd", _fits(septet_limit, ucs2_limit))
+
+
+def smallest(septet_limit: int, ucs2_limit: int, dialects: Iterable[str]) -> Channel:
+    """Return the USSD channel that suits every one of these dialects, and holds no more than the given limits."""
+    return screen(*room(septet_limit, ucs2_limit, dialects))
+
+
+def room(septet_limit: int, ucs2_limit: int, dialects: Iterable[str]) -> tuple[int, int]:
+    """Return what every one of these dialects holds, septets and UCS-2 units, but no more than the given limits."""
+    spoken = [load_dialect(name) for name in dialects]
+    return (
+        min([septet_limit, *(dialect.septets for dialect in spoken)]),
+        min([ucs2_limit, *(dialect.ucs2_units for dialect in spoken)]),
+    )
 
 
 def _fits(septet_limit: int, ucs2_limit: int) -> Callable[[str], bool]:

@@ -12,7 +12,7 @@ from menus.compiler import Flow, compile_flow
 from menus.draw import mermaid
 from menus.scenario import ScenarioError, transcript
 from menus.schema import FlowErrors
-from ussd_server.channels.ussd import screen
+from ussd_server.channels.ussd import smallest
 from ussd_server.cli.common import EXIT_FAILED, Failure, Flows, SettingsFile, console, examples
 from ussd_server.settings import Settings, SettingsError, load
 from ussd_server.turns.service import REGISTRY
@@ -244,7 +244,8 @@ def read(settings: Settings) -> Flow:
 
 
 def _fits(settings: Settings) -> Callable[[str], bool] | None:
-    return screen(settings.ussd_septets, settings.ussd_ucs2_units).fits
+    dialects = [url.dialect for url in settings.smsc]
+    return smallest(settings.ussd_septets, settings.ussd_ucs2_units, dialects).fits
 
 
 def count(number: int, what: str) -> str:

@@ -22,7 +22,7 @@ from rich.progress import Progress
 from menus.entries import Category
 from menus.flow import Flow
 from smpp.alphabets import septets, ucs2_units
-from ussd_server.channels.ussd import screen as ussd_screen
+from ussd_server.channels.ussd import room, screen
 from ussd_server.cli.common import (
     EXIT_FAILED,
     Data,
@@ -204,13 +204,15 @@ def _of_text(text: str, category: str | None, within: str | None, urgent: bool, 
     chosen: Category = cast(Category, category or "offer")
     if urgent and chosen == "offer":
         raise SettingsError("--urgent: quiet hours hold for offers; what a subscriber asked for is --category service")
-    channel = ussd_screen(settings.ussd_septets, settings.ussd_ucs2_units)
+    dialects = [url.dialect for url in settings.smsc]
+    septet_limit, ucs2_limit = room(settings.ussd_septets, settings.ussd_ucs2_units, dialects)
+    channel = screen(septet_limit, ucs2_limit)
     if channel.fits is not None and not channel.fits(text):
         used = septets(text)
         measured = (
-            f"{ucs2_units(text)} UCS-2 units, and a screen holds {settings.ussd_ucs2_units}"
+            f"{ucs2_units(text)} UCS-2 units, and a screen holds {ucs2_limit}"
             if used is None
-            else f"{used} septets, and a screen holds {settings.ussd_septets}"
+            else f"{used} septets, and a screen holds {septet_limit}"
         )
         raise SettingsError(f"--text: it takes {measured}")
     span = _span("10 min" if within is None else within)
