@@ -206,8 +206,9 @@ class _Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take octets, which may begin a head."""
-        self._waiting.octets(self._loop.time(), of_body=not self._body.is_eof())
-        self._watch()
+        if data:  # aiohttp calls this with none, to go on with what it has, when a body's reader makes room
+            self._waiting.octets(self._loop.time(), of_body=not self._body.is_eof())
+            self._watch()
         queued = len(self._messages)
         super().data_received(data)
         if len(self._messages) > queued and not self._body.is_eof():

@@ -158,14 +158,19 @@ def test_a_handler_under_way_is_not_cut(serve: Callable[..., None]) -> None:
     serve(story, head_s=0.05)
 
 
-def test_a_connection_rests_between_requests(serve: Callable[..., None]) -> None:
+@pytest.mark.parametrize(
+    ("sent", "answered"),
+    [(REQUEST % b"", b"quick"), (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nread", b"read")],
+    ids=["get", "post"],
+)
+def test_a_connection_rests_between_requests(serve: Callable[..., None], sent: bytes, answered: bytes) -> None:
     """A client that keeps its connection may rest for longer than a head may take."""
 
     async def story(served: Served) -> None:
         reader, writer = await served.connect()
         for _ in range(3):
-            writer.write(REQUEST % b"")
-            assert await answer(reader) == b"quick"
+            writer.write(sent)
+            assert await answer(reader) == answered
             idle, other = await served.connect()
             assert await closed(idle)
             other.close()
