@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
-from smpp.errors import BIND_HOPELESS
+from smpp.errors import BIND_HOPELESS, CloseReason
 from smpp.events import BindRefused, Bound, Closed, Event
 from smpp.link import DEFAULTS, Link, LinkSettings, Role
 from smpp.pdu import Bind, Message, Tlvs
@@ -389,7 +389,8 @@ class Binding:
             if self._stopping:
                 return
             held_ms = (loop.time() - self._bound_at) * 1000 if self._bound_at is not None else 0
-            tries = 1 if held_ms >= self._backoff.most_ms else tries + 1
+            well = held_ms >= self._backoff.most_ms or self._reason == CloseReason.INACTIVE
+            tries = 1 if well else tries + 1
             loud = self._status in BIND_HOPELESS
             delay_ms = self._backoff.delay_ms(tries, loud, self._random())
             self._on_retry(Retrying(self._reason, self._status, delay_ms, loud))

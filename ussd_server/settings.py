@@ -100,7 +100,7 @@ def _each_smsc(value: Any) -> tuple[SmscUrl, ...]:
     names = [str(smsc) for smsc in found]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"{name} is given twice")
+            raise ValueError(f"{name} is given twice; for more connections there, write ?binds=2")
     return found
 
 

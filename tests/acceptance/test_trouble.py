@@ -98,7 +98,7 @@ def test_files_that_cannot_be_written_for_a_while_lose_and_double_nothing(gatewa
         before = phone.dial("*100#").text
         price = phone.walk("*111#", "2", "1", "1")
         assert "Останется" in price.text
-        gateway.acknowledge = Status.RTHROTTLED
+        gateway.acknowledge = Status.RSYSERR
         assert writer.text("2163", "111") == 0
         wait_for_postponed(service)
         gateway.acknowledge = 0
@@ -158,7 +158,7 @@ def test_a_throttled_sms_comes_later(gateway: Gateway, tmp_path: Path) -> None:
     """An SMS that the SMSC refuses for now (0x58) is sent again and arrives once."""
     with serving(gateway, tmp_path) as service:
         phone = service.phone()
-        gateway.acknowledge = Status.RTHROTTLED
+        gateway.acknowledge = Status.RSYSERR
         assert phone.text("2163", "111") == 0
         assert "подключён" in phone.inbox()
         gateway.acknowledge = 0
@@ -236,7 +236,7 @@ def test_an_sms_that_waits_survives_a_stop(gateway: Gateway, tmp_path: Path) -> 
     """An SMS that could not be sent before a stop is sent after the next start."""
     with serving(gateway, tmp_path) as service:
         phone = service.phone()
-        gateway.acknowledge = Status.RTHROTTLED
+        gateway.acknowledge = Status.RSYSERR
         assert phone.text("2163", "111") == 0
         phone.inbox()
         assert stop(service) == 0

@@ -393,6 +393,26 @@ def test_an_unbind_of_the_smscs_is_a_reason_to_bind_again_after_a_while(run: Run
     run(scenario())
 
 
+def test_a_bind_that_was_given_up_for_want_of_messages_is_no_failure(run: Run[None]) -> None:
+    """However often it happens, the next bind comes as soon as after the first time."""
+
+    async def scenario() -> None:
+        theirs = Owner(welcoming)
+        retries: list[Retrying] = []
+        listener = await smsc(theirs)
+        settings, backoff = LinkSettings(inactivity_ms=10), Backoff(first_ms=20)
+        binding = Binding(
+            "127.0.0.1", listener.port, BIND, Owner(), retries.append, lambda: 0.5, settings, backoff=backoff
+        )
+        binding.start()
+        await theirs.wait_for(Bound, 4)
+        await binding.stop()
+        await listener.close()
+        assert {(retry.reason, retry.delay_ms) for retry in retries} == {(CloseReason.INACTIVE.value, 10)}
+
+    run(scenario())
+
+
 def test_nobody_listening_is_a_reason_to_try_again_and_stop_ends_the_wait(run: Run[None]) -> None:
     async def scenario() -> None:
         with socket.socket() as unused:

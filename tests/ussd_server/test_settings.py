@@ -164,7 +164,9 @@ def test_no_mistake_repeats_the_password(password: str) -> None:
 
 
 def test_the_same_smsc_twice_is_a_mistake() -> None:
-    assert mistake({"smsc": ["smpp://a:b@h:1", "smpp://a:c@h:1"]}) == "--smsc: smpp://a@h:1 is given twice"
+    assert mistake({"smsc": ["smpp://a:b@h:1", "smpp://a:c@h:1"]}) == (
+        "--smsc: smpp://a@h:1 is given twice; for more connections there, write ?binds=2"
+    )
 
 
 def test_a_wrong_dialect_says_where_and_what(tmp_path: Path) -> None:
