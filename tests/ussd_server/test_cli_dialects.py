@@ -43,6 +43,8 @@ def test_a_right_file_is_said_to_be_so_and_how_it_is_used(capsys: pytest.Capture
     assert f"?dialect={own}" in out
     assert "It can ask and notify from our side." in out
     assert said(capsys, "dialects", "show", str(own))[1] == own.read_text(encoding="utf-8")
+    code, out, _ = said(capsys, "dialects", "check", "tata")
+    assert (code, "It can begin nothing from our side." in out) == (0, True)
 
 
 def test_a_wrong_file_is_told_with_every_mistake(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

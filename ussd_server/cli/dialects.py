@@ -51,11 +51,12 @@ def show(
 
 @app.command(epilog=examples("ussd-server dialects check own.yaml"))
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A dialect file", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE|NAME", help="A file, or a shipped one", show_default=False)],
 ) -> int:
     """Check a dialect file. Every mistake is a line: file, line, column, what is wrong and what would be right."""
     try:
-        content = file.read_bytes()
+        shown = str(file) in shipped() and not file.exists()
+        content = shipped_text(str(file)).encode() if shown else file.read_bytes()
     except OSError as error:
         raise SettingsError(f"the dialect file {file} cannot be read: {error.strerror or error}") from None
     try:

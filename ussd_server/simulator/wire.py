@@ -181,7 +181,7 @@ def describe(
         destination="" if message is None else message.destination_addr,
         text=None if message is None else _text(message, dialect),
         usage=None if message is None else usage(message, dialect),
-        op=None if message is None else _op(message, dialect),
+        op=None if message is None else _op(message, direction, dialect),
         session=None if message is None else _session(message, dialect),
         part=part,
         receipt=message is not None and bool(message.esm_class & EsmClass.DELIVERY_RECEIPT),
@@ -391,7 +391,7 @@ def _text(message: Message, dialect: Dialect) -> str:
     return alphabets.decode(message.user_data, message.data_coding, default)
 
 
-def _op(message: Message, dialect: Dialect) -> OpView | None:
+def _op(message: Message, direction: Direction, dialect: Dialect) -> OpView | None:
     """Return the operation by its number, or by the service_type where that names one."""
     op = message.integer(Tag.USSD_SERVICE_OP)
     sign = message.service_type if op is None else op
@@ -400,19 +400,18 @@ def _op(message: Message, dialect: Dialect) -> OpView | None:
     name = str(sign) if op is None else _op_name(op)
     if op in _NAMED_OPS:
         return OpView(op, name)
-    return OpView(op, f"{name} {_step(sign, message, dialect)}".strip())
+    return OpView(op, f"{name} {_step(sign, direction, dialect)}".strip())
 
 
-def _step(sign: Sign, message: Message, dialect: Dialect) -> str:
+def _step(sign: Sign, direction: Direction, dialect: Dialect) -> str:
     """Return the step of a dialogue that an op or service_type is for, which its name does not tell; "" for none."""
-    if message.command == dialect.deliver:
-        for step in ("begin", "answer", "last_answer", "confirm", "closed", "abort"):
-            if sign in getattr(dialect, step):
-                return step.replace("_", " ")
-    for step in ("menu", "end", "end_pushed", "ask", "notify", "release"):
-        if sign == getattr(dialect, step):
-            return step.replace("_pushed", "")
-    return ""
+    if direction == "to_service":
+        received = ("begin", "answer", "last_answer", "confirm", "closed", "abort")
+        steps = [step for step in received if sign in getattr(dialect, step)]
+    else:
+        sent = ("menu", "end", "end_pushed", "ask", "notify", "release")
+        steps = [step for step in sent if sign == getattr(dialect, step)]
+    return steps[0].removesuffix("_pushed").replace("_", " ") if steps else ""
 
 
 def _session(message: Message, dialect: Dialect) -> SessionView | None:

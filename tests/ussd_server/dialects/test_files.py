@@ -3,6 +3,7 @@
 import json
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from smpp.alphabets import Encoded, choose
 from smpp.constants import CommandId, Tag
-from smpp.dialect import STANDARD, Dialect
+from smpp.dialect import STANDARD, Dialect, Ending
 from smpp.pdu import Message, decode
 from smpp.ussd import (
     Abort,
@@ -97,9 +98,24 @@ def test_a_dialogue_reads_the_same_on_both_sides(
         assert (back.dialogue, back.text, back.ends) == (begun.dialogue, shown, last)
         assert back.session in (None, session % dialect.ids)
 
-    ended = abort(msisdn, "111", session=session, sequence=sequence, why="timeout", dialect=dialect)
-    assert (ended is None) == (not dialect.tells)
-    assert ended is None or classify(ended, dialect) == Abort(begun.dialogue)
+    for why in get_args(Ending):
+        ended = abort(msisdn, "111", session=session, sequence=sequence, why=why, dialect=dialect)
+        assert (ended is None) == (why not in dialect.tells)
+        assert ended is None or classify(ended, dialect) == Abort(begun.dialogue)
+
+
+@pytest.mark.parametrize("name", [name for name in shipped() if load(name).session_tag is not None])
+@few
+@given(IDS, IDS, st.integers(0, 127))
+def test_two_dialogues_have_two_names_whatever_is_counted(name: str, one: int, other: int, count: int) -> None:
+    dialect = load(name)
+    said = [
+        answer("79101234567", "111", choose("1"), session=session, sequence=sequence, dialect=dialect)
+        for session, sequence in ((one, count), (one, 0), (other, count))
+    ]
+    names = [heard.dialogue for message in said if (heard := classify(message, dialect)) is not None]
+    assert names[0] == names[1]
+    assert (names[0] == names[2]) == (one % dialect.ids == other % dialect.ids)
 
 
 @pytest.mark.parametrize("name", [name for name in shipped() if load(name).notify is not None])

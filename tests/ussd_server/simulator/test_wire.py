@@ -78,8 +78,9 @@ def test_each_dialect_is_read_as_it_is_meant(
     assert over is not None
     entries: list[Entry] = []
     recorder = Recorder(entries.append, dialect)
-    for message in (dialled, screen, over):
-        recorder.record(encode(message), "to_service", 1, "ussd", 5)
+    recorder.record(encode(dialled), "to_service", 1, "ussd", 5)
+    recorder.record(encode(screen), "from_service", 1, "ussd", 5)
+    recorder.record(encode(over), "to_service", 1, "ussd", 5)
     assert [entry.op for entry in entries] == [OpView(*begin), OpView(*menu), OpView(*abort)]
     assert entries[0].session == session
     assert (entries[0].text, entries[0].masked) == ("*111*123456#", False)
