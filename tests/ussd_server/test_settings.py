@@ -232,3 +232,22 @@ def test_the_terminals_url_is_a_host_alone(url: str) -> None:
 
 def test_a_slash_behind_the_terminals_url_is_no_difference() -> None:
     assert load({"terminal_url": "https://ussd.example/"}).terminal_url == "https://ussd.example"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "error"),
+    [
+        ("quiet_hours", "21-9", "--quiet-hours: '21-9': quiet hours are written HH:MM-HH:MM, as 21:00-09:00"),
+        ("quiet_hours", "09:00-09:00", "--quiet-hours: '09:00-09:00': they end when they begin; leave the text empty"),
+        (
+            "quiet_timezone",
+            "Mars/Base",
+            "--quiet-timezone: there is no time zone 'Mars/Base'; write one as Europe/Moscow",
+        ),
+        ("push_rate", 0, "--push-rate: input should be greater than 0"),
+    ],
+)
+def test_quiet_hours_and_the_rate_of_pushes_are_checked(key: str, value: object, error: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({key: value})
+    assert str(caught.value).startswith(error)

@@ -593,10 +593,13 @@ class Gateway:
             self._sending[chosen.name] -= 1
 
     def line(self, account: str) -> Line | None:
-        """Return the account to push by, if it is bound; any that can where there is none of this name."""
-        chosen = self.accounts.get(account)
-        if chosen is not None:
-            return chosen if chosen.bound else None
+        """Return this account, if it is bound here; any that can push where "" is given.
+
+        Another server may have the account that this one has not, and another operator's does not know the number.
+        """
+        if account:
+            chosen = self.accounts.get(account)
+            return chosen if chosen is not None and chosen.bound else None
         return next((one for one in self.accounts.values() if one.bound and one.pushes), None)
 
     def start(self) -> None:

@@ -111,4 +111,4 @@ class Lines(Protocol):
     """Whatever takes pushes to the network."""
 
     def line(self, account: str) -> Line | None:
-        """Return this account, where it is configured, or any, if it has a bound link."""
+        """Return this account, if it has a bound link here; "" is any that has."""

@@ -179,6 +179,7 @@ def _facts(record: Subscriber, settings: Settings) -> list[tuple[str, str]]:
         ("service", f"active since {moment(record.activated_at)}" if record.active else "not active"),
         ("language", record.language or "(the service's first)"),
         ("offers", f"agreed to on {moment(record.offers_at)}" if record.offers_at else "not agreed to"),
+        ("push", f"{record.push.kind}, until {moment(record.push.until)}" if record.push else "none under way"),
         ("access", f"closed until {moment(closed)} after {codes.MAX_WRONG} wrong codes" if closed else "open"),
         ("code", _code(access, codes.condition(access, at, policy))),
         ("wrong codes", f"{access.wrong} in a row, {access.wrong_in_life} for this code"),
