@@ -13,7 +13,7 @@ import ussd_server
 from smpp.constants import CommandId, Status
 from tests.acceptance.conftest import Service
 from tests.acceptance.gateway import Gateway
-from tests.acceptance.harness import END, MENU, ServerProcess, running
+from tests.acceptance.harness import END, MENU, ServerProcess, run_to_end, running
 
 STOP_S = 10
 SHIPPED_FLOWS = Path(ussd_server.__file__).with_name("flows.yaml")
@@ -220,6 +220,25 @@ def test_a_part_of_a_long_sms_survives_a_crash(gateway: Gateway, tmp_path: Path)
     with serving(gateway, tmp_path):
         assert gateway.deliver(phone.sms_fields("2163", esm_class=0x40, short_message=second)) == 0
         assert "подключён" in phone.inbox()
+
+
+def test_an_sms_that_was_sent_before_a_crash_is_ended_by_its_receipt_after_it(gateway: Gateway, tmp_path: Path) -> None:
+    """The receipt of an SMS that a process sent before it was killed is matched by its successor, once."""
+    with serving(gateway, tmp_path) as service:
+        phone = service.phone()
+        assert phone.text("2163", "111") == 0
+        phone.inbox()
+        with closing(sqlite3.connect(service.data / "ussd-server.db")) as database:
+            while database.execute("SELECT count(*) FROM outbox WHERE kind = 'delivery'").fetchone() == (0,):
+                gateway.barrier()
+        service.server.kill()
+    told = f"id:{gateway.submits} sub:001 dlvrd:001 stat:DELIVRD err:000 text:".encode()
+    with serving(gateway, tmp_path):
+        for _ in range(2):
+            assert gateway.deliver(phone.sms_fields("2163", esm_class=4, short_message=told)) == 0
+        status, journal = run_to_end("subscriber", "journal", phone.msisdn, "--data", str(tmp_path), cwd=tmp_path)
+    assert status == 0, journal
+    assert len(re.findall(r"sms ended +delivered", journal)) == 1, journal
 
 
 def test_a_dialogue_survives_a_crash(gateway: Gateway, tmp_path: Path) -> None:

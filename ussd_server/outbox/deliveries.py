@@ -2,7 +2,8 @@
 
 The message ids are in the subscriber's record from the commit that removes the SMS from the outbox, so any server of
 the store can match a receipt, after a restart, too. A receipt that is faster than that commit becomes an outbox entry
-behind the SMS of this subscriber that are under way, and is looked at again after them.
+behind the SMS of this subscriber that are under way, and is looked at again after them
+(`docs/decisions/0012-receipts-found-in-the-record.md`).
 """
 
 from collections.abc import Callable, Iterable, Sequence

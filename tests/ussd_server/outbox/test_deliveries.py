@@ -1,5 +1,6 @@
 """Every SMS ends in the journal as delivered, failed or expired, whenever its receipts come, or if they never do."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ async def send(at: Bench, *ids: str, text: str = "Hello") -> None:
 
 
 async def enqueue(at: Bench, text: str = "Hello") -> None:
-    record, version = await at.store.load(MSISDN)
+    record, version = await at.store.load(MSISDN, latest=True)
     entry = OutboxEntry(at.tools.new_id(), "sms", at.now, {"from": "111", "text": text, "account": "a"})
     assert await at.store.commit(Change(version, record, outbox=[entry]))
     at.outbox.wake()
@@ -88,6 +89,22 @@ def test_another_server_matches_what_this_one_has_sent(tmp_path: Path) -> None:
         await other.take("a", [MSISDN], DELIVERED)
         await store.close()
         assert await ends(at) == [{"outcome": "delivered", "sent": at.now}]
+
+    play(tmp_path, story)
+
+
+def test_two_servers_that_get_the_receipt_end_the_sms_once(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        store = SqliteStore(tmp_path / "store.db")
+        other = Deliveries(store, at.metrics, lambda: at.now, at.tools.new_id, lambda: None)
+        for number in range(5):
+            await send(at, str(number), f"{number}b")
+            receipts = [Receipt(id, MessageState.DELIVERED) for id in (str(number), f"{number}b")]
+            takers = [taker.take("a", [MSISDN], receipt) for receipt in receipts for taker in (at.deliveries, other)]
+            await asyncio.gather(*takers)
+            assert len(await ends(at)) == number + 1
+        await store.close()
+        assert at.metrics.deliveries["delivered"] == 5
 
     play(tmp_path, story)
 
