@@ -179,7 +179,7 @@ def test_a_question_that_is_cancelled_and_one_that_nobody_answers(tmp_path: Path
         ]
         assert journal[0].kind == "push answered late"
 
-    play(tmp_path, story, push_timer_s=1)
+    play(tmp_path, story, push_timer_s=3)
 
 
 def test_a_phone_in_a_dialogue_is_called_on_later(tmp_path: Path) -> None:

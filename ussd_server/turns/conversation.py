@@ -242,7 +242,7 @@ class Conversations:
             await self._play_message(turn, input)
             return Answer(None)
         if heard is not None:
-            turn.record = replace(turn.record, push=None)
+            turn.record = pushes.heard_of(turn.record, heard)
             turn.journal.extend(heard.note(turn.now))
             if heard.push.kind == "notify":
                 return Answer(None)

@@ -283,6 +283,11 @@ def heard(record: Subscriber, input: Input, typed: bytes) -> Heard | Exchange | 
     return Heard(push, "answered") if push.kind == "ask" else None
 
 
+def heard_of(record: Subscriber, heard: Heard) -> Subscriber:
+    """Return the record once a push has ended so; one that was not sent yet has begun nothing."""
+    return replace(record, push=None) if heard.result else taken_back(record, heard.push.id)
+
+
 def late(last: Exchange) -> str:
     """Return the id of the push whose time was over when this exchange was the last, "" where there is none."""
     ours = last.dialogue.startswith(_OURS) and last.dialogue.endswith(_OVER)

@@ -155,8 +155,11 @@ def test_what_an_input_means_for_the_push_under_way(kind: str, said: str, result
     assert heard(PLAIN, said) is None
 
 
-def test_a_code_dialled_before_a_question_was_sent_leaves_it_queued() -> None:
-    assert heard(under_way("ask", sent=False), "dial") == ""
+def test_a_code_dialled_before_a_question_was_sent_leaves_it_queued_and_nothing_begun() -> None:
+    record = under_way("ask", sent=False)
+    assert heard(record, "dial") == ""
+    assert record.push is not None
+    assert pushes.heard_of(record, pushes.Heard(record.push, "")) == PLAIN
 
 
 @pytest.mark.parametrize("said", ["confirm", "reply", "drop"])
