@@ -28,8 +28,10 @@ from hypothesis.stateful import (
 from menus.session import Pending, Place, Session
 from tests.contracts.stores import STORES
 from ussd_server.stores.base import (
+    DELIVERIES,
     EVERY_LANE,
     LANES,
+    LETTERS,
     MESSAGES,
     OPERATOR,
     PUSHES,
@@ -41,6 +43,7 @@ from ussd_server.stores.base import (
     Store,
     StoreUnavailable,
 )
+from ussd_server.subscribers.deliveries import Awaited
 from ussd_server.subscribers.record import Exchange, Pushed, Subscriber
 from ussd_server.terminals.record import Terminal, TerminalKey
 
@@ -341,6 +344,47 @@ def test_a_push_that_waits_for_the_morning_holds_up_nothing(open_store: Open) ->
         assert ids(await store.claim(T0 + 9, 10, LEASE)) == ["later"]
 
     on(open_store, test)
+
+
+def test_what_is_only_waited_for_holds_up_nothing_and_a_receipt_waits_for_the_sms_before_it(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        waiting = [entry("parts", "letters", due=T0 + 9), entry("s0.end", "delivery", due=T0 + 9)]
+        assert await put(store, ANNA, *waiting, entry("s1"), entry("early", "receipt"), entry("s2"))
+        assert ids(await store.claim(T0, 10, LEASE)) == ["s1"]
+        assert await store.claim(T0, 10, LEASE) == []
+        # An SMS is sent: its entry goes, and another one for its end comes in the same commit.
+        assert await put(store, ANNA, entry("s1.end", "delivery", due=T0 + 10), settled=("s1",))
+        assert ids(await store.claim(T0, 10, LEASE)) == ["early"]
+        assert await put(store, ANNA, settled=("s1.end", "early"))
+        assert ids(await store.claim(T0, 10, LEASE)) == ["s2"]
+        assert await store.next_due([LETTERS, DELIVERIES]) == T0 + 9
+        assert sorted(ids(await store.claim(T0 + 9, 10, LEASE))) == ["parts", "s0.end"]
+
+    on(open_store, test)
+
+
+def test_the_end_of_an_sms_is_one_commit_and_only_one_server_makes_it(open_store: Open) -> None:
+    async def body() -> None:
+        first = open_store()
+        second = open_store()
+        async with closing(first, second):
+            awaited = {"s": Awaited("a", T0, {"id": ""})}
+            sent = Change(0, Subscriber(ANNA, awaited=awaited), outbox=[entry("s.end", "delivery")])
+            assert await first.commit(sent)
+            ends = []
+            for store in (first, second):
+                record, version = await store.load(ANNA)
+                assert record.awaited == awaited
+                ended = msgspec.structs.replace(record, awaited={})
+                ends.append((store, Change(version, ended, [JournalEntry(T0, "sms ended")], settled=["s.end"])))
+            made = await asyncio.gather(*(store.commit(change) for store, change in ends))
+            assert sorted(made) == [False, True]
+            for store in (first, second):
+                assert (await store.load(ANNA, latest=True))[0].awaited == {}
+                assert len(await store.journal(ANNA)) == 1
+                assert await store.next_due() is None
+
+    asyncio.run(body())
 
 
 @pytest.mark.parametrize(("lane", "id"), [(MESSAGES, "sms"), (OPERATOR, "order")])
