@@ -39,6 +39,7 @@ class Connection(asyncio.Protocol):
         self._flush_waits = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0
+        self._resting: asyncio.TimerHandle | None = None
 
     # The owner's side -------------------------------------------------------------------------------------------
 
@@ -82,6 +83,19 @@ class Connection(asyncio.Protocol):
         self._tell(self.link.unbind(self._now(), drain_ms))
         self._flush_soon()
 
+    def flush(self) -> None:
+        """Write soon what the link has by then."""
+        self._flush_soon()
+
+    def rest(self, delay_ms: int) -> None:
+        """Read nothing for this long, so that what the other side writes is held up in the network."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.pause_reading()
+        if self._resting is not None:
+            self._resting.cancel()
+        self._resting = self._loop.call_later(delay_ms / 1000, self._end_rest)
+
     def close(self) -> None:
         """Close at once, without an unbind."""
         if self._transport is not None:
@@ -111,9 +125,10 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the link settle its accounts."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._transport = None
+        for handle in (self._timer, self._resting):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._resting = self._transport = None
         self._tell(self.link.lost(self._now()))
         self._alive.discard(self)
         self._gone.set()
@@ -128,8 +143,14 @@ class Connection(asyncio.Protocol):
         """Go on both ways."""
         self._paused = False
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+            if self._resting is None:
+                self._transport.resume_reading()
             self._flush()
+
+    def _end_rest(self) -> None:
+        self._resting = None
+        if not self._paused and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _now(self) -> int:
         return int(self._loop.time() * 1000)

@@ -157,6 +157,29 @@ def test_while_the_other_side_does_not_read_we_do_not_either(run: Run[None]) -> 
     run(scenario())
 
 
+def test_who_rests_reads_nothing_until_it_is_over(run: Run[None]) -> None:
+    async def scenario() -> None:
+        theirs, ours = Owner(welcoming), Owner(welcoming)
+        listener = await smsc(theirs)
+        connection = await bound(listener, ours)
+        reader = theirs.connections[0]
+        reader.rest(60_000)
+        assert connection.send(SUBMIT, 1)
+        reader.resume_writing()  # what was to be written has gone: it does not end the rest
+        assert reader.send(DELIVER, 2)
+        await ours.wait_for(Delivered)  # it writes all the same
+        assert not any(isinstance(event, Delivered) for event in theirs.events)
+        reader.rest(1)  # another one takes its place
+        await ours.wait_for(Responded)
+        await theirs.wait_for(Responded)
+        connection.close()
+        await reader.wait_closed()
+        reader.rest(1)  # nothing is there any more
+        await listener.close()
+
+    run(scenario())
+
+
 def test_what_one_input_brings_about_is_one_write(run: Run[None]) -> None:
     async def scenario() -> None:
         def both(connection: Connection, event: Event) -> None:

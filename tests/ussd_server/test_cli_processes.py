@@ -1,5 +1,6 @@
 """What runs until it is stopped: the demonstration and the simulator, as processes of their own."""
 
+import asyncio
 import re
 import signal
 import socket
@@ -10,7 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
+import msgspec
 import pytest
+from aiohttp import ClientSession
+
+from ussd_server.simulator import protocol
 
 ANY_PORTS = ("--http", "127.0.0.1:0", "--smpp", "127.0.0.1:0")
 
@@ -158,6 +163,44 @@ def test_a_dialect_of_ones_own_is_spoken_from_the_phone_to_the_service() -> None
             assert "подключён" in dialled.stdout
             assert "Супер Ноль" in dialled.stdout
             assert ended(run, signal.SIGTERM) == 0
+
+
+def test_the_simulator_plays_a_script_of_faults() -> None:
+    Path("day.yaml").write_text("faults: [{fault: delay, for: 60 min, by: 1 s}]")
+    with started("smsc", *ANY_PORTS, "--faults", "day.yaml", until="Stop with Ctrl-C.") as (process, said):
+        address = re.search(r"http://127\.0\.0\.1:\d+/", said)
+        assert address is not None
+
+        async def hello() -> protocol.AnyEvent:
+            async with ClientSession() as session, session.ws_connect(f"{address[0]}socket") as line:
+                return msgspec.json.decode((await line.receive()).data, type=protocol.AnyEvent)
+
+        event = asyncio.run(hello())
+        assert isinstance(event, protocol.Hello)
+        assert [going.kind for going in event.network.faults] == ["delay"]
+        assert ended(process, signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (
+            "faults:\n  - {fault: dorp}\n  - {fault: slow}\n",
+            [
+                "error: day.yaml:2:13: fault: 'dorp' is not known; did you mean 'drop'?",
+                "error: day.yaml:3:5: for: slow needs it; slow reads nothing",
+            ],
+        ),
+        (None, ["error: --faults day.yaml: the file cannot be read: No such file or directory"]),
+    ],
+    ids=["mistaken", "missing"],
+)
+def test_a_script_of_faults_that_cannot_be_used_is_2_with_its_mistakes(content: str | None, lines: list[str]) -> None:
+    if content is not None:
+        Path("day.yaml").write_text(content)
+    command = [sys.executable, "-m", "ussd_server", "smsc", *ANY_PORTS, "--faults", "day.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr.splitlines()) == (2, lines)
 
 
 @pytest.mark.parametrize(("option", "other"), [("--http", "--smpp"), ("--smpp", "--http")])

@@ -26,6 +26,7 @@ from ussd_server.operators.catalogue import CatalogueError
 from ussd_server.secrecy.keys import DIRECTORY_MODE
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.settings import Address, Settings, SettingsError
+from ussd_server.simulator.faults import Script
 from ussd_server.simulator.page import make_app
 from ussd_server.simulator.phone import Timers
 from ussd_server.simulator.smsc import Smsc
@@ -206,9 +207,9 @@ class KioskProcess:
 class Simulator:
     """The SMSC with phones alone, and its page."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, faults: Script | None = None) -> None:
         self._settings = settings
-        self.smsc = _simulator(settings, None)
+        self.smsc = _simulator(settings, None, faults)
         self._listener = Listener(make_app(self.smsc), settings.http)
 
     @property
@@ -234,7 +235,7 @@ class Simulator:
         await self.smsc.stop()
 
 
-def _simulator(settings: Settings, accounts: Mapping[str, Secret[str]] | None) -> Smsc:
+def _simulator(settings: Settings, accounts: Mapping[str, Secret[str]] | None, faults: Script | None = None) -> Smsc:
     timers = Timers(service_ms=round(settings.gateway_timer_s * 1000))
     return Smsc(
         settings.smpp.host,
@@ -245,6 +246,7 @@ def _simulator(settings: Settings, accounts: Mapping[str, Secret[str]] | None) -
         dialect=load_dialect(settings.dialect),
         end=settings.simulator_receipts,
         style=settings.simulator_long,
+        faults=faults,
     )
 
 

@@ -15,6 +15,7 @@ from ussd_server.cli.common import EXIT_FAILED, EXIT_USAGE, Failure, complain, e
 from ussd_server.dialects.files import DialectErrors
 from ussd_server.secrecy.keys import KeysError
 from ussd_server.settings import SettingsError
+from ussd_server.simulator.fault_file import FaultErrors
 from ussd_server.stores.base import StoreUnavailable
 from ussd_server.terminals.credentials import CredentialsError
 
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def outcome(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code. An error with a mend is one line; a defect keeps its trace.
 
-    Only the mistakes of a flow or dialect file are several lines: all of them, so that they can be mended at once.
+    Only the mistakes of a file that people write are several lines: all of them, so that they can be mended at once.
     """
     command = typer.main.get_command(app)
     _leave_types_out(command)
@@ -71,7 +72,7 @@ def outcome(arguments: Sequence[str]) -> int:
     except SettingsError as error:
         complain(str(error))
         return EXIT_USAGE
-    except (FlowErrors, DialectErrors) as mistakes:
+    except (FlowErrors, DialectErrors, FaultErrors) as mistakes:
         for problem in mistakes.problems:
             complain(str(problem))
         return EXIT_USAGE

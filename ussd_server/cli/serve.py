@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,6 +39,7 @@ from ussd_server.smsc_url import OPTIONS
 if TYPE_CHECKING:
     from ussd_server.app import Server
     from ussd_server.cli.parts import Demo, Service
+    from ussd_server.simulator.faults import Script
 
 
 def demo(
@@ -92,6 +94,9 @@ def run(
 def smsc(
     smpp: Smpp = None,
     dialect: Dialect = None,
+    faults: Annotated[
+        Path | None, typer.Option("--faults", metavar="FILE", help="What goes wrong, and when: a script of faults")
+    ] = None,
     http: Http = None,
     receipts: SimulatorReceipts = None,
     long: SimulatorLong = None,
@@ -105,7 +110,7 @@ def smsc(
     options = {"smpp": smpp, "http": http, "settings": settings, "log_format": log_format, "log_level": log_level}
     where = load({**options, "dialect": dialect, "simulator_receipts": receipts, "simulator_long": long})
     log.configure(where.log_level, where.log_format)
-    simulator = Simulator(where)
+    simulator = Simulator(where, _script(faults))
 
     def ready() -> None:
         out = console()
@@ -116,6 +121,16 @@ def smsc(
         out.print("Stop with Ctrl-C.")
 
     return run_until_signal(simulator, ready, lambda: None)
+
+
+def _script(file: Path | None) -> "Script | None":
+    """Read a script of faults; its mistakes are shown as those of a flow file are."""
+    from ussd_server.simulator import fault_file
+
+    try:
+        return None if file is None else fault_file.load(file)
+    except OSError as error:
+        raise SettingsError(f"--faults {file}: the file cannot be read: {error.strerror or error}") from None
 
 
 def dial(
@@ -151,6 +166,7 @@ def add_to(app: typer.Typer) -> None:
             "ussd-server smsc --smpp 0.0.0.0:2775",
             "ussd-server smsc --dialect sibinco",
             "ussd-server smsc --simulator-receipts failed",
+            "ussd-server smsc --faults bad-day.yaml",
         )
     )(smsc)
     app.command(epilog=examples("ussd-server dial 79101234567", "echo '*100#' | ussd-server dial 79101234567"))(dial)

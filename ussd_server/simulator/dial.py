@@ -46,6 +46,7 @@ _REFUSALS: Final = {
     "bad_number": "This is not a phone number.",
     "bad_text": "This text does not fit or cannot be sent.",
     "too_many": "The simulator takes no more phones.",
+    "nobody_bound": "No service is bound.",
     "bad_command": "The simulator did not understand.",
 }
 

@@ -8,10 +8,11 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from ussd_server.simulator.faults import Fault, Going
 from ussd_server.simulator.phone import PhoneView
 from ussd_server.simulator.wire import Entry
 
-Problem: TypeAlias = Literal["bad_number", "bad_text", "too_many", "bad_command"]
+Problem: TypeAlias = Literal["bad_number", "bad_text", "too_many", "nobody_bound", "bad_command"]
 """Why a command was not carried out."""
 
 
@@ -89,12 +90,22 @@ class Delay(Command, frozen=True):
     ms: int
 
 
+class Inject(Command, frozen=True):
+    """Let a fault happen now: to the network, or to the connection that was bound first."""
+
+    fault: Fault
+
+
+class Calm(Command, frozen=True):
+    """End all faults that are under way; a script of them does not go on."""
+
+
 class Clear(Command, frozen=True):
     """Empty the recording of the wire."""
 
 
 AnyCommand: TypeAlias = (
-    Dial | Answer | Cancel | Dismiss | Write | Forget | Drop | Redeliver | Add | Remove | Delay | Clear
+    Dial | Answer | Cancel | Dismiss | Write | Forget | Drop | Redeliver | Add | Remove | Delay | Inject | Calm | Clear
 )
 
 
@@ -108,11 +119,12 @@ class Bound(msgspec.Struct, frozen=True):
 
 
 class Network(msgspec.Struct, frozen=True):
-    """The network's state: who is bound, at which address services may bind, and the delay that is set."""
+    """The network's state: who is bound, at which address services may bind, the delay that is set, what is wrong."""
 
     address: str
     binds: tuple[Bound, ...]
     delay_ms: int
+    faults: tuple[Going, ...] = ()
 
 
 class Shortcut(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -151,9 +163,10 @@ class Removed(Event, frozen=True):
 
 
 class NetworkChanged(Event, frozen=True, tag="network"):
-    """A service bound or went away, or the delay was set."""
+    """A service bound or went away, the delay was set, or a fault began or ended. `now` is for what faults say."""
 
     network: Network
+    now: int
 
 
 class Passed(Event, frozen=True, tag="wire"):

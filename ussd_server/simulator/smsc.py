@@ -25,6 +25,7 @@ from smpp.segments import Style
 from smpp.transport import Connection, Listener, listen
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.simulator import protocol
+from ussd_server.simulator.faults import MOST_DELAY_MS, Fault, Script, usual, wrong_with
 from ussd_server.simulator.measure import fits, part_of, usage
 from ussd_server.simulator.messages import (
     ADDRESS_CHARACTERS,
@@ -38,13 +39,13 @@ from ussd_server.simulator.messages import (
 )
 from ussd_server.simulator.phone import Delivery, Part, Phone, Reason, Timers, Utterance, together
 from ussd_server.simulator.transit import Line, RecordedLink
+from ussd_server.simulator.trouble import Trouble
 from ussd_server.simulator.wire import Direction, Recorder
 
 NAME: Final = "simulator"
 """The system_id that services are told."""
 
 MOST_PHONES: Final = 50
-MOST_DELAY_MS: Final = 60_000
 MOST_TEXT: Final = 2_000
 MOST_WAITING: Final = 1_000
 """SMS kept for services that do not take them; beyond it the oldest is given up."""
@@ -125,8 +126,8 @@ class Smsc:
 
     `accounts` are the system ids that may bind, with their passwords; None lets anybody bind. `clock` gives
     milliseconds since 1970 UTC. `dialect` is how it spells USSD, `end` how every SMS to a phone ends, as receipts tell
-    where they are asked for, and `style` how long ones from a phone are cut. Whoever wants to see what happens puts a
-    callback into `listeners`.
+    where they are asked for, and `style` how long ones from a phone are cut. `faults` is what goes wrong, and when.
+    Whoever wants to see what happens puts a callback into `listeners`.
     """
 
     def __init__(
@@ -140,6 +141,7 @@ class Smsc:
         dialect: Dialect = STANDARD,
         end: End = "delivered",
         style: Style = "udh8",
+        faults: Script | None = None,
     ) -> None:
         self.host = host
         self.port = port
@@ -158,6 +160,8 @@ class Smsc:
         self._to_service = Line()
         self._from_service = Line()
         self._receipts = Line(RECEIPT_MS)
+        self._delay_ms = 0
+        self._trouble = Trouble(faults, clock, lambda: next(iter(self._services), None), self._network_changed)
         self._listener: Listener | None = None
         self._links = 0
         # Not from 0: a simulator that starts anew must not number a dialogue as the one before it did.
@@ -172,9 +176,11 @@ class Smsc:
         """Listen; raises OSError where the address cannot be had."""
         self._listener = await listen(self.host, self.port, self._new_link, self._on_event)
         self.port = self._listener.port
+        self._trouble.start()
 
     async def stop(self) -> None:
         """Unbind every service and close the port."""
+        self._trouble.stop()
         if self._listener is not None:
             await self._listener.close()
         for line in (self._to_service, self._from_service, self._receipts):
@@ -198,6 +204,11 @@ class Smsc:
             return None
         if isinstance(command, protocol.Delay):
             return self._delay(command.ms)
+        if isinstance(command, protocol.Inject):
+            return self._inject(command.fault)
+        if isinstance(command, protocol.Calm):
+            self._trouble.calm()
+            return None
         if isinstance(command, protocol.Add):
             return self._add(command.phone)
         subscriber = self._subscribers.get(command.phone)
@@ -287,9 +298,15 @@ class Smsc:
     def _delay(self, ms: int) -> protocol.Problem | None:
         if not 0 <= ms <= MOST_DELAY_MS:
             return "bad_command"
-        self._to_service.delay_ms = self._from_service.delay_ms = ms
-        self._tell(protocol.NetworkChanged(self._network()))
+        self._delay_ms = ms
+        self._network_changed()
         return None
+
+    def _inject(self, fault: Fault) -> protocol.Problem | None:
+        fault = usual(fault)
+        if wrong_with(fault) is not None:
+            return "bad_command"
+        return None if self._trouble.inject(fault) else "nobody_bound"
 
     # To services ----------------------------------------------------------------------------------------------------
 
@@ -319,6 +336,9 @@ class Smsc:
             subscriber.last = delivery
         if utterance is not None and utterance.kind == "begin":
             subscriber.account = self._services[connection].system_id
+        if self._trouble.doubles():
+            connection.send(delivery.message, replace(delivery, letter=None))
+        self._trouble.message(connection)
 
     def _route(self, account: str) -> Connection | None:
         """Choose a link of the account, or of any where none is given, each in its turn."""
@@ -380,7 +400,7 @@ class Smsc:
 
     def _new_link(self) -> Link:
         self._links += 1
-        return RecordedLink(self._links, self._record)
+        return RecordedLink(self._links, self._record, lambda: self._trouble.silent)
 
     def _record(self, link: RecordedLink, frame: bytes, direction: Direction) -> None:
         self._recorder.record(frame, direction, link.number, link.system_id, self._clock())
@@ -410,7 +430,7 @@ class Smsc:
         link.system_id = bind.system_id
         self._services[connection] = _Service(link.number, bind.system_id, bind.command, connection.peer)
         connection.accept(bind, NAME)
-        self._tell(protocol.NetworkChanged(self._network()))
+        self._network_changed()
         if self._waiting:
             self._forward()
 
@@ -428,7 +448,7 @@ class Smsc:
         service = self._services.pop(connection, None)
         if service is None:
             return
-        self._tell(protocol.NetworkChanged(self._network()))
+        self._network_changed()
         if self._route(service.system_id) is not None:
             return
         for subscriber in self._subscribers.values():
@@ -460,12 +480,16 @@ class Smsc:
     def _submitted(self, connection: Connection, message: Message) -> None:
         """Answer a submit_sm, then show it on the phone that it is for."""
         service = self._services.get(connection)
-        subscriber = self._subscribers.get(message.destination_addr)
         if service is None:
             return
-        if subscriber is None:
+        reply = ussd.read_reply(message, self._dialect)
+        refusal = self._trouble.refusal(reply is not None)
+        subscriber = self._subscribers.get(message.destination_addr)
+        if refusal:
+            connection.respond(message, refusal)
+        elif subscriber is None:
             connection.respond(message, Status.RINVDSTADR)
-        elif (reply := ussd.read_reply(message, self._dialect)) is not None:
+        elif reply is not None:
             status, said = self._show(service, subscriber, message, reply)
             connection.respond(message, status, self._message_id())
             self._utter(subscriber, said)
@@ -475,6 +499,7 @@ class Smsc:
             message_id = self._message_id()
             connection.respond(message, Status.ROK, message_id)
             self._receive(service, subscriber, message, message_id)
+        self._trouble.message(connection)
 
     def _show(
         self, service: _Service, subscriber: _Subscriber, message: Message, reply: ussd.Reply
@@ -549,7 +574,11 @@ class Smsc:
             protocol.Bound(service.link, service.system_id, service.mode, service.peer)
             for service in self._services.values()
         )
-        return protocol.Network(f"{self.host}:{self.port}", binds, self._to_service.delay_ms)
+        return protocol.Network(f"{self.host}:{self.port}", binds, self._delay_ms, self._trouble.going)
+
+    def _network_changed(self) -> None:
+        self._to_service.delay_ms = self._from_service.delay_ms = max(self._delay_ms, self._trouble.delay_ms)
+        self._tell(protocol.NetworkChanged(self._network(), self._clock()))
 
     def _changed(self, subscriber: _Subscriber) -> None:
         """Wind the gateway's timer for a phone, and tell who watches."""
