@@ -91,6 +91,8 @@ def classify(message: Message, dialect: Dialect = STANDARD, default: Alphabet | 
         place = message.destination_addr
         text = (place or text) if dialect.takes_from_address else (text or place)
         return Begin(session.dialogue, text, session.sequence)
+    if step == UNDECIDED and not text and message.destination_addr.endswith("#"):
+        text = message.destination_addr  # what was dialled, if it begins
     return Answer(session.dialogue, text, session.sequence, step != UNDECIDED, step == LAST_ANSWER)
 
 

@@ -95,6 +95,8 @@ def deliver(op: int | None, session: bytes | None = b"\x11\x04", text: bytes = b
         (deliver(0x01, session=b"\x11\x01"), Abort("1100")),
         (deliver(0x77), Answer("1100", "*111#", 2, op_known=False)),
         (deliver(None), Answer("1100", "*111#", 2, op_known=False)),
+        (deliver(0x77, text=b"", destination_addr="*111#"), Answer("1100", "*111#", 2, op_known=False)),
+        (deliver(0x77, text=b""), Answer("1100", "", 2, op_known=False)),
         (deliver(None, service_type=""), None),
         (deliver(None, service_type="CMT", session=None), None),
     ],
