@@ -2,16 +2,20 @@
 field, and what comes back is as node's package read it.
 """
 
-from collections.abc import Callable, Iterator
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.acceptance.harness import running
+from tests.acceptance.harness import PATIENCE_S
 from tests.interop.node import NodeSmsc
+from ussd_server.app import Server
 from ussd_server.dialects.files import shipped
+from ussd_server.settings import load
 
 pytestmark = pytest.mark.interop
 MSISDN = "79100001001"
@@ -154,12 +158,25 @@ def test_every_shipped_dialect_is_spelt_out() -> None:
 
 @pytest.fixture(params=sorted(SPELLINGS))
 def phone(node: NodeSmsc, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Phone]:
-    """A phone of a server that is bound to node in this dialect."""
-    with running(tmp_path, smsc=f"{node.url}?dialect={request.param}") as server:
+    """A phone of a server that is bound to node in this dialect; the server has a thread, the test waits for node."""
+    server = Server(load({"data": tmp_path, "smsc": [f"{node.url}?dialect={request.param}"]}))
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def run(work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, loop).result(PATIENCE_S)
+
+    try:
+        run(server.start())
         assert node.event("bind")["granted"]
         yield Phone(node, SPELLINGS[request.param])
-        assert server.terminate() == 0
+        run(server.stop())
         node.event("closed")
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(PATIENCE_S)
+        loop.close()
 
 
 def test_dialogues_go_their_way(phone: Phone) -> None:
