@@ -63,8 +63,11 @@ async def look_around(visit: Visit) -> None:
 async def change_tariff(visit: Visit, tariff: str) -> None:
     """Change the tariff without the menu: price, consent, order, receipt."""
     match await visit.quote("change_tariff", tariff):
+        case Declined(price=Money() as price, balance=Money() as balance):
+            print(f"Not done: it costs {money(price)}, and there is {money(balance)}.")
+            return
         case Declined(reason, detail):
-            print("Not done:", reason, detail)
+            print(f"Not done: {reason}. {detail}")
             return
         case VisitOver():
             print("The visit is over.")
@@ -75,7 +78,7 @@ async def change_tariff(visit: Visit, tariff: str) -> None:
     # Here the person agrees to exactly what was shown.
     match await visit.place_order(quote.id):
         case Declined(reason, detail):
-            print("Not done:", reason, detail)
+            print(f"Not done: {reason}. {detail}")
         case VisitOver():
             print("The visit is over.")
         case order:

@@ -10,6 +10,7 @@ import nacl.utils
 import structlog
 import typer
 from nacl.signing import SigningKey
+from rich.markup import escape
 
 from ussd_server import log as logs
 from ussd_server.cli.common import Data, Failure, SettingsFile, Store, columns, console, examples, moment, now
@@ -96,7 +97,7 @@ def add(
     out = console()
     out.print(f"{id} may sign as keyid [bold]{id}/{added}[/] from now on.")
     if generate is not None:
-        out.print(f"Its key is in {generate}: move the file to the terminal, and keep no copy.")
+        out.print(f"Its key is in {escape(str(generate))}: move the file to the terminal, and keep no copy.")
         return
     for each in pinned:
         state = "" if each.current else " (an older one)"

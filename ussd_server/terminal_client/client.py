@@ -298,8 +298,11 @@ class Visit:
         return screen
 
     def _declined(self, answer: Refusal) -> Declined | VisitOver:
-        name = answer.problem.name
-        return Declined(cast(Reason, name), answer.problem.detail) if name in DECLINED else self._ended(answer)
+        problem = answer.problem
+        if problem.name not in DECLINED:
+            return self._ended(answer)
+        price, balance = (_money(amount, problem) for amount in (problem.price, problem.balance))
+        return Declined(cast(Reason, problem.name), problem.detail, price, balance)
 
     def _ended(self, answer: Refusal) -> VisitOver:
         """Return that the visit is over; raises Refused where it is something else."""
@@ -324,6 +327,10 @@ def _here(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _money(amount: int | None, problem: ProblemDetails) -> Money | None:
+    return None if amount is None or problem.currency is None else Money(amount, problem.currency)
 
 
 def _given(member: int | None, problem: ProblemDetails) -> int:

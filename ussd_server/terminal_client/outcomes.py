@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from ussd_server.terminals.messages import Screen
+from ussd_server.terminals.messages import Money, Screen
 
 Reason: TypeAlias = Literal["insufficient-funds", "already-owned", "not-possible", "offering-unknown", "quote-unknown"]
 
@@ -19,6 +19,9 @@ class ProblemDetails(msgspec.Struct, frozen=True):
     detail: str = ""
     attempts_left: int | None = None
     locked_until: int | None = None
+    price: int | None = None
+    balance: int | None = None
+    currency: str | None = None
 
     @property
     def name(self) -> str:
@@ -64,7 +67,12 @@ class ScreenChanged:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """The operator does not do this, for `reason`; nothing was charged. `detail` may be empty."""
+    """The operator does not do this, for `reason`; nothing was charged. `detail` is for whoever runs the terminal.
+
+    `price` and `balance` come with `insufficient-funds`: what it costs, and what there is.
+    """
 
     reason: Reason
     detail: str = ""
+    price: Money | None = None
+    balance: Money | None = None

@@ -33,7 +33,10 @@ class ProblemType:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One refusal. `more` are extension members (`attempts_left`, `locked_until`); `retry_after` in seconds."""
+    """One refusal. `more` are extension members (`attempts_left`, `locked_until`); `retry_after` in seconds.
+
+    Where there is no `detail` to this one, its type's mend is told in its place.
+    """
 
     kind: ProblemType
     detail: str = ""
@@ -104,8 +107,7 @@ def problem(name: str, detail: str = "", *, retry_after: int | None = None, **mo
 def document(refused: Problem) -> bytes:
     """Return the problem details object, as JSON."""
     kind = refused.kind
-    members: dict[str, Any] = {"type": kind.uri, "title": kind.title, "status": kind.status}
-    if refused.detail:
-        members["detail"] = refused.detail
+    detail = refused.detail or kind.mend
+    members: dict[str, Any] = {"type": kind.uri, "title": kind.title, "status": kind.status, "detail": detail}
     members.update(refused.more)
     return msgspec.json.encode(members)

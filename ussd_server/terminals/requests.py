@@ -7,6 +7,7 @@ request one commits, and the other then finds the answer. In one process the sec
 A refusal that changed nothing is not kept: the same request is judged anew when it comes again.
 """
 
+import dataclasses
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -115,8 +116,12 @@ class Requests:
         return await self.store.answer(request.terminal.id, request.key)
 
     def opened(self, kept: KeptAnswer) -> Outcome:
-        """Return a kept answer as it was given."""
-        return _opened(self.vault.open_answer(kept.body, kept.terminal, kept.key))
+        """Return a kept answer as it was given; how long access stays closed is told as of now."""
+        outcome = _opened(self.vault.open_answer(kept.body, kept.terminal, kept.key))
+        if isinstance(outcome, Problem) and "locked_until" in outcome.more:
+            left = int(outcome.more["locked_until"]) - self.tools.clock()
+            return dataclasses.replace(outcome, retry_after=max(0, -(-left // 1000)))
+        return outcome
 
     def keep(self, request: Request, fingerprint: bytes, outcome: Outcome) -> KeptAnswer:
         """Return the answer as it goes into the commit of what it answers."""

@@ -4,15 +4,20 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import structlog
 
+from ussd_server.secrecy.vault import MOST_CHECKS
 from ussd_server.stores.base import Store, StoreUnavailable
 from ussd_server.terminals import budgets, registry
 from ussd_server.terminals.problems import Problem, problem
 from ussd_server.terminals.record import Terminal
 
 log = structlog.get_logger()
+
+MOST_CHECKS_OF_ONE: Final = MOST_CHECKS // 2
+"""Entries of one terminal that are checked at once: the rest of the places is for the others, whatever its budget."""
 
 
 class Tally:
@@ -38,7 +43,7 @@ class Tally:
         if terminal.standing != "active":
             yield problem("terminal-quarantined")
             return
-        if self._checks[terminal.id] >= budgets.entries_left(terminal, now):
+        if self._checks[terminal.id] >= min(budgets.entries_left(terminal, now), MOST_CHECKS_OF_ONE):
             yield problem("too-many-requests", "too many of this terminal's entries are being checked", retry_after=1)
             return
         self._checks[terminal.id] += 1

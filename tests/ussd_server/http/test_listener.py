@@ -361,7 +361,7 @@ def test_what_is_no_http(sent: bytes, before: bytes, caplog: pytest.LogCaptureFi
         assert {"content-type: application/problem+json", "cache-control: no-store"} <= set(fields)
         assert f"content-length: {len(body)}" in fields  # so one answer, and nothing after it
         kind = TYPES["unreadable-request"]
-        assert json.loads(body) == {"type": kind.uri, "title": kind.title, "status": 400}
+        assert json.loads(body) == {"type": kind.uri, "title": kind.title, "status": 400, "detail": kind.mend}
         assert SECRET not in head + body
 
     asyncio.run(story())

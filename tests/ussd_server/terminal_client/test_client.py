@@ -129,12 +129,17 @@ CALLS = [
     ),
     Call(
         "quote", ("add_service", "x"), problem("offering-unknown"), "POST", "quotes",
-        {"change": "add_service", "offering": "x"}, Declined("offering-unknown"),
+        {"change": "add_service", "offering": "x"}, Declined("offering-unknown", "Ask for the offerings."),
     ),
     Call("place_order", ("q1",), Say(202, PLACED), "POST", "orders", {"quote": "q1"}, PLACED),
     Call(
         "place_order", ("q1",), problem("insufficient-funds", detail="why"), "POST", "orders", {"quote": "q1"},
         Declined("insufficient-funds", "why"),
+    ),
+    Call(
+        "quote", ("add_service", "x"), problem("insufficient-funds", price=15000, balance=1240, currency="RUB"), "POST",
+        "quotes", {"change": "add_service", "offering": "x"},
+        Declined("insufficient-funds", "Nothing was charged.", Money(15000, "RUB"), Money(1240, "RUB")),
     ),
     Call("order_state", ("o1",), Say(200, PLACED), "GET", "orders/o1", None, PLACED),
     Call("order_state", ("../x?y",), Say(200, PLACED), "GET", "orders/..%2Fx%3Fy", None, PLACED),

@@ -1,6 +1,7 @@
 """An entry costs one try, whatever happens on the way; and nobody learns from it which numbers there are."""
 
 import asyncio
+import dataclasses
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,20 @@ def test_three_wrong_entries_close_access_for_a_day_and_the_owner_is_told_once(t
         await at.bench.until(lambda: at.bench.metrics.outbox["lock_notice", "done"] == 1)
         await at.bench.until(lambda: at.bench.metrics.outbox["sms", "done"] == 1)
         assert len(at.bench.network.sms) == 1
+
+    play(tmp_path, story)
+
+
+def test_a_kept_answer_tells_how_long_access_stays_closed_as_of_now(tmp_path: Path) -> None:
+    async def story(at: Hall) -> None:
+        await at.open(WRONG)
+        await at.open(WRONG)
+        first = await at.open(WRONG, "last")
+        at.bench.now += 20 * 1000
+        again = await at.open(WRONG, "last")
+        assert isinstance(first, Problem)
+        assert isinstance(again, Problem)
+        assert again == dataclasses.replace(first, retry_after=LOCK_MS // 1000 - 20)
 
     play(tmp_path, story)
 

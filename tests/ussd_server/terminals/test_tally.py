@@ -7,9 +7,10 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
+from ussd_server.secrecy.vault import MOST_CHECKS
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.terminals.record import Terminal
-from ussd_server.terminals.tally import Tally
+from ussd_server.terminals.tally import MOST_CHECKS_OF_ONE, Tally
 
 NOW = 1_800_000_000_000
 TERMINAL = Terminal("hall", "Hall", wrong_an_hour=3, orders_an_hour=2)
@@ -81,5 +82,18 @@ def test_entries_that_are_being_checked_count_as_wrong_until_they_are_settled(tm
             assert (seen[3].kind.name, seen[3].retry_after) == ("too-many-requests", 1)
         with tally.check(TERMINAL, NOW) as again:
             assert again is None
+
+    play(tmp_path, story)
+
+
+def test_one_terminal_leaves_half_of_the_places_to_the_others(tmp_path: Path) -> None:
+    async def story(store: SqliteStore, tally: Tally) -> None:
+        gateway, hall = (Terminal(name, name, wrong_an_hour=1_000) for name in ("gateway", "hall"))
+        with ExitStack() as checks:
+            refusals = [checks.enter_context(tally.check(gateway, NOW)) for _ in range(MOST_CHECKS)]
+            assert refusals.count(None) == MOST_CHECKS_OF_ONE < MOST_CHECKS
+            assert checks.enter_context(tally.check(hall, NOW)) is None
+        with tally.check(gateway, NOW) as refusal:
+            assert refusal is None
 
     play(tmp_path, story)
