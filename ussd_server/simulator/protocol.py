@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from ussd_server.simulator.faults import Fault, Going
+from ussd_server.simulator.faults import Fault, Going, Kind
 from ussd_server.simulator.phone import PhoneView
 from ussd_server.simulator.wire import Entry
 
@@ -127,6 +127,14 @@ class Network(msgspec.Struct, frozen=True):
     faults: tuple[Going, ...] = ()
 
 
+class FaultForm(msgspec.Struct, frozen=True):
+    """What a page may let go wrong: the fields of a kind of fault, and values to begin with."""
+
+    kind: Kind
+    fields: tuple[str, ...]
+    usual: Fault
+
+
 class Shortcut(msgspec.Struct, frozen=True, omit_defaults=True):
     """A button: a code to dial, or an SMS `text` to send `to` a number."""
 
@@ -147,6 +155,7 @@ class Hello(Event, frozen=True):
     network: Network
     wire: tuple[Entry, ...]
     quick: tuple[Shortcut, ...]
+    forms: tuple[FaultForm, ...] = ()
 
 
 class PhoneChanged(Event, frozen=True, tag="phone"):

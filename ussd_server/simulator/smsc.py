@@ -39,7 +39,7 @@ from ussd_server.simulator.messages import (
 )
 from ussd_server.simulator.phone import Delivery, Part, Phone, Reason, Timers, Utterance, together
 from ussd_server.simulator.transit import Line, RecordedLink
-from ussd_server.simulator.trouble import Trouble
+from ussd_server.simulator.trouble import FORMS, Trouble
 from ussd_server.simulator.wire import Direction, Recorder
 
 NAME: Final = "simulator"
@@ -192,7 +192,7 @@ class Smsc:
     def hello(self, quick: tuple[protocol.Shortcut, ...] = ()) -> protocol.Hello:
         """Return all that there is to see now."""
         phones = tuple(subscriber.phone.view() for subscriber in self._subscribers.values())
-        return protocol.Hello(self._clock(), phones, self._network(), self._recorder.entries, quick)
+        return protocol.Hello(self._clock(), phones, self._network(), self._recorder.entries, quick, FORMS)
 
     # What pages ask for ---------------------------------------------------------------------------------------------
 

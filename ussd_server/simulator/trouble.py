@@ -2,14 +2,33 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
+from smpp.constants import Status
 from smpp.transport import Connection
-from ussd_server.simulator.faults import Fault, Faults, Going, Script
+from ussd_server.simulator import faults
+from ussd_server.simulator.faults import KINDS, Fault, Faults, Going, Kind, Script
+from ussd_server.simulator.protocol import FaultForm
 from ussd_server.simulator.transit import RecordedLink
 
 log = structlog.get_logger()
+
+
+_FIRST: Final = {"for_ms": 5_000, "by_ms": 2_000, "messages": 3, "status": int(Status.RTHROTTLED)}
+
+
+def _form(kind: Kind) -> FaultForm:
+    """Return what a page asks for: of two ways to say how long, the messages; octets are for files."""
+    form = faults.FORMS[kind]
+    names = tuple(name for name in (*form.needs, *form.spans[1:], *form.takes) if name != "octets")
+    return FaultForm(kind, names, replace(Fault(kind), **{name: _FIRST[name] for name in names if name in _FIRST}))
+
+
+FORMS: Final = tuple(_form(kind) for kind in KINDS)
+"""What the page offers."""
 
 
 class Trouble:

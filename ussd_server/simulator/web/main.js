@@ -2,6 +2,7 @@
 
 import { AddPhone } from "./add.js";
 import { h, setText } from "./dom.js";
+import { Faults } from "./faults.js";
 import { Handset } from "./handset.js";
 import { connect } from "./link.js";
 import { Wire } from "./wire.js";
@@ -18,6 +19,7 @@ const wireView = document.getElementById("wire");
 const delay = document.getElementById("delay");
 const handsets = new Map();
 const wire = new Wire(say);
+const faults = new Faults(document.getElementById("faults"), say);
 const addPhone = new AddPhone((msisdn) => handsets.has(msisdn), say);
 
 let network = null;
@@ -78,6 +80,7 @@ function begin(message) {
   const first = handsets.size === 0;
   for (const phone of message.phones) show(phone);
   network = message.network;
+  faults.offer(message.forms);
   showNetwork();
   wire.replace(message.wire);
   if (first && !NARROW.matches) handsets.values().next().value?.focus();
@@ -117,6 +120,8 @@ function showNetwork() {
   networkLine.dataset.state = names.length ? "bound" : "unbound";
   setText(networkLine, names.length ? word("bound", counted.join(", ")) : word("unbound", network.address));
   showDelays();
+  faults.show(network.faults);
+  faults.tick(Date.now() + clockOffset);
 }
 
 function showDelays() {
@@ -198,6 +203,7 @@ phones.addEventListener("keydown", (event) => {
 function tick() {
   const now = Date.now() + clockOffset;
   for (const handset of handsets.values()) handset.tick(now);
+  faults.tick(now);
 }
 
 setInterval(tick, 250);
