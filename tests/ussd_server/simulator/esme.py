@@ -12,7 +12,7 @@ from smpp.link import Link, Role
 from smpp.pdu import Bind, Message, Password
 from smpp.transport import Connection, connect
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 """Longer than anything takes; only a test that fails waits so long."""
 
 Say: TypeAlias = tuple[str, bool] | Status | None
