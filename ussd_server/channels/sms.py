@@ -6,9 +6,10 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from menus.render import Channel
-from smpp.alphabets import Alphabet, decode
+from smpp.alphabets import Alphabet, alphabet_of
 from smpp.constants import CommandId, DataCoding, Npi, Ton
 from smpp.pdu import Message
+from smpp.reassembly import Piece, read
 from smpp.segments import Style, split
 
 SMS = Channel("sms")
@@ -21,9 +22,10 @@ BLANK = " \t\r\n\x00"
 def text_of(message: Message, default: Alphabet) -> str:
     """Return what the subscriber wrote, without blanks around it; "" for an empty SMS in any of its forms.
 
-    Empty are: no short_message, one of no octets, a message_payload of no octets, a single blank, CR or stray NUL.
+    Empty are: no short_message, one of no octets, a message_payload of no octets, a single blank, CR or stray NUL. Half
+    a unit of UCS-2 at the end is a stray NUL, too.
     """
-    return decode(message.user_data, message.data_coding, default).strip(BLANK)
+    return read([Piece(message.user_data, alphabet_of(message.data_coding, default))]).strip(BLANK)
 
 
 RECEIPT_OF_ANY_END = 1
