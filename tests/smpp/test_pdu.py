@@ -1,18 +1,15 @@
 """Every PDU survives the wire, and nothing that a peer writes makes the codec raise."""
 
 import struct
-from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from smpplib import smpp as witness
-from smpplib.client import SimpleSequenceGenerator
 
 from smpp import pdu as codec
 from smpp.constants import RESPONSE_BIT, CommandId, EsmClass, Status, Tag
 from smpp.pdu import Bare, Bind, BindResp, Malformed, Message, MessageResp, Password, Pdu, Unknown, decode, encode
-from tests.smpp.strategies import data_messages, long_messages, octets, pdus, words
+from tests.smpp.strategies import data_messages, long_messages, pdus, words
 
 SHORT = Message(CommandId.DELIVER_SM, 7, service_type="USSD", source_addr="79101234567", short_message=b"*111#")
 
@@ -218,52 +215,3 @@ def test_tlvs_read_as_numbers_and_texts() -> None:
     message = Message(CommandId.DELIVER_SM, tlvs={1: b"\x11\x02", 2: b"", 3: b"id\0x", 4: b"id"})
     assert [message.integer(tag) for tag in (1, 2, 9)] == [0x1102, None, None]
     assert [message.text(tag) for tag in (2, 3, 4, 9)] == ["", "id", "id", None]
-
-
-# Another implementation as witness: it knows plain SMS.
-class _Client:
-    """What smpplib wants of whoever makes a PDU: a source of sequence numbers."""
-
-    next_sequence = SimpleSequenceGenerator().next_sequence
-
-
-plain = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=9)
-
-
-@given(plain, plain, octets, octets, st.binary(max_size=140), st.integers(1, 0x7FFFFFFF))
-def test_smpplib_reads_what_we_write(
-    source: str, destination: str, ton: int, coding: int, text: bytes, sequence: int
-) -> None:
-    message = Message(
-        CommandId.SUBMIT_SM,
-        sequence,
-        source_addr=source,
-        dest_addr_ton=ton,
-        destination_addr=destination,
-        data_coding=coding,
-        short_message=text,
-    )
-    read: Any = witness.parse_pdu(encode(message), client=_Client(), allow_unknown_opt_params=False)
-    assert read.command == "submit_sm"
-    assert read.sequence == sequence
-    assert (read.source_addr or b"", read.destination_addr or b"") == (source.encode(), destination.encode())
-    assert (read.dest_addr_ton, read.data_coding, read.short_message or b"") == (ton, coding, text)
-
-
-@given(plain, plain, octets, st.binary(min_size=1, max_size=140))
-def test_we_read_what_smpplib_writes(source: str, destination: str, coding: int, text: bytes) -> None:
-    written: Any = witness.make_pdu(
-        "submit_sm",
-        client=_Client(),
-        service_type="CMT",
-        source_addr=source,
-        destination_addr=destination,
-        data_coding=coding,
-        short_message=text,
-        user_message_reference=0x0102,
-    )
-    read = decode(written.generate())
-    assert isinstance(read, Message)
-    assert (read.source_addr, read.destination_addr) == (source, destination)
-    assert (read.service_type, read.data_coding, read.short_message) == ("CMT", coding, text)
-    assert read.tlvs == {Tag.USER_MESSAGE_REFERENCE: b"\x01\x02"}
