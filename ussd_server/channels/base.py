@@ -16,8 +16,9 @@ class Input(msgspec.Struct, frozen=True, gc=False):
     screen), `drop` (`text` is why) or `confirm` (the phone has shown a notification; `text` is "closes" where the
     dialogue ended with it). `account` is the operator connection it came by ("": none), by which SMS that follow are
     sent, from `number` where it is given. `dialogue`, `link`, `sequence` and `step` tell a repeated delivery from a
-    repeated answer (`turns/redelivery.py`), `accepted` that the gateway took the last answer. `at` is in ms. `part` is
-    what came of a long SMS, whose text is known when all of it has come.
+    repeated answer (`turns/redelivery.py`), `accepted` that the gateway took the last answer on this link, `others` are
+    the further links of the account on which it did; by SMS all that are bound. `at` is in ms. `part` is what came of a
+    long SMS, whose text is known when all of it has come.
     """
 
     msisdn: str
@@ -32,6 +33,7 @@ class Input(msgspec.Struct, frozen=True, gc=False):
     number: str = ""
     step: int = -1
     accepted: bool = True
+    others: tuple[str, ...] = ()
     part: Part | None = None
 
 

@@ -307,6 +307,7 @@ class Account:
             sequence=message.sequence,
             now=self._now(),
             accepted=msisdn not in up.unaccepted,
+            others=self._accepted_by_others(up, msisdn) if len(self._up) > 1 else (),
         )
 
         def answer(answer: Answer) -> None:
@@ -325,6 +326,10 @@ class Account:
             self._show(UssdAnswer(msisdn, reply, connection))
 
         self._conversations.take(input, answer)
+
+    def _accepted_by_others(self, up: _Up, msisdn: str) -> tuple[str, ...]:
+        """Name the other links on which the gateway took our last answer: it may spread a dialogue over all binds."""
+        return tuple(one.name for one in self._up.values() if one is not up and msisdn not in one.unaccepted)
 
     def _show(self, answer: UssdAnswer) -> None:
         """Send a screen, back on the link that its dialogue came by where that can be."""
@@ -356,12 +361,17 @@ class Account:
             at=self._now(),
             number=message.destination_addr,
             part=part,
+            others=self._others(connection) if len(self._up) > 1 else (),
         )
 
         def answer(answer: Answer) -> None:
             connection.respond(message, Status.ROK if answer.durable else Status.RX_T_APPN)
 
         self._conversations.take(input, answer)
+
+    def _others(self, connection: Connection) -> tuple[str, ...]:
+        """Name the other links that are bound: an SMS that was acknowledged on one of them is not repeated here."""
+        return tuple(up.name for one, up in self._up.items() if one is not connection)
 
     def _receipt(self, connection: Connection, message: Message) -> None:
         """Answer a receipt when what it says is kept."""

@@ -52,6 +52,7 @@ def to_input(
     sequence: int,
     now: int,
     accepted: bool,
+    others: tuple[str, ...] = (),
 ) -> Input:
     """Return what the subscriber, or their phone, did in a dialogue.
 
@@ -76,6 +77,7 @@ def to_input(
         at=now,
         step=-1 if step is None else step,
         accepted=accepted,
+        others=others,
     )
 
 

@@ -10,7 +10,7 @@ proves nothing. What does, in this order:
 | same link and same PDU sequence number | a repetition |
 | the network counts its steps, and the count differs | new |
 | the network counts its steps, and the count is the same | a repetition |
-| our answer was accepted by the gateway on this link | new: nobody repeats what was answered |
+| our answer was accepted by the gateway on a link that is still bound | new: nobody repeats what was answered |
 | anything else | a repetition: showing a screen twice is harmless, acting twice is not |
 """
 
@@ -43,7 +43,7 @@ def is_repetition(last: Exchange, input: Input, typed: bytes) -> bool:
             return False
         if last.counts:
             return True
-    return not (input.accepted and last.link == input.link)
+    return not (input.accepted if last.link == input.link else last.link in input.others)
 
 
 def place(input: Input, typed: bytes) -> str:

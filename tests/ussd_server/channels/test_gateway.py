@@ -20,6 +20,7 @@ from smpp.segments import STYLES, Style, split
 from smpp.transport import Connection, listen
 from tests.ussd_server.turns.bench import MSISDN, SCREEN, Bench
 from ussd_server.channels.gateway import Account, Gateway
+from ussd_server.dialects.files import load
 from ussd_server.outbox.worker import Done
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.smsc_url import SmscUrl
@@ -446,6 +447,16 @@ def test_an_answer_that_was_lost_is_counted(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+def test_an_sms_that_is_written_twice_is_answered_twice_though_it_comes_by_another_bind(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        for connection in at.smsc.bound[:2]:
+            at.smsc.connection = connection
+            await at.hear(sms("balance"), 0)
+        assert at.bench.metrics.turns["sms", "answered"] == 2
+
+    play(tmp_path, story, binds=2)
+
+
 def test_a_command_that_spans_two_parts_is_one_input(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
         for number, piece in ((2, "11"), (1, "1")):
@@ -491,6 +502,29 @@ def test_an_answer_leaves_by_the_connection_that_the_input_came_by(tmp_path: Pat
             assert at.smsc.by[-1] is connection
 
     play(tmp_path, story, binds=3)
+
+
+@pytest.mark.parametrize("options", [{"binds": 2}, {"bind": "txrx", "binds": 2}])
+def test_the_same_answer_twice_in_a_dialogue_that_the_gateway_spreads_over_its_binds(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """Nothing counts the messages here; what was answered on a bind that still lives is not repeated on another."""
+    mica = load("mica")
+
+    async def story(at: Line) -> None:
+        receivers = [
+            one
+            for one, bind in zip(at.smsc.bound, at.smsc.binds, strict=True)
+            if bind.command != CommandId.BIND_TRANSMITTER
+        ]
+        at.smsc.connection = receivers[0]
+        await at.hear(ussd.dial(MSISDN, "111", choose("*111#"), session=1, dialect=mica), 1)
+        answer = ussd.answer(MSISDN, "111", choose("1"), session=1, sequence=1, dialect=mica)
+        _, first = await at.hear(answer, 2)
+        at.smsc.connection = receivers[1]
+        assert (await at.hear(answer, 3))[2] != first, "it answers the second screen"
+
+    play(tmp_path, story, dialect="mica", **options)
 
 
 @pytest.mark.parametrize("options", [{"binds": 2}, {"bind": "txrx", "binds": 2}])

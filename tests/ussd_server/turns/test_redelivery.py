@@ -59,6 +59,13 @@ def test_the_same_text_over_a_new_link_is_a_repetition() -> None:
     assert repeats(link="x2", sequence=1)
 
 
+def test_the_same_text_over_another_bind_is_new_where_the_gateway_took_our_answer_on_the_first() -> None:
+    assert not repeats(link="x2", sequence=1, others=("x1", "x3"))
+    assert not repeats(link="x2", sequence=1, others=("x1",), accepted=False)
+    assert repeats(link="x2", sequence=1, others=("x3",))
+    assert repeats(others=("x2",), accepted=False)
+
+
 def test_where_the_network_counts_its_count_decides() -> None:
     last = msgspec.structs.replace(LAST, step=2, counts=True)
     assert repeats(last, step=2)
