@@ -50,7 +50,8 @@ def _number(least: int, most: int, what: str = "a whole number") -> Callable[[An
     def read(value: Any) -> int:
         if type(value) is not int or not least <= value <= most:
             top = f"0x{most:X}" if most > 0xFF else str(most)
-            raise _Wrong(f"{_shown(value)} is not {what}", f"it is from {least} to {top}")
+            wrong = "is out of bounds" if type(value) is int else f"is not {what}"
+            raise _Wrong(f"{_shown(value)} {wrong}", f"it is from {least} to {top}")
         return value
 
     return read
