@@ -17,7 +17,7 @@ from smpp.segments import STYLES
 from tests.interop.capture import Read, Segment, available, read, write
 from ussd_server.channels.sms import Spelling, parts
 from ussd_server.dialects.files import load, shipped
-from ussd_server.simulator.messages import receipt_of, sms_messages
+from ussd_server.simulator.messages import ENDS, receipt_of, sms_messages
 
 pytestmark = pytest.mark.interop
 
@@ -155,6 +155,7 @@ def same_message(message: Message, seen: Read) -> None:
     esm_class = message.esm_class
     assert seen.integer("esm.submit.msg_type") == esm_class >> 2 & 0x0F
     assert seen.integer("esm.submit.features") == esm_class >> 6
+    assert seen.integer("regdel.receipt") == message.registered_delivery & 0x03
     if message.command != CommandId.DATA_SM:
         assert seen.integer("sm_length") == len(message.short_message)
         assert (seen.octets("message") if message.short_message else b"") == message.short_message
@@ -259,9 +260,9 @@ def test_sms_of_every_style_and_their_receipts(tmp_path: Path, style: str) -> No
     wire.respond = lambda message: (Status.ROK, "00aF17")
     for reference, text in enumerate((*TEXTS, *LONG_TEXTS), 0x1F0):
         for source in (SERVICE, "Operator"):
-            submitted = parts(source, MSISDN, text, reference, Spelling(style=style))
+            submitted = parts(source, MSISDN, text, reference, Spelling(style=style, receipts=True))
             wire.send(wire.esme, *submitted)
-            wire.send(wire.smsc, receipt_of(submitted[0], "00aF17", 1_700_000_000_000))
+            wire.send(wire.smsc, *(receipt_of(submitted[0], "00aF17", 1_700_000_000_000, end) for end in ENDS))
         wire.send(wire.smsc, *sms_messages(MSISDN, SERVICE, text, reference, style))
     wire.send(wire.smsc, *sms_messages(MSISDN, SERVICE, "", 0))
     pairs = decoded(tmp_path, wire.captured)
@@ -269,7 +270,8 @@ def test_sms_of_every_style_and_their_receipts(tmp_path: Path, style: str) -> No
     headers = [message for message in messages if message.esm_class & EsmClass.UDHI]
     assert bool(headers) == style.startswith("udh")
     receipts = [seen for pdu, seen in pairs if isinstance(pdu, Message) and pdu.esm_class & EsmClass.DELIVERY_RECEIPT]
-    assert [seen.values["receipted_message_id"] for seen in receipts] == ["00aF17"] * 8
+    assert {seen.values["receipted_message_id"] for seen in receipts} == {"00aF17"}
+    assert [seen.integer("message_state") for seen in receipts] == [2, 5, 3] * 8
 
 
 # Sessions ---------------------------------------------------------------------------------------------------------
