@@ -17,8 +17,8 @@ class Input(msgspec.Struct, frozen=True, gc=False):
     dialogue ended with it). `account` is the operator connection it came by ("": none), by which SMS that follow are
     sent, from `number` where it is given. `dialogue`, `link`, `sequence` and `step` tell a repeated delivery from a
     repeated answer (`turns/redelivery.py`), `accepted` that the gateway took the last answer on this link, `others` are
-    the further links of the account on which it did; by SMS all that are bound. `at` is in ms. `part` is what came of a
-    long SMS, whose text is known when all of it has come.
+    the further links of the account on which it did. `at` is in ms. `part` is what came of a long SMS, whose text is
+    known when all of it has come.
     """
 
     msisdn: str

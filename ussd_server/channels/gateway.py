@@ -361,17 +361,12 @@ class Account:
             at=self._now(),
             number=message.destination_addr,
             part=part,
-            others=self._others(connection) if len(self._up) > 1 else (),
         )
 
         def answer(answer: Answer) -> None:
             connection.respond(message, Status.ROK if answer.durable else Status.RX_T_APPN)
 
         self._conversations.take(input, answer)
-
-    def _others(self, connection: Connection) -> tuple[str, ...]:
-        """Name the other links that are bound: an SMS that was acknowledged on one of them is not repeated here."""
-        return tuple(up.name for one, up in self._up.items() if one is not connection)
 
     def _receipt(self, connection: Connection, message: Message) -> None:
         """Answer a receipt when what it says is kept."""

@@ -447,12 +447,15 @@ def test_an_answer_that_was_lost_is_counted(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
-def test_an_sms_that_is_written_twice_is_answered_twice_though_it_comes_by_another_bind(tmp_path: Path) -> None:
+def test_an_sms_that_comes_again_by_another_bind_is_done_once(tmp_path: Path) -> None:
+    """The SMSC may have missed our response, though its connection still seems to live."""
+
     async def story(at: Line) -> None:
         for connection in at.smsc.bound[:2]:
             at.smsc.connection = connection
             await at.hear(sms("balance"), 0)
-        assert at.bench.metrics.turns["sms", "answered"] == 2
+        turns = at.bench.metrics.turns
+        assert (turns["sms", "answered"], turns["sms", "repeated"]) == (1, 1)
 
     play(tmp_path, story, binds=2)
 
