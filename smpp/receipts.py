@@ -19,7 +19,10 @@ _RECEIPT_BITS: Final = int(
 )
 _RECEIPTED: Final = int(Tag.RECEIPTED_MESSAGE_ID)
 _USSD: Final = int(Tag.USSD_SERVICE_OP)
-_FIELD: Final = re.compile(rb"(?i)\b(id|stat|err|submit date|done date):(\S*)")
+_FIELD: Final = re.compile(
+    rb"(?i)\b(id|stat|err|submit date|done date):(?:[ \t]+(?!\S*:|(?:submit|done) date:))?([^\s,;]*)"
+)
+"""Some SMSCs write a blank behind the colon, or commas between the fields. What looks like the next field is none."""
 _STATES: Final = {
     b"ENROUTE": MessageState.ENROUTE,
     b"DELIVRD": MessageState.DELIVERED,
