@@ -609,7 +609,10 @@ class Gateway:
 
     def start(self) -> None:
         """Begin to connect every account."""
-        for account in self.accounts.values():
+        accounts = self.accounts.values()
+        if accounts and not any(account.pushes for account in accounts):
+            log.info("no account's dialect takes pushes, they will wait and expire", smsc=[*self.accounts])
+        for account in accounts:
             account.start()
 
     async def stop(self, drain_ms: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from menus.session import Session
 from smpp import ussd
@@ -759,6 +760,19 @@ def test_pushes_that_name_no_account_go_by_none_whose_gateway_takes_no_pushes(tm
         assert gateway.line(at.account.name) is at.account  # which refuses with the reason
 
     play(tmp_path, story, dialect="tata")
+
+
+@pytest.mark.parametrize(("dialect", "told"), [("mica", 1), ("standard", 0)])
+def test_at_the_start_it_is_told_where_no_gateway_takes_pushes(tmp_path: Path, dialect: str, told: int) -> None:
+    async def story(at: Line) -> None:
+        there = SmscUrl("user", Secret("password"), "127.0.0.1", 1, dialect=dialect)
+        gateway = Gateway([make_account(there, at.bench)], 64)
+        with capture_logs() as logs:
+            gateway.start()
+        await gateway.stop(0)
+        assert sum("takes pushes" in line["event"] for line in logs) == told
+
+    play(tmp_path, story)
 
 
 def test_a_confirmation_and_an_answer_reach_the_push_that_they_belong_to(tmp_path: Path) -> None:
