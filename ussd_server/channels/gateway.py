@@ -73,7 +73,7 @@ class SmsPart(msgspec.Struct, gc=False):
 class _Up(msgspec.Struct, gc=False):
     """A connection that is bound: its name in inputs, and the subscribers who were answered by or for it in vain.
 
-    The gateway has not accepted the last USSD answer to them (yet).
+    The gateway has not accepted the last USSD answer to them (yet), or their turn is still under way.
     """
 
     name: str
@@ -298,6 +298,7 @@ class Account:
         up = self._up[connection]
         if isinstance(heard, ussd.Answer) and not heard.op_known and (sign := ussd.unnamed(message, dialect)):
             log.info("operation that the dialect does not name", smsc=self.name, dialect=dialect.name, sign=sign)
+        accepted = msisdn not in up.unaccepted
         input = to_input(
             heard,
             msisdn,
@@ -306,12 +307,14 @@ class Account:
             link=up.name,
             sequence=message.sequence,
             now=self._now(),
-            accepted=msisdn not in up.unaccepted,
+            accepted=accepted,
             others=self._accepted_by_others(up, msisdn) if len(self._up) > 1 else (),
         )
 
         def answer(answer: Answer) -> None:
             connection.respond(message)
+            if awaited:
+                up.unaccepted.discard(msisdn)
             if answer.text is None:
                 if input.kind not in ("drop", "confirm") and (closing := ussd.release(message, dialect)) is not None:
                     self._show(UssdAnswer(msisdn, closing, connection))  # nothing to say: nobody is to wait for it
@@ -325,6 +328,9 @@ class Account:
             up.unaccepted.add(msisdn)
             self._show(UssdAnswer(msisdn, reply, connection))
 
+        awaited = accepted and input.kind in ("dial", "reply")
+        if awaited:
+            up.unaccepted.add(msisdn)  # what comes again while the turn is under way was not answered yet
         self._conversations.take(input, answer)
 
     def _accepted_by_others(self, up: _Up, msisdn: str) -> tuple[str, ...]:

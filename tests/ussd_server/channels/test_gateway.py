@@ -531,6 +531,25 @@ def test_the_same_answer_twice_in_a_dialogue_that_the_gateway_spreads_over_its_b
     play(tmp_path, story, dialect="mica", **options)
 
 
+@pytest.mark.parametrize("binds", [1, 2])
+def test_an_answer_that_comes_again_before_it_was_answered_is_taken_once(tmp_path: Path, binds: int) -> None:
+    """Nothing counts the messages here, and the turn takes longer than the gateway waits."""
+    mica = load("mica")
+
+    async def story(at: Line) -> None:
+        await at.hear(ussd.dial(MSISDN, "111", choose("*111#"), session=1, dialect=mica), 1)
+        answer = ussd.answer(MSISDN, "111", choose("1"), session=1, sequence=1, dialect=mica)
+        for number, connection in enumerate((at.smsc.bound[0], at.smsc.bound[-1])):
+            at.smsc.connection = connection
+            at.smsc.deliver(answer, number)
+        await at.until(lambda: len(at.smsc.submitted) == 3)
+        assert at.smsc.submitted[1].short_message == at.smsc.submitted[2].short_message
+        texts = await at.hear(answer, 4)
+        assert texts[3] != texts[2], "the next one is new"
+
+    play(tmp_path, story, dialect="mica", binds=binds)
+
+
 @pytest.mark.parametrize("options", [{"binds": 2}, {"bind": "txrx", "binds": 2}])
 def test_a_bind_that_is_lost_leaves_the_work_to_the_others_and_comes_back(
     tmp_path: Path, options: dict[str, Any]
