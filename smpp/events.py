@@ -33,7 +33,10 @@ class Delivered(msgspec.Struct, frozen=True, gc=False):
 
 
 class Responded(msgspec.Struct, frozen=True, gc=False):
-    """The other side answered the request that was sent with `tag`. A generic_nack counts: `pdu` is what came."""
+    """The other side answered the request that was sent with `tag`. A generic_nack counts: `pdu` is what came.
+
+    `status` is its status, and ESME_RSYSERR for a generic_nack that has none.
+    """
 
     tag: Any
     status: int

@@ -455,14 +455,16 @@ def _deliver(link: Link, pdu: Message, now: int, events: list[Event]) -> None:
 
 
 def _settle(link: Link, pdu: MessageResp | Bare, now: int, events: list[Event]) -> None:
-    """Match a response to its request; a generic_nack answers any."""
-    pending, sequence = link._pending, pdu.sequence
+    """Match a response to its request; a generic_nack answers any, and is a refusal though it gives no reason."""
+    pending, sequence, status = link._pending, pdu.sequence, pdu.status
     request = pending.get(sequence)
     if request is None or (pdu.command != request.answer and pdu.command != CommandId.GENERIC_NACK):
         events.append(Ignored(pdu))
         return
     del pending[sequence]
-    events.append(Responded(request.tag, pdu.status, pdu))
+    if not status and pdu.command == CommandId.GENERIC_NACK:
+        status = int(Status.RSYSERR)
+    events.append(Responded(request.tag, status, pdu))
     if link._urgent or link._queue or link._drain_deadline is not None:
         if link._owed_nothing():
             link._close(link._parting, events)

@@ -229,6 +229,13 @@ def test_a_generic_nack_completes_the_request_of_its_sequence() -> None:
     assert link.receive(encode(stray), 1) == [Ignored(stray)]
 
 
+def test_a_generic_nack_without_a_reason_is_no_consent() -> None:
+    link = bound(Role.ESME)
+    link.send(SUBMIT, "tag", 0)
+    nack = Bare(CommandId.GENERIC_NACK, 2, Status.ROK)
+    assert link.receive(encode(nack), 1) == [Responded("tag", Status.RSYSERR, nack)]
+
+
 def test_a_response_of_another_kind_completes_nothing() -> None:
     link = bound(Role.ESME)
     link.send(SUBMIT, "tag", 0)
