@@ -241,6 +241,32 @@ def test_an_sms_that_was_sent_before_a_crash_is_ended_by_its_receipt_after_it(ga
     assert len(re.findall(r"sms ended +delivered", journal)) == 1, journal
 
 
+def test_an_sms_without_a_response_at_a_crash_is_sent_again_and_ends_once(gateway: Gateway, tmp_path: Path) -> None:
+    """The receipt of the first try, faster than the response that never came, ends nothing; that of the second does."""
+    with serving(gateway, tmp_path) as service:
+        phone = service.phone()
+        gateway.acknowledge = None
+        assert phone.text("2163", "111") == 0
+        first = phone.inbox()
+        assert gateway.deliver(phone.sms_fields("2163", esm_class=4, short_message=_told("first"))) == 0
+        service.server.kill()
+    gateway.acknowledge = 0
+    with serving(gateway, tmp_path):
+        assert phone.inbox() == first
+        for message_id in ("1", "1", "first"):  # the gateway counts those that it answered
+            assert gateway.deliver(phone.sms_fields("2163", esm_class=4, short_message=_told(message_id))) == 0
+        with closing(sqlite3.connect(tmp_path / "ussd-server.db")) as database:
+            while database.execute("SELECT count(*) FROM outbox").fetchone() != (0,):
+                gateway.barrier()
+        status, journal = run_to_end("subscriber", "journal", phone.msisdn, "--data", str(tmp_path), cwd=tmp_path)
+    assert status == 0, journal
+    assert re.findall(r"sms ended +(\w+)|given_up", journal) == ["delivered"], journal
+
+
+def _told(message_id: str) -> bytes:
+    return f"id:{message_id} sub:001 dlvrd:001 stat:DELIVRD err:000 text:".encode()
+
+
 def test_a_dialogue_survives_a_crash(gateway: Gateway, tmp_path: Path) -> None:
     """A subscriber whose dialogue is open when the process is killed answers to its successor and goes on."""
     with serving(gateway, tmp_path) as service:
