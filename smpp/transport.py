@@ -4,14 +4,15 @@ import asyncio
 import ssl as tls
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
 from smpp.errors import BIND_HOPELESS, CloseReason
-from smpp.events import BindRefused, Bound, Closed, Event
+from smpp.events import BindRefused, Bound, Closed, Event, Outbound
 from smpp.link import DEFAULTS, Link, LinkSettings, Role
-from smpp.pdu import Bind, Message, Tlvs
+from smpp.pdu import Bind, Message, Outbind, Tlvs
 
 LINGER_SECONDS: Final = 2
 """How long a closed link may take to get its last octets out, and its peer to take note."""
@@ -439,3 +440,58 @@ class Binding:
         elif isinstance(event, Closed):
             self._reason = event.reason.value
         self._on_event(connection, event)
+
+
+class Awaited(Binding):
+    """Keeps one bind alive whose connections the SMSC makes: listens at host and port, and binds where an outbind asks.
+
+    `admit` says whether an outbind is the SMSC's: our bind tells whoever called the password. There is one connection
+    at a time; another call is closed. What an SMSC does again, and when, is its own affair, so no delay is told.
+    """
+
+    def __init__(self, *arguments: Any, admit: Callable[[Outbind], bool], **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._admit = admit
+        self._listener: Listener | None = None
+
+    @property
+    def port(self) -> int:
+        """Where it listens, 0 while it does not."""
+        return 0 if self._listener is None else self._listener.port
+
+    async def _hold_once(self) -> None:
+        """Listen until the task is cancelled. Raises `OSError` where the port is not to be had."""
+        link = partial(Link, Role.ESME, self._settings)
+        self._listener = await listen(self._host, self._port, link, self._called, self._ssl)
+        self._tell(f"waits for the SMSC's call at {self._host}:{self.port}")
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await self._listener.close()
+            self._listener = None
+
+    def _called(self, connection: Connection, event: Event) -> None:
+        """Bind where that is asked, and pass on what comes by the connection that is bound."""
+        if connection is self.connection:
+            self._note(connection, event)
+            if isinstance(event, Closed):
+                self.connection = None
+                if not self._stopping:
+                    self._tell(f"{self._reason}; the SMSC is to call again")
+        elif isinstance(event, Outbound):
+            self._asked(connection, event.pdu)
+
+    def _asked(self, connection: Connection, outbind: Outbind) -> None:
+        if not self._admit(outbind):
+            self._tell(f"an outbind from {connection.peer} with another name or password", loud=True)
+            connection.close()
+        elif self.connection is not None or self._stopping:
+            connection.close()
+        else:
+            self._reason, self._status = "", 0
+            self.connection = connection
+            connection.bind(self._bind)
+
+    def _tell(self, reason: str, *, loud: bool = False) -> None:
+        loud = loud or self._status in BIND_HOPELESS
+        self._on_retry(Retrying(reason, self._status, 0, loud))

@@ -73,6 +73,8 @@ class SmscUrl:
     response_s: float = 30.0
     bind_s: float = 15.0
     inactivity_s: float = 0.0
+    outbind_id: str = ""
+    outbind_password: Secret[str] | None = None
     ca_file: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
@@ -99,6 +101,8 @@ class SmscUrl:
             raise ValueError(f"the port is not a number from 1 to 65535 ({escapes})") from None
         options = _query(url.query)
         file = options.pop("password_file", None)
+        if (outbind_file := options.pop("outbind_password_file", None)) is not None:
+            options["outbind_password"] = _password(None, outbind_file, "outbind_password_file")
         if scheme == "smpps" and not options.setdefault("tls", True):
             raise ValueError("tls=0 after smpps://: write smpp:// for a connection without TLS")
         read = cls(
@@ -116,6 +120,10 @@ class SmscUrl:
         for key in ("ca_file", "certificate", "key", "server_name"):
             if getattr(self, key) and not self.tls:
                 raise ValueError(f"{key} is for TLS: write smpps://, or add tls=1")
+        if self.outbind_id and self.outbind_password is None:
+            raise ValueError("outbind_id goes with outbind_password_file=FILE: an outbind is believed by its password")
+        if self.outbind_password is not None and (self.tls or self.bind != "trx" or self.binds > 1):
+            raise ValueError("where the SMSC calls us (outbind_password_file) there is one transceiver, without TLS")
         if self.key is not None and self.certificate is None:
             raise ValueError("key belongs to a certificate: add certificate=FILE")
         if self.ca_file is not None or self.certificate is not None:
@@ -370,6 +378,13 @@ OPTIONS: Final = {
             "after so long without a message the connection is unbound and bound anew; 0: never",
             _seconds(1, off=True),
         ),
+        Option(
+            "outbind_password_file",
+            "FILE",
+            "the SMSC calls us: HOST:PORT is where we listen, and an outbind with the password in FILE gets our bind",
+            str,
+        ),
+        Option("outbind_id", "TEXT", "`system_id` of that outbind; without it any", _text("it", MAX_SYSTEM_ID)),
         Option("tls", "0, 1", "TLS from the first byte, as `smpps://` says as well", _flag("TLS")),
         Option(
             "ca_file", "FILE", "authorities (PEM) that may have signed the SMSC's certificate; else the system's", _file
@@ -422,14 +437,14 @@ def _octets(what: str, text: str, limit: int) -> str:
     return text
 
 
-def _password(quoted: str | None, file: str | None) -> Secret[str]:
+def _password(quoted: str | None, file: str | None, key: str = "password_file") -> Secret[str]:
     if quoted is not None and file is not None:
         raise ValueError("give the password or password_file, not both")
     if file is not None:
         try:
             text = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"password_file {file} cannot be read: {cause(error)}") from None
+            raise ValueError(f"{key} {file} cannot be read: {cause(error)}") from None
     elif quoted is not None:
         text = unquote(quoted)
     else:

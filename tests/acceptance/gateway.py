@@ -9,7 +9,7 @@ from typing import Any
 
 from smpp.alphabets import decode as decode_text
 from smpp.constants import CommandId, EsmClass, Status, Tag
-from smpp.pdu import Bind, BindResp, Malformed, Message, MessageResp, Pdu, decode, encode
+from smpp.pdu import Bind, BindResp, Malformed, Message, MessageResp, Outbind, Pdu, decode, encode
 from tests.acceptance.harness import PATIENCE_S, Submitted
 
 SYSTEM_ID, PASSWORD = "tester", "secret"
@@ -59,6 +59,20 @@ class Gateway:
         if self._tls is not None:
             self._socket.settimeout(PATIENCE_S)
             self._socket = self._tls.wrap_socket(self._socket, server_side=True)
+        return self._answer_bind(status)
+
+    def call(self, port: int, outbind: Outbind) -> None:
+        """Connect to a server that waits for it, and ask for a bind."""
+        self.hang_up()
+        self._socket = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+        self.write(encode(outbind))
+
+    def called(self, port: int, outbind: Outbind) -> Bind:
+        """Connect to a server that waits for it, and grant the bind that comes."""
+        self.call(port, outbind)
+        return self._answer_bind(0)
+
+    def _answer_bind(self, status: int) -> Bind:
         bind = self.take("a bind", lambda pdu: isinstance(pdu, Bind))
         assert isinstance(bind, Bind)
         self.write(encode(BindResp(bind.command | 0x80000000, bind.sequence, status, "" if status else "gateway")))

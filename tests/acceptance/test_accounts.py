@@ -10,9 +10,10 @@ import pytest
 import trustme
 
 from smpp.constants import CommandId
+from smpp.pdu import Outbind, Password
 from tests.acceptance.conftest import Service, new_phone
 from tests.acceptance.gateway import Gateway
-from tests.acceptance.harness import ServerProcess, run_to_end, running
+from tests.acceptance.harness import ServerProcess, free_port, run_to_end, running
 
 
 @contextmanager
@@ -131,3 +132,20 @@ def test_a_mistake_in_a_url_ends_the_start_in_one_line(tmp_path: Path, options: 
     status, output = run_to_end("run", "--smsc", f"smpp://user:hidden@h?{options}", cwd=tmp_path)
     assert (status, output) == (2, f"error: --smsc: {told}\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_smsc_that_calls_us_is_bound_to_if_it_is_the_right_one(tmp_path: Path) -> None:
+    """The server waits at its port; a stranger gets no bind, the operator's outbind does, and is served."""
+    Path(tmp_path / "theirs").write_text("t0ken", encoding="utf-8")
+    port = free_port()
+    url = f"smpp://us:secret@127.0.0.1:{port}?outbind_password_file={tmp_path / 'theirs'}"
+    with closing(Gateway()) as gateway, running(tmp_path / "data", smsc=url) as server:
+        server.wait_for_log("not bound", "waits for the SMSC's call")
+        gateway.call(port, Outbind(sequence=1, system_id="SMSC", password=Password("guess")))
+        gateway.wait_closed()
+        assert json.loads(server.wait_for_log("another name or password"))["level"] == "error"
+        bind = gateway.called(port, Outbind(sequence=1, system_id="SMSC", password=Password("t0ken")))
+        assert (bind.system_id, bind.password) == ("us", Password("secret"))
+        assert new_phone(gateway).dial("*111#").text
+        assert server.ready()[0] == 200
+        assert "t0ken" not in server.log

@@ -17,8 +17,8 @@ from smpp.constants import CommandId, Status
 from smpp.errors import CloseReason
 from smpp.events import BindRefused, BindRequested, Bound, Closed, Delivered, Event, Expired, Lost, Responded
 from smpp.link import Link, LinkSettings, Role
-from smpp.pdu import Bare, Bind, BindResp, Message, MessageResp, Password, decode, encode
-from smpp.transport import Backoff, Binding, Connection, Listener, Retrying, connect, listen
+from smpp.pdu import Bare, Bind, BindResp, Message, MessageResp, Outbind, Password, decode, encode
+from smpp.transport import Awaited, Backoff, Binding, Connection, Listener, Retrying, connect, listen
 
 T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, T]], T]
@@ -27,7 +27,7 @@ BIND = Bind(system_id="us", password=Password("secret"))
 SUBMIT = Message(CommandId.SUBMIT_SM, destination_addr="79101234567", short_message=b"hello")
 DELIVER = Message(CommandId.DELIVER_SM, source_addr="79101234567", short_message=b"hello")
 AT_ONCE = Backoff(first_ms=0, most_ms=60_000, refused_ms=0)
-LIMIT_SECONDS = 20
+LIMIT_SECONDS = 60
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -340,6 +340,51 @@ def test_a_lost_bind_comes_back_and_stays_closed_after_stop(run: Run[None]) -> N
         assert ours.events[-1] == Closed(CloseReason.UNBOUND)
         assert len(retries) == 1
         await listener.close()
+
+    run(scenario())
+
+
+async def calls(port: int, outbind: Outbind) -> Owner:
+    """Let the SMSC call and ask for a bind."""
+    smsc = Owner(welcoming)
+    connection = await connect("127.0.0.1", port, Link(Role.SMSC), smsc)
+    assert connection._transport is not None
+    connection._transport.write(encode(outbind))
+    return smsc
+
+
+def test_an_smsc_that_calls_with_the_right_outbind_gets_our_bind_and_no_other_does(run: Run[None]) -> None:
+    async def scenario() -> None:
+        right, wrong = (Outbind(system_id="SMSC", password=Password(word)) for word in ("theirs", "guessed"))
+        ours = Owner()
+        retries: list[Retrying] = []
+        awaited = Awaited("127.0.0.1", 0, BIND, ours, retries.append, lambda: 0.5, admit=right.__eq__)
+        awaited.start()
+        while not awaited.port:
+            await asyncio.sleep(0)
+        assert not awaited.send(SUBMIT, "early")
+        stranger = await calls(awaited.port, wrong)
+        await stranger.wait_for(Closed)
+        assert not any(isinstance(event, BindRequested) for event in stranger.events)
+        smsc = await calls(awaited.port, right)
+        await ours.wait_for(Bound)
+        second = await calls(awaited.port, right)
+        await second.wait_for(Closed)
+        assert awaited.send(SUBMIT, "one")
+        await ours.wait_for(Responded)
+        smsc.connections[0].close()
+        await ours.wait_for(Closed)
+        assert not awaited.bound
+        await calls(awaited.port, right)
+        await ours.wait_for(Bound, 2)
+        await awaited.stop()
+        assert ours.events[-1] == Closed(CloseReason.UNBOUND)
+        assert awaited.port == 0
+        assert [(one.reason.partition(" ")[0], one.loud) for one in retries] == [
+            ("waits", False),
+            ("an", True),
+            ("connection", False),
+        ]
 
     run(scenario())
 

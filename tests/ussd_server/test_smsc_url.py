@@ -67,10 +67,10 @@ def test_every_part_of_an_smsc_url_is_read() -> None:
 
 def test_every_option_has_a_place_and_none_is_left_out_here() -> None:
     files = {"password_file", "ca_file", "certificate", "key"}
-    assert set(WRITTEN) | files == set(OPTIONS)
-    assert {field.name for field in fields(SmscUrl)} - {"system_id", "password", "host", "port"} == set(OPTIONS) - {
-        "password_file"
-    }
+    called = {"outbind_id", "outbind_password_file"}
+    assert set(WRITTEN) | files | called == set(OPTIONS)
+    places = {field.name for field in fields(SmscUrl)} - {"system_id", "password", "host", "port"}
+    assert places == set(OPTIONS) - {"password_file", "outbind_password_file"} | {"outbind_password"}
 
 
 def test_what_is_not_written_is_as_most_smscs_want_it() -> None:
@@ -113,6 +113,15 @@ def test_the_ports_have_defaults() -> None:
 def test_the_password_may_come_from_a_file() -> None:
     Path("password").write_text("s3cret\n", encoding="utf-8")
     assert SmscUrl.parse("smpp://a@h?password_file=password").password == Secret("s3cret")
+
+
+def test_an_smsc_that_calls_us_is_known_by_its_password() -> None:
+    Path("theirs").write_text("t0ken\n", encoding="utf-8")
+    smsc = SmscUrl.parse("smpp://a:b@h?outbind_password_file=theirs&outbind_id=SMSC")
+    assert (smsc.outbind_id, smsc.outbind_password) == ("SMSC", Secret("t0ken"))
+    for more in ("binds=2", "bind=txrx", "tls=1"):
+        with pytest.raises(ValueError, match="there is one transceiver, without TLS"):
+            SmscUrl.parse(f"smpp://a:b@h?outbind_password_file=theirs&{more}")
 
 
 def test_a_dialect_is_a_shipped_one_or_a_file(tmp_path: Path) -> None:
@@ -171,6 +180,14 @@ def test_a_dialect_is_a_shipped_one_or_a_file(tmp_path: Path) -> None:
         ),
         ("smpp://a:b@h?tls=yes", "tls=yes: it is 1 for TLS or 0"),
         ("smpps://a:b@h?tls=0", "tls=0 after smpps://: write smpp:// for a connection without TLS"),
+        (
+            "smpp://a:b@h?outbind_id=x",
+            "outbind_id goes with outbind_password_file=FILE: an outbind is believed by its password",
+        ),
+        (
+            "smpp://a:b@h?outbind_password_file=none",
+            "outbind_password_file none cannot be read: No such file or directory",
+        ),
         ("smpp://a:b@h?ca_file=x", "ca_file is for TLS: write smpps://, or add tls=1"),
         ("smpps://a:b@h?key=x", "key belongs to a certificate: add certificate=FILE"),
         (

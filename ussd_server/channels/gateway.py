@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
+from hmac import compare_digest
 from itertools import count
 from typing import Literal
 
@@ -20,9 +21,9 @@ from smpp.dialect import Dialect
 from smpp.errors import THROTTLED, TRANSIENT
 from smpp.events import Bound, Closed, Delivered, Event, Expired, Ignored, Lost, Nacked, Responded
 from smpp.link import LinkSettings
-from smpp.pdu import Bind, Message, MessageResp, Password
+from smpp.pdu import Bind, Message, MessageResp, Outbind, Password
 from smpp.reassembly import part_of
-from smpp.transport import Binding, Connection, Retrying
+from smpp.transport import Awaited, Binding, Connection, Retrying
 from ussd_server.channels import sms
 from ussd_server.channels.base import Answer, Input
 from ussd_server.channels.lineup import Lineup, Waiting
@@ -154,7 +155,7 @@ class Account:
         self._senders: list[Binding] = []
         self._receivers: list[Binding] = []
         for label, command in _labels(url):
-            binding = self._bindings[label] = Binding(
+            binding = self._bindings[label] = _binding_of(url)(
                 url.host,
                 url.port,
                 _bind(url, command),
@@ -532,6 +533,19 @@ def _labels(url: SmscUrl) -> Iterator[tuple[str, CommandId]]:
         for command in _KINDS[url.bind]:
             kind = command.name.removeprefix("BIND_").lower()
             yield (f"{kind} {number}" if url.binds > 1 else kind), command
+
+
+def _binding_of(url: SmscUrl) -> Callable[..., Binding]:
+    """Return what makes a bind: one that calls the SMSC, or one that waits for its call."""
+    password = url.outbind_password
+    if password is None:
+        return Binding
+
+    def admit(outbind: Outbind) -> bool:
+        named = not url.outbind_id or compare_digest(outbind.system_id.encode(), url.outbind_id.encode())
+        return compare_digest(outbind.password.reveal().encode(), password.reveal().encode()) and named
+
+    return partial(Awaited, admit=admit)
 
 
 def _bind(url: SmscUrl, command: CommandId) -> Bind:
