@@ -610,7 +610,7 @@ class Gateway:
         if chosen is None:
             return SendOutcome("later", "no SMSC is configured")
         if self._sending[chosen.name] >= self._most:
-            return SendOutcome("later", "as many SMS wait for this SMSC as may")
+            return SendOutcome("later", "as many SMS wait for this SMSC as may", crowded=True)
         self._sending[chosen.name] += 1
         try:
             return await chosen.send_sms(source, msisdn, text, reference)

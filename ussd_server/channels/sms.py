@@ -78,12 +78,14 @@ class SendOutcome:
     """What became of a submit_sm: `sent`, to be tried `later`, or `refused` for good; and the network's reason.
 
     Where receipts were asked for and can be known, `message_ids` are those of the parts, and `account` where they come.
+    `crowded`: it was not tried, for its account has as many under way as it may.
     """
 
     result: SendResult
     reason: str = ""
     account: str = ""
     message_ids: tuple[str, ...] = ()
+    crowded: bool = False
 
 
 class Sender(Protocol):

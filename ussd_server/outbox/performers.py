@@ -17,7 +17,7 @@ from ussd_server.channels.sms import SMS, Sender
 from ussd_server.operators.base import Operator, OperatorUnavailable
 from ussd_server.outbox.deliveries import Deliveries
 from ussd_server.outbox.pushes import Pusher
-from ussd_server.outbox.worker import Done, Hopeless, Later, Performed, Performer
+from ussd_server.outbox.worker import FIRST_WAIT_MS, Done, Hopeless, Later, Performed, Performer, wait_ms
 from ussd_server.secrecy import vault
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.stores.base import Claimed, JournalEntry, OutboxKind, Store, StoreUnavailable
@@ -35,6 +35,9 @@ ASK_MS = 30_000
 
 To give up waiting for an order is safe: it is asked after by its id, and placed again only where it never arrived.
 """
+
+LONGEST_CROWDED_MS = 8_000
+"""The longest wait of an SMS whose account is busy with others. Longer ones would leave the account idle meanwhile."""
 
 ASK_TRIES = 12
 """After so many tries, 6 to 12 minutes, the promised SMS says that it is not possible now."""
@@ -96,6 +99,10 @@ class Performers:
         outcome = await self._network.send_sms(
             data.get("account", ""), data["from"] or self._sender, claimed.msisdn, text, reference
         )
+        if outcome.crowded:  # nothing failed: it must be there when there is room, however often there was none
+            longest = min(wait_ms(claimed.attempt), LONGEST_CROWDED_MS)
+            spread = FIRST_WAIT_MS + (longest - FIRST_WAIT_MS) * reference // 0xFFFF  # not all at the same moment
+            return Later(outcome.reason, self._tools.clock() + spread)
         if outcome.result == "later":
             return Later(outcome.reason)
         if outcome.result == "refused":

@@ -121,7 +121,7 @@ def test_a_slow_account_does_not_take_the_others_slots(tmp_path: Path) -> None:
         sending = [asyncio.ensure_future(gateway.send_sms(at.account.name, "111", MSISDN, "?", n)) for n in range(2)]
         await at.until(lambda: len(at.smsc.submitted) == 2)
         turned_away = await gateway.send_sms(at.account.name, "111", MSISDN, "?", 7)
-        assert turned_away == SendOutcome("later", "as many SMS wait for this SMSC as may")
+        assert turned_away == SendOutcome("later", "as many SMS wait for this SMSC as may", crowded=True)
         assert (await gateway.send_sms(other.name, "111", MSISDN, "?", 7)).reason == "no bound link takes it"
         for one in sending:
             one.cancel()

@@ -9,8 +9,10 @@ import pytest
 from tests.ussd_server.turns.bench import MSISDN, POOR, Bench, play
 from ussd_server.channels.sms import SendOutcome
 from ussd_server.outbox import performers
-from ussd_server.outbox.worker import FIRST_WAIT_MS, LONGEST_WAIT_MS
+from ussd_server.outbox.worker import FIRST_WAIT_MS, LONGEST_WAIT_MS, Later
 from ussd_server.secrecy.secrets import Secret
+from ussd_server.stores.base import Claimed
+from ussd_server.turns.turn import sms
 
 
 def test_an_order_is_carried_out_and_its_receipt_comes_by_sms(tmp_path: Path) -> None:
@@ -165,5 +167,20 @@ def test_an_sms_that_the_network_refuses_for_good_is_given_up_with_a_journal_ent
         await at.until(lambda: at.metrics.outbox["sms", "hopeless"] == 1)
         assert await at.store.next_due() is None
         assert len(await at.journal()) == 2
+
+    play(tmp_path, story)
+
+
+def test_an_sms_that_there_was_often_no_room_for_is_looked_at_again_soon(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        entry = sms("one", "111", "Hello", at.now, account="a")
+        waits = []
+        for crowded in (True, False):
+            at.network.outcome = SendOutcome("later", "as many wait as may", crowded=crowded)
+            done = await at.performers["sms"](Claimed(MSISDN, entry, 9, at.now))
+            assert isinstance(done, Later)
+            waits.append(done.due)
+        assert at.now + FIRST_WAIT_MS <= waits[0] <= at.now + performers.LONGEST_CROWDED_MS
+        assert waits[1] == 0, "the number of tries decides"
 
     play(tmp_path, story)
