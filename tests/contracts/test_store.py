@@ -519,10 +519,11 @@ def test_a_buried_entry_is_in_the_journal_and_lets_the_next_one_go(open_store: O
     async def test(store: Store) -> None:
         assert await put(store, ANNA, entry("a", text="secret"), entry("b"))
         (claimed,) = await store.claim(T0, 10, LEASE)
-        await store.bury(claimed, T0 + 1, "expired")
-        await store.bury(claimed, T0 + 2, "twice")
+        ended = JournalEntry(T0 + 1, "sms ended", {"outcome": "expired", "sms": "a"})
+        await store.bury(claimed, T0 + 1, "expired", [ended])
+        await store.bury(claimed, T0 + 2, "twice", [ended])
         buried = JournalEntry(T0 + 1, "given_up", {"id": "a", "kind": "sms", "reason": "expired"})
-        assert await store.journal(ANNA) == [buried]
+        assert await store.journal(ANNA) == [ended, buried]
         assert ids(await store.claim(T0, 10, LEASE)) == ["b"]
         assert not await put(store, ANNA, settled=("a",))
 

@@ -13,7 +13,16 @@ import structlog
 
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
-from ussd_server.stores.base import EVERY_LANE, PUSHES, Claimed, OutboxKind, Store, StoreUnavailable
+from ussd_server.stores.base import (
+    EVERY_LANE,
+    PUSHES,
+    Claimed,
+    JournalEntry,
+    OutboxEntry,
+    OutboxKind,
+    Store,
+    StoreUnavailable,
+)
 
 log = structlog.get_logger()
 
@@ -52,9 +61,10 @@ class Later:
 
 @dataclass(frozen=True)
 class Hopeless:
-    """Not possible ever."""
+    """Not possible ever; `late`: not any more."""
 
     reason: str
+    late: bool = False
 
 
 Performed: TypeAlias = Done | Later | Hopeless
@@ -64,6 +74,13 @@ Performer: TypeAlias = Callable[[Claimed], Awaitable[Performed]]
 def wait_ms(attempt: int) -> int:
     """Return how long to wait after the attempt of this number, from 1."""
     return min(FIRST_WAIT_MS << min(attempt - 1, 16), LONGEST_WAIT_MS)
+
+
+def _unsent(entry: OutboxEntry, now: int, late: bool) -> tuple[JournalEntry, ...]:
+    """Return how an SMS ended that no SMSC took, for the journal; nothing for an entry of another kind."""
+    if entry.kind != "sms":
+        return ()
+    return (JournalEntry(now, "sms ended", {"outcome": "expired" if late else "failed", "sms": entry.id}),)
 
 
 class _Lane:
@@ -211,9 +228,12 @@ class Outbox:
                     # At a stop it fails because the links go down; the next start is another try soon enough.
                     wait = 0 if self._stopping else wait_ms(claimed.attempt)
                     await self._store.postpone(held, due or self._now() + wait, reason)
-                case Hopeless(reason=reason):
+                case Hopeless(reason=reason, late=late):
                     log.error("given up", msisdn=mask(claimed.msisdn), kind=entry.kind, id=entry.id, cause=reason)
-                    await self._store.bury(held, self._now(), reason)
+                    ended = _unsent(entry, self._now(), late)
+                    await self._store.bury(held, self._now(), reason, ended)
+                    for each in ended:
+                        self._metrics.deliveries[str(each.data["outcome"])] += 1
                 case Done():
                     pass
         except StoreUnavailable as error:
@@ -223,7 +243,7 @@ class Outbox:
     async def _try(self, claimed: Claimed) -> Performed:
         entry = claimed.entry
         if entry.expires and self._now() >= entry.expires:
-            return Hopeless("it expired before it could be done")
+            return Hopeless("it expired before it could be done", late=True)
         try:
             return await self._performers[entry.kind](claimed)
         except StoreUnavailable as error:

@@ -140,8 +140,11 @@ class Store(Protocol):
         Nothing happens where the entry is gone or another has claimed it since; so it is with `bury`.
         """
 
-    async def bury(self, claimed: Claimed, now: int, reason: str) -> None:
-        """Give an entry up: move it to the dead letters, and say so in the journal as `given_up` {id, kind, reason}."""
+    async def bury(self, claimed: Claimed, now: int, reason: str, journal: Sequence[JournalEntry] = ()) -> None:
+        """Give an entry up: move it to the dead letters, and say so in the journal as `given_up` {id, kind, reason}.
+
+        `journal` goes into it with that, where there is more to say.
+        """
 
     async def next_due(self, lanes: Collection[int] = EVERY_LANE) -> int | None:
         """Return when there is next an entry to claim (ms): when it is due, or the lease on it ends. None for never."""

@@ -466,9 +466,9 @@ class SqliteStore:
         """Let go of an entry that failed for now; nothing happens where another has claimed it since."""
         await self._do(lambda: self._db.execute(_POSTPONE, (due, reason, claimed.entry.id, claimed.attempt)))
 
-    async def bury(self, claimed: Claimed, now: int, reason: str) -> None:
+    async def bury(self, claimed: Claimed, now: int, reason: str, journal: Sequence[JournalEntry] = ()) -> None:
         """Move an entry to the dead letters with a journal entry `given_up`; nothing where another has claimed it."""
-        await self._do(lambda: self._bury(claimed, now, reason))
+        await self._do(lambda: self._bury(claimed, now, reason, journal))
 
     async def forget(self, msisdn: str) -> bool:
         """Delete all that is known of a subscriber; False where nothing was."""
@@ -529,13 +529,14 @@ class SqliteStore:
             for _, id, key, kind, due, expires, data, attempt in rows
         ]
 
-    def _bury(self, claimed: Claimed, now: int, reason: str) -> None:
+    def _bury(self, claimed: Claimed, now: int, reason: str, journal: Sequence[JournalEntry]) -> None:
         entry, key = claimed.entry, _key(claimed.msisdn)
         if self._db.execute(_GIVE_UP, (entry.id, claimed.attempt)).rowcount:
             dead = (entry.id, key, now, entry.kind, _to_json(entry.data), claimed.attempt, reason)
             self._db.execute(_BURY, dead)
             note = _to_json({"id": entry.id, "kind": entry.kind, "reason": reason})
             self._db.execute(_NOTE, (key, now, "given_up", note))
+            self._db.executemany(_NOTE, [(key, each.at, each.kind, _to_json(each.data)) for each in journal])
 
     def _forget(self, key: int) -> bool:
         deleted = sum(

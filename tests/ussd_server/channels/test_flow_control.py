@@ -185,6 +185,11 @@ class Sending:
         (entry,) = await self.bench.store.journal(MSISDN, "given_up")
         return str(entry.data["reason"])
 
+    async def end(self) -> str:
+        """Return how the SMS ended."""
+        (entry,) = await self.bench.store.journal(MSISDN, "sms ended")
+        return str(entry.data["outcome"])
+
 
 def playing_outbox(
     directory: Path, story: Callable[[Line, Sending], Awaitable[None]], statuses: Sequence[int], silent: bool = False
@@ -207,6 +212,7 @@ def playing_outbox(
 def test_a_permanent_error_ends_an_sms_at_once(tmp_path: Path, status: int) -> None:
     async def story(at: Line, sending: Sending) -> None:
         assert (await sending.given_up()) == f"the SMSC refused it: {status_name(status)}"
+        assert await sending.end() == "failed"
         assert len(at.smsc.submitted) == 1
 
     playing_outbox(tmp_path, story, [status])
@@ -222,6 +228,7 @@ def test_a_transient_error_is_tried_again_until_the_sms_is_worth_nothing_any_mor
         await at.until(lambda: sending.performed("later") == 2 and not sending.outbox.under_way)
         await sending.pass_time(60_000)
         assert (await sending.given_up()) == "it expired before it could be done"
+        assert await sending.end() == "expired"
         assert len(at.smsc.submitted) == 2
 
     playing_outbox(tmp_path, story, [status] * 100)
