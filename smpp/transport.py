@@ -1,4 +1,4 @@
-"""A link on an asyncio connection: plain callbacks, no task a PDU, one write for whatever one input brought about."""
+"""A link on an asyncio connection: plain callbacks, no task a PDU, one write for what one piece of input brings."""
 
 import asyncio
 import ssl as tls
@@ -16,6 +16,9 @@ from smpp.pdu import Bind, Message, Outbind, Tlvs
 
 LINGER_SECONDS: Final = 2
 """How long a closed link may take to get its last octets out, and its peer to take note."""
+
+SLICE_OCTETS: Final = 4_096
+"""A flood is answered by so much at a time: the other side takes the first answers while we make the next."""
 
 
 class Connection(asyncio.Protocol):
@@ -119,10 +122,12 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the link, tell what happened, write what came of it."""
-        events = self.link.receive(data, int(self._loop.time() * 1000))
-        if events:
-            self._tell(events)
-        self._flush()
+        now = int(self._loop.time() * 1000)
+        for at in range(0, len(data), SLICE_OCTETS):
+            events = self.link.receive(data[at : at + SLICE_OCTETS], now)
+            if events:
+                self._tell(events)
+            self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the link settle its accounts."""

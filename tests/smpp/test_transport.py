@@ -16,9 +16,10 @@ import uvloop
 from smpp.constants import CommandId, Status
 from smpp.errors import CloseReason
 from smpp.events import BindRefused, BindRequested, Bound, Closed, Delivered, Event, Expired, Lost, Responded
+from smpp.framing import Framer
 from smpp.link import Link, LinkSettings, Role
 from smpp.pdu import Bare, Bind, BindResp, Message, MessageResp, Outbind, Password, decode, encode
-from smpp.transport import Awaited, Backoff, Binding, Connection, Listener, Retrying, connect, listen
+from smpp.transport import SLICE_OCTETS, Awaited, Backoff, Binding, Connection, Listener, Retrying, connect, listen
 
 T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, T]], T]
@@ -209,6 +210,25 @@ def test_what_one_input_brings_about_is_one_write(run: Run[None]) -> None:
         connection.resume_writing()
         assert transport.reading is True
         assert len(transport.writes) == 3
+        connection.connection_lost(None)
+
+    run(scenario())
+
+
+def test_a_flood_is_answered_piece_by_piece_and_whole(run: Run[None]) -> None:
+    async def scenario() -> None:
+        transport = _Transport()
+        connection = Connection(Link(Role.ESME), Owner(welcoming))
+        connection.connection_made(transport)
+        connection.bind(BIND)
+        await asyncio.sleep(0)
+        bind = decode(transport.writes.pop())
+        connection.data_received(struct.pack(">IIII", 17, bind.command | 0x80000000, 0, bind.sequence) + b"\0")
+        amount = 3 * SLICE_OCTETS // len(encode(DELIVER))
+        connection.data_received(b"".join(encode(DELIVER, sequence) for sequence in range(1, amount + 1)))
+        assert len(transport.writes) == 3, "the other side may take the first answers while we make the next"
+        octets = b"".join(transport.writes)
+        assert [pdu.sequence for pdu in map(decode, Framer(1 << 20).feed(octets))] == [*range(1, amount + 1)]
         connection.connection_lost(None)
 
     run(scenario())
