@@ -26,7 +26,7 @@ test: .venv/.dev $(INTEROP)/node_modules/.done  ## set up what the tests need, t
 	@scripts/debian-packages chromium:chromium kannel:bearerbox tshark:tshark
 	@$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
-# How many inputs, over all layers: ten million take some ten minutes. More of it: python -m tests.fuzz --help
+# How many inputs, over all layers: ten million take half an hour on two free cores, or longer. More of it: python -m tests.fuzz --help
 INPUTS ?= 10000000
 
 fuzz: .venv/.fuzz  ## feed what receives octets millions of them, guided by the code that they reach
