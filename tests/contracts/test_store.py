@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
@@ -37,9 +38,13 @@ from ussd_server.stores.base import (
     PUSHES,
     Change,
     Claimed,
+    DeadLetter,
+    Everything,
     JournalEntry,
     KeptAnswer,
+    Nonce,
     OutboxEntry,
+    Standing,
     Store,
     StoreUnavailable,
 )
@@ -530,6 +535,237 @@ def test_a_buried_entry_is_in_the_journal_and_lets_the_next_one_go(open_store: O
     on(open_store, test)
 
 
+# Dead letters -----------------------------------------------------------------------------------------------------
+
+
+async def given_up(store: Store, msisdn: str, entry: OutboxEntry, now: int = T0) -> Claimed:
+    """Let an entry be claimed and given up."""
+    assert await put(store, msisdn, entry)
+    claimed = next(each for each in await store.claim(now, 100, LEASE) if each.entry.id == entry.id)
+    await store.bury(claimed, now, "refused")
+    return claimed
+
+
+def test_what_was_given_up_can_be_listed_also_after_a_restart(open_store: Open) -> None:
+    lost = OutboxEntry("a1", "sms", T0, {"text": "x", "n": [1, None]}, T0 + 9)
+
+    async def write(store: Store) -> None:
+        assert (await store.dead_letters(ANNA), await store.given_up("", 10)) == ([], [])
+        assert await store.count_dead_letters() == {}
+        await given_up(store, ANNA, lost)
+        await given_up(store, ANNA, entry("a2", "command"), T0 + LEASE)
+        await given_up(store, BORIS, entry("b1"))
+
+    async def read(store: Store) -> None:
+        assert await store.dead_letters(ANNA) == [
+            DeadLetter(ANNA, "a1", "sms", {"text": "x", "n": [1, None]}, T0 + 9, T0, 1, "refused"),
+            DeadLetter(ANNA, "a2", "command", {}, 0, T0 + LEASE, 1, "refused"),
+        ]
+        assert [each.id for each in await store.dead_letters(BORIS)] == ["b1"]
+        assert await store.dead_letters(VERA) == []
+        assert await store.count_dead_letters() == {"sms": 2, "command": 1}
+
+    on(open_store, write)
+    on(open_store, read)
+
+
+def test_a_walk_over_dead_letters_meets_each_number_once(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        numbers = [f"7910000{n:04}" for n in range(1000, 1020)] + [VERA]
+        for msisdn in numbers:
+            await given_up(store, msisdn, entry(f"{msisdn}-1"))
+            await given_up(store, msisdn, entry(f"{msisdn}-2"))
+        await put(store, ANNA)
+        met: list[str] = []
+        while some := await store.given_up(met[-1] if met else "", 4):
+            assert len(some) <= 4
+            met += some
+        assert sorted(met) == sorted(numbers)
+
+    on(open_store, test)
+
+
+def test_what_was_given_up_is_taken_back_with_its_record_or_not_at_all(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        await given_up(store, ANNA, entry("a", text="x"))
+        _, version = await store.load(ANNA)
+        again, note = OutboxEntry("a", "sms", T0, {"text": "x"}, T0 + 9, tried=1), JournalEntry(T0, "taken back", {})
+        old = Change(0, Subscriber(ANNA), [note], [again], exhumed=["a"])
+        other = Change(version, Subscriber(ANNA), [note], [again], exhumed=["a", "never was"])
+        assert [await store.commit(old), await store.commit(other)] == [False, False]
+        assert [each.id for each in await store.dead_letters(ANNA)] == ["a"]
+        assert await store.claim(T0, 10, LEASE) == []
+        assert await store.commit(Change(version, Subscriber(ANNA, "ru"), [note], [again], exhumed=["a"]))
+        assert (await store.dead_letters(ANNA), await store.given_up("", 10)) == ([], [])
+        assert await store.count_dead_letters() == {}
+        assert (await store.journal(ANNA))[0] == note
+        _, version = await store.load(ANNA)
+        assert not await store.commit(Change(version, Subscriber(ANNA), exhumed=["a"]))
+
+    on(open_store, test)
+
+
+def test_one_cannot_take_back_another_subscribers_dead_letter(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        await given_up(store, ANNA, entry("a"))
+        assert not await store.commit(Change(0, Subscriber(BORIS), exhumed=["a"]))
+        assert [each.id for each in await store.dead_letters(ANNA)] == ["a"]
+
+    on(open_store, test)
+
+
+def test_who_held_an_entry_before_it_was_given_up_can_do_nothing_after_it_was_taken_back(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA, entry("a"))
+        (first,) = await store.claim(T0, 1, LEASE)
+        (second,) = await store.claim(T0 + LEASE, 1, LEASE)
+        await store.bury(second, T0 + LEASE, "refused")
+        (dead,) = await store.dead_letters(ANNA)
+        record, version = await store.load(ANNA)
+        again = OutboxEntry("a", "sms", T0 + LEASE, {}, tried=dead.attempt)
+        assert await store.commit(Change(version, record, outbox=[again], exhumed=["a"]))
+        (third,) = await store.claim(T0 + LEASE, 1, LEASE)
+        assert (third.entry, third.attempt, third.tries) == (again, 3, 1)
+        for before in (first, second):
+            await store.postpone(before, T0, "too late")
+            await store.bury(before, T0, "too late")
+            await store.renew([before], T0 + 9 * LEASE)
+        assert await store.next_due() == T0 + 2 * LEASE
+        await store.bury(third, T0 + LEASE, "again")
+        (dead,) = await store.dead_letters(ANNA)
+        assert (dead.attempt, dead.reason) == (3, "again")
+
+    on(open_store, test)
+
+
+# As a whole -------------------------------------------------------------------------------------------------------
+
+
+async def furnish(store: Store, msisdn: str, name: str) -> None:
+    """Let there be something of every kind of this subscriber: due, postponed, held, given up, answered."""
+    outbox = [entry(f"{name}-{kind}", kind, text=name) for kind in ("sms", "command", "push", "letters")]
+    notes = [JournalEntry(T0, kind, {"n": kind}) for kind in ("one", "two")]
+    record = Subscriber(msisdn, "ru", T0, letters=b"\x00\xff")
+    assert await store.commit(Change(0, record, notes, [*outbox, entry(f"{name}-last")], answer=answer_to(name)))
+    claimed = {each.entry.kind: each for each in await store.claim(T0, 100, LEASE) if each.msisdn == msisdn}
+    await store.postpone(claimed["command"], T0 + 500, "busy")
+    await store.bury(claimed["letters"], T0, "hopeless")
+    await store.postpone(claimed["sms"], T0 + 1, "busy")
+
+
+def test_all_there_is_of_a_subscriber_is_one_value(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await store.dump(ANNA) is None
+        await furnish(store, ANNA, "a")
+        whole = await store.dump(ANNA)
+        buried = JournalEntry(T0, "given_up", {"id": "a-letters", "kind": "letters", "reason": "hopeless"})
+        journal = [JournalEntry(T0, "one", {"n": "one"}), JournalEntry(T0, "two", {"n": "two"}), buried]
+        assert whole == Everything(
+            Subscriber(ANNA, "ru", T0, letters=b"\x00\xff"),
+            journal,
+            [
+                Standing(entry("a-sms", due=T0 + 1, text="a"), T0 + 1, 1, "busy"),
+                Standing(entry("a-command", "command", due=T0 + 500, text="a"), T0 + 500, 1, "busy"),
+                Standing(entry("a-push", "push", text="a"), T0 + LEASE, 1),
+                Standing(entry("a-last"), T0, 0),
+            ],
+            [DeadLetter(ANNA, "a-letters", "letters", {"text": "a"}, 0, T0, 1, "hopeless")],
+            [answer_to("a")],
+        )
+
+    on(open_store, test)
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_what_one_store_has_another_can_have_and_works_on_the_same(name: str, open_store: Open, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+
+    async def body() -> None:
+        store, other = open_store(), STORES[name](tmp_path / "other")
+        async with closing(store, other):
+            await furnish(store, ANNA, "a")
+            whole = await store.dump(ANNA)
+            assert whole
+            await other.restore(whole)
+            assert await other.dump(ANNA) == whole
+            assert (await other.load(ANNA))[0] == whole.record
+            assert await other.journal(ANNA) == await store.journal(ANNA)
+            assert await other.dead_letters(ANNA) == await store.dead_letters(ANNA)
+            assert await other.answer("kiosk-1", "a") == answer_to("a")
+            for now in (T0, T0 + 1, T0 + 500, T0 + LEASE):
+                assert await other.next_due() == await store.next_due()
+                assert await other.claim(now, 10, LEASE) == await store.claim(now, 10, LEASE)
+            assert await put(other, ANNA, settled=("a-sms",))
+            assert ids(await other.claim(T0 + LEASE, 10, LEASE)) == ["a-last"]
+
+    asyncio.run(body())
+
+
+def test_what_is_restored_takes_the_place_of_what_was_there(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        await furnish(store, ANNA, "a")
+        await furnish(store, BORIS, "b")
+        boris, (before, old) = await store.dump(BORIS), await store.load(ANNA)
+        less = Everything(Subscriber(ANNA, "en"), outbox=[Standing(entry("new"), T0, 0)])
+        for _ in range(2):
+            await store.restore(less)
+            assert await store.dump(ANNA) == less
+            assert not await store.commit(Change(old, before))
+            assert await store.dump(BORIS) == boris
+        assert (await store.load(ANNA))[0] == less.record
+        assert await store.answer("kiosk-1", "a") is None
+        assert await store.count_dead_letters() == {"letters": 1}
+        assert await store.given_up("", 10) == [BORIS]
+        assert await store.count_subscribers() == 2
+        assert sorted(await store.subscribers("", 10)) == sorted([ANNA, BORIS])
+        assert await put(store, ANNA, settled=("new",))
+
+    on(open_store, test)
+
+
+def test_a_request_that_is_anothers_is_the_callers_mistake_and_spoils_nothing(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        await furnish(store, ANNA, "a")
+        await furnish(store, BORIS, "b")
+        before = await store.dump(ANNA), await store.dump(BORIS)
+        with pytest.raises(ValueError):
+            await store.restore(Everything(Subscriber(ANNA), answers=[answer_to("b")]))
+        assert (await store.dump(ANNA), await store.dump(BORIS)) == before
+
+    on(open_store, test)
+
+
+def test_nonces_are_listed_piece_by_piece(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await store.nonces(None, 10) == []
+        used = [Nonce(f"kiosk-{n % 3}", f"nonce-{n}", T0 + n) for n in range(20)]
+        for each in used:
+            assert await store.use_nonce(each.terminal, each.nonce, each.until)
+        met: list[Nonce] = []
+        while some := await store.nonces(met[-1] if met else None, 3):
+            assert len(some) <= 3
+            met += some
+        assert sorted(met, key=lambda each: each.until) == used
+
+    on(open_store, test)
+
+
+def test_a_mark_stays_until_it_is_taken_off(open_store: Open) -> None:
+    async def write(store: Store) -> None:
+        assert await store.mark() == ""
+        await store.set_mark("being copied into")
+        await store.set_mark("being copied into, from Ж")
+        assert await store.mark() == "being copied into, from Ж"
+
+    async def read(store: Store) -> None:
+        assert await store.mark() == "being copied into, from Ж"
+        await store.set_mark("")
+        assert await store.mark() == ""
+
+    on(open_store, write)
+    on(open_store, read)
+
+
 # The journal, and forgetting --------------------------------------------------------------------------------------
 
 
@@ -916,6 +1152,7 @@ class Kept(msgspec.Struct):
     entry: OutboxEntry
     ready: int
     attempt: int = 0
+    reason: str = ""
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -935,6 +1172,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.outdated: list[tuple[str, int]] = []
         self.journal: dict[str, list[JournalEntry]] = {}
         self.outbox: list[Kept] = []
+        self.dead: list[DeadLetter] = []
         self.answers: dict[str, tuple[str, KeptAnswer]] = {}
         self.nonces: dict[tuple[str, str], int] = {}
         self.terminals: dict[str, Terminal] = {}
@@ -1028,7 +1266,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.do(self.store.postpone(claimed, self.now + wait, "not now"))
         kept = self.find(claimed)
         if kept:
-            kept.ready = self.now + wait
+            kept.ready, kept.reason = self.now + wait, "not now"
             kept.entry = msgspec.structs.replace(kept.entry, due=self.now + wait)
 
     @rule(claimed=consumes(held))
@@ -1037,8 +1275,55 @@ class StoreMachine(RuleBasedStateMachine):
         kept = self.find(claimed)
         if kept:
             self.outbox.remove(kept)
+            lost = kept.entry
+            self.dead = [each for each in self.dead if each.id != lost.id]
+            self.dead.append(
+                DeadLetter(kept.msisdn, lost.id, lost.kind, lost.data, 0, self.now, kept.attempt, "hopeless")
+            )
             told = {"id": kept.entry.id, "kind": kept.entry.kind, "reason": "hopeless"}
             self.journal.setdefault(kept.msisdn, []).append(JournalEntry(self.now, "given_up", told))
+
+    @rule(data=st.data(), again=st.booleans())
+    def take_back(self, data: st.DataObject, again: bool) -> None:
+        if not self.dead:
+            return
+        dead = data.draw(st.sampled_from(self.dead))
+        record, version = self.do(self.store.load(dead.msisdn))
+        entry = OutboxEntry(dead.id, dead.kind, self.now, dead.data, tried=dead.attempt)
+        assert self.do(self.store.commit(Change(version, record, (), [entry] if again else [], exhumed=[dead.id])))
+        self.outdated.append((dead.msisdn, version))
+        self.dead.remove(dead)
+        if again:
+            self.outbox.append(Kept(dead.msisdn, entry, self.now, dead.attempt))
+
+    def whole(self, msisdn: str) -> Everything | None:
+        if msisdn not in self.records:
+            return None
+        answers = sorted((kept[1] for kept in self.answers.values() if kept[0] == msisdn), key=lambda one: one.key)
+        return Everything(
+            self.records[msisdn],
+            self.journal.get(msisdn, []),
+            [
+                Standing(each.entry, each.ready, each.attempt, each.reason)
+                for each in self.outbox
+                if each.msisdn == msisdn
+            ],
+            [each for each in self.dead if each.msisdn == msisdn],
+            answers,
+        )
+
+    @rule(msisdn=st.sampled_from([ANNA, BORIS, VERA]), first=st.booleans())
+    def move_out_and_in(self, msisdn: str, first: bool) -> None:
+        _, version = self.do(self.store.load(msisdn))
+        whole = self.do(self.store.dump(msisdn))
+        assert whole == self.whole(msisdn)
+        if whole:
+            if first:
+                self.do(self.store.forget(msisdn))
+            self.do(self.store.restore(whole))
+            self.outdated.append((msisdn, version))
+            mine = [kept for kept in self.outbox if kept.msisdn == msisdn]
+            self.outbox = [kept for kept in self.outbox if kept.msisdn != msisdn] + mine
 
     @rule(msisdn=st.sampled_from([ANNA, BORIS, VERA]))
     def forget(self, msisdn: str) -> None:
@@ -1047,6 +1332,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.records.pop(msisdn, None)
         self.journal.pop(msisdn, None)
         self.outbox = [kept for kept in self.outbox if kept.msisdn != msisdn]
+        self.dead = [each for each in self.dead if each.msisdn != msisdn]
         self.answers = {key: kept for key, kept in self.answers.items() if kept[0] != msisdn}
 
     @rule(terminal=st.sampled_from(["kiosk-1", "kiosk-2"]), nonce=st.sampled_from("xyz"), keep=st.integers(-1, LEASE))
@@ -1084,6 +1370,7 @@ class StoreMachine(RuleBasedStateMachine):
             record, version = self.do(self.store.load(msisdn))
             assert record == self.records.get(msisdn, Subscriber(msisdn))
             assert (version > 0) == (msisdn in self.records)
+            assert self.do(self.store.dead_letters(msisdn)) == [each for each in self.dead if each.msisdn == msisdn]
             assert self.do(self.store.journal(msisdn)) == self.journal.get(msisdn, [])[::-1][:100]
         for lanes in ([MESSAGES], [OPERATOR], [PUSHES], EVERY_LANE):
             ready = [kept.ready for kept in self.heads() if LANES[kept.entry.kind] in lanes]
@@ -1092,6 +1379,8 @@ class StoreMachine(RuleBasedStateMachine):
             kept = self.answers.get(key)
             assert self.do(self.store.answer("kiosk-1", key)) == (kept[1] if kept else None)
         assert sorted(self.do(self.store.subscribers("", 10))) == sorted(self.records)
+        assert sorted(self.do(self.store.given_up("", 10))) == sorted({each.msisdn for each in self.dead})
+        assert self.do(self.store.count_dead_letters()) == Counter(each.kind for each in self.dead)
         assert self.do(self.store.terminals()) == [self.terminals[id] for id in sorted(self.terminals)]
 
     def teardown(self) -> None:

@@ -100,7 +100,7 @@ class Performers:
             data.get("account", ""), data["from"] or self._sender, claimed.msisdn, text, reference
         )
         if outcome.crowded:  # nothing failed: it must be there when there is room, however often there was none
-            longest = min(wait_ms(claimed.attempt), LONGEST_CROWDED_MS)
+            longest = min(wait_ms(claimed.tries), LONGEST_CROWDED_MS)
             spread = FIRST_WAIT_MS + (longest - FIRST_WAIT_MS) * reference // 0xFFFF  # not all at the same moment
             return Later(outcome.reason, self._tools.clock() + spread)
         if outcome.result == "later":
@@ -153,7 +153,7 @@ class Performers:
                 outcome, value = await self._tools.queries.ask(data["operation"], claimed.msisdn, data["arguments"])
         except TimeoutError:
             (outcome, value), reason = UNAVAILABLE, _no_answer()
-        if outcome == "unavailable" and claimed.attempt < ASK_TRIES:
+        if outcome == "unavailable" and claimed.tries < ASK_TRIES:
             return Later(reason)
 
         async def work(turn: Turn) -> None:

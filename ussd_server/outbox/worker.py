@@ -71,9 +71,9 @@ Performed: TypeAlias = Done | Later | Hopeless
 Performer: TypeAlias = Callable[[Claimed], Awaitable[Performed]]
 
 
-def wait_ms(attempt: int) -> int:
-    """Return how long to wait after the attempt of this number, from 1."""
-    return min(FIRST_WAIT_MS << min(attempt - 1, 16), LONGEST_WAIT_MS)
+def wait_ms(tries: int) -> int:
+    """Return how long to wait after so many tries, from 1."""
+    return min(FIRST_WAIT_MS << min(tries - 1, 16), LONGEST_WAIT_MS)
 
 
 def _unsent(entry: OutboxEntry, now: int, late: bool) -> tuple[JournalEntry, ...]:
@@ -226,7 +226,7 @@ class Outbox:
             match performed:
                 case Later(reason=reason, due=due):
                     # At a stop it fails because the links go down; the next start is another try soon enough.
-                    wait = 0 if self._stopping else wait_ms(claimed.attempt)
+                    wait = 0 if self._stopping else wait_ms(claimed.tries)
                     await self._store.postpone(held, due or self._now() + wait, reason)
                 case Hopeless(reason=reason, late=late):
                     log.error("given up", msisdn=mask(claimed.msisdn), kind=entry.kind, id=entry.id, cause=reason)

@@ -60,7 +60,8 @@ class OutboxEntry(msgspec.Struct, frozen=True, gc=False):
     """Something that must happen after the commit, at least once. `id` is unique and fixed before the commit.
 
     `due` is when it may be tried first (ms); after `expires` (ms, 0 = never) it is given up with a journal entry.
-    `data` is the performer's own; a text that holds an access code is sealed in it.
+    `data` is the performer's own; a text that holds an access code is sealed in it. `tried` is how often it was tried
+    before it was given up and taken back: its attempts count on from there, so that none is taken for another.
     """
 
     id: str
@@ -68,15 +69,34 @@ class OutboxEntry(msgspec.Struct, frozen=True, gc=False):
     due: int
     data: Values
     expires: int = 0
+    tried: int = 0
 
 
 class Claimed(msgspec.Struct, frozen=True, gc=False):
-    """An outbox entry that is ours to perform until `lease` (ms); `attempt` counts from 1."""
+    """An outbox entry that is ours to perform until `lease` (ms); `attempt` counts from 1, or on from `tried`."""
 
     msisdn: str
     entry: OutboxEntry
     attempt: int
     lease: int
+
+    @property
+    def tries(self) -> int:
+        """How often it was claimed since it came into the outbox, or was taken back into it; from 1."""
+        return self.attempt - self.entry.tried
+
+
+class DeadLetter(msgspec.Struct, frozen=True, gc=False):
+    """An outbox entry that was given up at `at` (ms) after `attempt` tries, and why; kept until somebody decides."""
+
+    msisdn: str
+    id: str
+    kind: OutboxKind
+    data: Values
+    expires: int
+    at: int
+    attempt: int
+    reason: str
 
 
 class KeptAnswer(msgspec.Struct, frozen=True, gc=False):
@@ -98,7 +118,8 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
     `settled` are ids of outbox entries of the same subscriber that this commit completes; an entry that is no longer
     there (another server settled it first) makes the commit fail like an old version does. So does an `answer` to a
-    request that has one already.
+    request that has one already. `exhumed` are ids of dead letters of the same subscriber that are none any more: what
+    is to be tried again goes into `outbox` under its old id. One that is not there makes the commit fail, too.
     """
 
     version: int
@@ -107,6 +128,41 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     outbox: Sequence[OutboxEntry] = ()
     settled: Sequence[str] = ()
     answer: KeptAnswer | None = None
+    exhumed: Sequence[str] = ()
+
+
+class Standing(msgspec.Struct, frozen=True, gc=False):
+    """An outbox entry as it stands, claimed `attempt` times.
+
+    It can be claimed from `ready` (ms) on: when it is due, or its lease ends. `reason` is why it was postponed last.
+    """
+
+    entry: OutboxEntry
+    ready: int
+    attempt: int
+    reason: str = ""
+
+
+class Everything(msgspec.Struct, frozen=True, gc=False):
+    """All that a store has of a subscriber, as one value, the same from every kind of store.
+
+    `journal` is oldest first, `outbox` in the order of the commits, `dead_letters` the one given up first at the front,
+    `answers` by terminal and key.
+    """
+
+    record: Subscriber
+    journal: list[JournalEntry] = []
+    outbox: list[Standing] = []
+    dead_letters: list[DeadLetter] = []
+    answers: list[KeptAnswer] = []
+
+
+class Nonce(msgspec.Struct, frozen=True, gc=False):
+    """A nonce that a terminal has used, remembered until then (ms)."""
+
+    terminal: str
+    nonce: str
+    until: int
 
 
 class Store(Protocol):
@@ -143,8 +199,17 @@ class Store(Protocol):
     async def bury(self, claimed: Claimed, now: int, reason: str, journal: Sequence[JournalEntry] = ()) -> None:
         """Give an entry up: move it to the dead letters, and say so in the journal as `given_up` {id, kind, reason}.
 
-        `journal` goes into it with that, where there is more to say.
+        `journal` goes into it with that, where there is more to say. An earlier dead letter of that id is replaced.
         """
+
+    async def dead_letters(self, msisdn: str) -> list[DeadLetter]:
+        """Return what was given up of a subscriber, oldest first; a commit takes it back (`Change.exhumed`)."""
+
+    async def given_up(self, after: str, limit: int) -> list[str]:
+        """Return up to `limit` numbers that have dead letters, as `subscribers` does ("": from the start)."""
+
+    async def count_dead_letters(self) -> Mapping[OutboxKind, int]:
+        """Return how many dead letters there are of each kind that there are any of."""
 
     async def next_due(self, lanes: Collection[int] = EVERY_LANE) -> int | None:
         """Return when there is next an entry to claim (ms): when it is due, or the lease on it ends. None for never."""
@@ -160,6 +225,9 @@ class Store(Protocol):
 
         A number that is there all through a walk comes up in it once.
         """
+
+    async def count_subscribers(self) -> int:
+        """Return how many numbers have a record. It may take seconds, for a person who watches a bar."""
 
     async def load_terminal(self, id: str) -> tuple[Terminal | None, int]:
         """Return a terminal and its version as last written; None and 0 where it was never added."""
@@ -181,6 +249,27 @@ class Store(Protocol):
 
     async def sweep(self, now: int, limit: int) -> int:
         """Delete up to `limit` nonces and answers whose time is over; returns how many. Never in the way of commits."""
+
+    # Moving to another store: nobody serves from this one meanwhile -----------------------------------------------
+
+    async def dump(self, msisdn: str) -> Everything | None:
+        """Return all there is of a subscriber as it is at one moment, read anew; None for an unknown number."""
+
+    async def restore(self, everything: Everything) -> None:
+        """Let what there is of this subscriber be just this, durably: what `dump` returns then.
+
+        Its version is new. Raises ValueError, and changes nothing, where an outbox id or an answered request belongs to
+        another subscriber.
+        """
+
+    async def nonces(self, after: Nonce | None, limit: int) -> list[Nonce]:
+        """Return up to `limit` nonces that are remembered, in the store's own order: those behind `after`."""
+
+    async def mark(self) -> str:
+        """Return what the store is marked with, "" for nothing: whoever copies into it says so until it is whole."""
+
+    async def set_mark(self, mark: str) -> None:
+        """Mark the store durably; "" takes the mark off."""
 
     async def ping(self) -> None:
         """Return where the store can be read and written."""

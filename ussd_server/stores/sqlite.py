@@ -10,7 +10,7 @@ import errno
 import os
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
@@ -28,9 +28,14 @@ from ussd_server.stores.base import (
     LANES,
     Change,
     Claimed,
+    DeadLetter,
+    Everything,
     JournalEntry,
     KeptAnswer,
+    Nonce,
     OutboxEntry,
+    OutboxKind,
+    Standing,
     StoreUnavailable,
 )
 from ussd_server.subscribers.record import Subscriber, decode, encode
@@ -137,6 +142,30 @@ _MIGRATIONS = (
         "CREATE INDEX answer_by_subscriber ON answer (msisdn)",
         "CREATE INDEX answer_by_time ON answer (expires)",
     ),
+    (
+        # A dead letter can be taken back: it is found by its id, and keeps what is needed to try it again. What is new
+        # has a default: a server of the version before may still be running on this file, and bury.
+        "ALTER TABLE outbox ADD COLUMN tried INTEGER NOT NULL DEFAULT 0",
+        """CREATE TABLE dead (
+            seq INTEGER PRIMARY KEY,
+            msisdn INTEGER NOT NULL,
+            id TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            data TEXT NOT NULL,
+            expires INTEGER NOT NULL DEFAULT 0,
+            at INTEGER NOT NULL,
+            attempt INTEGER NOT NULL,
+            reason TEXT NOT NULL,
+            UNIQUE (msisdn, id)
+        ) STRICT""",
+        """INSERT OR REPLACE INTO dead (msisdn, id, kind, data, expires, at, attempt, reason)
+            SELECT msisdn, id, kind, data, 0, at, attempt, reason FROM dead_letter ORDER BY rowid""",
+        "DROP TABLE dead_letter",
+        "ALTER TABLE dead RENAME TO dead_letter",
+        "CREATE INDEX dead_letter_by_kind ON dead_letter (kind)",
+        "CREATE TABLE mark (one INTEGER PRIMARY KEY CHECK (one = 1), text TEXT NOT NULL) STRICT",
+        "INSERT INTO mark VALUES (1, '')",
+    ),
 )
 
 _LOAD = "SELECT version, record FROM subscriber WHERE msisdn = ?"
@@ -145,15 +174,15 @@ _INSERT = "INSERT OR IGNORE INTO subscriber (version, record, msisdn) VALUES (?,
 _UPDATE = "UPDATE subscriber SET version = version + 1, record = ? WHERE msisdn = ? AND version = ?"
 _SETTLE = "DELETE FROM outbox WHERE id = ? AND msisdn = ?"
 _NOTE = "INSERT INTO journal (msisdn, at, kind, data) VALUES (?, ?, ?, ?)"
-_ENQUEUE = (
-    "INSERT INTO outbox (id, msisdn, lane, kind, due, expires, data, ready) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?5)"
-)
+_EXHUME = "DELETE FROM dead_letter WHERE id = ? AND msisdn = ?"
+_ENQUEUE = """INSERT INTO outbox (id, msisdn, lane, kind, due, expires, data, ready, attempt, tried)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?5, ?8, ?8)"""
 # Entries behind a postponed one are looked at and passed over, about 2 µs each: fine while a subscriber has a few.
 _OLDEST = """NOT EXISTS (
     SELECT 1 FROM outbox earlier
     WHERE earlier.msisdn = entry.msisdn AND earlier.lane = entry.lane AND earlier.seq < entry.seq
 )"""
-_CLAIMABLE = f"""SELECT seq, id, msisdn, kind, due, expires, data, attempt FROM outbox entry
+_CLAIMABLE = f"""SELECT seq, id, msisdn, kind, due, expires, data, tried, attempt FROM outbox entry
     WHERE lane = ? AND ready <= ? AND {_OLDEST} ORDER BY ready, seq LIMIT ?"""
 _HOLD = "UPDATE outbox SET ready = ?, attempt = attempt + 1 WHERE seq = ?"
 # A postponed entry is ready when it is due; the lease on one that is held ends later.
@@ -161,7 +190,11 @@ _RENEW = "UPDATE outbox SET ready = ? WHERE id = ? AND attempt = ? AND ready != 
 _NEXT = f"SELECT ready FROM outbox entry WHERE lane = ? AND {_OLDEST} ORDER BY ready, seq LIMIT 1"
 _POSTPONE = "UPDATE outbox SET due = ?1, ready = ?1, reason = ?2 WHERE id = ?3 AND attempt = ?4"
 _GIVE_UP = "DELETE FROM outbox WHERE id = ? AND attempt = ?"
-_BURY = "INSERT INTO dead_letter (id, msisdn, at, kind, data, attempt, reason) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_BURY = """INSERT OR REPLACE INTO dead_letter (id, msisdn, at, kind, data, expires, attempt, reason)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+_DEAD_LETTERS = """SELECT id, kind, data, expires, at, attempt, reason FROM dead_letter WHERE msisdn = ? ORDER BY seq"""
+_GIVEN_UP = "SELECT DISTINCT msisdn FROM dead_letter WHERE msisdn > ? ORDER BY msisdn LIMIT ?"
+_COUNT_DEAD = "SELECT kind, count(*) FROM dead_letter GROUP BY kind"
 _JOURNAL = """SELECT at, kind, data FROM journal
     WHERE msisdn = ?1 AND (?2 IS NULL OR kind = ?2) ORDER BY seq DESC LIMIT ?3"""
 _WALK = "SELECT msisdn FROM subscriber WHERE msisdn > ? ORDER BY msisdn LIMIT ?"
@@ -179,6 +212,19 @@ _SWEEP_NONCES = """DELETE FROM nonce WHERE (terminal, nonce) IN (
 _SWEEP_ANSWERS = """DELETE FROM answer WHERE seq IN (
     SELECT seq FROM answer WHERE expires <= ? ORDER BY expires LIMIT ?
 )"""
+_COUNT = "SELECT count(*) FROM subscriber"
+_WHOLE_JOURNAL = "SELECT at, kind, data FROM journal WHERE msisdn = ? ORDER BY seq"
+_WHOLE_OUTBOX = """SELECT id, kind, due, data, expires, tried, ready, attempt, reason FROM outbox
+    WHERE msisdn = ? ORDER BY seq"""
+_WHOLE_ANSWERS = """SELECT terminal, key, fingerprint, body, expires FROM answer
+    WHERE msisdn = ? ORDER BY terminal, key"""
+_REPLACE = "UPDATE subscriber SET version = version + 1, record = ? WHERE msisdn = ?"
+_STAND = """INSERT INTO outbox (id, msisdn, lane, kind, due, expires, data, tried, ready, attempt, reason)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_RESTORE_ANSWER = "INSERT INTO answer (terminal, key, msisdn, fingerprint, body, expires) VALUES (?, ?, ?, ?, ?, ?)"
+_NONCES = "SELECT terminal, nonce, until FROM nonce WHERE (terminal, nonce) > (?, ?) ORDER BY terminal, nonce LIMIT ?"
+_MARK = "SELECT text FROM mark"
+_SET_MARK = "UPDATE mark SET text = ?"
 _PING = "UPDATE counter SET value = value + 1 WHERE name = 'pings'"
 
 # What SQLite or its binding says of a value that does not fit: the fault of one change, not of the file.
@@ -227,6 +273,7 @@ class _Commit(msgspec.Struct, frozen=True):
     journal: list[_Row]
     outbox: list[_Row]
     answers: list[_Row]
+    exhumed: list[_Row]
     future: "asyncio.Future[bool]"
 
 
@@ -240,9 +287,18 @@ def _journal_rows(entries: Sequence[JournalEntry], key: int) -> list[_Row]:
 
 def _outbox_rows(entries: Sequence[OutboxEntry], key: int) -> list[_Row]:
     return [
-        (entry.id, key, LANES[entry.kind], entry.kind, entry.due, entry.expires, _to_json(entry.data))
+        (entry.id, key, LANES[entry.kind], entry.kind, entry.due, entry.expires, _to_json(entry.data), entry.tried)
         for entry in entries
     ]
+
+
+def _standing_row(standing: Standing, key: int) -> _Row:
+    (row,) = _outbox_rows((standing.entry,), key)
+    return *row, standing.ready, standing.attempt, standing.reason
+
+
+def _dead_row(dead: DeadLetter, key: int) -> _Row:
+    return dead.id, key, dead.at, dead.kind, _to_json(dead.data), dead.expires, dead.attempt, dead.reason
 
 
 def _answer_row(answer: KeptAnswer, key: int) -> _Row:
@@ -366,11 +422,13 @@ class SqliteStore:
         if not rows:
             return Subscriber(msisdn), 0
         version, record = rows[0]
+        return self._cache.put(self._decode(msisdn, record), version, len(record))
+
+    def _decode(self, msisdn: str, record: bytes) -> Subscriber:
         try:
-            loaded = decode(record)
+            return decode(record)
         except msgspec.DecodeError as error:
             raise StoreUnavailable(f"{self._path}: the record of {mask(msisdn)} is damaged: {error}") from error
-        return self._cache.put(loaded, version, len(record))
 
     def _outdated(self, msisdn: str, version: int) -> bool:
         if self._read(_VERSION, (_key(msisdn),)) == [(version,)]:
@@ -390,6 +448,29 @@ class SqliteStore:
     async def subscribers(self, after: str, limit: int) -> list[str]:
         """Return up to `limit` numbers that have a record, by their value, beginning behind `after` ("": all)."""
         return [str(key) for (key,) in self._read(_WALK, (_key(after) if after else 0, limit))]
+
+    async def count_subscribers(self) -> int:
+        """Return how many numbers have a record: reads the whole file, about a second for a gigabyte."""
+        ((count,),) = self._read(_COUNT, ())
+        return int(count)
+
+    async def dead_letters(self, msisdn: str) -> list[DeadLetter]:
+        """Return what was given up of a subscriber, oldest first."""
+        return self._dead_letters(_key(msisdn))
+
+    def _dead_letters(self, key: int) -> list[DeadLetter]:
+        return [
+            DeadLetter(str(key), id, kind, _from_json(data), expires, at, attempt, reason)
+            for id, kind, data, expires, at, attempt, reason in self._read(_DEAD_LETTERS, (key,))
+        ]
+
+    async def given_up(self, after: str, limit: int) -> list[str]:
+        """Return up to `limit` numbers that have dead letters, by their value, beginning behind `after` ("": all)."""
+        return [str(key) for (key,) in self._read(_GIVEN_UP, (_key(after) if after else 0, limit))]
+
+    async def count_dead_letters(self) -> Mapping[OutboxKind, int]:
+        """Return how many dead letters there are of each kind that there are any of."""
+        return dict(self._read(_COUNT_DEAD, ()))
 
     async def load_terminal(self, id: str) -> tuple[Terminal | None, int]:
         """Return a terminal and its version as they are in the file now; never suspends, and decodes a version once."""
@@ -411,6 +492,38 @@ class SqliteStore:
             return decode_terminal(record)
         except msgspec.DecodeError as error:
             raise StoreUnavailable(f"{self._path}: the record of the terminal {id!r} is damaged: {error}") from error
+
+    async def nonces(self, after: Nonce | None, limit: int) -> list[Nonce]:
+        """Return up to `limit` nonces by terminal and nonce, beginning behind `after`."""
+        behind = (after.terminal, after.nonce) if after else ("", "")
+        return [Nonce(*row) for row in self._read(_NONCES, (*behind, limit))]
+
+    async def dump(self, msisdn: str) -> Everything | None:
+        """Return all there is of a subscriber as it is in the file at one moment; None for an unknown number."""
+        key = _key(msisdn)
+        # No group is being written now: that is done within one turn of the loop, as this is.
+        self._read("BEGIN", ())
+        try:
+            return self._dump(key)
+        finally:
+            roll_back(self._db)
+
+    def _dump(self, key: int) -> Everything | None:
+        rows = self._read(_LOAD, (key,))
+        if not rows:
+            return None
+        journal = [JournalEntry(at, kind, _from_json(data)) for at, kind, data in self._read(_WHOLE_JOURNAL, (key,))]
+        outbox = [
+            Standing(OutboxEntry(id, kind, due, _from_json(data), expires, tried), ready, attempt, reason)
+            for id, kind, due, data, expires, tried, ready, attempt, reason in self._read(_WHOLE_OUTBOX, (key,))
+        ]
+        answers = [KeptAnswer(*row) for row in self._read(_WHOLE_ANSWERS, (key,))]
+        return Everything(self._decode(str(key), rows[0][1]), journal, outbox, self._dead_letters(key), answers)
+
+    async def mark(self) -> str:
+        """Return what the file is marked with, "" for nothing."""
+        ((text,),) = self._read(_MARK, ())
+        return str(text)
 
     def _read(self, statement: str, parameters: tuple[Any, ...]) -> list[Any]:
         if self._broken:
@@ -441,6 +554,7 @@ class SqliteStore:
                 _journal_rows(journal, key) if journal else _NO_ROWS,
                 _outbox_rows(outbox, key) if outbox else _NO_ROWS,
                 [_answer_row(change.answer, key)] if change.answer else _NO_ROWS,
+                _settled_rows(change.exhumed, key) if change.exhumed else _NO_ROWS,
                 future,
             )
         )
@@ -505,6 +619,17 @@ class SqliteStore:
             swept += await self._do(partial(self._sweep, now, min(limit - swept, SWEEP_SLICE)))
         return swept
 
+    async def restore(self, everything: Everything) -> None:
+        """Let what there is of this subscriber be just this, durably; ValueError where an id belongs to another."""
+        msisdn = everything.record.msisdn
+        key = _key(msisdn)
+        await self._do(lambda: self._restore(key, everything))
+        self._cache.drop(msisdn)
+
+    async def set_mark(self, mark: str) -> None:
+        """Mark the file durably; "" takes the mark off."""
+        await self._do(lambda: self._db.execute(_SET_MARK, (mark,)), steps=False)
+
     async def _one_changed(self, statement: str, row: _Row) -> bool:
         return await self._do(lambda: self._db.execute(statement, row).rowcount == 1, steps=False)
 
@@ -525,18 +650,29 @@ class SqliteStore:
         lease = now + lease_ms
         self._db.executemany(_HOLD, [(lease, row[0]) for row in rows])
         return [
-            Claimed(str(key), OutboxEntry(id, kind, due, _from_json(data), expires), attempt + 1, lease)
-            for _, id, key, kind, due, expires, data, attempt in rows
+            Claimed(str(key), OutboxEntry(id, kind, due, _from_json(data), expires, tried), attempt + 1, lease)
+            for _, id, key, kind, due, expires, data, tried, attempt in rows
         ]
 
     def _bury(self, claimed: Claimed, now: int, reason: str, journal: Sequence[JournalEntry]) -> None:
         entry, key = claimed.entry, _key(claimed.msisdn)
         if self._db.execute(_GIVE_UP, (entry.id, claimed.attempt)).rowcount:
-            dead = (entry.id, key, now, entry.kind, _to_json(entry.data), claimed.attempt, reason)
+            dead = (entry.id, key, now, entry.kind, _to_json(entry.data), entry.expires, claimed.attempt, reason)
             self._db.execute(_BURY, dead)
             note = _to_json({"id": entry.id, "kind": entry.kind, "reason": reason})
             self._db.execute(_NOTE, (key, now, "given_up", note))
             self._db.executemany(_NOTE, [(key, each.at, each.kind, _to_json(each.data)) for each in journal])
+
+    def _restore(self, key: int, everything: Everything) -> None:
+        record = encode(everything.record)
+        if not self._db.execute(_REPLACE, (record, key)).rowcount:
+            self._db.execute(_INSERT, (self._first_version(), record, key))
+        for table in ("journal", "outbox", "dead_letter", "answer"):
+            self._db.execute(f"DELETE FROM {table} WHERE msisdn = ?", (key,))
+        self._db.executemany(_NOTE, _journal_rows(everything.journal, key))
+        self._db.executemany(_STAND, [_standing_row(each, key) for each in everything.outbox])
+        self._db.executemany(_BURY, [_dead_row(each, key) for each in everything.dead_letters])
+        self._db.executemany(_RESTORE_ANSWER, [_answer_row(each, key) for each in everything.answers])
 
     def _forget(self, key: int) -> bool:
         deleted = sum(
@@ -581,6 +717,7 @@ class SqliteStore:
         self._change_each(_INSERT, inserts)
         self._change_each(_UPDATE, updates)
         self._change_each(_SETTLE, [row for commit in commits for row in commit.settled])
+        self._change_each(_EXHUME, [row for commit in commits for row in commit.exhumed])
         self._change_each(_NOTE, [row for commit in commits for row in commit.journal])
         self._change_each(_ENQUEUE, [row for commit in commits for row in commit.outbox])
         self._change_each(_KEEP, [row for commit in commits for row in commit.answers])

@@ -18,7 +18,7 @@ import pytest
 
 from ussd_server.database import connect, migrate
 from ussd_server.stores import sqlite
-from ussd_server.stores.base import Change, KeptAnswer, OutboxEntry, StoreUnavailable
+from ussd_server.stores.base import Change, DeadLetter, KeptAnswer, OutboxEntry, StoreUnavailable
 from ussd_server.stores.sqlite import (
     _ANSWER,
     _CLAIMABLE,
@@ -483,7 +483,7 @@ def test_a_newer_schema_is_not_touched(path: Path) -> None:
     on(path, lambda store: store.ping())
     with closing(sqlite3.connect(path)) as other:
         other.execute("PRAGMA user_version = 99")
-    assert "its schema has version 99, this program knows 3; run a newer program" in refusal(path)
+    assert "its schema has version 99, this program knows 4; run a newer program" in refusal(path)
 
 
 def test_the_schema_is_made_once_and_kept(path: Path) -> None:
@@ -491,7 +491,7 @@ def test_the_schema_is_made_once_and_kept(path: Path) -> None:
     on(path, lambda store: store.ping())
     with closing(sqlite3.connect(path)) as file:
         assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert file.execute("PRAGMA user_version").fetchall() == [(3,)]
+        assert file.execute("PRAGMA user_version").fetchall() == [(4,)]
         assert file.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
         pings = file.execute("SELECT value FROM counter WHERE name = 'pings'").fetchone()
     assert pings == (4,)
@@ -508,6 +508,24 @@ def test_a_file_of_the_first_schema_is_brought_up_with_what_is_in_it(path: Path)
 
     async def test(store: SqliteStore) -> None:
         assert [each.entry.id for each in await store.claim(1, 10, 10)] == ["a"]
+
+    on(path, test)
+
+
+def test_dead_letters_of_an_older_file_can_be_taken_back(path: Path) -> None:
+    with closing(connect(str(path))) as old:
+        migrate(old, APPLICATION_ID, _MIGRATIONS[:3])
+        old.execute("INSERT INTO subscriber VALUES (?, 7, ?)", (int(ANNA), encode(Subscriber(ANNA))))
+        for at in (5, 6):  # nothing kept an older program from burying an id twice
+            old.execute(
+                "INSERT INTO dead_letter VALUES ('a', ?, ?, 'sms', '{\"text\":\"x\"}', 3, 'old')", (int(ANNA), at)
+            )
+
+    async def test(store: SqliteStore) -> None:
+        assert await store.dead_letters(ANNA) == [DeadLetter(ANNA, "a", "sms", {"text": "x"}, 0, 6, 3, "old")]
+        again = OutboxEntry("a", "sms", 7, {"text": "x"}, tried=3)
+        assert await store.commit(Change(7, Subscriber(ANNA), outbox=[again], exhumed=["a"]))
+        assert (await store.dead_letters(ANNA), await store.mark()) == ([], "")
 
     on(path, test)
 
