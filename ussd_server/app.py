@@ -169,7 +169,7 @@ class Server:
             self.metrics,
             self.outbox.wake,
         )
-        self._housekeeping = Housekeeping(self.store, self.keys.refresh, self.metrics.loop_lag, wall_clock)
+        self._housekeeping = Housekeeping(self.store, self.keys.refresh, self.metrics, wall_clock)
         self._housekeeping.start()
         self.outbox.start()
         self.gateway.start()

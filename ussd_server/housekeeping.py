@@ -1,4 +1,5 @@
-"""What a server does beside its work, from time to time: forget what is over, take up new keys, watch its own loop."""
+"""What a server does beside its work, from time to time: forget what is over, count what is left undone, take up new
+keys, watch its own loop."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,9 +7,9 @@ from typing import Final
 
 import structlog
 
-from ussd_server.metrics import Histogram
+from ussd_server.metrics import Metrics
 from ussd_server.secrecy.keys import KeysError
-from ussd_server.stores.base import Store, StoreUnavailable
+from ussd_server.stores.base import OutboxKind, Store, StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -16,6 +17,8 @@ SWEEP_S: Final = 10.0
 """Between two looks for nonces and kept answers that are over."""
 SWEPT: Final = 500
 """How many are deleted at once, so that no commit waits for them."""
+COUNT_S: Final = 15.0
+"""Between two counts of what was given up."""
 KEYS_S: Final = 2.0
 """Between two looks at the key file: how soon a new key is in use, but for one that is asked for by its id."""
 LAG_S: Final = 0.05
@@ -33,21 +36,22 @@ class Housekeeping:
         self,
         store: Store,
         refresh_keys: Callable[[], bool],
-        lag: Histogram,
+        metrics: Metrics,
         now: Callable[[], int],
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._pause = pause
         self._store = store
         self._refresh_keys = refresh_keys
-        self._lag = lag
+        self._metrics = metrics
         self._now = now
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin."""
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(each) for each in (self._sweep(), self._watch_keys(), self._watch_loop())]
+        work = (self._sweep(), self._count_dead_letters(), self._watch_keys(), self._watch_loop())
+        self._tasks = [loop.create_task(each) for each in work]
 
     async def stop(self) -> None:
         """End, whatever is under way; nothing of it is needed."""
@@ -72,6 +76,17 @@ class Housekeeping:
             except StoreUnavailable as error:
                 log.error("store unavailable, nothing swept", cause=str(error))
 
+    async def _count_dead_letters(self) -> None:
+        kinds: set[OutboxKind] = set()  # one that is gone is shown as 0, or the last number would seem to stand
+        while True:
+            try:
+                counts = await self._store.count_dead_letters()
+                kinds.update(counts)
+                self._metrics.dead_letters = {kind: counts.get(kind, 0) for kind in sorted(kinds)}
+            except StoreUnavailable as error:
+                log.error("store unavailable, dead letters not counted", cause=str(error))
+            await self._pause(COUNT_S)
+
     async def _watch_keys(self) -> None:
         while True:
             await self._pause(KEYS_S)
@@ -82,4 +97,4 @@ class Housekeeping:
         while True:
             due = loop.time() + LAG_S
             await self._pause(LAG_S)
-            self._lag.observe(max(0.0, loop.time() - due))
+            self._metrics.loop_lag.observe(max(0.0, loop.time() - due))

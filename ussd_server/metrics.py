@@ -61,6 +61,7 @@ class Metrics:
         "binds",
         "checks",
         "checks_waiting",
+        "dead_letters",
         "deliveries",
         "letters",
         "links",
@@ -100,6 +101,8 @@ class Metrics:
         """SMS of ours by how they ended; `unmatched` are final receipts of no SMS that is awaited."""
         self.outbox: defaultdict[tuple[str, str], int] = defaultdict(int)
         """Outbox entries that were performed, by kind and result."""
+        self.dead_letters: Mapping[str, int] = {}
+        """How many entries of each kind were given up and wait for a person, as last asked of the store."""
         self.pushes: defaultdict[tuple[str, str], int] = defaultdict(int)
         """Pushes that ended, by kind (`notify`, `ask`, "" not known yet) and result (`turns/pushes.py` names them)."""
         self.terminal_requests: defaultdict[tuple[str, str], int] = defaultdict(int)
@@ -156,6 +159,7 @@ class _Reader(Collector):
         deliveries = [((outcome,), count) for outcome, count in metrics.deliveries.items()]
         yield _counter("sms_ended", "SMS of ours by how they ended", ("outcome",), deliveries)
         yield _counter("outbox_performed", "Outbox entries performed", ("kind", "result"), metrics.outbox.items())
+        yield _gauge("dead_letters", "Work given up that waits for a person", "kind", metrics.dead_letters)
         yield _counter("pushes", "Pushes that ended", ("kind", "result"), metrics.pushes.items())
         requests = metrics.terminal_requests.items()
         yield _counter("terminal_requests", "Terminals' requests", ("operation", "result"), requests)

@@ -65,7 +65,9 @@ def commands() -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize(
-    "words", [*commands(), ("dialects",), ("flows",), ("keys",), ("subscriber",), ("terminal",)], ids=" ".join
+    "words",
+    [*commands(), ("dead-letters",), ("dialects",), ("flows",), ("keys",), ("subscriber",), ("terminal",)],
+    ids=" ".join,
 )
 def test_every_command_has_help_with_examples(words: tuple[str, ...], said: Said) -> None:
     assert said(*words, "--help") == 0
@@ -205,6 +207,8 @@ ORDERED = "change tariff: Red (212) from 2026-11-24, 90.00 RUB, then 150.50 RUB 
         ("order placed", {"order": "a-1", "arguments": {"x": 1}}, 'arguments: {"x": 1}; order a-1'),
         ("order ended", {"order": "a-1", "outcome": "failed", "reason": "funds"}, "failed; reason: funds; order a-1"),
         ("given_up", {"id": "s-1", "kind": "sms", "reason": "expired"}, "not sent: expired; sms s-1"),
+        ("taken back", {"id": "s-1", "kind": "sms", "by": "x", "reason": "r"}, "by: x; reason: r; sms s-1"),
+        ("discarded", {"id": "c-1", "kind": "code", "by": "x", "reason": "r"}, "id: c-1; kind: code; by: x; reason: r"),
         ("given_up", {"id": "c-1", "kind": "code", "reason": "expired"}, "id: c-1; kind: code; reason: expired"),
         (
             "sms ended",

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
-from ussd_server.housekeeping import KEYS_S, LAG_S, SWEEP_S, SWEPT, Housekeeping
-from ussd_server.metrics import LOOP_LAG_SECONDS, Histogram
+from ussd_server.housekeeping import COUNT_S, KEYS_S, LAG_S, SWEEP_S, SWEPT, Housekeeping
+from ussd_server.metrics import Metrics
 from ussd_server.secrecy.keys import KeysError
+from ussd_server.stores.base import Change, OutboxEntry
 from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.subscribers.record import Subscriber
 
 
 class Pauses:
@@ -35,15 +37,15 @@ class Pauses:
 
 def keep_house(
     place: Path,
-    body: Callable[[SqliteStore, Housekeeping, Pauses, Histogram], Awaitable[None]],
+    body: Callable[[SqliteStore, Housekeeping, Pauses, Metrics], Awaitable[None]],
     refresh: Callable[[], bool] = lambda: False,
 ) -> None:
     async def main() -> None:
         store = SqliteStore(place / "store.db")
-        pauses, lag = Pauses(), Histogram(LOOP_LAG_SECONDS)
-        house = Housekeeping(store, refresh, lag, lambda: 1_000, pauses)
+        pauses, metrics = Pauses(), Metrics()
+        house = Housekeeping(store, refresh, metrics, lambda: 1_000, pauses)
         house.start()
-        await body(store, house, pauses, lag)
+        await body(store, house, pauses, metrics)
         await house.stop()
         await store.close()
 
@@ -51,7 +53,7 @@ def keep_house(
 
 
 def test_what_is_over_is_swept_however_much_it_is(tmp_path: Path) -> None:
-    async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, lag: Histogram) -> None:
+    async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, metrics: Metrics) -> None:
         over = [store.use_nonce("t", f"over-{number}", 999) for number in range(SWEPT + 20)]
         await asyncio.gather(*over, store.use_nonce("t", "good", 2_000))
         await pauses.end(SWEEP_S)
@@ -62,7 +64,7 @@ def test_what_is_over_is_swept_however_much_it_is(tmp_path: Path) -> None:
 
 
 def test_a_store_that_is_away_is_swept_when_it_is_back(tmp_path: Path) -> None:
-    async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, lag: Histogram) -> None:
+    async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, metrics: Metrics) -> None:
         await store.close()
         with capture_logs() as logs:
             await pauses.end(SWEEP_S)
@@ -81,7 +83,7 @@ def test_new_keys_are_taken_up_and_a_bad_file_is_told(tmp_path: Path) -> None:
             raise found
         return found
 
-    async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, lag: Histogram) -> None:
+    async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, metrics: Metrics) -> None:
         with capture_logs() as logs:
             for _ in range(3):
                 await pauses.end(KEYS_S)
@@ -93,9 +95,30 @@ def test_new_keys_are_taken_up_and_a_bad_file_is_told(tmp_path: Path) -> None:
 
 
 def test_the_loop_is_measured(tmp_path: Path) -> None:
-    async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, lag: Histogram) -> None:
+    async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, metrics: Metrics) -> None:
         await pauses.end(LAG_S)
         await pauses.end(LAG_S)
-        assert sum(lag.counts) == 2
+        assert sum(metrics.loop_lag.counts) == 2
+
+    keep_house(tmp_path, body)
+
+
+def test_what_was_given_up_is_counted_and_none_is_a_number_too(tmp_path: Path) -> None:
+    async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, metrics: Metrics) -> None:
+        outbox = [OutboxEntry("a", "sms", 1, {}), OutboxEntry("b", "command", 1, {})]
+        await store.commit(Change(0, Subscriber("79100000001"), outbox=outbox))
+        for claimed in await store.claim(1, 10, 10):
+            await store.bury(claimed, 1, "refused")
+        await pauses.end(COUNT_S)
+        assert metrics.dead_letters == {"command": 1, "sms": 1}
+        record, version = await store.load("79100000001")
+        assert await store.commit(Change(version, record, exhumed=["b"]))
+        await pauses.end(COUNT_S)
+        assert metrics.dead_letters == {"command": 0, "sms": 1}
+        await store.close()
+        with capture_logs() as logs:
+            await pauses.end(COUNT_S)
+        assert [line["event"] for line in logs] == ["store unavailable, dead letters not counted"]
+        assert metrics.dead_letters == {"command": 0, "sms": 1}
 
     keep_house(tmp_path, body)

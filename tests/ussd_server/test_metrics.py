@@ -22,6 +22,7 @@ def test_what_was_bumped_is_what_is_read() -> None:
     metrics.suppressed["sms_limit"] += 4
     metrics.outbox["sms", "done"] += 5
     metrics.pushes["ask", "answered"] += 6
+    metrics.dead_letters = {"sms": 2}
     metrics.terminal_requests["open_visit", "code-rejected"] += 3
     metrics.checks["wrong"] += 3
     metrics.checks_waiting = lambda: 2
@@ -38,6 +39,7 @@ def test_what_was_bumped_is_what_is_read() -> None:
     assert value("pdu_errors_total", direction="in", reason="truncated") == 1
     assert value("suppressed_total", reason="sms_limit") == 4
     assert value("outbox_performed_total", kind="sms", result="done") == 5
+    assert value("dead_letters", kind="sms") == 2
     assert value("pushes_total", kind="ask", result="answered") == 6
     assert value("terminal_requests_total", operation="open_visit", result="code-rejected") == 3
     assert (value("code_checks_total", verdict="wrong"), value("code_checks_waiting")) == (3, 2)

@@ -1,11 +1,12 @@
 """What the commands share: where they print, how they fail, and the options that several of them have."""
 
+import re
 import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import typer
 from rich.console import Console
@@ -15,6 +16,9 @@ from ussd_server.subscribers.msisdn import NotSubscriber, parse
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+
+_SPAN: Final = re.compile(r"([1-9][0-9]{0,4}) ?(s|min|h|d)")
+_UNITS_MS: Final = {"s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 class Failure(Exception):
@@ -46,6 +50,14 @@ def moment(at: int) -> str:
 def examples(*lines: str) -> str:
     """Return the end of a help text: each line an example that can be copied."""
     return "\n\n".join(("[bold]Examples[/]", *(f"  {line}" for line in lines)))
+
+
+def span(option: str, written: str) -> int:
+    """Return a time that a person wrote, as `10 min`, in ms. Raises SettingsError that names the option."""
+    found = _SPAN.fullmatch(written.strip())
+    if found is None:
+        raise SettingsError(f"{option} {written}: a time is written as 30 s, 10 min, 2 h or 1 d")
+    return int(found[1]) * _UNITS_MS[found[2]]
 
 
 def subscriber_number(text: str, settings: Settings) -> str:

@@ -33,6 +33,10 @@ def readable(entry: JournalEntry) -> str:
         sms = data.pop("id", None)
         parts = [f"not sent: {data.pop('reason', '')}"]
         del data["kind"]
+    elif entry.kind in ("taken back", "discarded") and data.get("kind") == "sms":
+        sms = data.pop("id", None)
+        parts = []
+        del data["kind"]
     else:
         parts = []
     parts += [f"{name}: {_plain(name, value)}" for name, value in data.items()]

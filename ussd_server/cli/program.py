@@ -10,7 +10,7 @@ from typer.core import TyperArgument
 from typer.exceptions import Exit, TyperException
 
 from menus.schema import FlowErrors
-from ussd_server.cli import dialects, flows, keys, kiosk, push, serve, subscriber, terminal
+from ussd_server.cli import dead_letters, dialects, flows, keys, kiosk, push, serve, subscriber, terminal
 from ussd_server.cli.common import EXIT_FAILED, EXIT_USAGE, Failure, complain, examples
 from ussd_server.dialects.files import DialectErrors
 from ussd_server.secrecy.keys import KeysError
@@ -32,6 +32,7 @@ app = typer.Typer(
 )
 serve.add_to(app)
 kiosk.add_to(app)
+app.add_typer(dead_letters.app)
 app.add_typer(flows.app)
 app.add_typer(dialects.app)
 app.add_typer(keys.app)

@@ -34,6 +34,7 @@ from ussd_server.cli.common import (
     console,
     examples,
     now,
+    span,
     subscriber_number,
 )
 from ussd_server.cli.flows import read as read_flow
@@ -55,9 +56,6 @@ BAD_LINES: Final = 5
 
 JOURNAL: Final = 10_000
 """How far back a campaign's earlier push to the same number is looked for, in pushes."""
-
-_SPAN: Final = re.compile(r"([1-9][0-9]{0,4}) ?(s|min|h|d)")
-_UNITS_MS: Final = {"s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 app = typer.Typer(
     name="push",
@@ -192,8 +190,8 @@ def _of_screen(flow: Flow, name: str, kind: PushKind, within: str | None, urgent
         raise SettingsError(f"--screen {name}: {flow.name} declares no such push; there are {_names(flow)}")
     if urgent and entry.category == "offer":
         raise SettingsError(f"--urgent: {name} is an offer, and quiet hours hold for offers")
-    span = entry.within_ms if within is None else _span(within)
-    return PushOrder(span, kind, screen=name, category=entry.category, urgent=urgent or entry.urgent)
+    worth_ms = entry.within_ms if within is None else span("--within", within)
+    return PushOrder(worth_ms, kind, screen=name, category=entry.category, urgent=urgent or entry.urgent)
 
 
 def _of_text(text: str, category: str | None, within: str | None, urgent: bool, settings: Settings) -> PushOrder:
@@ -215,8 +213,8 @@ def _of_text(text: str, category: str | None, within: str | None, urgent: bool, 
             else f"{used} septets, and a screen holds {septet_limit}"
         )
         raise SettingsError(f"--text: it takes {measured}")
-    span = _span("10 min" if within is None else within)
-    return PushOrder(span, "notify", text=text, category=chosen, urgent=urgent)
+    worth_ms = span("--within", "10 min" if within is None else within)
+    return PushOrder(worth_ms, "notify", text=text, category=chosen, urgent=urgent)
 
 
 def _addressed(order: PushOrder, campaign: str | None, source: str | None, account: str | None) -> PushOrder:
@@ -230,13 +228,6 @@ def _addressed(order: PushOrder, campaign: str | None, source: str | None, accou
 
 def _names(flow: Flow) -> str:
     return ", ".join(flow.pushes) or "none: an entry declares one, {push: NAME, to: NODE}"
-
-
-def _span(written: str) -> int:
-    found = _SPAN.fullmatch(written.strip())
-    if found is None:
-        raise SettingsError(f"--within {written}: a time is written as 30 s, 10 min, 2 h or 1 d")
-    return int(found[1]) * _UNITS_MS[found[2]]
 
 
 # To whom ----------------------------------------------------------------------------------------------------------

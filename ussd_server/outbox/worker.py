@@ -15,7 +15,6 @@ from ussd_server.log import mask
 from ussd_server.metrics import Metrics
 from ussd_server.stores.base import (
     EVERY_LANE,
-    PUSHES,
     Claimed,
     JournalEntry,
     OutboxEntry,
@@ -39,8 +38,9 @@ FIRST_WAIT_MS = 1_000
 LONGEST_WAIT_MS = 60_000
 """Bounds of the wait before another try; it doubles each time."""
 
-LOOK_S: Mapping[int, float] = {PUSHES: 1.0}
-"""How long the worker of a lane sleeps at most, where the work may come from another process, which cannot wake it."""
+LOOK_S = 1.0
+"""How long the worker of a lane sleeps at most: work may come from another process, which cannot wake it (a push, what
+was given up and is taken back), and a lease may end of who has died."""
 
 STORE_WAIT_S = 1.0
 """How long to leave a store alone that could not be reached."""
@@ -201,11 +201,7 @@ class Outbox:
         if busy:
             return 0
         due = await self._store.next_due([lane.number])
-        look = LOOK_S.get(lane.number)
-        if due is None:
-            return look
-        pause = max(0.001, (due - self._now()) / 1000)
-        return pause if look is None else min(pause, look)
+        return LOOK_S if due is None else min(max(0.001, (due - self._now()) / 1000), LOOK_S)
 
     async def _renew(self) -> None:
         """Keep what is under way ours, however long it takes and whether or not there is room for more."""
