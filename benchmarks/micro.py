@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from smpplib import smpp as smpplib
 
 import ussd_server
+from benchmarks.account import measure_account
 from benchmarks.paths import PATHS
 from benchmarks.wire import DELIVER_SM, deliver_template, pdu, tlv
 from menus.compiler import compile_flow
@@ -55,6 +56,9 @@ def measure_micro() -> Iterable[Micro]:
     yield from _parsing()
     yield from _encoding()
     yield from _dialects()
+    yield Micro(
+        "the wire of a step, no socket, no turn", measure_account(), "octets to input, answer to octets, response"
+    )
     yield from _engine()
 
 
