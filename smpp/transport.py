@@ -5,6 +5,7 @@ import ssl as tls
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 from typing import Any, Final, TypeAlias, cast
 
 import msgspec
@@ -32,6 +33,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, link: Link, on_event: "OnEvent", alive: set["Connection"] | None = None) -> None:
         self.link = link
         self.peer = ""
+        self.read_at = 0.0
+        """When the octets that are being handled were read, seconds of `time.monotonic`."""
         self._on_event = on_event
         self._alive = alive if alive is not None else set()
         self._loop = asyncio.get_running_loop()
@@ -123,6 +126,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Feed the link, tell what happened, write what came of it."""
         now = int(self._loop.time() * 1000)
+        self.read_at = monotonic()
         for at in range(0, len(data), SLICE_OCTETS):
             events = self.link.receive(data[at : at + SLICE_OCTETS], now)
             if events:

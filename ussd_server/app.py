@@ -25,6 +25,7 @@ from ussd_server.outbox.deliveries import Deliveries
 from ussd_server.outbox.performers import Performers
 from ussd_server.outbox.pushes import Manners, Pusher
 from ussd_server.outbox.worker import UNDER_WAY, Outbox
+from ussd_server.overload import Overload
 from ussd_server.secrecy import keys
 from ussd_server.secrecy.vault import CodeHasher, Vault
 from ussd_server.settings import Settings
@@ -33,6 +34,7 @@ from ussd_server.stores.base import StoreUnavailable
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.codes import DAY_MS, Policy
 from ussd_server.terminals.desk import Desk
+from ussd_server.turns.admission import Admission
 from ussd_server.turns.conversation import Conversations, Limits
 from ussd_server.turns.letters import Letters
 from ussd_server.turns.operations import Queries
@@ -128,21 +130,22 @@ class Server:
         self.keys = keys.KeyFile(loaded.path)
         vault = Vault(self.keys)
         self._hasher = CodeHasher(vault, settings.max_checks)
+        admission = Admission(settings.max_turns, settings.overload_delay_s)
         self.conversations = Conversations(
             flow,
             self.store,
             tools,
             Limits(
                 deadline_ms=round(settings.dialogue_deadline_s * 1000),
-                turns=settings.max_turns,
                 patience=Patience(settings.sms_replies_per_hour),
             ),
+            admission,
             self.metrics,
             digest=vault.digest,
             letters=Letters(vault),
             work_waits=lambda: self.outbox.wake(),
         )
-        self.metrics.turns_under_way = lambda: self.conversations.under_way
+        self.overload = Overload(admission, lambda: self.conversations.under_way, self.metrics)
         self.deliveries = Deliveries(self.store, self.metrics, wall_clock, new_id, lambda: self.outbox.wake())
         self.gateway = Gateway([self._account(url, new_id) for url in settings.smsc], UNDER_WAY)
         performers = Performers(
@@ -157,7 +160,7 @@ class Server:
             Pusher(self.store, self.conversations, self.gateway, tools, self.metrics, self._manners()),
             self.deliveries,
         )
-        self.outbox = Outbox(self.store, performers.by_kind(), self.metrics, wall_clock)
+        self.outbox = Outbox(self.store, performers.by_kind(), self.metrics, wall_clock, pressed=self.overload.pressed)
         self.desk = Desk(
             lambda: self.conversations.flow,
             self.store,
@@ -169,7 +172,7 @@ class Server:
             self.metrics,
             self.outbox.wake,
         )
-        self._housekeeping = Housekeeping(self.store, self.keys.refresh, self.metrics, wall_clock)
+        self._housekeeping = Housekeeping(self.store, self.keys.refresh, self.metrics, wall_clock, self.overload.tick)
         self._housekeeping.start()
         self.outbox.start()
         self.gateway.start()

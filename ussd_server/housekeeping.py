@@ -29,7 +29,7 @@ class Housekeeping:
     """Looks after the store, the keys and the loop until it is stopped.
 
     `refresh_keys` reads the key file again where it changed and returns whether it did; `now` is in ms; `pause` waits
-    so many seconds.
+    so many seconds; `tick` is called with the loop's time (s) every `LAG_S`.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class Housekeeping:
         refresh_keys: Callable[[], bool],
         metrics: Metrics,
         now: Callable[[], int],
+        tick: Callable[[float], None],
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._pause = pause
@@ -45,6 +46,7 @@ class Housekeeping:
         self._refresh_keys = refresh_keys
         self._metrics = metrics
         self._now = now
+        self._tick = tick
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -97,4 +99,6 @@ class Housekeeping:
         while True:
             due = loop.time() + LAG_S
             await self._pause(LAG_S)
-            self._metrics.loop_lag.observe(max(0.0, loop.time() - due))
+            now = loop.time()
+            self._metrics.loop_lag.observe(max(0.0, now - due))
+            self._tick(now)

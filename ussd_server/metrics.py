@@ -54,7 +54,7 @@ class Metrics:
     """The server's numbers. Whoever does the work bumps them: `metrics.turns["ussd", "answered"] += 1`.
 
     Counters start at zero by themselves. Whoever knows sets `links` to what is now, and puts what returns it into
-    `outbox_under_way` and `turns_under_way`, which are asked at scrape time.
+    `outbox_under_way`, `turns_under_way` and the like, which are asked at scrape time.
     """
 
     __slots__ = (
@@ -72,21 +72,25 @@ class Metrics:
         "pdus",
         "pushes",
         "receipts",
+        "shed",
         "sms_limit",
         "sms_waiting",
+        "standing_delay",
         "suppressed",
         "terminal_requests",
         "throttled",
         "turn_seconds",
         "turns",
+        "turns_limit",
         "turns_under_way",
+        "turns_waiting",
     )
 
     def __init__(self) -> None:
         self.turns: defaultdict[tuple[str, str], int] = defaultdict(int)
         """Turns by channel and result (`answered`, `repeated`, `late`, `failed` ...)."""
         self.turn_seconds: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(TURN_SECONDS))
-        """How long a turn took from the input to the answer, by channel."""
+        """How long a turn took from the read of its octets to the answer, by channel."""
         self.pdus: defaultdict[tuple[str, str], int] = defaultdict(int)
         """PDUs by direction (`in`, `out`) and command."""
         self.pdu_errors: defaultdict[tuple[str, str], int] = defaultdict(int)
@@ -127,6 +131,14 @@ class Metrics:
         """Returns how many outbox entries this server performs now."""
         self.turns_under_way: Callable[[], int] = int
         """Returns how many turns have begun and have no answer yet."""
+        self.turns_waiting: Callable[[], int] = int
+        """Returns how many of these wait for their commit."""
+        self.turns_limit: Callable[[], int] = int
+        """Returns how many may, before new dialogues are refused."""
+        self.standing_delay: Callable[[], float] = float
+        """Returns the least delay that turns of the last moment had, seconds."""
+        self.shed: Callable[[], Mapping[str, int]] = dict
+        """Returns what was refused for too much to do, by kind."""
 
     def registry(self) -> CollectorRegistry:
         """Return a registry of its own that reads these numbers, and the process's, whenever it is scraped."""
@@ -183,6 +195,14 @@ class _Reader(Collector):
         yield GaugeMetricFamily(
             "ussd_server_turns_under_way", "Turns begun and not answered yet", metrics.turns_under_way()
         )
+        waiting_turns, limit = metrics.turns_waiting(), metrics.turns_limit()
+        yield GaugeMetricFamily("ussd_server_turns_waiting", "Turns that wait for their commit", waiting_turns)
+        yield GaugeMetricFamily("ussd_server_turns_limit", "How many may, before what is new is refused", limit)
+        yield GaugeMetricFamily(
+            "ussd_server_standing_delay_seconds", "The least delay that turns of late had", metrics.standing_delay()
+        )
+        shed = [((kind,), count) for kind, count in metrics.shed().items()]
+        yield _counter("shed", "What was refused for too much to do", ("kind",), shed)
 
 
 def _counter(name: str, about: str, labels: Sequence[str], counts: Iterable[tuple[Sequence[str], int]]) -> Metric:

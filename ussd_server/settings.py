@@ -210,7 +210,18 @@ class Settings(BaseSettings):
     )
     ussd_septets: int = Field(182, ge=40, le=182, description="Room on a USSD screen in the GSM alphabet, septets")
     ussd_ucs2_units: int = Field(80, ge=30, le=80, description="Room on a USSD screen in UCS-2, units of 2 octets")
-    max_turns: int = Field(1000, ge=1, le=100_000, description="Turns under way at once; more are told to try later")
+    overload_delay_s: float = Field(
+        0.1,
+        ge=0.01,
+        le=2,
+        description="Seconds for which the server itself may delay a turn; beyond, new dialogues are told to try later",
+    )
+    max_turns: int = Field(
+        4000,
+        ge=1,
+        le=100_000,
+        description="Turns under way at once, for which there is memory; new dialogues get three quarters of it",
+    )
     push_source: str = Field(
         "111", pattern=r"^[0-9]{1,15}$", description="Number that pushed notifications and questions come from"
     )

@@ -43,7 +43,7 @@ def keep_house(
     async def main() -> None:
         store = SqliteStore(place / "store.db")
         pauses, metrics = Pauses(), Metrics()
-        house = Housekeeping(store, refresh, metrics, lambda: 1_000, pauses)
+        house = Housekeeping(store, refresh, metrics, lambda: 1_000, lambda _: None, pauses)
         house.start()
         await body(store, house, pauses, metrics)
         await house.stop()

@@ -18,7 +18,7 @@ class Input(msgspec.Struct, frozen=True, gc=False):
     sent, from `number` where it is given. `dialogue`, `link`, `sequence` and `step` tell a repeated delivery from a
     repeated answer (`turns/redelivery.py`), `accepted` that the gateway took the last answer on this link, `others` are
     the further links of the account on which it did. `at` is in ms. `part` is what came of a long SMS, whose text is
-    known when all of it has come.
+    known when all of it has come. `read` is when its octets were read, seconds of `time.monotonic`, 0 unknown.
     """
 
     msisdn: str
@@ -35,19 +35,21 @@ class Input(msgspec.Struct, frozen=True, gc=False):
     accepted: bool = True
     others: tuple[str, ...] = ()
     part: Part | None = None
+    read: float = 0.0
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
     """What the channel answers: `text` (None: nothing) and whether the dialogue ends with it.
 
     `pushed`: it is a dialogue that we began. `durable` is False where the input could not be kept, so that a network
-    that can repeat it should.
+    that can repeat it should; `busy` says that this is for too much to do, so that it should be slower.
     """
 
     text: str | None
     ends: bool = True
     durable: bool = True
     pushed: bool = False
+    busy: bool = False
 
 
 Answering: TypeAlias = Callable[[Answer], None]

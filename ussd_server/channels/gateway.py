@@ -310,6 +310,7 @@ class Account:
             now=self._now(),
             accepted=accepted,
             others=self._accepted_by_others(up, msisdn) if len(self._up) > 1 else (),
+            read=connection.read_at,
         )
 
         def answer(answer: Answer) -> None:
@@ -368,10 +369,12 @@ class Account:
             at=self._now(),
             number=message.destination_addr,
             part=part,
+            read=connection.read_at,
         )
 
         def answer(answer: Answer) -> None:
-            connection.respond(message, Status.ROK if answer.durable else Status.RX_T_APPN)
+            refused = Status.RTHROTTLED if answer.busy else Status.RX_T_APPN
+            connection.respond(message, Status.ROK if answer.durable else refused)
 
         self._conversations.take(input, answer)
 

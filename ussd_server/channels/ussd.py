@@ -53,6 +53,7 @@ def to_input(
     now: int,
     accepted: bool,
     others: tuple[str, ...] = (),
+    read: float = 0.0,
 ) -> Input:
     """Return what the subscriber, or their phone, did in a dialogue.
 
@@ -78,6 +79,7 @@ def to_input(
         step=-1 if step is None else step,
         accepted=accepted,
         others=others,
+        read=read,
     )
 
 

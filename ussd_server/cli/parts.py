@@ -69,7 +69,8 @@ class Service:
         except BaseException:
             await self._listener.stop()
             raise
-        self._terminals.serve(self.server.desk, self.server.store, self.server.keys)
+        server = self.server
+        self._terminals.serve(server.desk, server.store, server.keys, server.overload.admits_visit)
         self._say_what_is_plain()
         self._state = ""
 

@@ -36,7 +36,8 @@ IN_VISIT: Final = ("visit-unknown",)
 class Operation:
     """One thing to ask: where, what is sent (`asks`) and answered (`tells`), and by which problems it is refused.
 
-    `kind` says that it takes the query parameter `kind`; `signed` that only a terminal may ask.
+    `kind` says that it takes the query parameter `kind`; `signed` that only a terminal may ask; `begins` that it begins
+    something, which is refused where there is too much to do.
     """
 
     name: str
@@ -49,12 +50,14 @@ class Operation:
     refusals: Sequence[str]
     signed: bool = True
     kind: bool = False
+    begins: bool = False
 
     @property
     def problems(self) -> tuple[str, ...]:
         """Every problem that it can be answered with."""
         ways = SIGNED if self.signed else (*MESSAGE, "unavailable", "internal")
-        return (*ways, *(POSTED if self.method == "POST" else ()), *self.refusals)
+        begun = ("busy",) if self.begins else ()
+        return (*ways, *(POSTED if self.method == "POST" else ()), *self.refusals, *begun)
 
 
 VISIT: Final = "/v1/visits/{visit}"
@@ -92,6 +95,7 @@ OPERATIONS: Final = (
         202,
         messages.CodeOrdered,
         ("too-many-requests",),
+        begins=True,
     ),
     Operation(
         "open_visit",
@@ -111,8 +115,8 @@ OPERATIONS: Final = (
             "access-locked",
             "check-in-progress",
             "too-many-requests",
-            "busy",
         ),
+        begins=True,
     ),
     Operation(
         "begin",

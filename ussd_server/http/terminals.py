@@ -36,6 +36,8 @@ FINISH_S: Final = 1.5
 """How long a stop waits for what terminals have begun: as long as a full queue of checks takes."""
 WAIT_S: Final = 5
 """How soon to ask again where a part of the server is away."""
+BUSY_S: Final = 5
+"""How soon to ask again for what may not begin while there is too much to do."""
 SOON_S: Final = 1
 """How soon to ask again for what another refusal says no time for."""
 CHALLENGE: Final = "Signature"
@@ -63,13 +65,15 @@ class Terminals:
         self._desk: Desk | None = None
         self._guard: Guard | None = None
         self._keys: KeyFile | None = None
+        self._admits: Callable[[], bool] = bool
         self._signers: dict[str, Signer] = {}
         self._under_way = 0
         self._answered = asyncio.Event()
 
-    def serve(self, desk: Desk, store: Store, keys: KeyFile) -> None:
-        """From now on this desk serves."""
+    def serve(self, desk: Desk, store: Store, keys: KeyFile, admits: Callable[[], bool] = lambda: True) -> None:
+        """From now on this desk serves; `admits` says whether something may begin that was not under way."""
         self._desk, self._guard, self._keys = desk, Guard(store, self._now, self._url), keys
+        self._admits = admits
 
     async def finish(self) -> None:
         """Refuse what comes from now on, and return when what was begun is answered, or after `FINISH_S`."""
@@ -126,6 +130,8 @@ class Terminals:
             return problem("unavailable", "the server is starting", retry_after=WAIT_S)
         if not operation.signed:
             return partial(self._tell_keys, operation, self._keys)
+        if operation.begins and not self._admits():
+            return problem("busy", retry_after=BUSY_S)  # before the work of finding out who asks
         admitted = await self._guard.admit(request, body)
         if isinstance(admitted, Problem):
             return admitted

@@ -28,6 +28,12 @@ log = structlog.get_logger()
 UNDER_WAY = 64
 """Entries of a lane that are performed at once. Each lane has its own, so that a slow operator holds up no SMS."""
 
+YIELDING = 8
+"""The same while the server has too much to do; pushes wait then."""
+
+YIELD_S = 1.0
+"""How soon to look again whether it still has."""
+
 LEASE_MS = 30_000
 """How long an entry is ours: as long as somebody waits for an SMS after a crash. While performed it is renewed."""
 
@@ -91,13 +97,16 @@ class _Lane:
         self.tasks: set[asyncio.Task[None]] = set()
         self.news = asyncio.Event()
 
-    @property
-    def room(self) -> int:
-        return UNDER_WAY - len(self.tasks)
+    def room(self, yields: bool) -> int:
+        most = UNDER_WAY if not yields else 0 if self.number == PUSHES else YIELDING
+        return max(0, most - len(self.tasks))
 
 
 class Outbox:
-    """Works off the outbox until stopped. `wake` says that there may be something new."""
+    """Works off the outbox until stopped. `wake` says that there may be something new.
+
+    `pressed` says that the server has so much to do that what nobody waits for should wait.
+    """
 
     def __init__(
         self,
@@ -106,12 +115,14 @@ class Outbox:
         metrics: Metrics,
         now: Callable[[], int],
         lease_ms: int = LEASE_MS,
+        pressed: Callable[[], bool] = bool,
     ) -> None:
         self._store = store
         self._performers = performers
         self._metrics = metrics
         self._now = now
         self._lease_ms = lease_ms
+        self._pressed = pressed
         self._lanes = [_Lane(number) for number in EVERY_LANE]
         self._held: dict[str, Claimed] = {}
         """The entries that are being performed, by id, each as it was claimed last."""
@@ -179,9 +190,10 @@ class Outbox:
                 await _wait(lane.news, pause)
 
     async def _claim(self, lane: _Lane) -> list[Claimed]:
-        if not lane.room:
+        room = lane.room(self._pressed())
+        if not room:
             return []
-        return await self._store.claim(self._now(), lane.room, self._lease_ms, [lane.number])
+        return await self._store.claim(self._now(), room, self._lease_ms, [lane.number])
 
     def _begin(self, lane: _Lane, claimed: Claimed) -> None:
         """Perform an entry, but for one still under way: its lease ended while the process or the store stood still."""
@@ -196,8 +208,8 @@ class Outbox:
 
     async def _pause(self, lane: _Lane, busy: bool) -> float | None:
         """Return for how many seconds there is nothing to do, None for ever."""
-        if not lane.room:
-            return None
+        if not lane.room(self._pressed()):
+            return YIELD_S if lane.room(False) else None
         if busy:
             return 0
         due = await self._store.next_due([lane.number])

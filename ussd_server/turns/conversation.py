@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter
+from time import monotonic
 
 import structlog
 from msgspec.structs import replace
@@ -18,9 +18,10 @@ from ussd_server.channels.base import Answer, Answering, Input
 from ussd_server.channels.sms import SMS
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
-from ussd_server.stores.base import JournalEntry, Store, StoreUnavailable
+from ussd_server.stores.base import Change, JournalEntry, Store, StoreUnavailable
 from ussd_server.subscribers.record import Exchange, Subscriber
 from ussd_server.turns import pushes
+from ussd_server.turns.admission import MAX_PARTS_WAITING, MAX_WAITING, Admission, Kind
 from ussd_server.turns.eager import Eager
 from ussd_server.turns.letters import Letters
 from ussd_server.turns.patience import Patience
@@ -32,19 +33,12 @@ log = structlog.get_logger()
 MAX_CONFLICTS = 8
 """How often a turn is made again because another server was faster, before its input is refused."""
 
-MAX_WAITING = 8
-"""How many inputs of one subscriber may wait for the one under way; a person has one or two, a loop has more."""
-
-MAX_PARTS_WAITING = 64
-"""The same for parts of long SMS, which come as fast as the SMSC's window lets them."""
-
 
 @dataclass(frozen=True)
 class Limits:
-    """What a turn may take: `deadline_ms` for queries while a USSD dialogue waits, `turns` under way at once."""
+    """What a turn may take, `deadline_ms` for queries while a USSD dialogue waits, and what a sender may."""
 
     deadline_ms: int
-    turns: int
     patience: Patience
 
 
@@ -57,16 +51,18 @@ class Conversations:
         store: Store,
         tools: Tools,
         limits: Limits,
+        admission: Admission,
         metrics: Metrics,
         digest: Callable[[str], bytes],
         letters: Letters,
         work_waits: Callable[[], None],
-        stopwatch: Callable[[], float] = perf_counter,
+        stopwatch: Callable[[], float] = monotonic,
     ) -> None:
         self.flow = flow
         self._store = store
         self._tools = tools
         self._limits = limits
+        self._admission = admission
         self._metrics = metrics
         self._digest = digest
         self._letters = letters
@@ -75,6 +71,8 @@ class Conversations:
         self._lanes: dict[str, deque[tuple[Input, Answering]]] = {}
         self._closing = False
         self._idle: asyncio.Future[None] | None = None
+        self._busy: dict[Channel, Answer] = {}
+        self._busy_of = flow
 
     @property
     def under_way(self) -> int:
@@ -94,8 +92,8 @@ class Conversations:
     def take(self, input: Input, answer: Answering) -> None:
         """Handle an input to its end and call `answer` once, after whatever it changed is durable.
 
-        Inputs of one subscriber are handled in the order they came. Beyond the limits the answer is the polite text
-        `overload`, and nothing is changed.
+        Inputs of one subscriber are handled in the order they came. What is not admitted is answered with the polite
+        text `overload`; nothing is changed, and nothing is kept of it.
         """
         lane = self._lanes.get(input.msisdn)
         if lane is not None:
@@ -103,7 +101,11 @@ class Conversations:
                 lane.append((input, answer))
             else:
                 self._refuse(input, answer)
-        elif self._closing or len(self._lanes) >= self._limits.turns:
+        elif self._closing:
+            self._metrics.turns[input.channel.name, "overload"] += 1
+            answer(Answer(self._say("overload", input.channel), durable=False))
+        elif not self._admission.admits(_kind(input), len(self._lanes)):
+            self._admission.refuse(_kind(input))
             self._refuse(input, answer)
         else:
             lane = self._lanes[input.msisdn] = deque()
@@ -114,12 +116,13 @@ class Conversations:
         try:
             while True:
                 begun = self._stopwatch()
-                done = await self._answer(input)
+                read = input.read or begun
+                done = await self._answer(input, begun - read)
                 try:
                     answer(done)
                 except Exception:
                     log.exception("answering failed", msisdn=mask(input.msisdn), channel=input.channel.name)
-                self._metrics.turn_seconds[input.channel.name].observe(self._stopwatch() - begun)
+                self._metrics.turn_seconds[input.channel.name].observe(self._stopwatch() - read)
                 if not lane:
                     return
                 input, answer = lane.popleft()
@@ -128,9 +131,11 @@ class Conversations:
             if self._idle is not None and not self._lanes and not self._idle.done():
                 self._idle.set_result(None)
 
-    async def _answer(self, input: Input) -> Answer:
+    async def _answer(self, input: Input, age: float) -> Answer:
         try:
-            return await (self._turn(input) if input.part is None else self._turn_of_part(input, input.part))
+            if input.part is None:
+                return await self._turn(input, age)
+            return await self._turn_of_part(input, input.part, age)
         except StoreUnavailable as error:
             self._metrics.turns[input.channel.name, "refused"] += 1
             log.error("store unavailable, input refused", msisdn=mask(input.msisdn), cause=str(error))
@@ -139,7 +144,7 @@ class Conversations:
             log.exception("turn failed, nothing changed", msisdn=mask(input.msisdn), channel=input.channel.name)
         return Answer(self._say("broken", input.channel), durable=False)
 
-    async def _turn(self, input: Input) -> Answer:
+    async def _turn(self, input: Input, age: float) -> Answer:
         turns, channel = self._metrics.turns, input.channel.name
         typed = self._digest(input.text)
         name = place(input, typed)
@@ -166,12 +171,21 @@ class Conversations:
             if heard is None or (heard.push.kind == "ask" and input.kind != "confirm"):
                 exchanges = keep(record.exchanges, name, remember(last, input, typed, answer))
                 turn.record = replace(turn.record, exchanges=exchanges)
-            if await self._store.commit(turn.change(heard.settles if heard else ())):
+            if await self._commit(turn.change(heard.settles if heard else ()), age):
                 self._committed(turn, input, heard)
                 return answer
             latest = True
             turns[channel, "conflict"] += 1
         raise StoreUnavailable(f"another server changed this subscriber {MAX_CONFLICTS} times during one turn")
+
+    async def _commit(self, change: Change, age: float) -> bool:
+        """Commit, and tell what waits how long: `age` is how old the input was when it was handled (s)."""
+        self._admission.begun()
+        asked = self._stopwatch()
+        try:
+            return await self._store.commit(change)
+        finally:
+            self._admission.done(age, self._stopwatch() - asked)
 
     def _committed(self, turn: Turn, input: Input, heard: pushes.Heard | None) -> None:
         if turn.outbox or heard is not None:  # the next push of this subscriber may be due
@@ -182,7 +196,7 @@ class Conversations:
             self._metrics.pushes["ask", "late"] += 1
         self._metrics.turns[input.channel.name, "answered"] += 1
 
-    async def _turn_of_part(self, input: Input, part: Part) -> Answer:
+    async def _turn_of_part(self, input: Input, part: Part, age: float) -> Answer:
         """Keep a part of a long SMS; with the last one the whole is played, in the same commit."""
         turns = self._metrics.turns
         for _ in range(MAX_CONFLICTS):
@@ -193,7 +207,7 @@ class Conversations:
             result = "repeated" if taken.repeated else "part"
             if taken.text is not None:
                 result = await self._play_whole(turn, replace(input, text=taken.text, part=None))
-            if turn.record is record or await self._store.commit(turn.change()):
+            if turn.record is record or await self._commit(turn.change(), age):
                 if turn.outbox:
                     self._work_waits()
                 turns[input.channel.name, result] += 1
@@ -311,14 +325,40 @@ class Conversations:
             turn.send(text)
 
     def _refuse(self, input: Input, answer: Answering) -> None:
+        """Answer what is not begun, at the least cost: this is done most when there is most to do."""
         self._metrics.turns[input.channel.name, "overload"] += 1
-        answer(Answer(self._say("overload", input.channel), durable=False))
+        if self._busy_of is not self.flow:
+            self._busy_of, self._busy = self.flow, {}
+        said = self._busy.get(input.channel)
+        if said is None:
+            text = self._say("overload", input.channel)
+            said = self._busy[input.channel] = Answer(text, durable=False, busy=True)
+        answer(_NOT_NOTED if input.kind in ("drop", "confirm") else said)
 
     def _say(self, name: str, channel: Channel, language: str = "") -> str:
         return say(self.flow, name, {}, language or self.flow.default_language, channel)
 
     def _broken(self, error: BaseException) -> None:
         log.error("answering failed", exc_info=error)
+
+
+_NOT_NOTED = Answer(None, durable=False, busy=True)
+"""What the end of something is answered with that there was no room to note."""
+
+_KINDS = {
+    "dial": Kind.DIALOGUE,
+    "message": Kind.SMS,
+    "reply": Kind.UNDER_WAY,
+    "drop": Kind.ENDING,
+    "confirm": Kind.ENDING,
+}
+
+
+def _kind(input: Input) -> Kind:
+    """Return what an input asks for; a code is dialled, also where a gateway says that it is an answer."""
+    if input.kind == "reply" and _is_code(input.text):
+        return Kind.DIALOGUE
+    return _KINDS[input.kind]
 
 
 def _is_stale(last: Exchange | None, input: Input) -> bool:

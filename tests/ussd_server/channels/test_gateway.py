@@ -486,6 +486,29 @@ def test_a_part_that_cannot_be_kept_is_refused_so_that_the_smsc_repeats_it(tmp_p
     play(tmp_path, story)
 
 
+def test_an_sms_that_comes_when_there_is_too_much_to_do_is_to_come_again_later(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        limit, at.bench.admission.limit = at.bench.admission.limit, 0
+        await at.hear(sms("111", number="2163"), 0)
+        assert at.smsc.responses == {"input": Status.RTHROTTLED}
+        at.bench.admission.limit = limit
+        await at.hear(sms("111", number="2163"), 0)
+        assert at.smsc.responses == {"input": Status.ROK}
+        assert await at.bench.journal() == ["activated"]
+
+    play(tmp_path, story)
+
+
+def test_a_dialogue_that_cannot_begin_is_told_so_and_ends(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        at.bench.admission.limit = 0
+        await at.hear(dialled(), 1)
+        assert at.smsc.responses == {"input": Status.ROK}
+        assert at.bench.metrics.turns["ussd", "overload"] == 1
+
+    play(tmp_path, story)
+
+
 def test_without_a_link_an_sms_waits(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
         await at.account.stop(drain_ms=0)

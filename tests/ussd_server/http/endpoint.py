@@ -236,6 +236,7 @@ class Endpoint:
         flow = shipped_flow()
         tools = Tools(Queries(self.operator), Policy(), self.clock, lambda: nacl.utils.random(8).hex())
         self.metrics = Metrics()
+        self.crowded = False
         store: Any = self.store
         desk = Desk(
             lambda: flow, store, self.operator, self.vault, self.keys, self._hasher, tools, self.metrics, lambda: None
@@ -252,7 +253,7 @@ class Endpoint:
         self.url = f"http://{self.address}"
         self._session = aiohttp.ClientSession(auto_decompress=False)
         if self._serving:
-            terminals.serve(desk, store, self.keys)
+            terminals.serve(desk, store, self.keys, lambda: not self.crowded)
         return self
 
     async def __aexit__(

@@ -812,7 +812,7 @@ def test_a_terminal_is_told_that_it_may_serve_and_what_is_left_of_its_budgets(tm
 
         await at.add(at.hall, wrong_an_hour=2, orders_an_hour=3)
         assert await left() == (2, 3)
-        (await at.hall.post("/v1/code-orders", {"msisdn": RICH})).ok(202)
+        (await at.hall.post(ORDERS, {"msisdn": RICH})).ok(202)
         (await at.hall.enter(await at.number(), WRONG)).refused("code-rejected")
         assert await left() == (1, 2)
         at.now += 3_600_000
@@ -835,5 +835,27 @@ def test_each_problem_is_explained_where_its_type_points(tmp_path: Path) -> None
         assert said.status == 200
         assert refused["title"].encode() in said.body
         assert (await at.hall.get("/problems/none")).status == 404
+
+    visit(tmp_path, story)
+
+
+# Too much to do -------------------------------------------------------------------------------------------------------
+
+
+def test_while_there_is_too_much_to_do_only_what_is_new_is_refused(tmp_path: Path) -> None:
+    async def story(at: Endpoint) -> None:
+        here, there = await at.number(), await at.number()
+        inside = await at.hall.visit(here)
+        at.crowded = True
+        for said in (
+            await at.hall.enter(there, CODE),
+            await at.hall.post(ORDERS, {"msisdn": there}),
+        ):
+            said.refused("busy")
+            assert (said.status, said.headers["Retry-After"]) == (503, "5")
+        assert (await at.hall.get(f"{inside}/balance")).status == 200
+        assert await at.journal(there) == []
+        at.crowded = False
+        assert (await at.hall.enter(there, CODE)).status == 201
 
     visit(tmp_path, story)

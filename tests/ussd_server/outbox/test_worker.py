@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ussd_server.metrics import Metrics
+from ussd_server.outbox import worker
 from ussd_server.outbox.worker import (
     FIRST_WAIT_MS,
     LEASE_MS,
     LONGEST_WAIT_MS,
     UNDER_WAY,
+    YIELDING,
     Done,
     Hopeless,
     Later,
@@ -42,8 +44,13 @@ class Bench:
         self.hold = asyncio.Event()
         self.hold.set()
         self.operator = asyncio.Event()
-        performers: dict[OutboxKind, Performer] = {"sms": self._perform, "command": self._wait_for_the_operator}
-        self.outbox = Outbox(store, performers, Metrics(), lambda: self.now, lease_ms)
+        performers: dict[OutboxKind, Performer] = {
+            "sms": self._perform,
+            "push": self._perform,
+            "command": self._wait_for_the_operator,
+        }
+        self.pressed = False
+        self.outbox = Outbox(store, performers, Metrics(), lambda: self.now, lease_ms, lambda: self.pressed)
 
     async def _perform(self, claimed: Claimed) -> Performed:
         self.performed.append((claimed.entry.id, claimed.attempt))
@@ -122,6 +129,37 @@ def test_what_is_not_possible_now_waits_and_holds_back_what_follows_it(tmp_path:
         await at.pass_time(FIRST_WAIT_MS)
         await at.until(lambda: len(at.performed) == 4)
         assert at.performed[2:] == [("a", 2), ("b", 1)]
+
+    bench(tmp_path, story)
+
+
+def test_under_pressure_few_are_performed_at_once_and_pushes_wait(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.pressed = True
+        at.hold.clear()
+        await at.put("p", kind="push", msisdn="79100000099")
+        for number in range(YIELDING + 5):
+            await at.put(f"s{number}", msisdn=f"791000001{number:02}")
+        await at.until(lambda: len(at.performed) == YIELDING)
+        at.pressed = False
+        at.outbox.wake()
+        await at.until(lambda: len(at.performed) == YIELDING + 6)
+        assert {id for id, _ in at.performed[:YIELDING]} == {f"s{number}" for number in range(YIELDING)}
+
+    bench(tmp_path, story)
+
+
+def test_after_the_pressure_work_goes_on_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "YIELD_S", 0.001)
+
+    async def story(at: Bench) -> None:
+        at.pressed = True
+        await at.put("p", kind="push")
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not at.performed
+        at.pressed = False
+        await at.until(lambda: len(at.performed) == 1)
 
     bench(tmp_path, story)
 

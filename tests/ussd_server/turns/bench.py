@@ -25,6 +25,7 @@ from ussd_server.secrecy.keys import Keyring
 from ussd_server.secrecy.vault import CodeHasher, Vault
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.codes import Policy
+from ussd_server.turns.admission import Admission
 from ussd_server.turns.conversation import Conversations, Limits
 from ussd_server.turns.letters import Letters
 from ussd_server.turns.operations import Queries
@@ -98,11 +99,13 @@ class Bench:
         self.keys = Keyring().completed(self.now)
         self.vault = vault = Vault(self.keys)
         self.hasher = CodeHasher(vault)
+        self.admission = Admission(turns)
         self.conversations = Conversations(
             small_flow(),
             self.store,
             tools,
-            Limits(deadline_ms, turns, Patience(replies_an_hour=20)),
+            Limits(deadline_ms, Patience(replies_an_hour=20)),
+            self.admission,
             self.metrics,
             digest=vault.digest,
             letters=Letters(vault),

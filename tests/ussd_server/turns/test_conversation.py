@@ -6,9 +6,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from tests.ussd_server.turns.bench import MSISDN, Bench, play
+from menus.compiler import compile_flow
+from tests.ussd_server.turns.bench import MSISDN, SMALL, Bench, play
 from ussd_server.channels.base import Answer
 from ussd_server.stores.base import Change, StoreUnavailable
+from ussd_server.subscribers.record import Subscriber
+from ussd_server.turns.admission import MAX_WAITING, Kind
+from ussd_server.turns.service import REGISTRY
 from ussd_server.turns.turn import MAX_LATE
 
 
@@ -83,6 +87,77 @@ def test_more_turns_than_allowed_are_refused_and_change_nothing(tmp_path: Path) 
         assert (record.active, version) == (False, 0)
 
     play(tmp_path, story, turns=1)
+
+
+def test_beyond_the_limit_what_is_new_gets_a_polite_text_and_dialogues_go_on(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await at.dial("*111#")
+        at.admission.limit = 0
+        refused = [
+            await at.take(at.input("dial", "*111#", msisdn="79100000009")),
+            await at.take(at.input("reply", "*111#", msisdn="79100000009")),  # as some gateways begin
+            await at.text("2163", "111", msisdn="79100000009"),
+        ]
+        assert all(answer.text and answer.ends and answer.busy and not answer.durable for answer in refused)
+        assert await at.store.load("79100000009") == (Subscriber("79100000009"), 0)
+        assert (await at.reply("1")).text.startswith("Tariffs")  # type: ignore[union-attr]
+        assert (await at.take(at.input("drop", "abort"))).durable
+        assert at.admission.shed == {Kind.DIALOGUE: 2, Kind.SMS: 1}
+
+    play(tmp_path, story)
+
+
+def test_what_was_refused_is_served_when_it_comes_again(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        limit, at.admission.limit = at.admission.limit, 0
+        again = at.input("dial", "*111*2163#", sequence=7)
+        assert (await at.take(again)).busy
+        at.admission.limit = limit
+        assert await at.take(again) == Answer("Activated.", ends=True)
+
+    play(tmp_path, story)
+
+
+def test_the_polite_text_is_that_of_the_flow_in_force(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.admission.limit = 0
+        first = (await at.dial("*111#")).text
+        source = SMALL.read_text(encoding="utf-8") + "texts:\n  overload: {ru: Позже., en: Later.}\n"
+        at.conversations.flow = compile_flow(source.encode(), "small.yaml", REGISTRY)
+        assert (await at.dial("*111#")).text != first
+
+    play(tmp_path, story)
+
+
+def test_the_end_of_a_dialogue_is_not_answered_where_there_is_no_room_to_note_it(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.operator.hold()
+        answers: list[Answer] = []
+        for _ in range(1 + MAX_WAITING):
+            at.conversations.take(at.input("dial", "*100#"), answers.append)
+        assert await at.take(at.input("drop", "abort")) == Answer(None, durable=False, busy=True)
+        at.operator.release()
+        await at.until(lambda: len(answers) == 1 + MAX_WAITING)
+
+    play(tmp_path, story)
+
+
+def test_turns_that_wait_for_their_commit_are_counted(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        answers: list[Answer] = []
+        at.conversations.take(at.input("dial", "*111#"), answers.append)
+        assert at.admission.waiting == 1
+        await at.until(lambda: bool(answers))
+        assert at.admission.waiting == 0
+
+        async def away(change: Change) -> bool:
+            raise StoreUnavailable("away")
+
+        at.store.commit = away  # type: ignore[method-assign]
+        await at.dial("*111#")
+        assert at.admission.waiting == 0
+
+    play(tmp_path, story)
 
 
 def test_a_redelivered_input_gets_its_answer_again_and_changes_nothing(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from ussd_server.channels.sms import SMS
 from ussd_server.metrics import Metrics
 from ussd_server.stores.base import Change
 from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.turns.admission import Admission
 from ussd_server.turns.conversation import MAX_PARTS_WAITING, Conversations, Limits
 from ussd_server.turns.letters import AGE_MS, LIMITS, Letters
 from ussd_server.turns.patience import Patience
@@ -60,7 +61,8 @@ def test_another_server_joins_what_the_first_one_kept(tmp_path: Path) -> None:
             small_flow(),
             store,
             at.tools,
-            Limits(1000, 10, Patience(replies_an_hour=20)),
+            Limits(1000, Patience(replies_an_hour=20)),
+            Admission(10),
             Metrics(),
             digest=at.vault.digest,
             letters=Letters(at.vault),

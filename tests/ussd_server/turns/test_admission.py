@@ -1,0 +1,284 @@
+"""What may begin: bounded, less under a standing delay alone, all again afterwards, never at the cost of dialogues."""
+
+import heapq
+from dataclasses import dataclass, field
+from math import inf
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ussd_server.turns.admission import FLOOR, MOST_TARGET_S, TARGET_S, WINDOW_S, Admission, Kind
+
+BOUND = 4000
+LENGTH = 0.125
+"""Of a window, as the shell may make them: not below `WINDOW_S`, and without a rounding error."""
+
+seconds = st.floats(0, 100, allow_nan=False)
+happenings = st.lists(
+    st.one_of(
+        st.tuples(st.just("begun")),
+        st.tuples(st.just("done"), seconds, seconds),
+        st.tuples(st.just("tick"), st.floats(-10, 1000, allow_nan=False)),
+    ),
+    max_size=200,
+)
+
+
+def windows(
+    admission: Admission, number: int, delay: float, *, turns: int, now: float = 0.0, age: float = 0.0
+) -> float:
+    """Let windows pass in each of which so many turns have this delay; returns the time after them."""
+    admission.tick(now)
+    for _ in range(number):
+        for _ in range(turns):
+            admission.begun()
+        for _ in range(turns):
+            admission.done(age, delay - age)
+        now += LENGTH
+        assert admission.tick(now)
+    return now
+
+
+def limited() -> tuple[Admission, float]:
+    """Return one whose limit has fallen, and the time."""
+    admission = Admission(BOUND)
+    return admission, windows(admission, 3, 4 * TARGET_S, turns=100)
+
+
+# Whatever happens -------------------------------------------------------------------------------------------------
+
+
+@given(happenings, st.integers(1, 100_000))
+def test_the_limit_stays_within_its_bounds(story: list[tuple[str, float, float]], bound: int) -> None:
+    admission = Admission(bound)
+    now = 0.0
+    for what, *times in story:
+        match what:
+            case "begun":
+                admission.begun()
+            case "done" if admission.waiting:
+                admission.done(*times)
+            case "tick":
+                now += times[0]  # also back: a window then simply lasts longer
+                admission.tick(now)
+        assert FLOOR <= admission.limit <= admission.most
+        assert 0 <= admission.delay < inf
+        assert TARGET_S <= admission.target <= MOST_TARGET_S
+
+
+@given(happenings, st.integers(0, BOUND - 1))
+def test_a_dialogue_under_way_is_never_refused_for_a_delay(
+    story: list[tuple[str, float, float]], under_way: int
+) -> None:
+    admission = Admission(BOUND)
+    for what, *times in story:
+        if what == "begun":
+            admission.begun()
+        elif what == "tick":
+            admission.tick(times[0])
+        assert admission.admits(Kind.UNDER_WAY, under_way)
+        assert admission.admits(Kind.ENDING, BOUND + under_way)
+
+
+@given(st.integers(0, 3 * BOUND), st.integers(0, 3 * BOUND), st.booleans())
+def test_what_is_less_important_is_refused_first(waiting: int, under_way: int, low: bool) -> None:
+    admission = limited()[0] if low else Admission(BOUND)
+    admission.waiting = waiting
+    admitted = [admission.admits(kind, under_way) for kind in Kind]
+    assert admitted == sorted(admitted, reverse=True)
+
+
+def test_one_turn_is_always_taken_however_little_memory_there_is() -> None:
+    admission = Admission(1)
+    assert [admission.admits(kind, 0) for kind in Kind] == [True] * 5
+    assert [admission.admits(kind, 1) for kind in Kind] == [True] + [False] * 4
+
+
+# Falling and rising -----------------------------------------------------------------------------------------------
+
+
+def test_while_turns_are_quick_nothing_but_memory_limits() -> None:
+    admission = Admission(BOUND)
+    windows(admission, 50, TARGET_S / 3, turns=900)
+    assert admission.limit == BOUND
+    assert not admission.pressed
+
+
+@given(st.floats(1.01, 100), st.integers(70, 400))
+def test_under_a_standing_delay_the_limit_is_what_is_completed_in_the_time_allowed(times: float, turns: int) -> None:
+    admission = Admission(BOUND)
+    windows(admission, 3, times * TARGET_S, turns=turns)
+    assert admission.limit == max(FLOOR, int(turns / LENGTH * TARGET_S))
+    assert admission.pressed
+
+
+def test_a_single_pause_of_the_disk_refuses_nothing() -> None:
+    admission = Admission(BOUND)
+    now = windows(admission, 5, 0.01, turns=500)
+    now = windows(admission, 1, 3.0, turns=500, now=now)
+    windows(admission, 1, 0.01, turns=500, now=now)
+    assert admission.limit == BOUND
+
+
+def test_one_turn_that_did_not_wait_tells_that_no_queue_stands() -> None:
+    admission = Admission(BOUND)
+    now = 0.0
+    admission.tick(now)
+    for _ in range(20):
+        for delay in (5.0,) * 200 + (0.001,):
+            admission.begun()
+            admission.done(0.0, delay)
+        now += LENGTH
+        admission.tick(now)
+    assert admission.limit == BOUND
+
+
+def test_the_wait_before_a_turn_is_handled_counts_as_much_as_that_for_its_commit() -> None:
+    admission = Admission(BOUND)
+    windows(admission, 10, 0.5, turns=300, age=0.49)
+    assert admission.limit < BOUND
+
+
+def test_a_store_that_completes_nothing_is_noticed_while_it_does_so() -> None:
+    admission = Admission(BOUND)
+    now = windows(admission, 5, 0.01, turns=500)
+    for _ in range(200):
+        admission.begun()
+    for _ in range(40):
+        now += LENGTH
+        admission.tick(now)
+    assert admission.delay == 40 * LENGTH
+    assert not admission.admits(Kind.DIALOGUE, 200)
+    assert admission.admits(Kind.UNDER_WAY, 200)
+
+
+@given(st.floats(0, TARGET_S / 2), st.integers(0, 5))
+def test_after_the_peak_all_is_admitted_again_within_seconds(delay: float, turns: int) -> None:
+    admission, now = limited()
+    assert admission.limit < BOUND
+    windows(admission, 60, delay, turns=turns, now=now)
+    assert admission.limit == BOUND
+
+
+def test_a_store_that_is_slow_by_itself_is_not_taken_for_an_overloaded_one() -> None:
+    admission = Admission(BOUND)
+    now = windows(admission, 60, 0.3, turns=20)  # 300 ms for a commit, at night
+    windows(admission, 60, 0.35, turns=400, now=now)  # and hardly more by day
+    assert admission.limit == BOUND
+
+
+def test_a_window_that_has_not_passed_is_not_judged() -> None:
+    admission = Admission(BOUND)
+    admission.tick(5.0)
+    assert not admission.tick(5.0 + WINDOW_S / 2)
+    assert not admission.tick(4.0)
+    assert admission.tick(5.0 + LENGTH)
+
+
+def test_what_was_refused_is_counted_by_its_kind() -> None:
+    admission = Admission(BOUND)
+    for kind in (Kind.SMS, Kind.DIALOGUE, Kind.DIALOGUE):
+        admission.refuse(kind)
+    assert admission.shed == {Kind.SMS: 1, Kind.DIALOGUE: 2}
+
+
+# With a server around it ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Simulated:
+    """A server of one core that reads what has come, handles it, and commits in groups; time is simulated.
+
+    Dialogues of `STEPS` steps come as a Poisson process; the next step follows the answer after a while of thinking.
+    """
+
+    admission: Admission
+    random: Random
+    now: float = 0.0
+    coming: list[tuple[float, int, int]] = field(default_factory=list)
+    queue: list[tuple[float, float, int, int]] = field(default_factory=list)
+    latencies: list[float] = field(default_factory=list)
+    served: int = 0
+    finished: int = 0
+    refused: int = 0
+    dialogues: int = 0
+
+    STEPS = 6
+    STEP_S = 160e-6
+    SHED_S = 40e-6
+    FLUSH_S = 0.004
+    GROUP = 256
+    THINK_S = 0.5
+
+    @classmethod
+    def capacity(cls) -> float:
+        """Return how many steps a second it can serve at most."""
+        return 1 / (cls.STEP_S + cls.FLUSH_S / cls.GROUP)
+
+    def run(self, steps_a_second: float, until: float) -> None:
+        """Offer so many steps a second until then."""
+        rate = steps_a_second / self.STEPS
+        next_begin = self.now + self.random.expovariate(rate)
+        while self.now < until:
+            while next_begin < self.now:
+                self.dialogues += 1
+                heapq.heappush(self.coming, (next_begin, self.dialogues, 1))
+                next_begin += self.random.expovariate(rate)
+            self._round()
+
+    def _round(self) -> None:
+        read_at, read = self.now, []
+        while self.coming and self.coming[0][0] <= read_at:
+            read.append(heapq.heappop(self.coming))
+        for came, dialogue, step in read:
+            if self.admission.admits(Kind.UNDER_WAY if step > 1 else Kind.DIALOGUE, len(self.queue)):
+                self.now += self.STEP_S
+                self.admission.begun()
+                self.queue.append((came, self.now, dialogue, step))
+            else:
+                assert step == 1, "a dialogue under way was refused"
+                self.now += self.SHED_S
+                self.admission.refuse(Kind.DIALOGUE)
+                self.refused += 1
+        self.now += self.FLUSH_S
+        for came, handled, dialogue, step in self.queue[: self.GROUP]:
+            self.admission.done(max(0.0, handled - read_at), self.now - handled)
+            self.latencies.append(self.now - came)
+            self.served += 1
+            if step < self.STEPS:
+                think = self.random.expovariate(1 / self.THINK_S)
+                heapq.heappush(self.coming, (self.now + think, dialogue, step + 1))
+            else:
+                self.finished += 1
+        del self.queue[: self.GROUP]
+        self.admission.tick(self.now)
+
+
+@pytest.mark.parametrize("load", [1.2, 2.0, 5.0])
+def test_beyond_capacity_what_is_admitted_stays_quick_and_no_capacity_is_wasted(load: float) -> None:
+    server = Simulated(Admission(BOUND), Random(1))
+    server.run(load * server.capacity(), until=10)
+    server.latencies.clear()
+    served = server.served
+    server.run(load * server.capacity(), until=15)
+    ordered = sorted(server.latencies)
+    assert ordered[len(ordered) // 2] < 2 * TARGET_S
+    assert ordered[int(len(ordered) * 0.99)] < 4 * TARGET_S
+    wasted = server.SHED_S * (load - 1) * server.capacity() / server.STEPS
+    assert server.served - served > 0.85 * (1 - wasted) * server.capacity() * 5
+    assert server.refused
+
+
+def test_below_capacity_nothing_is_refused_and_after_a_peak_again() -> None:
+    server = Simulated(Admission(BOUND), Random(2))
+    server.run(0.8 * server.capacity(), until=8)
+    assert server.refused == 0
+    server.run(1.5 * server.capacity(), until=16)
+    assert server.refused
+    server.run(0.7 * server.capacity(), until=26)
+    refused = server.refused
+    server.run(0.7 * server.capacity(), until=30)
+    assert server.refused == refused
+    assert server.admission.limit == BOUND
