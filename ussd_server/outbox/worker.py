@@ -15,6 +15,7 @@ from ussd_server.log import mask
 from ussd_server.metrics import Metrics
 from ussd_server.stores.base import (
     EVERY_LANE,
+    PUSHES,
     Claimed,
     JournalEntry,
     OutboxEntry,
