@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, PlainValidator, ValidationError, model_validator
@@ -26,9 +26,11 @@ from pydantic_settings import (
 )
 
 from smpp.segments import Style
+from ussd_server import store_url
 from ussd_server.dialects.files import usable as usable_dialect
 from ussd_server.mistakes import cause, nearest
 from ussd_server.smsc_url import SMPP_PORT, SmscUrl
+from ussd_server.store_url import RedisUrl, SqliteUrl
 from ussd_server.subscribers.codes import MIN_DIGITS
 from ussd_server.turns.quiet import QuietHours
 
@@ -71,26 +73,6 @@ class Address:
         return cls(host or "0.0.0.0", int(port))
 
 
-@dataclass(frozen=True)
-class StoreUrl:
-    """Where the records are kept. In this version a SQLite file: `sqlite:///var/ussd-server.db`."""
-
-    path: Path
-
-    def __str__(self) -> str:
-        return f"sqlite:///{self.path}"
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read `sqlite:///PATH`, where a fourth slash makes PATH absolute; ValueError says what is wrong."""
-        scheme, separator, path = text.partition("://")
-        if separator and scheme in ("redis", "rediss", "redis+cluster", "redis+sentinel"):
-            raise ValueError(f"{scheme}:// stores are not in this version; use sqlite:///PATH")
-        if scheme != "sqlite" or not path.startswith("/") or not path.strip("/"):
-            raise ValueError(f"{text!r} is not a store; write sqlite:///PATH (sqlite:////PATH for an absolute path)")
-        return cls(Path(unquote(path[1:])))
-
-
 def _each_smsc(value: Any) -> tuple[SmscUrl, ...]:
     """Take one URL, a list of them, or (from the environment) several with spaces between."""
     texts = value.split() if isinstance(value, str) else value
@@ -110,12 +92,12 @@ def _text(value: Any) -> str:
     return value
 
 
-def _reader(kind: type[Any], parse: Callable[[str], Any]) -> PlainValidator:
+def _reader(kind: type[Any] | tuple[type[Any], ...], parse: Callable[[str], Any]) -> PlainValidator:
     return PlainValidator(lambda value: value if isinstance(value, kind) else parse(_text(value)))
 
 
 AddressField = Annotated[Address, NoDecode, _reader(Address, Address.parse)]
-StoreField = Annotated[StoreUrl, NoDecode, _reader(StoreUrl, StoreUrl.parse)]
+StoreField = Annotated[SqliteUrl | RedisUrl, NoDecode, _reader((SqliteUrl, RedisUrl), store_url.parse)]
 SmscField = Annotated[tuple[SmscUrl, ...], NoDecode, PlainValidator(_each_smsc)]
 
 
@@ -161,8 +143,8 @@ class Settings(BaseSettings):
     data: Path = Field(Path("var"), description="Directory for the database and the keys; made where it is missing")
     smsc: SmscField = Field((), description="SMSCs to bind to, as smpp://SYSTEM_ID:PASSWORD@HOST:PORT?window=10")
     store: StoreField = Field(
-        default_factory=lambda values: StoreUrl(values["data"] / "ussd-server.db"),
-        description="Where the records are kept, as sqlite:///PATH",
+        default_factory=lambda values: SqliteUrl(values["data"] / "ussd-server.db"),
+        description="Where the records are kept: sqlite:///PATH, redis://HOST:PORT/DB, or a Cluster or Sentinels",
     )
     http: AddressField = Field(Address("127.0.0.1", 8080), description="Address of health, metrics and pages")
     http_certificate: Path | None = Field(

@@ -11,15 +11,31 @@ from pathlib import Path
 
 import msgspec
 
+from tests import redis_servers
+from ussd_server import store_url
+from ussd_server.store_url import RedisUrl
 from ussd_server.stores.base import Change, JournalEntry, KeptAnswer, OutboxEntry, Store
+from ussd_server.stores.redis import RedisStore
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.terminals.record import Terminal
 
 MSISDN = "79100000001"
 TERMINAL = "kiosk-1"
 
+REDIS_KINDS = {"redis": "ALONE", "redis-cluster": "CLUSTER"}
+"""Which servers of `tests/redis_servers.py` a store is on."""
+
+
+def redis_store(kind: str, place: Path) -> RedisStore:
+    """Open a store that knows at every moment what others have left to do, as the contract has it."""
+    url = store_url.parse(redis_servers.url_for(kind, place))
+    assert isinstance(url, RedisUrl)
+    return RedisStore(url, look_ms=0)
+
+
 STORES: dict[str, Callable[[Path], Store]] = {
     "sqlite": lambda place: SqliteStore(place / "store.db"),
+    "redis": lambda place: redis_store("ALONE", place),
 }
 
 

@@ -218,16 +218,18 @@ def test_one_cannot_settle_another_subscribers_entry(open_store: Open) -> None:
 
 def test_an_id_that_is_taken_is_the_callers_mistake_and_spoils_no_other_commit(open_store: Open) -> None:
     async def test(store: Store) -> None:
-        assert await put(store, ANNA, entry("a"))
+        assert await put(store, BORIS, entry("a"))
+        before = await store.load(BORIS)
         outcomes = await asyncio.gather(
             put(store, VERA, entry("c")),
-            put(store, BORIS, entry("a"), entry("b")),
+            put(store, BORIS, entry("b"), entry("a")),
             return_exceptions=True,
         )
         assert outcomes[0] is True
         assert isinstance(outcomes[1], ValueError)
-        assert await store.load(BORIS) == (Subscriber(BORIS), 0)
-        assert sorted(ids(await store.claim(T0, 10, LEASE))) == ["a", "c"]
+        assert await store.load(BORIS) == before
+        assert await put(store, BORIS, settled=("a",))
+        assert ids(await store.claim(T0, 10, LEASE)) == ["c"]
 
     on(open_store, test)
 
@@ -790,7 +792,8 @@ def test_forgetting_leaves_nothing_and_no_old_version_can_be_committed_to_the_ne
         assert await store.commit(Change(0, Subscriber(ANNA, "ru"), notes, [entry("a"), entry("b")]))
         assert await put(store, BORIS, entry("c"))
         _, old = await store.load(ANNA)
-        await store.bury((await store.claim(T0, 10, LEASE))[0], T0, "x")
+        held = {each.entry.id: each for each in await store.claim(T0, 10, LEASE)}
+        await store.bury(held["a"], T0, "x")
         assert await store.forget(ANNA)
         assert not await store.forget(ANNA)
         assert await store.load(ANNA) == (Subscriber(ANNA), 0)

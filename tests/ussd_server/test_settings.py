@@ -13,10 +13,10 @@ from ussd_server.settings import (
     Setting,
     Settings,
     SettingsError,
-    StoreUrl,
     describe,
     load,
 )
+from ussd_server.store_url import ESCAPES, FORMS, SqliteUrl
 
 
 @pytest.fixture(autouse=True)
@@ -48,13 +48,13 @@ def test_defaults_are_those_of_a_first_start() -> None:
     assert settings.smpp == Address("127.0.0.1", 2775)
     assert settings.smsc == ()
     assert settings.data == Path("var")
-    assert settings.store == StoreUrl(Path("var/ussd-server.db"))
+    assert settings.store == SqliteUrl(Path("var/ussd-server.db"))
     assert settings.dialogue_deadline_s < settings.gateway_timer_s
 
 
 def test_the_store_is_in_the_data_directory_unless_it_is_said() -> None:
-    assert load({"data": Path("elsewhere")}).store.path == Path("elsewhere/ussd-server.db")
-    assert load({"data": Path("elsewhere"), "store": "sqlite:////srv/a.db"}).store.path == Path("/srv/a.db")
+    assert load({"data": Path("elsewhere")}).store == SqliteUrl(Path("elsewhere/ussd-server.db"))
+    assert load({"data": Path("elsewhere"), "store": "sqlite:////srv/a.db"}).store == SqliteUrl(Path("/srv/a.db"))
 
 
 def test_the_flows_file_beside_the_server_wins_over_the_shipped_one() -> None:
@@ -117,10 +117,10 @@ def test_a_key_near_to_nothing_gets_the_list(monkeypatch: pytest.MonkeyPatch) ->
         ({"http": "8080"}, "--http: '8080' is not HOST:PORT, as in 127.0.0.1:8080"),
         ({"http": "::1:80"}, "--http: '::1:80': write an IPv6 address in brackets, as in [::1]:8080"),
         ({"http": "h:65536"}, "--http: 'h:65536' is not HOST:PORT, as in 127.0.0.1:8080"),
-        ({"store": "redis://h:1/0"}, "--store: redis:// stores are not in this version; use sqlite:///PATH"),
+        ({"store": "redis://:secret@h:port/0"}, f"--store: a port is a number from 1 to 65535 ({ESCAPES})"),
         (
             {"store": "x.db"},
-            "--store: 'x.db' is not a store; write sqlite:///PATH (sqlite:////PATH for an absolute path)",
+            f"--store: 'x.db' is not a store; write {FORMS} (sqlite:////PATH for an absolute path)",
         ),
         ({"max_turns": "many"}, "--max-turns: input should be a valid integer, unable to parse string as an integer"),
         (

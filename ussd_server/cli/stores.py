@@ -5,29 +5,36 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from ussd_server.settings import Settings, SettingsError
-from ussd_server.stores.base import Store
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.base import NoStore, Store
+from ussd_server.stores.opening import open_store
 
 T = TypeVar("T")
 
 
 def there(settings: Settings) -> bool:
     """Return whether the store was made yet; a server makes it at its first start."""
-    return settings.store.path.is_file()
+
+    async def nothing(store: Store) -> None:
+        pass
+
+    try:
+        asyncio.run(_on(settings, nothing, False))
+    except NoStore:
+        return False
+    return True
 
 
 def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]], *, make: bool = False) -> T:
     """Return what the work returns. Raises SettingsError where there is no store, unless it may be made."""
-    if not make and not there(settings):
-        raise SettingsError(
-            f"{settings.store}: there is no such file; say where the server keeps it with --data or --store"
-        )
+    try:
+        return asyncio.run(_on(settings, work, make))
+    except NoStore as error:
+        raise SettingsError(f"{error}; say where the server keeps it with --data or --store") from None
 
-    async def within() -> T:
-        store = SqliteStore(settings.store.path)
-        try:
-            return await work(store)
-        finally:
-            await store.close()
 
-    return asyncio.run(within())
+async def _on(settings: Settings, work: Callable[[Store], Awaitable[T]], make: bool) -> T:
+    store = await open_store(settings.store, make)
+    try:
+        return await work(store)
+    finally:
+        await store.close()

@@ -48,6 +48,10 @@ class StoreUnavailable(Exception):
     """
 
 
+class NoStore(StoreUnavailable):
+    """No server has begun this store yet, and whoever opened it may not."""
+
+
 class JournalEntry(msgspec.Struct, frozen=True, gc=False):
     """Something that happened to a subscriber and must be told later: who, when (ms), what. Never holds a secret."""
 
@@ -57,8 +61,9 @@ class JournalEntry(msgspec.Struct, frozen=True, gc=False):
 
 
 class OutboxEntry(msgspec.Struct, frozen=True, gc=False):
-    """Something that must happen after the commit, at least once. `id` is unique and fixed before the commit.
+    """Something that must happen after the commit, at least once.
 
+    `id` is fixed before the commit, and unique among the subscriber's own.
     `due` is when it may be tried first (ms); after `expires` (ms, 0 = never) it is given up with a journal entry.
     `data` is the performer's own; a text that holds an access code is sealed in it. `tried` is how often it was tried
     before it was given up and taken back: its attempts count on from there, so that none is taken for another.
@@ -258,8 +263,8 @@ class Store(Protocol):
     async def restore(self, everything: Everything) -> None:
         """Let what there is of this subscriber be just this, durably: what `dump` returns then.
 
-        Its version is new. Raises ValueError, and changes nothing, where an outbox id or an answered request belongs to
-        another subscriber.
+        Its version is new. Raises ValueError, and changes nothing, where an answered request belongs to another
+        subscriber.
         """
 
     async def nonces(self, after: Nonce | None, limit: int) -> list[Nonce]:

@@ -9,7 +9,6 @@ import asyncio
 import errno
 import os
 import sqlite3
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
@@ -38,6 +37,7 @@ from ussd_server.stores.base import (
     Standing,
     StoreUnavailable,
 )
+from ussd_server.stores.cache import CACHED_OCTETS, CACHED_RECORDS, Cache
 from ussd_server.subscribers.record import Subscriber, decode, encode
 from ussd_server.terminals.record import Terminal
 from ussd_server.terminals.record import decode as decode_terminal
@@ -45,10 +45,6 @@ from ussd_server.terminals.record import encode as encode_terminal
 
 APPLICATION_ID = 0x55535344
 """Marks the file as ours ("USSD"); `file` and SQLite show it."""
-
-CACHED_RECORDS = 20_000
-CACHED_OCTETS = 8 * 1024 * 1024
-"""Decoded records kept in memory at most, by number and by stored size; decoded they take 5 to 12 times as much."""
 
 GROUP = 256
 """Changes in one transaction at most, so that the loop is never held for longer than about 4 ms."""
@@ -313,44 +309,6 @@ class _Job(msgspec.Struct, frozen=True):
     steps: bool
 
 
-class _Cache:
-    """The records used last, decoded, with their versions."""
-
-    def __init__(self, records: int, octets: int) -> None:
-        self._records = records
-        self._octets = octets
-        self._held = 0
-        self._entries: OrderedDict[str, tuple[tuple[Subscriber, int], int]] = OrderedDict()
-
-    def get(self, msisdn: str) -> tuple[Subscriber, int] | None:
-        entry = self._entries.get(msisdn)
-        if entry is None:
-            return None
-        self._entries.move_to_end(msisdn)
-        return entry[0]
-
-    def put(self, record: Subscriber, version: int, octets: int) -> tuple[Subscriber, int]:
-        """Remember a record of this stored size, and forget the ones used longest ago where there is no room."""
-        entries, loaded = self._entries, (record, version)
-        before = entries.pop(record.msisdn, None)
-        if before is not None:
-            self._held -= before[1]
-        entries[record.msisdn] = loaded, octets
-        self._held += octets
-        while len(entries) > self._records or self._held > self._octets:
-            self._held -= entries.popitem(last=False)[1][1]
-        return loaded
-
-    def drop(self, msisdn: str) -> None:
-        entry = self._entries.pop(msisdn, None)
-        if entry is not None:
-            self._held -= entry[1]
-
-    def clear(self) -> None:
-        self._entries.clear()
-        self._held = 0
-
-
 class SqliteStore:
     """A store in one file. It belongs to the event loop that uses it first; `close` before the loop ends.
 
@@ -366,7 +324,7 @@ class SqliteStore:
         checkpoint_rows: int = CHECKPOINT_ROWS,
     ) -> None:
         self._path = str(path)
-        self._cache = _Cache(cached_records, cached_octets)
+        self._cache = Cache(cached_records, cached_octets)
         # As many as there are terminals: whoever asks for another finds none, and nothing is kept of it.
         self._terminals: dict[str, tuple[Terminal, int]] = {}
         self._checkpoint_rows = checkpoint_rows

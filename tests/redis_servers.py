@@ -1,0 +1,210 @@
+"""Real Redis servers for tests: on loopback, on free ports, durable as the documentation asks for, gone afterwards."""
+
+import atexit
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+
+import redis
+
+PATIENCE_S = 60.0
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
+
+
+def free_ports(number: int) -> list[int]:
+    """Return ports that nobody listens on now, all different."""
+    sockets = [socket.socket() for _ in range(number)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def wait_until(true: Callable[[], object], what: str) -> None:
+    """Wait for something to come true; whatever the servers say meanwhile is not the answer yet."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        try:
+            if true():
+                return
+        except (redis.RedisError, OSError):
+            pass
+        time.sleep(0.02)
+    raise AssertionError(f"still waiting for {what}")
+
+
+class RedisServer:
+    """One `redis-server` process. It dies with the process that started it."""
+
+    def __init__(self, *options: str, port: int = 0, program: tuple[str, ...] = ()) -> None:
+        self.place = Path(tempfile.mkdtemp(prefix="redis-"))
+        self.port = port or free_ports(1)[0]
+        self._options = options
+        self._program = program
+        self.start()
+
+    def start(self) -> None:
+        """Start it, or start it again on the same data, and wait until it answers."""
+        base = ("--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.place), "--daemonize", "no")
+        self.process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "redis-server", *self._program, *base, *self._options],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_until(self._answers, f"redis-server on port {self.port}")
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, f"redis-server ended with {self.process.returncode}"
+        try:
+            with self.client() as client:
+                return bool(client.ping())
+        except redis.AuthenticationError:
+            return True
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def client(self) -> "redis.Redis":
+        """Return a client of another make than the store's."""
+        return redis.Redis(port=self.port, socket_timeout=5)
+
+    def kill(self) -> None:
+        """End it as a power cut would, but for what the system has to write."""
+        self.process.kill()
+        self.process.wait()
+
+    def pause(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """End it, and forget its data."""
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.place, ignore_errors=True)
+
+
+@contextmanager
+def running(*options: str) -> Iterator[RedisServer]:
+    """Give a server of one's own."""
+    server = RedisServer(*(options or DURABLE))
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+class RedisCluster:
+    """Three masters with a replica each, made as `redis-cli --cluster create` does, but sooner."""
+
+    def __init__(self, replicas: int = 1) -> None:
+        ports = free_ports(6 + 6 * replicas)
+        servers, buses = ports[: len(ports) // 2], ports[len(ports) // 2 :]
+        self.servers = [
+            RedisServer(
+                *DURABLE,
+                *("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", str(bus)),
+                *("--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"),
+                port=port,
+            )
+            for port, bus in zip(servers, buses, strict=True)
+        ]
+        self.masters = self.servers[:3]
+        first = self.servers[0].client()
+        for server, bus in zip(self.servers[1:], buses[1:], strict=True):
+            first.execute_command("CLUSTER MEET", "127.0.0.1", server.port, bus)
+        for index, server in enumerate(self.masters):
+            low, high = 16384 * index // 3, 16384 * (index + 1) // 3 - 1
+            server.client().execute_command("CLUSTER ADDSLOTSRANGE", low, high)
+        wait_until(self._all_meet, "the cluster's servers to know each other")
+        for index, server in enumerate(self.servers[3:]):
+            client = server.client()
+            client.execute_command("CLUSTER REPLICATE", self.id_of(self.masters[index % 3]))
+        wait_until(self._whole, "the cluster to be whole")
+        first.close()
+
+    def id_of(self, server: RedisServer) -> str:
+        with server.client() as client:
+            return _text(client.execute_command("CLUSTER MYID"))
+
+    def _all_meet(self) -> bool:
+        return all(_nodes(server) == len(self.servers) for server in self.servers)
+
+    def _whole(self) -> bool:
+        for server in self.servers:
+            with server.client() as client:
+                if "cluster_state:ok" not in _text(client.execute_command("CLUSTER INFO", raw=True)):
+                    return False
+        for server in self.servers[3:]:
+            with server.client() as client:
+                if client.info("replication").get("master_link_status") != "up":
+                    return False
+        return True
+
+    @property
+    def url(self) -> str:
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{server.port}" for server in self.servers[:2])
+
+    def stop(self) -> None:
+        for server in self.servers:
+            server.stop()
+
+
+def _text(reply: object) -> str:
+    if isinstance(reply, dict):
+        return "\n".join(f"{key}:{value}" for key, value in reply.items())
+    return reply.decode() if isinstance(reply, bytes) else str(reply)
+
+
+def _nodes(server: RedisServer) -> int:
+    with server.client() as client:
+        return int(client.cluster("INFO")["cluster_known_nodes"])
+
+
+# Shared by all tests of a run (of an xdist worker), each with a prefix of its own ------------------------------------
+
+_SHARED = "USSD_TEST_{}_URL"
+
+
+@cache
+def _standalone() -> RedisServer:
+    server = RedisServer(*DURABLE)
+    atexit.register(server.stop)
+    return server
+
+
+@cache
+def _cluster() -> RedisCluster:
+    cluster = RedisCluster()
+    atexit.register(cluster.stop)
+    return cluster
+
+
+def provide(kind: str) -> None:
+    """See to it that there is a server of this kind, for this process and those that it starts."""
+    if _SHARED.format(kind) not in os.environ:
+        server: RedisServer | RedisCluster = _standalone() if kind == "ALONE" else _cluster()
+        os.environ[_SHARED.format(kind)] = server.url
+
+
+def url_for(kind: str, place: Path) -> str:
+    """Return a store's URL that is the same for everybody who asks with this place, and for nobody else."""
+    provide(kind)
+    name = place / "redis-prefix"
+    with suppress(FileExistsError):
+        name.touch(exist_ok=False)
+    stat = name.stat()
+    return f"{os.environ[_SHARED.format(kind)]}?prefix=t{stat.st_ino}-{stat.st_ctime_ns}&buckets=16"

@@ -1,0 +1,642 @@
+"""The store on Redis: one record and all that belongs to it change in one script, on one server or a whole Cluster.
+
+A step is normally one round trip, its commit: records used lately are remembered. A script is sent again after a lost
+connection or a failover, so each makes sure by itself that it acts once (`scripts/` says how).
+`docs/decisions/0015-redis-store.md` tells why it is laid out so.
+"""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from itertools import count
+from typing import Any, Final, TypeVar
+
+import msgspec
+import structlog
+
+from ussd_server.log import mask
+from ussd_server.store_url import RedisUrl
+from ussd_server.stores import redis_keys as keys
+from ussd_server.stores.base import (
+    EVERY_LANE,
+    LANES,
+    Change,
+    Claimed,
+    DeadLetter,
+    Everything,
+    JournalEntry,
+    KeptAnswer,
+    Nonce,
+    NoStore,
+    OutboxKind,
+    StoreUnavailable,
+)
+from ussd_server.stores.buckets import BUCKETS, bucket_of, slot
+from ussd_server.stores.cache import CACHED_OCTETS, CACHED_RECORDS, Cache
+from ussd_server.stores.due import HINTS, Due
+from ussd_server.stores.redis_keys import Bucket
+from ussd_server.stores.redis_link import PATIENCE_S, Link
+from ussd_server.stores.redis_nodes import Alone, Cluster, Nodes, Sentinels
+from ussd_server.stores.redis_scripts import EVERY_SCRIPT
+from ussd_server.stores.redis_wire import Greeting, Request
+from ussd_server.subscribers.record import Subscriber, decode, encode
+from ussd_server.terminals.record import Terminal
+from ussd_server.terminals.record import decode as decode_terminal
+from ussd_server.terminals.record import encode as encode_terminal
+
+LOOK_MS: Final = 1_000
+"""Between two looks at every bucket for work that other servers left; of its own a server knows at once."""
+
+SILENT_MS: Final = 3_600_000
+"""After so long a server that holds nothing is taken out of the lists of who performs what."""
+
+CLOSE_S: Final = 2.0
+"""How long closing waits for what is under way."""
+
+JOURNAL_PIECE: Final = 200
+"""Journal entries read at once where only those of a kind are wanted."""
+
+T = TypeVar("T")
+_COMMIT, _RECORD = EVERY_SCRIPT["commit"], EVERY_SCRIPT["record"]
+log = structlog.get_logger(__name__)
+
+
+def _digits(msisdn: str) -> bytes:
+    if not (msisdn.isascii() and msisdn.isdigit()) or len(msisdn) > 15 or msisdn[0] == "0":
+        raise ValueError("a MSISDN is up to 15 digits and does not start with 0")
+    return msisdn.encode()
+
+
+def _nodes(url: RedisUrl, greeting: Greeting) -> Nodes:
+    match url.kind:
+        case "cluster":
+            return Cluster(url.hosts, greeting)
+        case "sentinel":
+            return Sentinels(url.hosts, url.master, greeting, url.sentinel_password)
+    return Alone(url.hosts[0])
+
+
+class RedisStore:
+    """A store on Redis 7 or later. It connects at its first use, and belongs to the event loop of that.
+
+    `make` says that a new store may begin there. With `look_ms` 0 it asks every bucket for work each time.
+    """
+
+    def __init__(
+        self,
+        url: RedisUrl,
+        make: bool = True,
+        look_ms: int = LOOK_MS,
+        patience_s: float = PATIENCE_S,
+        cached_records: int = CACHED_RECORDS,
+        cached_octets: int = CACHED_OCTETS,
+    ) -> None:
+        self._url = url
+        self._name = f"the store {url}"
+        greeting = Greeting(url.user, url.password, url.database, url.context(), url.replicas)
+        self.link = Link(_nodes(url, greeting), greeting, self._name, patience_s)
+        self._make = make
+        self._meta = keys.meta_key(url.prefix)
+        self._meta_slot = slot(url.prefix.encode())
+        self._buckets: list[Bucket] = []
+        self._opening = asyncio.Lock()
+        self._cache = Cache(cached_records, cached_octets)
+        self._terminals: dict[str, tuple[Terminal, bytes]] = {}
+        self._random = random.Random(secrets.token_bytes(32)).getrandbits
+        self._consumer = f"{secrets.token_hex(8)}"
+        self._claims = count(1)
+        self._claimed_in: set[int] = set()
+        self._due = Due(EVERY_LANE)
+        self._look_s = look_ms / 1000
+        self._looked = float("-inf")
+        self._looking: asyncio.Task[None] | None = None
+        self._tidied: float | None = None
+        self._closing = ""
+
+    # The layout, and requests -------------------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        """Find out how the store is laid out, or lay it out; raises StoreUnavailable."""
+        async with self._opening:
+            if self._buckets:
+                return
+            values = (keys.LAYOUT, self._url.buckets or BUCKETS, int(self._make))
+            call = self.link.call(self._meta_slot, EVERY_SCRIPT["open"], [self._meta], values)
+            layout, buckets = await call.answer
+            if layout is None:
+                raise NoStore(
+                    f"{self._name}: there is no store with the prefix {self._url.prefix!r}; a server makes it at its "
+                    "first start"
+                )
+            if int(layout) != keys.LAYOUT:
+                raise StoreUnavailable(
+                    f"{self._name} is of layout {int(layout)}, and this version of the server knows {keys.LAYOUT}; "
+                    "use the version that made it"
+                )
+            self._buckets = keys.every_bucket(self._url.prefix, int(buckets))
+
+    def _bucket(self, name: bytes) -> Bucket:
+        return self._buckets[bucket_of(name, len(self._buckets))]
+
+    def _call(self, bucket: Bucket, script: str, keys: Sequence[bytes], *values: keys.Value) -> Request:
+        return self.link.call(bucket.slot, EVERY_SCRIPT[script], keys, values)
+
+    async def _each(self, requests: Sequence[Request]) -> list[Any]:
+        """Return the replies to all of these."""
+        return await asyncio.gather(*(request.answer for request in requests))
+
+    def _sure(self, request: Request) -> None:
+        """Raise where a refusal proves nothing: an earlier sending of the same may be what it was refused for."""
+        if request.unsure:
+            raise StoreUnavailable(f"{self._name}: the connection broke at that moment, so it may have been written")
+
+    # Records ------------------------------------------------------------------------------------------------------
+
+    async def load(self, msisdn: str, latest: bool = False) -> tuple[Subscriber, int]:
+        """Return the record and its version; one used lately is not read again.
+
+        `latest` asks Redis, where another server may have written, and reads the record if its version is new.
+        """
+        found = self._cache.get(msisdn)
+        if found is not None and not latest:
+            return found
+        digits = _digits(msisdn)
+        if not self._buckets:
+            await self._open()
+        bucket = self._bucket(digits)
+        key = bucket.record(digits)
+        if found is not None:
+            stored = await self.link.ask(bucket.slot, (b"GETRANGE", key, 0, keys.VERSION_OCTETS - 1)).answer
+            if int.from_bytes(stored, "big") == found[1]:
+                return found
+            self._cache.drop(msisdn)
+        value = await self.link.ask(bucket.slot, (b"GET", key)).answer
+        if value is None:
+            return Subscriber(msisdn), 0
+        return self._cache.put(self._decoded(msisdn, value), int.from_bytes(value[:8], "big"), len(value))
+
+    def _decoded(self, msisdn: str, value: bytes) -> Subscriber:
+        try:
+            return decode(value[keys.VERSION_OCTETS :])
+        except msgspec.DecodeError as error:
+            raise StoreUnavailable(f"{self._name}: the record of {mask(msisdn)} is damaged: {error}") from error
+
+    async def commit(self, change: Change) -> bool:
+        """Write the change durably and return True, or return False where `version` is not the stored one."""
+        record, version = change.record, change.version
+        digits = _digits(record.msisdn)
+        if not self._buckets:
+            await self._open()
+        if not 0 <= version < 1 << 64:
+            return False
+        bucket = self._bucket(digits)
+        fresh = self._new_version()
+        value = fresh.to_bytes(8, "big") + _encoded(record)
+        before = version.to_bytes(8, "big") if version else b""
+        if version and not (change.outbox or change.settled or change.exhumed or change.answer):
+            request = self._note(bucket, digits, before, value, change.journal)
+            done = await request.answer
+        else:
+            if change.answer and not await self._point(change.answer, digits):
+                return False
+            request = self._commit_all(bucket, digits, before, value, change)
+            reply = await request.answer
+            done = self._learned(bucket, record.msisdn, reply)
+        if done == 1:
+            self._cache.put(record, fresh, len(value))
+            return True
+        self._cache.drop(record.msisdn)
+        self._sure(request)
+        if done == -1:
+            raise ValueError("this change can never be written: an id in its outbox is taken")
+        return False
+
+    def _new_version(self) -> int:
+        """Return what no other commit of any life of this record has as its version."""
+        return self._random(63) or 1
+
+    def _note(
+        self, bucket: Bucket, digits: bytes, before: bytes, value: bytes, journal: Sequence[JournalEntry]
+    ) -> Request:
+        if not journal:
+            return self.link.call(bucket.slot, _RECORD, (bucket.record(digits),), (before, value))
+        touched = (bucket.record(digits), bucket.journal(digits))
+        return self.link.call(bucket.slot, _RECORD, touched, (before, value, *map(keys.note, journal)))
+
+    def _commit_all(self, bucket: Bucket, digits: bytes, before: bytes, value: bytes, change: Change) -> Request:
+        answers = () if change.answer is None else (change.answer,)
+        groups = (change.settled, change.exhumed, change.outbox, change.journal, answers)
+        values: list[keys.Value] = [before, value, digits, *map(len, groups), *change.settled, *change.exhumed]
+        for entry in change.outbox:
+            values += keys.added(entry)
+        values += map(keys.note, change.journal)
+        for answer in answers:
+            values += (keys.name(answer.terminal, answer.key), keys.answer(answer), answer.expires)
+        return self.link.call(bucket.slot, _COMMIT, (*bucket.subject(digits), *bucket.common), values)
+
+    def _learned(self, bucket: Bucket, msisdn: str, reply: Sequence[int]) -> int:
+        """Take down what a commit says of the subscriber's next work; return whether it was made."""
+        for lane, ready in zip(reply[1::2], reply[2::2], strict=True):
+            self._due.heard(lane, bucket.number, ready, msisdn)
+        return reply[0]
+
+    async def _point(self, answer: KeptAnswer, digits: bytes) -> bool:
+        """Say that the answer to a request comes with this subscriber's commit; False where another's may have it."""
+        name = keys.name(answer.terminal, answer.key)
+        bucket = self._bucket(name)
+        call = self._call(bucket, "point", (bucket.pointers, bucket.pointing), name, digits, answer.expires)
+        return bool(await call.answer == 1)
+
+    async def answer(self, terminal: str, key: str) -> KeptAnswer | None:
+        """Return the kept answer of a request; what is returned is durable, and so is what was committed with it."""
+        name = keys.name(terminal, key)
+        if not self._buckets:
+            await self._open()
+        pointing = self._bucket(name)
+        digits = await self.link.ask(pointing.slot, (b"HGET", pointing.pointers, name)).answer
+        if digits is None:
+            return None
+        bucket = self._bucket(digits)
+        found = self.link.ask(bucket.slot, (b"HGET", bucket.answers(digits), name))
+        if self._url.replicas:
+            # A server that waits for replicas has others wait for its own writes alone: let there be one.
+            await self.link.ask(bucket.slot, (b"SET", bucket.ping, b""), writes=True).answer
+        value = await found.answer
+        return None if value is None else keys.answer_of(terminal, key, value)
+
+    # The outbox ---------------------------------------------------------------------------------------------------
+
+    async def claim(self, now: int, limit: int, lease_ms: int, lanes: Collection[int] = EVERY_LANE) -> list[Claimed]:
+        """Take up to `limit` due entries that nobody holds, the oldest of each subscriber and lane, and hold them."""
+        await self._look()
+        claimed: list[Claimed] = []
+        for lane in lanes:
+            found: list[tuple[int, Claimed]] = []
+            while (left := limit - len(claimed) - len(found)) > 0:
+                ripe = self._due.ripe(lane, now, left)
+                if not ripe:
+                    break
+                claims = (self._claim(lane, bucket, msisdns, now, now + lease_ms) for bucket, msisdns in ripe.items())
+                for some in await asyncio.gather(*claims):
+                    found += some
+            claimed += [each for _, each in sorted(found, key=lambda one: one[0])]
+        return claimed
+
+    async def _claim(
+        self, lane: int, number: int, msisdns: Sequence[str], now: int, lease: int
+    ) -> list[tuple[int, Claimed]]:
+        """Claim these subscribers' first entries, as far as that can be done; each with when it could be first."""
+        bucket = self._buckets[number]
+        self._claimed_in.add(number)
+        touched = [bucket.work, bucket.due[lane], *(bucket.outbox(msisdn.encode()) for msisdn in msisdns)]
+        claim = f"{self._consumer}.{next(self._claims)}"
+        call = self._call(bucket, "claim", touched, now, lease, lane, self._consumer, claim, HINTS, *msisdns)
+        rows, heads = await call.answer
+        self._due.told(lane, number, _heads(heads))
+        return [(row[-1], keys.claimed_of(row, lease)) for row in rows]
+
+    async def next_due(self, lanes: Collection[int] = EVERY_LANE) -> int | None:
+        """Return when there is next an entry to claim (ms), as far as it is known here, at most `look_ms` ago."""
+        await self._look()
+        return self._due.next(lanes)
+
+    async def _look(self) -> None:
+        """Learn who is next in each bucket, unless that was done lately."""
+        if not self._buckets:
+            await self._open()
+        self.link.check()
+        now = asyncio.get_running_loop().time()
+        if now < self._looked + self._look_s:
+            return
+        self._looked = now
+        calls = [self._call(bucket, "look", bucket.due) for bucket in self._buckets]
+        for bucket, lanes in zip(self._buckets, await self._each(calls), strict=True):
+            for lane, heads in zip(EVERY_LANE, lanes, strict=True):
+                self._due.told(lane, bucket.number, _heads(heads))
+
+    async def renew(self, claimed: Sequence[Claimed], lease: int) -> None:
+        """Hold entries that are under way until `lease` (ms), as the same attempt."""
+        if not self._buckets:
+            await self._open()
+        calls = []
+        for each in claimed:
+            digits, lane = each.msisdn.encode(), LANES[each.entry.kind]
+            bucket = self._bucket(digits)
+            touched = (bucket.outbox(digits), bucket.due[lane])
+            calls.append(self._call(bucket, "renew", touched, digits, each.entry.id, each.attempt, lease))
+        await self._each(calls)
+
+    async def postpone(self, claimed: Claimed, due: int, reason: str) -> None:
+        """Let go of an entry that failed for now; nothing happens where another has claimed it since."""
+        if not self._buckets:
+            await self._open()
+        digits, lane = claimed.msisdn.encode(), LANES[claimed.entry.kind]
+        bucket = self._bucket(digits)
+        touched = (bucket.outbox(digits), bucket.due[lane], bucket.work)
+        values = (digits, claimed.entry.id, claimed.attempt, due, reason)
+        if await self._call(bucket, "postpone", touched, *values).answer:
+            self._due.heard(lane, bucket.number, due, claimed.msisdn)
+
+    async def bury(self, claimed: Claimed, now: int, reason: str, journal: Sequence[JournalEntry] = ()) -> None:
+        """Move an entry to the dead letters with a journal entry `given_up`; nothing where another has claimed it."""
+        if not self._buckets:
+            await self._open()
+        entry, digits = claimed.entry, claimed.msisdn.encode()
+        lane, bucket = LANES[entry.kind], self._bucket(digits)
+        subject = bucket.subject(digits)
+        touched = (subject.outbox, bucket.due[lane], bucket.work, subject.dead, bucket.given_up, bucket.kinds)
+        told = JournalEntry(now, "given_up", {"id": entry.id, "kind": entry.kind, "reason": reason})
+        notes = map(keys.note, (told, *journal))
+        values: tuple[keys.Value, ...] = (digits, entry.id, claimed.attempt, now, reason, *notes)
+        ready = await self._call(bucket, "bury", (*touched, subject.journal), *values).answer
+        if ready is not None:
+            self._due.heard(lane, bucket.number, ready, claimed.msisdn)
+
+    async def dead_letters(self, msisdn: str) -> list[DeadLetter]:
+        """Return what was given up of a subscriber, oldest first."""
+        _, _, _, letters, _ = await self._told(msisdn)
+        return [keys.letter_of(msisdn, row) for row in sorted(letters)]
+
+    async def given_up(self, after: str, limit: int) -> list[str]:
+        """Return up to `limit` numbers that have dead letters, as `subscribers` does."""
+        return await self._walk("given_up", after, limit)
+
+    async def count_dead_letters(self) -> Mapping[OutboxKind, int]:
+        """Return how many dead letters there are of each kind that there are any of."""
+        found: dict[Any, int] = {}
+        for flat in await self._of_each_bucket(lambda bucket: (b"HGETALL", bucket.kinds)):
+            for kind, number in zip(flat[::2], flat[1::2], strict=True):
+                found[kind.decode()] = found.get(kind.decode(), 0) + int(number)
+        return found
+
+    # Journal, walks, as a whole -----------------------------------------------------------------------------------
+
+    async def journal(self, msisdn: str, kind: str | None = None, limit: int = 100) -> list[JournalEntry]:
+        """Return the newest entries of a subscriber, newest first."""
+        digits = _digits(msisdn)
+        if not self._buckets:
+            await self._open()
+        bucket = self._bucket(digits)
+        found: list[JournalEntry] = []
+        piece = limit if kind is None else max(limit, JOURNAL_PIECE)
+        last = -1
+        while len(found) < limit:
+            command = (b"LRANGE", bucket.journal(digits), last - piece + 1, last)
+            notes = [keys.note_of(each) for each in reversed(await self.link.ask(bucket.slot, command).answer)]
+            found += [each for each in notes if kind is None or each.kind == kind]
+            if len(notes) < piece:
+                break
+            last -= piece
+        return found[:limit]
+
+    async def subscribers(self, after: str, limit: int) -> list[str]:
+        """Return up to `limit` numbers that have a record, bucket by bucket, beginning behind `after` ("": all)."""
+        return await self._walk("all", after, limit)
+
+    async def _walk(self, index: str, after: str, limit: int) -> list[str]:
+        if not self._buckets:
+            await self._open()
+        start = bucket_of(_digits(after), len(self._buckets)) if after else 0
+        found: list[str] = []
+        width = 1
+        while start < len(self._buckets) and len(found) < limit:
+            asked = []
+            for bucket in self._buckets[start : start + width]:
+                behind = f"({after}" if after and bucket is self._buckets[start] else "-"
+                command = (b"ZRANGEBYLEX", getattr(bucket, index), behind, "+", "LIMIT", 0, limit - len(found))
+                asked.append(self.link.ask(bucket.slot, command))
+            for numbers in await self._each(asked):
+                found += [each.decode() for each in numbers]
+            start, width, after = start + width, 2 * width, ""
+        return found[:limit]
+
+    async def count_subscribers(self) -> int:
+        """Return how many numbers have a record."""
+        return sum(await self._of_each_bucket(lambda bucket: (b"ZCARD", bucket.all)))
+
+    async def _of_each_bucket(self, command: Any) -> list[Any]:
+        if not self._buckets:
+            await self._open()
+        return await self._each([self.link.ask(bucket.slot, command(bucket)) for bucket in self._buckets])
+
+    async def forget(self, msisdn: str) -> bool:
+        """Delete all that is known of a subscriber; False where nothing was."""
+        digits = _digits(msisdn)
+        if not self._buckets:
+            await self._open()
+        bucket = self._bucket(digits)
+        request = self._call(bucket, "forget", (*bucket.subject(digits), *bucket.common), digits)
+        gone, *names = await request.answer
+        self._cache.drop(msisdn)
+        await self._unpoint(names, digits)
+        if not gone:
+            self._sure(request)
+        return bool(gone)
+
+    async def _unpoint(self, names: Sequence[bytes], digits: bytes) -> None:
+        """Let requests with these names be answered with any subscriber's commit."""
+        calls = []
+        for name in names:
+            bucket = self._bucket(name)
+            calls.append(self._call(bucket, "unpoint", (bucket.pointers, bucket.pointing), name, digits))
+        await self._each(calls)
+
+    async def _told(self, msisdn: str) -> Any:
+        digits = _digits(msisdn)
+        if not self._buckets:
+            await self._open()
+        bucket = self._bucket(digits)
+        return await self._call(bucket, "dump", bucket.subject(digits)).answer
+
+    async def dump(self, msisdn: str) -> Everything | None:
+        """Return all there is of a subscriber as it is at one moment; None for an unknown number."""
+        told = await self._told(msisdn)
+        return None if told[0] is None else keys.everything_of(self._decoded(msisdn, told[0]), told)
+
+    async def restore(self, everything: Everything) -> None:
+        """Let what there is of this subscriber be just this, durably.
+
+        Raises ValueError, and changes nothing, where an answered request belongs to another subscriber.
+        """
+        msisdn = everything.record.msisdn
+        digits = _digits(msisdn)
+        if not self._buckets:
+            await self._open()
+        bucket = self._bucket(digits)
+        value = self._new_version().to_bytes(8, "big") + _encoded(everything.record)
+        values = (value, digits, *keys.restored(everything))
+        names = {keys.name(each.terminal, each.key) for each in everything.answers}
+        pointed = await asyncio.gather(*(self._point(each, digits) for each in everything.answers))
+        if not all(pointed):
+            known = await self.link.ask(bucket.slot, (b"HKEYS", bucket.answers(digits))).answer
+            await self._unpoint(list(names.difference(known)), digits)
+            raise ValueError("this can never be written: an answered request is another subscriber's")
+        before = await self._call(bucket, "restore", (*bucket.subject(digits), *bucket.common), *values).answer
+        await self._unpoint([name for name in before if name not in names], digits)
+        self._cache.drop(msisdn)
+        self._looked = float("-inf")  # what is next there is not as it was told before
+
+    # Terminals ----------------------------------------------------------------------------------------------------
+
+    async def load_terminal(self, id: str) -> tuple[Terminal | None, int]:
+        """Return a terminal and its version as they are now; a version is decoded once."""
+        if not self._buckets:
+            await self._open()
+        bucket = self._buckets[0]
+        value = await self.link.ask(bucket.slot, (b"HGET", bucket.terminals, id)).answer
+        if value is None:
+            return None, 0
+        found = self._terminals.get(id)
+        if found is None or found[1] != value:
+            found = self._terminals[id] = self._decoded_terminal(id, value), value
+        return found[0], int.from_bytes(value[: keys.VERSION_OCTETS], "big")
+
+    async def terminals(self) -> list[Terminal]:
+        """Return every terminal, by id."""
+        if not self._buckets:
+            await self._open()
+        bucket = self._buckets[0]
+        flat = await self.link.ask(bucket.slot, (b"HGETALL", bucket.terminals)).answer
+        return [self._decoded_terminal(id.decode(), value) for id, value in sorted(zip(flat[::2], flat[1::2]))]  # noqa: B905
+
+    def _decoded_terminal(self, id: str, value: bytes) -> Terminal:
+        try:
+            return decode_terminal(value[keys.VERSION_OCTETS :])
+        except msgspec.DecodeError as error:
+            raise StoreUnavailable(f"{self._name}: the record of the terminal {id!r} is damaged: {error}") from error
+
+    async def commit_terminal(self, terminal: Terminal, version: int) -> bool:
+        """Write a terminal durably and return True, or return False where `version` is not the stored one."""
+        if not self._buckets:
+            await self._open()
+        if not 0 <= version < 1 << 64:
+            return False
+        bucket = self._buckets[0]
+        before = version.to_bytes(8, "big") if version else b""
+        value = self._new_version().to_bytes(8, "big") + encode_terminal(terminal)
+        request = self._call(bucket, "commit_terminal", [bucket.terminals], terminal.id, before, value)
+        if await request.answer:
+            return True
+        self._sure(request)
+        return False
+
+    # Nonces, and what is over -------------------------------------------------------------------------------------
+
+    async def use_nonce(self, terminal: str, nonce: str, until: int) -> bool:
+        """Return True and remember the nonce durably, False where this terminal has used it and it was not swept."""
+        name = keys.name(terminal, nonce)
+        if not self._buckets:
+            await self._open()
+        bucket = self._bucket(name)
+        request = self.link.ask(bucket.slot, (b"ZADD", bucket.nonces, b"NX", until, name), writes=True)
+        if await request.answer:
+            return True
+        self._sure(request)
+        return False
+
+    async def nonces(self, after: Nonce | None, limit: int) -> list[Nonce]:
+        """Return up to `limit` nonces, bucket by bucket in the order of their ends, beginning behind `after`."""
+        if not self._buckets:
+            await self._open()
+        name = keys.name(after.terminal, after.nonce) if after else b""
+        start, until = (bucket_of(name, len(self._buckets)), after.until) if after else (0, 0)
+        found: list[Nonce] = []
+        for bucket in self._buckets[start:]:
+            if len(found) == limit:
+                break
+            flat = await self._call(bucket, "nonces", [bucket.nonces], name, until, limit - len(found)).answer
+            ends = zip(flat[::2], flat[1::2], strict=True)
+            found += [Nonce(*keys.pair(each), int(float(end))) for each, end in ends]
+            name = b""
+        return found
+
+    async def sweep(self, now: int, limit: int) -> int:
+        """Delete up to `limit` nonces and answers whose time is over; commits go on in between."""
+        if not self._buckets:
+            await self._open()
+        await self._tidy()
+        looks = [self._call(bucket, "over", (bucket.nonces, bucket.expiring, bucket.pointing), now)
+                 for bucket in self._buckets]  # fmt: skip
+        sweeps: list[Request] = []
+        left = limit
+        for bucket, (nonces, answers, pointers) in zip(self._buckets, await self._each(looks), strict=True):
+            some = min(nonces, left)
+            if some:
+                sweeps.append(self._call(bucket, "sweep_nonces", [bucket.nonces], now, some))
+            left -= some
+            more = min(answers, left)
+            if more:
+                sweeps += await self._sweep_answers(bucket, now, more)
+            left -= more
+            if pointers:
+                await self._call(bucket, "forget_pointers", (bucket.pointers, bucket.pointing), now, limit).answer
+        return sum(await self._each(sweeps))
+
+    async def _sweep_answers(self, bucket: Bucket, now: int, limit: int) -> list[Request]:
+        command = (b"ZRANGEBYSCORE", bucket.expiring, "-inf", now, "LIMIT", 0, limit)
+        calls = []
+        for member in await self.link.ask(bucket.slot, command).answer:
+            digits, _, name = member.partition(b" ")
+            touched = (bucket.answers(digits), bucket.expiring)
+            calls.append(self._call(bucket, "forget_answer", touched, digits, name, now))
+        return calls
+
+    async def _tidy(self) -> None:
+        """From time to time, take servers that are gone out of the lists of who performs what."""
+        now = asyncio.get_running_loop().time()
+        if self._tidied is not None and now < self._tidied + SILENT_MS / 1000:
+            return
+        self._tidied = now
+        await self._each([self._call(bucket, "tidy", [bucket.work], SILENT_MS, "") for bucket in self._buckets])
+
+    # The store as such --------------------------------------------------------------------------------------------
+
+    async def mark(self) -> str:
+        """Return what the store is marked with, "" for nothing."""
+        if not self._buckets:
+            await self._open()
+        found = await self.link.ask(self._meta_slot, (b"HGET", self._meta, "mark")).answer
+        return found.decode() if found else ""
+
+    async def set_mark(self, mark: str) -> None:
+        """Mark the store durably; "" takes the mark off."""
+        if not self._buckets:
+            await self._open()
+        await self.link.ask(self._meta_slot, (b"HSET", self._meta, "mark", mark), writes=True).answer
+
+    async def ping(self) -> None:
+        """Write something on each server and wait until it is durable."""
+        if not self._buckets:
+            await self._open()
+        by_slot = {bucket.slot: bucket for bucket in self._buckets}
+        pings = [
+            self.link.ask(by_slot[slot].slot, (b"SET", by_slot[slot].ping, b""), writes=True)
+            for slot in self.link.one_of_each(list(by_slot))
+        ]
+        await self._each(pings)
+
+    async def close(self) -> None:
+        """Finish what is under way and let go of the connections."""
+        reason = f"the store is closed: {self._url}"
+        if not self._closing:
+            self._closing = reason
+            await self.link.close(reason, CLOSE_S, self._sign_off)
+            self._cache.clear()
+            self._terminals.clear()
+
+    def _sign_off(self) -> Sequence[Request]:
+        """Take this server out of the lists of who performs what, where it holds nothing."""
+        buckets = [self._buckets[number] for number in self._claimed_in]
+        return [self._call(bucket, "tidy", [bucket.work], SILENT_MS, self._consumer) for bucket in buckets]
+
+
+def _heads(flat: Sequence[bytes]) -> list[tuple[int, str]]:
+    return [(int(float(ready)), msisdn.decode()) for msisdn, ready in zip(flat[::2], flat[1::2], strict=True)]
+
+
+def _encoded(record: Subscriber) -> bytes:
+    try:
+        return encode(record)
+    except (OverflowError, TypeError) as error:
+        raise ValueError(f"this change can never be written: {error}") from None

@@ -1,0 +1,455 @@
+"""The way to Redis: what is asked in one turn of the loop goes out in one write a server, and is answered or fails.
+
+Every request is safe to send again, so a lost connection, a failover or a slot that moves costs time, nothing else. It
+is tried until its time is over; then whoever asked learns why in plain words. What waits is bounded.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import structlog
+
+from ussd_server.stores.base import StoreUnavailable
+from ussd_server.stores.redis_nodes import Nodes, NotFound
+from ussd_server.stores.redis_scripts import Script
+from ussd_server.stores.redis_wire import Address, Greeting, Owner, Refused, Request, Wire, connect, pack
+
+PATIENCE_S: Final = 5.0
+"""How long a request is tried: less than a dialogue has for its answer."""
+
+MOST_REQUESTS: Final = 50_000
+MOST_OCTETS: Final = 64 * 1024 * 1024
+"""What may be under way at once; more is refused."""
+
+WATCH_S: Final = 0.25
+"""Between two looks for requests whose time is over."""
+
+STALLED_S: Final = 1.0
+"""How long a server may be silent before it is asked elsewhere whether it is still the one."""
+
+AGAIN_S: Final = 0.05
+"""Before what Redis cannot do at the moment is tried again."""
+
+MOVED_ON: Final = frozenset({"MOVED", "READONLY", "CLUSTERDOWN", "MASTERDOWN"})
+"""Errors that say that the servers are not as we know them."""
+
+FOR_NOW: Final = MOVED_ON | {"TRYAGAIN", "LOADING", "BUSY", "NOREPLICAS", "UNBLOCKED"}
+"""Errors after which nothing was done, and another try may succeed."""
+
+log = structlog.get_logger(__name__)
+
+
+def plain(error: Refused) -> str:
+    """Return what an error of Redis means, and its mend where there is one."""
+    text = str(error)
+    match error.code:
+        case "OOM":
+            return "Redis is full (maxmemory): give it more memory, or take other data out of it"
+        case "MISCONF":
+            return f"Redis cannot write to its disk; make room there and look into its log ({text})"
+        case "NOAUTH" | "WRONGPASS":
+            return f"Redis refuses the user or password of the store's URL ({text})"
+        case "NOPERM":
+            return f"this user may not do it in Redis; see the permissions in docs/operations.md ({text})"
+        case "LOADING":
+            return "Redis is starting and still loads its data"
+        case "READONLY":
+            return f"this Redis is a replica and takes no writes; name its master ({text})"
+        case "MOVED" | "ASK":
+            return "this Redis is part of a Cluster: write redis+cluster:// in the store's URL"
+        case "CLUSTERDOWN":
+            return f"the Cluster serves nothing until each slot has a master ({text})"
+        case "NOREPLICAS":
+            return f"Redis takes no writes while too few replicas follow it ({text})"
+        case "WRONGTYPE":
+            return "another program's data is where this store's should be; choose another ?prefix= or database"
+    return text
+
+
+class Link(Owner):
+    """Requests to whichever server has their slot. It belongs to the event loop that asks first.
+
+    `name` is how the store is called in messages.
+    """
+
+    def __init__(self, nodes: Nodes, greeting: Greeting, name: str, patience_s: float = PATIENCE_S) -> None:
+        self._nodes = nodes
+        self._greeting = greeting
+        self._name = name
+        self._patience_s = patience_s
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._fresh: list[Request] = []
+        self._homes: list[_Node] | None = None
+        """The node of each slot, once it is known."""
+        self._by_address: dict[Address, _Node] = {}
+        self._homeless: list[Request] = []
+        self._later: set[Request] = set()
+        self._under_way = 0
+        self._octets = 0
+        self._trouble = ""
+        self._finding: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._watching: asyncio.TimerHandle | None = None
+        self._idle: asyncio.Event = asyncio.Event()
+        self._idle.set()
+        self._closed = ""
+        self.batches = 0
+        """How many writes went out."""
+
+    # Asking -------------------------------------------------------------------------------------------------------
+
+    def ask(self, slot: int, command: tuple[bytes | str | int, ...], writes: bool = False) -> Request:
+        """Send a command to the server of this slot, soon; `answer` of what is returned gets the reply."""
+        return self._submit(slot, pack(command), None, writes)
+
+    def call(self, slot: int, script: Script, keys: Sequence[bytes], values: Sequence[bytes | str | int]) -> Request:
+        """Send a call of a script that writes, as `ask` does."""
+        return self._submit(slot, pack((b"EVALSHA", script.sha, len(keys), *keys, *values)), script, True)
+
+    def _submit(self, slot: int, packed: bytes, script: Script | None, writes: bool) -> Request:
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        if self._closed:
+            raise StoreUnavailable(self._closed)
+        if self._under_way >= MOST_REQUESTS or self._octets >= MOST_OCTETS:
+            raise StoreUnavailable(f"{self._name}: too much waits for Redis already: {self._trouble or 'it is slow'}")
+        request = Request(loop.create_future(), packed, slot, loop.time() + self._patience_s, script, writes)
+        if not self._under_way:
+            self._idle.clear()
+            if self._watching is None:
+                self._watching = loop.call_later(WATCH_S, self._watch)
+        self._under_way += 1
+        self._octets += len(packed)
+        if not self._fresh:
+            loop.call_soon(self._flush)
+        self._fresh.append(request)
+        return request
+
+    def _flush(self) -> None:
+        """Send what was asked since the loop came by last: one write for each server."""
+        fresh, self._fresh = self._fresh, []
+        homes = self._homes
+        if homes is None:
+            self._homeless += fresh
+            self._find()
+            return
+        first = homes[fresh[0].slot]
+        if all(homes[request.slot] is first for request in fresh):
+            first.send(fresh)
+            return
+        shares: dict[_Node, list[Request]] = {}
+        for request in fresh:
+            shares.setdefault(homes[request.slot], []).append(request)
+        for node, share in shares.items():
+            node.send(share)
+
+    def _again(self, requests: Sequence[Request]) -> None:
+        """Send these with the next write, but for those whose time is over."""
+        assert self._loop is not None
+        now = self._loop.time()
+        for request in requests:
+            if request.until <= now or self._closed:
+                self._fail(request, self._too_late(request))
+            else:
+                if not self._fresh:
+                    self._loop.call_soon(self._flush)
+                self._fresh.append(request)
+
+    # What came of it ----------------------------------------------------------------------------------------------
+
+    def answered(self, requests: Sequence[Request]) -> None:
+        """These have their replies."""
+        self._under_way -= len(requests)
+        for request in requests:
+            self._octets -= len(request.packed)
+        if not self._under_way:
+            self._idle.set()
+
+    def copied(self, requests: Sequence[Request], replies: Sequence[Any], copies: int) -> None:
+        """Answer what was carried out, where enough replicas have it."""
+        if copies >= self._greeting.replicas:
+            super().copied(requests, replies, copies)
+            self.answered(requests)
+            return
+        reason = (
+            f"{self._name}: written, but only {copies} of {self._greeting.replicas} replicas have it "
+            f"after {self._greeting.wait_ms} ms, so a failover may lose it; look after the replicas"
+        )
+        for request in requests:
+            self._fail(request, reason)
+
+    def refused(self, wire: Wire, request: Request, error: Refused) -> None:
+        """Do what an error asks for: go elsewhere, wait a moment, load the script again; or give up."""
+        assert self._loop is not None
+        if error.code == "NOSCRIPT" and request.script is not None:
+            wire.reload(request.script)
+            wire.send([request])
+            return
+        if error.code in ("MOVED", "ASK") and self._nodes.several:
+            address = _address(str(error), wire)
+            if error.code == "ASK":
+                self._node(address).send_asking(request)
+                return
+            if self._homes is not None:
+                self._homes[request.slot] = self._node(address)
+            self._find()
+            self._again([request])
+            return
+        if error.code in FOR_NOW:
+            self.trouble(plain(error))
+            if error.code in MOVED_ON:
+                self._find()
+            self._later.add(request)
+            self._loop.call_later(AGAIN_S, self._now, request)
+            return
+        self._fail(request, f"{self._name}: {plain(error)}")
+
+    def _now(self, request: Request) -> None:
+        if request in self._later:
+            self._later.discard(request)
+            self._again([request])
+
+    def lost(self, wire: Wire, requests: Sequence[Request]) -> None:
+        """A connection broke: send again what it leaves, which may have been carried out."""
+        for node in self._by_address.values():
+            if node.wire is wire:
+                node.wire = None
+        for request in requests:
+            request.unsure = True
+        if requests:
+            self.trouble("the connection broke")
+            self._find()
+            self._again(requests)
+
+    def trouble(self, text: str) -> None:
+        """Remember what is wrong, for whoever gets no answer."""
+        self._trouble = text
+
+    def _fail(self, request: Request, reason: str) -> None:
+        if not request.answer.done():
+            request.answer.set_exception(StoreUnavailable(reason))
+            # Who asked may be gone, and then nobody looks.
+            request.answer.exception()
+        self.answered([request])
+
+    def _too_late(self, request: Request) -> str:
+        return self._closed or f"{self._name}: no answer for {self._patience_s:g} s: {self._trouble or 'it is silent'}"
+
+    # Where the servers are ----------------------------------------------------------------------------------------
+
+    def _node(self, address: Address) -> "_Node":
+        node = self._by_address.get(address)
+        if node is None:
+            node = self._by_address[address] = _Node(self, address, self._greeting)
+        return node
+
+    def _find(self) -> None:
+        """Find out anew which server has which slots, unless that is under way."""
+        if self._finding is None and not self._closed and (self._homes is None or not self._nodes.fixed):
+            self._finding = self._task(self._look_for_homes())
+
+    async def _look_for_homes(self) -> None:
+        while not self._closed:
+            try:
+                self._settle(await self._nodes.find())
+            except NotFound as error:
+                self.trouble(str(error))
+                if error.hopeless:
+                    self._give_up(error)
+            await asyncio.sleep(AGAIN_S)  # whoever wants to know it now has this answer
+            if not self._homeless:
+                break
+        self._finding = None
+
+    def _settle(self, addresses: Sequence[Address]) -> None:
+        """Take up who has which slot; what waits for a server that has none goes to the right one."""
+        self._homes = [self._node(address) for address in addresses]
+        homes = set(self._homes)
+        for address in [address for address, node in self._by_address.items() if node not in homes]:
+            self._by_address.pop(address).leave()
+        waiting, self._homeless = self._homeless, []
+        self._again(waiting)
+
+    def _give_up(self, error: Exception) -> None:
+        waiting, self._homeless = self._homeless, []
+        for request in waiting:
+            self._fail(request, f"{self._name}: {error}")
+
+    def one_of_each(self, slots: Sequence[int]) -> list[int]:
+        """Return of these slots one a server."""
+        if self._homes is None:
+            return list(slots[:1])
+        return list({self._homes[slot]: slot for slot in slots}.values())
+
+    def check(self) -> None:
+        """Raise StoreUnavailable where this link is closed."""
+        if self._closed:
+            raise StoreUnavailable(self._closed)
+
+    def _task(self, work: Any) -> "asyncio.Task[Any]":
+        assert self._loop is not None
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # Time ---------------------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Fail what waited too long, and doubt servers that are silent."""
+        assert self._loop is not None
+        self._watching = None
+        now = self._loop.time()
+        self._homeless = self._in_time(self._homeless, now)
+        for request in [request for request in self._later if request.until <= now]:
+            self._later.discard(request)
+            self._fail(request, self._too_late(request))
+        for node in list(self._by_address.values()):
+            node.waiting, node.asking = self._in_time(node.waiting, now), self._in_time(node.asking, now)
+            oldest = node.wire.oldest if node.wire else None
+            if node.wire is None or oldest is None:
+                continue
+            if oldest.until <= now:
+                self.trouble("it is silent")
+                node.wire.abort()
+            elif oldest.until - self._patience_s + STALLED_S <= now:
+                self._find()
+        if self._under_way and not self._closed:
+            self._watching = self._loop.call_later(WATCH_S, self._watch)
+
+    def _in_time(self, requests: list[Request], now: float) -> list[Request]:
+        late = [request for request in requests if request.until <= now]
+        for request in late:
+            self._fail(request, self._too_late(request))
+        return [request for request in requests if request.until > now] if late else requests
+
+    # The end ------------------------------------------------------------------------------------------------------
+
+    async def close(self, reason: str, seconds: float, last: Callable[[], Sequence[Request]]) -> None:
+        """Finish what is under way, what that leads to at once, and `last`, in so many seconds; then refuse."""
+        if self._closed:
+            return
+        if self._loop is not None:
+            until = self._loop.time() + seconds
+            timer = self._loop.call_at(until, self._idle.set)
+            for work in (tuple, last):
+                work()
+                while self._under_way and self._loop.time() < until:
+                    await self._idle.wait()
+                    for _ in range(3):  # who was answered may go on with another request
+                        await asyncio.sleep(0)
+            timer.cancel()
+        self._closed = reason
+        if self._watching is not None:
+            self._watching.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for node in list(self._by_address.values()):
+            node.leave()
+        left = [*self._homeless, *self._later, *self._fresh]
+        self._homeless, self._fresh = [], []
+        self._later.clear()
+        for request in left:
+            self._fail(request, reason)
+        await asyncio.gather(*(node.wire.gone for node in self._by_address.values() if node.wire))
+
+
+class _Node:
+    """One server: its connection, and what waits until there is one."""
+
+    def __init__(self, link: Link, address: Address, greeting: Greeting) -> None:
+        self._link = link
+        self._address = address
+        self._greeting = greeting
+        self._connecting: asyncio.Task[None] | None = None
+        self.asking: list[Request] = []
+        self._left = False
+        self.wire: Wire | None = None
+        self.waiting: list[Request] = []
+
+    def send(self, requests: list[Request]) -> None:
+        if self._left:
+            self._link._again(requests)
+        elif self.wire is not None:
+            self._link.batches += 1
+            self.wire.send(requests)
+        else:
+            self.waiting += requests
+            self._connect()
+
+    def send_asking(self, request: Request) -> None:
+        if self.wire is not None:
+            self.wire.send_asking(request)
+        else:
+            self.asking.append(request)
+            self._connect()
+
+    def leave(self) -> None:
+        """This server has no slots any more: hand back what waits."""
+        self._left = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        self._hand_back()
+        if self.wire is not None:
+            self.wire.abort()
+
+    def _hand_back(self) -> None:
+        waiting, self.waiting = self.waiting + self.asking, []
+        self.asking = []
+        self._link._again(waiting)
+
+    def _connect(self) -> None:
+        if self._connecting is None:
+            self._connecting = self._link._task(self._try_to_connect())
+
+    async def _try_to_connect(self) -> None:
+        pause = AGAIN_S
+        try:
+            while (self.waiting or self.asking) and not self._left:
+                try:
+                    self.wire = await connect(self._address, self._greeting, self._link)
+                except Refused as error:
+                    self._link.trouble(plain(error))
+                    if error.code in ("NOAUTH", "WRONGPASS", "ERR", "NOPERM"):
+                        self._fail_all(plain(error))
+                        return
+                except OSError as error:
+                    self._link.trouble(why(self._address, error))
+                else:
+                    waiting, self.waiting = self.waiting, []
+                    asking, self.asking = self.asking, []
+                    if waiting:
+                        self.send(waiting)
+                    for request in asking:
+                        self.send_asking(request)
+                    return
+                self._link._find()
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, 0.5)
+        finally:
+            self._connecting = None
+
+    def _fail_all(self, reason: str) -> None:
+        waiting, self.waiting = self.waiting + self.asking, []
+        self.asking = []
+        for request in waiting:
+            self._link._fail(request, f"{self._link._name}: {reason}")
+
+
+def why(address: Address, error: OSError) -> str:
+    """Return why a server cannot be reached."""
+    host, port = address
+    text = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+    if isinstance(error, TimeoutError) or not text:
+        text = "it does not answer"
+    return f"cannot connect to {host}:{port}: {text}"
+
+
+def _address(text: str, wire: Wire) -> Address:
+    """Return where `MOVED 42 HOST:PORT` points; an empty host is that of the server that says so."""
+    host, _, port = text.split()[2].rpartition(":")
+    return host or wire.host, int(port)

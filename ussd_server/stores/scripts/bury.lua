@@ -1,0 +1,26 @@
+-- with entries
+-- Give an entry up: it becomes a dead letter, the journal says so, and the next one of its lane may go.
+-- KEYS  outbox due work dead given_up kinds journal   ARGV  msisdn id attempt at reason note...
+-- Returns when the lane's next entry can be claimed, -1 for never, false where it was not this attempt any more.
+-- Safe to send again: then there is no such entry.
+local outbox, due, work, dead, given_up, kinds, journal = unpack(KEYS)
+local msisdn, id = ARGV[1], ARGV[2]
+local entries = unpacked(outbox)
+local entry = entries[id]
+if not entry or entry[ATTEMPT] ~= tonumber(ARGV[3]) then
+  return false
+end
+let_go(work, entry)
+redis.call('HDEL', outbox, id)
+entries[id] = nil
+local letters = unpacked(dead)
+if letters[id] then
+  count_dead(kinds, letters[id][D_KIND], -1)
+end
+put(dead, id, {last_sequence(letters) + 1, ARGV[4], entry[ATTEMPT], ARGV[5], entry[KIND], entry[EXPIRES], entry[DATA]})
+count_dead(kinds, entry[KIND], 1)
+redis.call('ZADD', given_up, 0, msisdn)
+for i = 6, #ARGV do
+  redis.call('RPUSH', journal, ARGV[i])
+end
+return schedule(entries, entry[LANE], due, msisdn)

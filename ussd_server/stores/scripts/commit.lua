@@ -1,0 +1,93 @@
+-- with entries
+-- A commit with everything that one may have. Nothing is written before it is known that all of it applies.
+-- KEYS  record journal outbox dead answers | all expiring work given_up kinds due...(one a lane)
+-- ARGV  replaced version, new value, msisdn, how many are settled, exhumed, added, noted, answers; then each of these:
+--       settled id; exhumed id; added id lane due kind expires tried data; note; answer's name, value, expires
+-- Returns {1, lane, when it can next be claimed, ...}, {0} where it does not apply, {-1} where an id is taken.
+-- Safe to send again: what is stored then has the new version, which no other commit ever has.
+local record, journal, outbox, dead, answers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local all, expiring, work, given_up, kinds, LANE_KEYS = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], 11
+local msisdn = ARGV[3]
+local settled, exhumed, added, noted, answered =
+  tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local first_settled = 9
+local first_exhumed = first_settled + settled
+local first_added = first_exhumed + exhumed
+local first_note = first_added + 7 * added
+local first_answer = first_note + noted
+
+local stored = redis.call('GETRANGE', record, 0, 7)
+if stored ~= ARGV[1] then
+  return {stored == string.sub(ARGV[2], 1, 8) and 1 or 0}
+end
+
+local entries = (settled + added > 0) and unpacked(outbox) or {}
+local letters = exhumed > 0 and unpacked(dead) or {}
+local gone, back = {}, {}
+for i = first_settled, first_exhumed - 1 do
+  local entry = entries[ARGV[i]]
+  if not entry then
+    return {0}
+  end
+  gone[ARGV[i]] = entry
+  entries[ARGV[i]] = nil
+end
+for i = first_exhumed, first_added - 1 do
+  local letter = letters[ARGV[i]]
+  if not letter then
+    return {0}
+  end
+  back[ARGV[i]] = letter
+  letters[ARGV[i]] = nil
+end
+if answered > 0 and redis.call('HEXISTS', answers, ARGV[first_answer]) == 1 then
+  return {0}
+end
+local sequence = last_sequence(entries)
+local new = {}
+for i = first_added, first_note - 1, 7 do
+  if entries[ARGV[i]] then
+    return {-1}
+  end
+  sequence = sequence + 1
+  local due, tried = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 5])
+  local entry = {sequence, tonumber(ARGV[i + 1]), due, due, tried, '', '', '', ARGV[i + 3], ARGV[i + 4], tried,
+                 ARGV[i + 6]}
+  entries[ARGV[i]] = entry
+  new[ARGV[i]] = entry
+end
+
+redis.call('SET', record, ARGV[2])
+if ARGV[1] == '' then
+  redis.call('ZADD', all, 0, msisdn)
+end
+for i = first_note, first_answer - 1 do
+  redis.call('RPUSH', journal, ARGV[i])
+end
+local lanes = {}
+for id, entry in pairs(gone) do
+  let_go(work, entry)
+  redis.call('HDEL', outbox, id)
+  lanes[entry[LANE]] = true
+end
+for id, entry in pairs(new) do
+  put(outbox, id, entry)
+  lanes[entry[LANE]] = true
+end
+for id, letter in pairs(back) do
+  redis.call('HDEL', dead, id)
+  count_dead(kinds, letter[D_KIND], -1)
+end
+if exhumed > 0 and not next(letters) then
+  redis.call('ZREM', given_up, msisdn)
+end
+if answered > 0 then
+  redis.call('HSET', answers, ARGV[first_answer], ARGV[first_answer + 1])
+  redis.call('ZADD', expiring, ARGV[first_answer + 2], msisdn .. ' ' .. ARGV[first_answer])
+end
+local done = {1}
+for lane in pairs(lanes) do
+  done[#done + 1] = lane
+  done[#done + 1] = schedule(entries, lane, KEYS[LANE_KEYS + lane], msisdn)
+end
+return done

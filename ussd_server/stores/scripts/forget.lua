@@ -1,0 +1,23 @@
+-- with entries
+-- Delete all there is of a subscriber.
+-- KEYS  as of commit   ARGV  msisdn
+-- Returns {whether there was anything, names of the answers that are gone...}. Safe to send again: then nothing is left.
+local work = KEYS[8]
+for _, entry in pairs(unpacked(KEYS[3])) do
+  let_go(work, entry)
+end
+for _, letter in pairs(unpacked(KEYS[4])) do
+  count_dead(KEYS[10], letter[D_KIND], -1)
+end
+local gone = {0}
+for _, name in ipairs(redis.call('HKEYS', KEYS[5])) do
+  redis.call('ZREM', KEYS[7], ARGV[1] .. ' ' .. name)
+  gone[#gone + 1] = name
+end
+gone[1] = redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]) > 0 and 1 or 0
+redis.call('ZREM', KEYS[6], ARGV[1])
+redis.call('ZREM', KEYS[9], ARGV[1])
+for i = 11, #KEYS do
+  redis.call('ZREM', KEYS[i], ARGV[1])
+end
+return gone
