@@ -16,12 +16,12 @@ import socket
 import sys
 from array import array
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from struct import error as StructError
 from struct import pack, pack_into, unpack_from
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmarks.paths import PATHS, SHORT_CODE, Step
 from benchmarks.wire import (
@@ -54,6 +54,9 @@ TICK_NS = 2_000_000
 """With a pace, inputs are sent together so often: one at a time would cost the generator more than the server."""
 
 MAX_WIDTH = 4096
+
+
+G = TypeVar("G", bound="Generator")
 
 
 class Failed(Exception):
@@ -188,6 +191,8 @@ class Generator:
     def _fill(self) -> None:
         try:
             count = self._socket.recv_into(self._view[self._filled :])
+            # Who writes an answer in two pieces (Kannel does) must not wait for our acknowledgement of the first.
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         except BlockingIOError:
             slot = min(self._slots.values(), key=lambda slot: slot.sent, default=None)
             waiting = f"; oldest: {slot.msisdn.decode()} at step {slot.step + 1}" if slot else ""
@@ -367,15 +372,10 @@ class Generator:
         return slot
 
 
-def _measured(run: Run, steps: int, counted: int, seconds: float, latencies: "array[int]", cpu: Any) -> Measured:
+def _measured(run: Run, steps: int, counted: int, seconds: float, latencies: "array[int]", cpu: os.times_result) -> Measured:
     ordered = sorted(latencies)
     if not ordered:
         raise Failed("nothing was counted: the run was too short")
-    now = os.times()
-
-    def share(part: float) -> float:
-        return round(ordered[min(len(ordered) - 1, int(part * len(ordered)))] / 1e6, 3)
-
     return Measured(
         path=run.path,
         width=run.width,
@@ -383,11 +383,22 @@ def _measured(run: Run, steps: int, counted: int, seconds: float, latencies: "ar
         counted=counted,
         seconds=round(seconds, 3),
         rate=round(counted / seconds, 1) if seconds else 0.0,
-        p50_ms=share(0.50),
-        p99_ms=share(0.99),
-        max_ms=share(1.0),
-        generator_us=round((now.user + now.system - cpu.user - cpu.system) / steps * 1e6, 1),
+        p50_ms=percentile_ms(ordered, 0.50),
+        p99_ms=percentile_ms(ordered, 0.99),
+        max_ms=percentile_ms(ordered, 1.0),
+        generator_us=cpu_us(cpu, steps),
     )
+
+
+def percentile_ms(ordered: Sequence[int], part: float) -> float:
+    """Return the latency below which this part of them is, in ms; `ordered` is in ns and not empty."""
+    return round(ordered[min(len(ordered) - 1, int(part * len(ordered)))] / 1e6, 3)
+
+
+def cpu_us(since: os.times_result, steps: int) -> float:
+    """Return the CPU time of this process for each of so many steps, µs."""
+    now = os.times()
+    return round((now.user + now.system - since.user - since.system) / steps * 1e6, 1)
 
 
 def _say(**what: Any) -> None:
@@ -403,14 +414,14 @@ def _run(command: dict[str, Any]) -> Run:
     return run
 
 
-def _obey(generator: Generator, line: str) -> dict[str, Any]:
-    command = json.loads(line)
+def obey(generator: Generator, command: dict[str, Any]) -> dict[str, Any]:
+    """Do what one command asks."""
     if "quiet_s" in command:
         return {"quiet": generator.quiet(command["quiet_s"])}
     return generator.run(_run(command)).as_json()
 
 
-def serve() -> None:
+def serve(make: Callable[[socket.socket], G], obey: Callable[[G, dict[str, Any]], dict[str, Any]]) -> None:
     """Listen, let one ESME bind, and do what standard input asks until it ends."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         _say(port=listener.getsockname()[1])
@@ -420,7 +431,7 @@ def serve() -> None:
         connection.setblocking(True)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, pack("ll", ANSWER_TIMEOUT_S, 0))
-        generator = Generator(connection)
+        generator = make(connection)
         generator.bind()
         _say(bound=True)
         while True:
@@ -431,14 +442,16 @@ def serve() -> None:
                 line = sys.stdin.readline()
                 if not line:
                     return
-                _say(**_obey(generator, line))
+                _say(**obey(generator, json.loads(line)))
 
 
-def main() -> int:
+def main(
+    about: str | None, make: Callable[[socket.socket], G], obey: Callable[[G, dict[str, Any]], dict[str, Any]]
+) -> int:
     """Serve; exit 1 with `{"error": ...}` on standard output where a run failed."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     try:
-        serve()
+        serve(make, obey)
     except (Failed, OSError, TypeError, ValueError) as error:
         _say(error=str(error))
         return 1
@@ -446,4 +459,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, Generator, obey))

@@ -52,6 +52,22 @@ def deliver_template(op: int, text: str, short_code: str) -> tuple[bytearray, in
     return bytearray(pdu(DELIVER_SM, 0, body)), 16 + len(head)
 
 
+def sms_template(text: str, number: str) -> tuple[bytearray, int]:
+    """Return a deliver_sm that brings an SMS to a service number, and where its MSISDN goes."""
+    head = b"\0\x01\x01"
+    message = text.encode("ascii")
+    body = b"".join(
+        (
+            head,
+            b"0" * MSISDN_DIGITS + b"\0",
+            b"\x00\x01" + number.encode("ascii") + b"\0",
+            b"\0\0\0" + _NO_DATES + b"\0\0\0\0",
+            bytes((len(message),)) + message,
+        )
+    )
+    return bytearray(pdu(DELIVER_SM, 0, body)), 16 + len(head)
+
+
 @dataclass(frozen=True)
 class Message:
     """A submit_sm or deliver_sm, read in full. Places are offsets from the PDU's first octet; -1 is not there."""

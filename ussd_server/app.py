@@ -143,6 +143,7 @@ class Server:
             self.metrics,
             digest=vault.digest,
             letters=Letters(vault),
+            commit_work=lambda change: self.outbox.commit(change),
             work_waits=lambda: self.outbox.wake(),
         )
         self.overload = Overload(admission, lambda: self.conversations.under_way, self.metrics)

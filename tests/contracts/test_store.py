@@ -327,6 +327,59 @@ def test_entries_of_a_subscriber_are_claimed_in_order_and_one_at_a_time(open_sto
     on(open_store, test)
 
 
+def test_what_is_held_from_its_commit_on_is_as_claimed(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA, entry("before"))
+        change = Change((await store.load(ANNA))[1], Subscriber(ANNA, "en"), settled=("before",))
+        added = [entry("a"), entry("behind"), entry("order", "command"), entry("parts", "letters", due=T0 + 1)]
+        held = await store.commit_and_hold(msgspec.structs.replace(change, outbox=added), T0, T0 + LEASE)
+        assert held is not None
+        held += await store.claim(T0, 10, LEASE)  # what the store did not hold by itself
+        assert sorted(held, key=lambda each: each.entry.id) == [
+            Claimed(ANNA, added[0], 1, T0 + LEASE),
+            Claimed(ANNA, added[2], 1, T0 + LEASE),
+        ]
+        assert (await store.load(ANNA))[0].language == "en"
+        assert await store.next_due([MESSAGES]) == T0 + LEASE
+        await store.renew(held, T0 + 2 * LEASE)
+        assert ids(await store.claim(T0 + LEASE, 10, LEASE)) == ["parts"]
+        again = await store.claim(T0 + 2 * LEASE, 10, LEASE, [MESSAGES])
+        assert [(each.entry.id, each.attempt) for each in again] == [("a", 2)]
+
+    on(open_store, test)
+
+
+def test_nothing_is_held_behind_what_waits_nor_where_the_change_is_refused(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA, entry("later", due=T0 + 5))
+        version = (await store.load(ANNA))[1]
+        change = Change(version, Subscriber(ANNA), outbox=[entry("a"), entry("order", "command")])
+        held = await store.commit_and_hold(change, T0, T0 + LEASE)
+        assert held is not None
+        assert ids(held + await store.claim(T0, 10, LEASE)) == ["order"]
+        assert await store.commit_and_hold(Change(version, Subscriber(ANNA)), T0, T0 + LEASE) is None
+        refused = Change(version, Subscriber(ANNA), outbox=[entry("never", "push")])
+        assert await store.commit_and_hold(refused, T0, T0 + LEASE) is None
+        assert await store.next_due([PUSHES]) is None
+
+    on(open_store, test)
+
+
+def test_entries_that_are_done_are_removed_and_let_the_next_ones_go(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA, entry("a1"), entry("a2"))
+        assert await put(store, BORIS, entry("b1"))
+        before = await store.load(ANNA)
+        claimed = await store.claim(T0, 10, LEASE)
+        await store.settle(claimed)
+        await store.settle(claimed)
+        assert await store.load(ANNA, latest=True) == before
+        assert ids(await store.claim(T0, 10, LEASE)) == ["a2"]
+        assert await store.journal(ANNA) == []
+
+    on(open_store, test)
+
+
 def test_messages_and_the_operators_work_do_not_wait_for_each_other(open_store: Open) -> None:
     async def test(store: Store) -> None:
         entries = [entry("order", "command"), entry("query", "query"), entry("code", "code"), entry("sms")]
@@ -1198,6 +1251,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.now += ms
 
     @rule(
+        target=held,
+        hold=st.booleans(),
         msisdn=st.sampled_from([ANNA, BORIS, VERA]),
         kinds=st.lists(st.sampled_from(sorted(LANES)), max_size=3),
         wait=st.sampled_from([0, 0, 500]),
@@ -1207,8 +1262,8 @@ class StoreMachine(RuleBasedStateMachine):
         key=st.sampled_from(["", "", "a", "b", "c"]),
     )
     def commit(
-        self, msisdn: str, kinds: list[Any], wait: int, notes: int, settle: int, language: str, key: str
-    ) -> None:
+        self, hold: bool, msisdn: str, kinds: list[Any], wait: int, notes: int, settle: int, language: str, key: str
+    ) -> Any:
         _, version = self.do(self.store.load(msisdn))
         self.made += 1
         added = [OutboxEntry(f"{self.made}-{n}", kind, self.now + wait, {"n": n}) for n, kind in enumerate(kinds)]
@@ -1216,10 +1271,15 @@ class StoreMachine(RuleBasedStateMachine):
         settled = [kept.entry.id for kept in self.outbox if kept.msisdn == msisdn][:settle]
         record = Subscriber(msisdn, language, self.made)
         answer = answer_to(key, language.encode(), expires=self.now + LEASE) if key else None
-        done = self.do(self.store.commit(Change(version, record, written, added, settled, answer)))
-        assert done == (key not in self.answers)
-        if not done:
-            return
+        change = Change(version, record, written, added, settled, answer)
+        got: list[Claimed] | None
+        if hold:
+            got = self.do(self.store.commit_and_hold(change, self.now, self.now + LEASE))
+        else:
+            got = [] if self.do(self.store.commit(change)) else None
+        assert (got is not None) == (key not in self.answers)
+        if got is None:
+            return multiple()
         if answer:
             self.answers[key] = msisdn, answer
         self.outdated.append((msisdn, version))
@@ -1227,6 +1287,22 @@ class StoreMachine(RuleBasedStateMachine):
         self.journal.setdefault(msisdn, []).extend(written)
         self.outbox = [kept for kept in self.outbox if kept.entry.id not in settled]
         self.outbox += [Kept(msisdn, each, each.due) for each in added]
+        return multiple(*map(self.claimed, got))
+
+    def claimed(self, claimed: Claimed) -> Claimed:
+        """Note in the model that an entry is held now, and that it might be."""
+        kept = next(kept for kept in self.heads() if kept.entry.id == claimed.entry.id)
+        assert kept.ready <= self.now
+        kept.attempt += 1
+        kept.ready = self.now + LEASE
+        assert claimed == Claimed(kept.msisdn, kept.entry, kept.attempt, kept.ready)
+        return claimed
+
+    @rule(claimed=st.lists(consumes(held), max_size=2))
+    def settle(self, claimed: list[Claimed]) -> None:
+        self.do(self.store.settle(claimed))
+        done = {each.entry.id for each in claimed}
+        self.outbox = [kept for kept in self.outbox if kept.entry.id not in done]
 
     @rule(data=st.data())
     def commit_on_an_old_version(self, data: st.DataObject) -> None:

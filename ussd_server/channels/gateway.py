@@ -214,7 +214,7 @@ class Account:
         for part in parts:
             self._lineup.put(part)
         self._take_turns()
-        outcomes = await asyncio.gather(*(part.done for part in parts))
+        outcomes = [await part.done for part in parts]
         for result in ("refused", "later"):
             for outcome in outcomes:
                 if outcome.result == result:

@@ -86,9 +86,7 @@ class Deliveries:
     # Parts of the commits that outbox entries end in ------------------------------------------------------------------
 
     def sent(self, turn: Turn, sms: str, outcome: SendOutcome) -> None:
-        """Let the turn await the receipts of an SMS, and the end of their time; nothing where none were asked for."""
-        if not outcome.message_ids:
-            return
+        """Let the turn await the receipts of an SMS, and the end of their time."""
         new = Awaited(outcome.account, turn.now, dict.fromkeys(outcome.message_ids, ""))
         awaited, ended = deliveries.await_receipts(turn.record.awaited, sms, new)
         until = turn.now + turn.tools.sms_validity_ms  # as long as an SMS is worth delivering

@@ -17,7 +17,7 @@ from ussd_server.channels.sms import SMS, Sender
 from ussd_server.operators.base import Operator, OperatorUnavailable
 from ussd_server.outbox.deliveries import Deliveries
 from ussd_server.outbox.pushes import Pusher
-from ussd_server.outbox.worker import FIRST_WAIT_MS, Done, Hopeless, Later, Performed, Performer, wait_ms
+from ussd_server.outbox.worker import FIRST_WAIT_MS, Done, Finished, Hopeless, Later, Performed, Performer, wait_ms
 from ussd_server.secrecy import vault
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.stores.base import Claimed, JournalEntry, OutboxKind, Store, StoreUnavailable
@@ -107,6 +107,8 @@ class Performers:
             return Later(outcome.reason)
         if outcome.result == "refused":
             return Hopeless(f"the SMSC refused it: {outcome.reason}")
+        if not outcome.message_ids:  # nothing more will be heard of it
+            return Finished()
 
         async def work(turn: Turn) -> None:
             self._deliveries.sent(turn, claimed.entry.id, outcome)

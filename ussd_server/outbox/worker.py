@@ -1,13 +1,16 @@
 """What happens after the commit: takes entries out of the store's outbox and has them performed, at least once each.
 
-Whoever performs an entry removes it in the commit that keeps what came of it. An entry that cannot be done now waits
+An entry that could be claimed right after its commit is held from the commit on and begun at once, so an SMS costs one
+commit before it goes and one removal after. Whoever performs an entry removes it in the commit that keeps what came of
+it; where there is nothing to keep, the worker removes it, many at a time. An entry that cannot be done now waits
 longer each time; one that can never be done, or is worth nothing any more, is buried with a journal entry.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import partial
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -15,7 +18,9 @@ from ussd_server.log import mask
 from ussd_server.metrics import Metrics
 from ussd_server.stores.base import (
     EVERY_LANE,
+    LANES,
     PUSHES,
+    Change,
     Claimed,
     JournalEntry,
     OutboxEntry,
@@ -26,8 +31,11 @@ from ussd_server.stores.base import (
 
 log = structlog.get_logger()
 
-UNDER_WAY = 64
-"""Entries of a lane that are performed at once. Each lane has its own, so that a slow operator holds up no SMS."""
+UNDER_WAY = 512
+"""Entries of a lane that are performed at once. Each lane has its own, so that a slow operator holds up no SMS.
+
+An SMSC 50 ms away takes 10,000 SMS/s of so many, if its window has room for them.
+"""
 
 YIELDING = 8
 """The same while the server has too much to do; pushes wait then."""
@@ -59,6 +67,11 @@ class Done:
 
 
 @dataclass(frozen=True)
+class Finished:
+    """Performed, and nothing came of it that must be kept: the entry is only to be removed."""
+
+
+@dataclass(frozen=True)
 class Later:
     """Not possible now. `due` is when to try again (ms), 0: after a while that grows with each try."""
 
@@ -74,7 +87,8 @@ class Hopeless:
     late: bool = False
 
 
-Performed: TypeAlias = Done | Later | Hopeless
+Performed: TypeAlias = Done | Finished | Later | Hopeless
+_METRIC: Mapping[type, str] = {Done: "done", Finished: "done", Later: "later", Hopeless: "hopeless"}
 Performer: TypeAlias = Callable[[Claimed], Awaitable[Performed]]
 
 
@@ -95,12 +109,14 @@ class _Lane:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[Performed]] = set()
         self.news = asyncio.Event()
+        self.reserved = 0
+        """Room kept for entries that are being committed and may be held from then on."""
 
     def room(self, yields: bool) -> int:
         most = UNDER_WAY if not yields else 0 if self.number == PUSHES else YIELDING
-        return max(0, most - len(self.tasks))
+        return max(0, most - len(self.tasks) - self.reserved)
 
 
 class Outbox:
@@ -127,6 +143,9 @@ class Outbox:
         self._lanes = [_Lane(number) for number in EVERY_LANE]
         self._held: dict[str, Claimed] = {}
         """The entries that are being performed, by id, each as it was claimed last."""
+        self._finished: list[Claimed] = []
+        self._removing: list[Claimed] = []
+        self._remover: asyncio.Task[None] | None = None
         self._stopping = False
         self._workers: list[asyncio.Task[None]] = []
         self._renewer: asyncio.Task[None] | None = None
@@ -134,8 +153,8 @@ class Outbox:
 
     @property
     def under_way(self) -> int:
-        """How many entries this server performs now."""
-        return sum(len(lane.tasks) for lane in self._lanes)
+        """How many entries this server performs now, or is removing."""
+        return sum(len(lane.tasks) for lane in self._lanes) + len(self._finished) + len(self._removing)
 
     def start(self) -> None:
         """Begin to work."""
@@ -143,18 +162,52 @@ class Outbox:
         self._workers = [loop.create_task(self._work(lane)) for lane in self._lanes]
         self._renewer = loop.create_task(self._renew())
 
-    def wake(self) -> None:
+    def wake(self, lanes: Iterable[int] = EVERY_LANE) -> None:
         """Look into the outbox soon."""
-        for lane in self._lanes:
-            lane.news.set()
+        for lane in lanes:
+            self._lanes[lane].news.set()
+
+    async def commit(self, change: Change) -> bool:
+        """Commit a change with work for the outbox, and see to that work; False where the change was refused.
+
+        What may be performed at once is begun here, without a look into the store.
+        """
+        lanes = [self._lanes[LANES[entry.kind]] for entry in change.outbox]
+        yields = self._pressed()
+        if self._stopping or not self._workers or any(lane.room(yields) < len(lanes) for lane in lanes):
+            committed = await self._store.commit(change)
+            held: list[Claimed] = []
+        else:
+            for lane in lanes:
+                lane.reserved += 1
+            try:
+                now = self._now()
+                got = await self._store.commit_and_hold(change, now, now + self._lease_ms)
+            finally:
+                for lane in lanes:
+                    lane.reserved -= 1
+            committed, held = got is not None, got or []
+        for each in held:
+            if self._stopping:  # meanwhile
+                await self._store.postpone(each, each.entry.due, "the server stops")
+            else:
+                self._begin(self._lanes[LANES[each.entry.kind]], each)
+        if committed and len(held) < len(lanes):
+            self.wake(lane.number for lane in lanes)
+        return committed
 
     async def drain(self, seconds: float) -> None:
         """Take nothing new, and wait so long for what is under way; what takes longer goes on."""
         self._stopping = True
         self.wake()
         await asyncio.gather(*self._workers)
-        if tasks := self._tasks():
-            await asyncio.wait(tasks, timeout=seconds)
+        rest = asyncio.get_running_loop().create_task(self._rest())
+        await asyncio.wait({rest}, timeout=seconds)
+        rest.cancel()
+
+    async def _rest(self) -> None:
+        while tasks := self._tasks():  # the last of them may leave one that removes what they finished
+            await asyncio.wait(tasks)
 
     async def stop(self, seconds: float) -> None:
         """Drain; cancel what takes longer, and let go of it: whoever starts next does it at once."""
@@ -168,13 +221,15 @@ class Outbox:
         left = list(self._held.values())
         self._held.clear()
         now = self._now()
-        released = (self._store.postpone(held, now, "the server stopped") for held in left)
-        for error in await asyncio.gather(*released, return_exceptions=True):
+        released = [self._store.postpone(held, now, "the server stopped") for held in left]
+        removed = [self._store.settle(self._finished)] if self._finished else []
+        for error in await asyncio.gather(*released, *removed, return_exceptions=True):
             if isinstance(error, BaseException):
                 log.error("not released, will be done when its lease ends", cause=str(error))
 
-    def _tasks(self) -> list[asyncio.Task[None]]:
-        return [task for lane in self._lanes for task in lane.tasks]
+    def _tasks(self) -> list[asyncio.Task[Any]]:
+        tasks: list[asyncio.Task[Any]] = [task for lane in self._lanes for task in lane.tasks]
+        return tasks if self._remover is None else [*tasks, self._remover]
 
     async def _work(self, lane: _Lane) -> None:
         while not self._stopping:
@@ -203,9 +258,34 @@ class Outbox:
         if not under_way:
             task = asyncio.get_running_loop().create_task(self._perform(claimed))
             lane.tasks.add(task)
-            task.add_done_callback(lane.tasks.discard)
+            task.add_done_callback(partial(self._ended, lane))
+
+    def _ended(self, lane: _Lane, task: asyncio.Task[Performed]) -> None:
+        lane.tasks.discard(task)
+        if task.cancelled() or not isinstance(task.result(), Finished):
             # The same subscriber's next entry may be claimed now, and what this one led to.
-            task.add_done_callback(lambda _: self.wake())
+            self.wake()
+
+    def _remove(self, finished: Claimed) -> None:
+        """Have an entry removed, together with all that are finished while the store is busy."""
+        self._finished.append(finished)
+        if self._remover is None:
+            self._remover = asyncio.get_running_loop().create_task(self._remove_each())
+
+    async def _remove_each(self) -> None:
+        while self._finished:
+            batch = self._removing = self._finished
+            self._finished = []
+            try:
+                await self._store.settle(batch)
+            except StoreUnavailable as error:
+                log.error("store unavailable, what is done is removed later", cause=str(error))
+                self._removing, self._finished = [], batch + self._finished
+                await asyncio.sleep(STORE_WAIT_S)
+            else:
+                self._removing = []
+                self.wake({LANES[each.entry.kind] for each in batch})  # what was behind them may be claimed now
+        self._remover = None
 
     async def _pause(self, lane: _Lane, busy: bool) -> float | None:
         """Return for how many seconds there is nothing to do, None for ever."""
@@ -226,10 +306,10 @@ class Outbox:
                 except StoreUnavailable as error:
                     log.error("store unavailable, leases not renewed", cause=str(error))
 
-    async def _perform(self, claimed: Claimed) -> None:
+    async def _perform(self, claimed: Claimed) -> Performed:
         performed = await self._try(claimed)
         entry = claimed.entry
-        self._metrics.outbox[entry.kind, type(performed).__name__.lower()] += 1
+        self._metrics.outbox[entry.kind, _METRIC[type(performed)]] += 1
         held = self._held.pop(entry.id)  # by now perhaps a later claim than the one that began this
         try:
             match performed:
@@ -243,11 +323,14 @@ class Outbox:
                     await self._store.bury(held, self._now(), reason, ended)
                     for each in ended:
                         self._metrics.deliveries[str(each.data["outcome"])] += 1
+                case Finished():
+                    self._remove(held)
                 case Done():
                     pass
         except StoreUnavailable as error:
             # The lease runs out, and then it is tried again: at least once.
             log.error("store unavailable, will be tried again", id=entry.id, cause=str(error))
+        return performed
 
     async def _try(self, claimed: Claimed) -> Performed:
         entry = claimed.entry

@@ -183,6 +183,13 @@ class Store(Protocol):
     async def commit(self, change: Change) -> bool:
         """Write the change durably and return True, or return False where `version` is not the stored one."""
 
+    async def commit_and_hold(self, change: Change, now: int, lease: int) -> list[Claimed] | None:
+        """Commit, and hold until `lease` (ms) what of `change.outbox` could be claimed right after, as a claim does.
+
+        That is the entries that are due at `now` and the oldest of their subscriber and lane. Returns what is held; a
+        store may hold fewer of them, which then wait to be claimed. None where the change was refused.
+        """
+
     async def claim(self, now: int, limit: int, lease_ms: int, lanes: Collection[int] = EVERY_LANE) -> list[Claimed]:
         """Take up to `limit` due entries that nobody holds, the oldest of each subscriber and lane, and hold them.
 
@@ -194,6 +201,9 @@ class Store(Protocol):
 
         Nothing happens to an entry that is gone or postponed, or that another has claimed since.
         """
+
+    async def settle(self, claimed: Sequence[Claimed]) -> None:
+        """Remove entries that are done with and of which nothing else is to be kept. One that is gone is no mistake."""
 
     async def postpone(self, claimed: Claimed, due: int, reason: str) -> None:
         """Let go of an entry that failed for now; it is due again at `due` (ms).

@@ -171,8 +171,9 @@ _UPDATE = "UPDATE subscriber SET version = version + 1, record = ? WHERE msisdn 
 _SETTLE = "DELETE FROM outbox WHERE id = ? AND msisdn = ?"
 _NOTE = "INSERT INTO journal (msisdn, at, kind, data) VALUES (?, ?, ?, ?)"
 _EXHUME = "DELETE FROM dead_letter WHERE id = ? AND msisdn = ?"
-_ENQUEUE = """INSERT INTO outbox (id, msisdn, lane, kind, due, expires, data, ready, attempt, tried)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?5, ?8, ?8)"""
+_ENQUEUE = """INSERT INTO outbox (id, msisdn, lane, kind, due, expires, data, tried, ready, attempt)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_WAITING = "SELECT DISTINCT lane FROM outbox WHERE msisdn = ?"
 # Entries behind a postponed one are looked at and passed over, about 2 µs each: fine while a subscriber has a few.
 _OLDEST = """NOT EXISTS (
     SELECT 1 FROM outbox earlier
@@ -260,7 +261,10 @@ class _Refused(Exception):
 
 
 class _Commit(msgspec.Struct, frozen=True):
-    """A change as rows, and who waits for it."""
+    """A change as rows, and who waits for it.
+
+    With a `lease`, what of its outbox is due at `now` and first in its lane is held till then, and added to `held`.
+    """
 
     change: Change
     key: int
@@ -271,6 +275,9 @@ class _Commit(msgspec.Struct, frozen=True):
     answers: list[_Row]
     exhumed: list[_Row]
     future: "asyncio.Future[bool]"
+    now: int = 0
+    lease: int = 0
+    held: list[Claimed] = []
 
 
 def _settled_rows(ids: Sequence[str], key: int) -> list[_Row]:
@@ -282,15 +289,24 @@ def _journal_rows(entries: Sequence[JournalEntry], key: int) -> list[_Row]:
 
 
 def _outbox_rows(entries: Sequence[OutboxEntry], key: int) -> list[_Row]:
+    """Return the rows of entries that nobody holds."""
     return [
-        (entry.id, key, LANES[entry.kind], entry.kind, entry.due, entry.expires, _to_json(entry.data), entry.tried)
+        (
+            *(entry.id, key, LANES[entry.kind], entry.kind, entry.due, entry.expires, _to_json(entry.data)),
+            *(entry.tried, entry.due, entry.tried),
+        )
         for entry in entries
     ]
 
 
+def _held_row(row: _Row, lease: int) -> _Row:
+    """Return an entry's row as its first claim leaves it."""
+    return *row[:-2], lease, row[-1] + 1
+
+
 def _standing_row(standing: Standing, key: int) -> _Row:
     (row,) = _outbox_rows((standing.entry,), key)
-    return *row, standing.ready, standing.attempt, standing.reason
+    return *row[:-2], standing.ready, standing.attempt, standing.reason
 
 
 def _dead_row(dead: DeadLetter, key: int) -> _Row:
@@ -499,26 +515,37 @@ class SqliteStore:
         A change that can never be written (an outbox id that is taken, a value that has no stored form) raises
         `ValueError` or `TypeError`.
         """
+        commit = self._put(change, 0, 0)
+        return await commit.future
+
+    async def commit_and_hold(self, change: Change, now: int, lease: int) -> list[Claimed] | None:
+        """Commit, and hold what of its outbox could be claimed at `now` until `lease`; None where it was refused."""
+        commit = self._put(change, now, lease)
+        return commit.held if await commit.future else None
+
+    def _put(self, change: Change, now: int, lease: int) -> _Commit:
+        """Put a change into the next group."""
         key = _key(change.record.msisdn)
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         settled, journal, outbox = change.settled, change.journal, change.outbox
-        self._commits.append(
-            _Commit(
-                change,
-                key,
-                encode(change.record),
-                # Nearly every commit is a record and nothing else.
-                _settled_rows(settled, key) if settled else _NO_ROWS,
-                _journal_rows(journal, key) if journal else _NO_ROWS,
-                _outbox_rows(outbox, key) if outbox else _NO_ROWS,
-                [_answer_row(change.answer, key)] if change.answer else _NO_ROWS,
-                _settled_rows(change.exhumed, key) if change.exhumed else _NO_ROWS,
-                future,
-            )
+        commit = _Commit(
+            change,
+            key,
+            encode(change.record),
+            # Nearly every commit is a record and nothing else.
+            _settled_rows(settled, key) if settled else _NO_ROWS,
+            _journal_rows(journal, key) if journal else _NO_ROWS,
+            _outbox_rows(outbox, key) if outbox else _NO_ROWS,
+            [_answer_row(change.answer, key)] if change.answer else _NO_ROWS,
+            _settled_rows(change.exhumed, key) if change.exhumed else _NO_ROWS,
+            asyncio.get_running_loop().create_future(),
+            now,
+            lease,
+            [],
         )
+        self._commits.append(commit)
         if self._resting.is_set():
             self._wake()
-        return await future
+        return commit
 
     async def claim(self, now: int, limit: int, lease_ms: int, lanes: Collection[int] = EVERY_LANE) -> list[Claimed]:
         """Take up to `limit` due entries that nobody holds, the oldest of each subscriber and lane, and hold them.
@@ -533,6 +560,11 @@ class SqliteStore:
         """Hold entries that are under way until `lease` (ms), as the same attempt."""
         rows = [(lease, each.entry.id, each.attempt) for each in claimed]
         await self._do(lambda: self._db.executemany(_RENEW, rows))
+
+    async def settle(self, claimed: Sequence[Claimed]) -> None:
+        """Remove entries that are done with."""
+        rows = [(each.entry.id, _key(each.msisdn)) for each in claimed]
+        await self._do(lambda: self._db.executemany(_SETTLE, rows))
 
     async def postpone(self, claimed: Claimed, due: int, reason: str) -> None:
         """Let go of an entry that failed for now; nothing happens where another has claimed it since."""
@@ -677,9 +709,24 @@ class SqliteStore:
         self._change_each(_SETTLE, [row for commit in commits for row in commit.settled])
         self._change_each(_EXHUME, [row for commit in commits for row in commit.exhumed])
         self._change_each(_NOTE, [row for commit in commits for row in commit.journal])
-        self._change_each(_ENQUEUE, [row for commit in commits for row in commit.outbox])
+        enqueued = (self._hold_first(commit) if commit.lease else commit.outbox for commit in commits if commit.outbox)
+        self._change_each(_ENQUEUE, [row for rows in enqueued for row in rows])
         self._change_each(_KEEP, [row for commit in commits for row in commit.answers])
         return versions
+
+    def _hold_first(self, commit: _Commit) -> list[_Row]:
+        """Return the rows of a change's outbox, those held that are due and that nothing is before in their lane."""
+        waiting = {lane for (lane,) in self._db.execute(_WAITING, (commit.key,))}
+        rows: list[_Row] = []
+        commit.held.clear()  # of a try that was taken back
+        for entry, row in zip(commit.change.outbox, commit.outbox, strict=True):
+            lane = row[2]
+            if lane not in waiting and entry.due <= commit.now:
+                row = _held_row(row, commit.lease)
+                commit.held.append(Claimed(commit.change.record.msisdn, entry, row[-1], commit.lease))
+            waiting.add(lane)
+            rows.append(row)
+        return rows
 
     def _change_each(self, statement: str, rows: list[_Row]) -> None:
         """Execute the statement with each row; raise `_Refused` unless each of them changed one row of the table."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
 
@@ -55,6 +55,7 @@ class Conversations:
         metrics: Metrics,
         digest: Callable[[str], bytes],
         letters: Letters,
+        commit_work: Callable[[Change], Awaitable[bool]],
         work_waits: Callable[[], None],
         stopwatch: Callable[[], float] = monotonic,
     ) -> None:
@@ -66,6 +67,8 @@ class Conversations:
         self._metrics = metrics
         self._digest = digest
         self._letters = letters
+        self._commit_work = commit_work
+        """Commits a change that leaves work in the outbox, and sees to it."""
         self._work_waits = work_waits
         self._stopwatch = stopwatch
         self._lanes: dict[str, deque[tuple[Input, Answering]]] = {}
@@ -183,12 +186,12 @@ class Conversations:
         self._admission.begun()
         asked = self._stopwatch()
         try:
-            return await self._store.commit(change)
+            return await (self._commit_work(change) if change.outbox else self._store.commit(change))
         finally:
             self._admission.done(age, self._stopwatch() - asked)
 
     def _committed(self, turn: Turn, input: Input, heard: pushes.Heard | None) -> None:
-        if turn.outbox or heard is not None:  # the next push of this subscriber may be due
+        if heard is not None:  # the next push of this subscriber may be due
             self._work_waits()
         if heard is not None and heard.result:
             self._metrics.pushes[heard.push.kind, heard.result] += 1
@@ -208,8 +211,6 @@ class Conversations:
             if taken.text is not None:
                 result = await self._play_whole(turn, replace(input, text=taken.text, part=None))
             if turn.record is record or await self._commit(turn.change(), age):
-                if turn.outbox:
-                    self._work_waits()
                 turns[input.channel.name, result] += 1
                 self._count_letters(taken)
                 return Answer(None)

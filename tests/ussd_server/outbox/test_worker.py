@@ -1,8 +1,9 @@
 """Outbox entries are performed at least once, in order for each subscriber, later where they must, never for ever."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from ussd_server.outbox.worker import (
     UNDER_WAY,
     YIELDING,
     Done,
+    Finished,
     Hopeless,
     Later,
     Outbox,
@@ -75,6 +77,12 @@ class Bench:
         assert await self.store.commit(Change(version, record or Subscriber(msisdn), outbox=entries))
         self.outbox.wake()
 
+    async def commit(self, *ids: str, msisdn: str = MSISDN, wait: int = 0) -> bool:
+        """Commit as a turn does, through the outbox; it needs no wake."""
+        record, version = await self.store.load(msisdn)
+        entries = [OutboxEntry(id, "sms", self.now + wait, {"text": "…"}) for id in ids]
+        return await self.outbox.commit(Change(version, record, outbox=entries))
+
     async def until(self, reached: Callable[[], bool]) -> None:
         async with asyncio.timeout(20):
             while not reached():
@@ -117,6 +125,104 @@ def test_entries_of_a_subscriber_are_performed_once_and_in_order(tmp_path: Path)
         assert await at.store.next_due() is None
 
     bench(tmp_path, story)
+
+
+def test_what_a_turn_commits_is_begun_at_once_and_the_rest_in_its_time(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.hold.clear()
+        claims = 0
+        claim = at.store.claim
+
+        async def counted(*arguments: Any) -> list[Claimed]:
+            nonlocal claims
+            claims += 1
+            return await claim(*arguments)
+
+        at.store.claim = counted  # type: ignore[method-assign]
+        assert await at.commit("a")
+        assert at.outbox.under_way == 1
+        await at.until(lambda: bool(at.performed))
+        assert await at.commit("b", "c")
+        assert await at.commit("x", msisdn="79100000002", wait=5)
+        at.answers = {id: [Finished()] for id in "abcx"}
+        at.hold.set()
+        await at.until(lambda: len(at.performed) == 3)
+        await at.pass_time(5)
+        await at.until(lambda: len(at.performed) == 4)
+        await at.settled()
+        assert at.performed == [("a", 1), ("b", 1), ("c", 1), ("x", 1)]
+        assert await at.store.next_due() is None
+        before, at.store.claim = claims, claim  # type: ignore[method-assign]
+        assert before >= 3  # b, c and x were looked for
+
+    bench(tmp_path, story)
+
+
+def test_a_change_that_is_refused_leaves_nothing_to_do_and_no_room_taken(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        assert await at.commit()
+        for number in range(2):
+            stale = Change(0, Subscriber(MSISDN), outbox=[OutboxEntry(f"s{number}", "sms", at.now, {})])
+            assert not await at.outbox.commit(stale)
+        assert all(lane.room(False) == UNDER_WAY for lane in at.outbox._lanes)
+        assert at.outbox.under_way == 0
+        assert await at.store.next_due() is None
+
+    bench(tmp_path, story)
+
+
+def test_what_has_no_room_waits_until_there_is(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.hold.clear()
+        every = range(UNDER_WAY + 3)
+        at.answers = {f"a{number}": [Finished()] for number in every}
+        for number in every:
+            assert await at.commit(f"a{number}", msisdn=str(79100001000 + number))
+        assert at.outbox.under_way == UNDER_WAY
+        at.hold.set()
+        await at.until(lambda: len(at.performed) == len(every))
+        await at.settled()
+        assert await at.store.next_due() is None
+
+    bench(tmp_path, story)
+
+
+def test_what_is_finished_is_removed_as_soon_as_the_store_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "STORE_WAIT_S", 0)
+
+    async def story(at: Bench) -> None:
+        settle, failures = at.store.settle, iter([StoreUnavailable("the disk is full")])
+
+        async def failing(claimed: Sequence[Claimed]) -> None:
+            for failure in failures:
+                raise failure
+            await settle(claimed)
+
+        at.store.settle = failing  # type: ignore[method-assign]
+        at.answers = {"a": [Finished()], "b": [Finished()]}
+        assert await at.commit("a", "b")
+        await at.until(lambda: len(at.performed) == 2)
+        await at.settled()
+        assert at.performed == [("a", 1), ("b", 1)]
+        assert await at.store.next_due() is None
+
+    bench(tmp_path, story)
+
+
+def test_a_stopped_outbox_holds_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = SqliteStore(tmp_path / "store.db")
+        at = Bench(store)
+        assert await at.commit("early")  # not begun: nobody would perform it
+        at.outbox.start()
+        at.answers = {"early": [Finished()]}
+        await at.until(lambda: bool(at.performed))
+        await at.outbox.stop(5)
+        assert await at.commit("late")
+        assert [each.entry.id for each in await store.claim(at.now, 10, LEASE_MS)] == ["late"]
+        await store.close()
+
+    asyncio.run(main())
 
 
 def test_what_is_not_possible_now_waits_and_holds_back_what_follows_it(tmp_path: Path) -> None:

@@ -109,6 +109,7 @@ class Bench:
             self.metrics,
             digest=vault.digest,
             letters=Letters(vault),
+            commit_work=lambda change: self.outbox.commit(change),
             work_waits=lambda: self.outbox.wake(),
         )
         self.deliveries = Deliveries(

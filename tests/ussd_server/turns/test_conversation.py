@@ -414,7 +414,7 @@ def test_an_operator_that_stays_away_ends_in_a_plain_no_by_sms(tmp_path: Path) -
     async def story(at: Bench) -> None:
         at.operator.hold()
         await at.dial("*100#")
-        at.operator.outage = "refuses"
+        at.operator.outage = "loses_answers"
         at.operator.release()
         while not at.network.sms:
             at.now += 60_000
