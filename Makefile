@@ -8,7 +8,7 @@ BIN := .venv/bin
 INTEROP := tests/interop
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test fuzz lint bench clean
+.PHONY: help run setup test fuzz chaos lint bench clean
 
 help:            ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,10 @@ INPUTS ?= 10000000
 
 fuzz: .venv/.fuzz  ## feed what receives octets millions of them, guided by the code that they reach
 	@$(BIN)/python -m tests.fuzz --inputs $(INPUTS)
+
+chaos: .venv/.dev  ## kill and hinder servers under load for half an hour, and check that nothing is lost
+	@scripts/debian-packages strace:strace faketime:faketime
+	@$(BIN)/python -m tests.chaos
 
 lint: .venv/.dev  ## style, types and layering
 	@$(BIN)/ruff check .

@@ -1,0 +1,92 @@
+"""`python -m tests.chaos`: kill and hinder servers under load, and check that nothing acknowledged was lost."""
+
+import argparse
+import asyncio
+import random
+import shutil
+import sys
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tests.chaos import plan, report, round, stage
+from tests.chaos.round import Outcome, Wanted
+
+WORK: Final = Path("build/chaos")
+
+EPILOG: Final = """\
+examples:
+  make chaos                                            the recorded run: every store, more than 500 kills
+  python -m tests.chaos --seconds 60 --faults 40        a minute
+  python -m tests.chaos --seed 7 --plan                 which faults this seed has, and when
+  python -m tests.chaos --servers 2 --seed 7            the same faults again, at two servers
+
+The same seed makes the same plan of faults. What the processes are at when a fault comes is chance, so a violation may
+need the run again and again: the ledger, logs and data of the last one stay in build/chaos.
+
+Exit status: 0 no violation, 1 at least one (build/chaos/report.md has them).
+"""
+
+
+def main() -> int:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos",
+        description=__doc__.partition(": ")[2],
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--store", choices=["sqlite"], default="sqlite", help="(%(default)s)")
+    parser.add_argument("--seconds", type=float, default=600, help="of load and faults (%(default)s)")
+    parser.add_argument("--faults", type=int, default=300, help="in that time (%(default)s)")
+    parser.add_argument("--seed", type=int, help="of the plan (by default a new one, which the report names)")
+    parser.add_argument("--servers", type=int, default=1, help="on the one store (%(default)s)")
+    parser.add_argument("--people", type=int, default=40, help="who use the service at once (%(default)s)")
+    parser.add_argument("--plan", action="store_true", help="only print the plan")
+    options = parser.parse_args()
+    seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
+    wanted = Wanted(options.store, options.seconds, options.faults, seed, options.servers, options.people)
+    missing = stage.what_is_missing()
+    if options.plan:
+        scene = plan.Scene(wanted.servers, without=frozenset(missing))
+        for fault in plan.make(seed, wanted.seconds, wanted.faults, scene):
+            print(f"{fault.at / 1000:8.2f} s  {fault}")
+        return 0
+    for kind, why in missing.items():
+        print(f"not done here: {kind}, because {why}", file=sys.stderr)
+    return _finish([_run(wanted, missing)])
+
+
+def _run(wanted: Wanted, missing: dict[plan.Kind, str]) -> Outcome:
+    directory = (WORK / wanted.store).absolute()
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    columns = (
+        TextColumn(f"{wanted.store}, seed {wanted.seed}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("", total=1.0)
+        return asyncio.run(
+            round.run(
+                wanted,
+                directory,
+                missing,
+                lambda what, share: progress.update(bar, description=what, completed=share),
+            )
+        )
+
+
+def _finish(outcomes: list[Outcome]) -> int:
+    path = report.write(outcomes, WORK)
+    print(path.read_text(encoding="utf-8"))
+    print(f"The report is in {path}.")
+    return 1 if any(outcome.violations for outcome in outcomes) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

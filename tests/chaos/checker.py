@@ -1,0 +1,366 @@
+"""Ledger and books -> what was broken of what we promise, and figures. Pure.
+
+Only what is certain is called broken: what a subscriber was never told, and no SMSC was acknowledged, may have happened
+or not. docs/reliability.md has the promises in words.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.chaos import screens, shop
+from tests.chaos.books import Books
+from tests.chaos.ledger import (
+    Acknowledged,
+    Agreed,
+    Balance,
+    Entry,
+    Event,
+    Happened,
+    Screen,
+    Sent,
+    Sms,
+    Told,
+)
+
+TRIES: Final = 3
+"""Wrong entries in a row that close access."""
+
+DAY_MS: Final = 24 * 3_600_000
+CLOCK_MS: Final = 15 * 60_000
+"""How far a lock's end may be from 24 h after the entry: the clocks of the servers are set forth and back."""
+
+QUICK_MS: Final = 10_000
+"""An answer after this time comes of a try that may have lapsed meanwhile (30 s, less if a clock was set forth)."""
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A promise that was broken: which, to whom, and what is known of it."""
+
+    rule: str
+    msisdn: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.msisdn} {self.what}"
+
+
+@dataclass
+class Seen:
+    """The ledger by what it is about."""
+
+    sent: dict[int, Sent] = field(default_factory=dict)
+    taken: dict[int, Acknowledged] = field(default_factory=dict)
+    sms: dict[str, list[Sms]] = field(default_factory=lambda: defaultdict(list))
+    agreed: list[Agreed] = field(default_factory=list)
+    told: dict[int, bool] = field(default_factory=dict)
+    entries: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+    balances: list[Balance] = field(default_factory=list)
+    faults: list[Happened] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> "Seen":
+        """Sort events."""
+        seen = cls()
+        for event in events:
+            match event:
+                case Sent():
+                    seen.sent[event.input] = event
+                case Acknowledged():
+                    seen.taken[event.input] = event
+                case Sms():
+                    seen.sms[event.msisdn].append(event)
+                case Agreed():
+                    seen.agreed.append(event)
+                case Told():
+                    seen.told[event.order] = event.placed
+                case Entry():
+                    seen.entries[event.msisdn].append(event)
+                case Balance():
+                    seen.balances.append(event)
+                case Happened():
+                    seen.faults.append(event)
+        return seen
+
+    def inputs(self, channel: str, means: str) -> Iterator[Sent]:
+        """Yield the acknowledged inputs of a kind."""
+        for sent in self.sent.values():
+            if sent.channel == channel and sent.means == means and sent.input in self.taken:
+                yield sent
+
+
+def check(events: Sequence[Event], books: Books) -> list[Violation]:
+    """Return every violation."""
+    seen = Seen.of(events)
+    found: list[Violation] = []
+    for rule in RULES:
+        found += rule(seen, books)
+    return found + list(check_screens(events))
+
+
+# Inputs -----------------------------------------------------------------------------------------------------------
+
+
+def check_taken(seen: Seen, books: Books) -> Iterator[Violation]:
+    """Every SMS and receipt was acknowledged in the end."""
+    for sent in seen.sent.values():
+        if sent.channel != "ussd" and sent.input not in seen.taken:
+            yield Violation("never acknowledged", sent.msisdn, f"{sent.channel} {sent.means} {sent.text!r}")
+
+
+def check_probes(seen: Seen, books: Books) -> Iterator[Violation]:
+    """Every acknowledged SMS was answered; the answer names what was asked."""
+    answered = {(msisdn, screens.unknown_number(sms.text)) for msisdn, received in seen.sms.items() for sms in received}
+    for sent in seen.inputs("sms", "probe"):
+        if (sent.msisdn, sent.detail) not in answered:
+            yield Violation("acknowledged without effect", sent.msisdn, f"no answer to SMS {sent.text!r}")
+
+
+def check_activations(seen: Seen, books: Books) -> Iterator[Violation]:
+    """Whoever activated by an acknowledged SMS is active and was told so."""
+    for sent in seen.inputs("sms", "activate"):
+        account = books.accounts.get(sent.msisdn)
+        if account is None or not account.active:
+            yield Violation("acknowledged without effect", sent.msisdn, "activated by SMS and is not active")
+        if account is not None and account.journal.get("activated", 0) > 1:
+            yield Violation("done twice", sent.msisdn, "activated twice")
+        if not any(screens.fits(sms.text, "activated") for sms in seen.sms[sent.msisdn]):
+            yield Violation("SMS lost", sent.msisdn, "no answer to the activation")
+
+
+def check_codes(seen: Seen, books: Books) -> Iterator[Violation]:
+    """Each acknowledged order of a code brought a code; each code that was issued was told by SMS."""
+    ordered = Counter(sent.msisdn for sent in seen.inputs("sms", "code"))
+    for msisdn, orders in ordered.items():
+        codes = {screens.code(sms.text) for sms in seen.sms[msisdn]} - {""}
+        if len(codes) < orders:
+            yield Violation("acknowledged without effect", msisdn, f"{orders} codes ordered, {len(codes)} came")
+        account = books.accounts.get(msisdn)
+        if account is not None and account.generation != len(codes):
+            yield Violation("SMS lost", msisdn, f"{account.generation} codes issued, {len(codes)} came")
+
+
+# Orders -----------------------------------------------------------------------------------------------------------
+
+
+def check_orders(seen: Seen, books: Books) -> Iterator[Violation]:
+    """Each order that a subscriber was told of is in the operator's books once, and no other is.
+
+    An acknowledged SMS is an answer, too: the subscriber need not wait for it.
+    """
+    placed = Counter((each.msisdn, each.change, each.offering) for each in books.purchases)
+    sure: Counter[tuple[str, str, str]] = Counter()
+    perhaps: Counter[tuple[str, str, str]] = Counter()
+    for agreed in seen.agreed:
+        key = agreed.msisdn, agreed.change, agreed.offering
+        by_sms = agreed.input in seen.taken and seen.sent[agreed.input].channel == "sms"
+        told = seen.told.get(agreed.order, True if by_sms else None)
+        perhaps[key] += told is not False
+        sure[key] += told is True
+    for msisdn, change, offering in placed.keys() | sure.keys():
+        key = msisdn, change, offering
+        what = f"{change} {offering}"
+        if placed[key] < sure[key]:
+            yield Violation("order lost", msisdn, f"{what}: {sure[key]} agreed, {placed[key]} placed")
+        if placed[key] > perhaps[key]:
+            yield Violation("ordered twice", msisdn, f"{what}: {perhaps[key]} agreed, {placed[key]} placed")
+
+
+def check_charges(seen: Seen, books: Books) -> Iterator[Violation]:
+    """Each completed order was charged once, at its price; the balance is the sum of the operator's ledger."""
+    for each in books.purchases:
+        due = (-each.price,) if each.price and each.status == "completed" else ()
+        if each.charges != due:
+            yield Violation("charged wrongly", each.msisdn, f"order {each.id} of {each.price}: {each.charges}")
+        if each.status != "completed":
+            yield Violation("order lost", each.msisdn, f"{each.change} {each.offering} ended as {each.status}")
+    for msisdn, (balance, total) in books.balances.items():
+        if balance != total:
+            yield Violation("charged wrongly", msisdn, f"balance {balance}, ledger {total}")
+
+
+def check_receipts(seen: Seen, books: Books) -> Iterator[Violation]:
+    """Each completed order was told by SMS, with the balance that it left."""
+    names = shop.names()
+    for each in books.purchases:
+        told = any(
+            screens.is_receipt(sms.text)
+            and names[each.offering] in sms.text
+            and screens.balance(sms.text) == each.balance
+            for sms in seen.sms[each.msisdn]
+        )
+        if not told:
+            yield Violation("SMS lost", each.msisdn, f"no receipt of {each.change} {each.offering} ({each.id})")
+
+
+# Codes and locks --------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Tries:
+    """What is known of a number's tries: `wrong` at least, `maybe` more, closed until `until` (0: not known to be)."""
+
+    wrong: int = 0
+    maybe: int = 0
+    until: int = 0
+
+
+def check_entries(seen: Seen, books: Books) -> Iterator[Violation]:
+    """Three wrong entries in a row close access for a day; none is forgotten, none is looked at meanwhile."""
+    for msisdn, entries in seen.entries.items():
+        tries = _Tries()
+        newer = [sms.at for sms in seen.sms[msisdn] if screens.code(sms.text)]
+        for entry in entries:
+            replaced = any(at >= entry.at for at in newer)
+            yield from (Violation(rule, msisdn, what) for rule, what in _entry(tries, entry, replaced))
+        account = books.accounts.get(msisdn)
+        if account is None:
+            continue
+        if tries.until and account.locked_until != tries.until:
+            yield Violation(
+                "lock forgotten", msisdn, f"until {tries.until}, in the record until {account.locked_until}"
+            )
+        if not tries.until and not account.locked_until and account.wrong < tries.wrong:
+            yield Violation("attempt forgotten", msisdn, f"{tries.wrong} wrong entries, {account.wrong} in the record")
+        if tries.until and not any(screens.is_lock_notice(sms.text) for sms in seen.sms[msisdn]):
+            yield Violation("SMS lost", msisdn, "its owner was not told of the lock")
+
+
+def _entry(tries: _Tries, entry: Entry, replaced: bool) -> Iterator[tuple[str, str]]:
+    """Judge one entry by what is known, and learn from it."""
+    if entry.verdict in ("visit", "rejected", "expired") and tries.until and entry.at < tries.until - CLOCK_MS:
+        yield "lock forgotten", f"{entry.verdict} while locked until {tries.until}"
+    match entry.verdict:
+        case "visit":
+            if not entry.right:
+                yield "wrong code accepted", f"at {entry.at}"
+            if tries.wrong >= TRIES:
+                yield "lock forgotten", f"a visit after {tries.wrong} wrong entries"
+            tries.wrong = tries.maybe = 0
+        case "rejected":
+            if entry.right and entry.took < QUICK_MS and not replaced:
+                yield "code lost", f"the right code was refused at {entry.at}"
+            tries.wrong += 1
+            if entry.number > TRIES - tries.wrong:
+                yield "attempt forgotten", f"{entry.number} tries left after {tries.wrong} wrong entries"
+            if entry.number < TRIES - tries.wrong - tries.maybe:
+                yield "counted too much", f"{entry.number} left after {tries.wrong} wrong, {tries.maybe} unanswered"
+        case "expired":
+            yield "code lost", f"expired at {entry.at}"
+        case "locked":
+            yield from _locked(tries, entry)
+        case "busy" | "unknown" if entry.right:
+            # It may have opened a visit, which cleared the count, or have taken a try.
+            tries.maybe += tries.wrong + 1
+            tries.wrong = 0
+        case _:
+            tries.maybe += 1
+
+
+def _locked(tries: _Tries, entry: Entry) -> Iterator[tuple[str, str]]:
+    if not tries.until:
+        if tries.wrong + tries.maybe + 1 < TRIES:
+            yield "counted too much", f"locked after {tries.wrong} wrong entries, {tries.maybe} unanswered"
+        if abs(entry.number - entry.at - DAY_MS) > CLOCK_MS:
+            yield "lock forgotten", f"locked at {entry.at} until {entry.number}"
+    elif entry.number != tries.until:
+        yield "lock forgotten", f"locked until {tries.until}, then until {entry.number}"
+    tries.until = entry.number
+
+
+# Answers ----------------------------------------------------------------------------------------------------------
+
+
+def check_screens(events: Iterable[Event]) -> Iterator[Violation]:
+    """Each screen belongs to the last input of its dialogue, or is one of the dialogue's that came again."""
+    asked: dict[tuple[str, int], Sent] = {}
+    shown: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for event in events:
+        if isinstance(event, Sent) and event.channel == "ussd":
+            key = event.msisdn, event.dialogue
+            if event.text.startswith("*"):
+                shown[key] = set()
+            asked[key] = event
+        elif isinstance(event, Screen):
+            key = event.msisdn, event.dialogue
+            sent = asked.get(key)
+            if sent is None:
+                yield Violation("answer mixed up", event.msisdn, f"a screen without a dialogue: {event.text!r}")
+                continue
+            kinds = (*sent.expects, *screens.EXCUSES)
+            if event.text not in shown[key] and not any(screens.fits(event.text, kind) for kind in kinds):
+                yield Violation("answer mixed up", event.msisdn, f"{event.text!r} after {sent.text!r}")
+            shown[key].add(event.text)
+
+
+def check_balances(seen: Seen, books: Books) -> Iterator[Violation]:
+    """Whoever is told a balance is told their own: each has one that tells whose it is."""
+    told = [(balance.msisdn, balance.minor) for balance in seen.balances]
+    for msisdn, received in seen.sms.items():
+        told += [(msisdn, minor) for sms in received if (minor := screens.balance(sms.text)) is not None]
+    for msisdn, minor in told:
+        if not shop.is_of(msisdn, minor):
+            yield Violation("answer mixed up", msisdn, f"was told the balance {minor}")
+
+
+def check_settled(seen: Seen, books: Books) -> Iterator[Violation]:
+    """When the faults had stopped, everything came to its end."""
+    for entry in books.left:
+        yield Violation("not settled", "", entry)
+    for entry in books.dead:
+        yield Violation("given up", "", entry)
+    for msisdn, account in books.accounts.items():
+        if account.pending:
+            yield Violation("not settled", msisdn, f"{account.pending} orders wait for their end")
+
+
+Rule = Callable[[Seen, Books], Iterator[Violation]]
+RULES: Final[tuple[Rule, ...]] = (
+    check_taken,
+    check_probes,
+    check_activations,
+    check_codes,
+    check_orders,
+    check_charges,
+    check_receipts,
+    check_entries,
+    check_balances,
+    check_settled,
+)
+
+
+# Figures ----------------------------------------------------------------------------------------------------------
+
+
+def figures(events: Sequence[Event], books: Books) -> Mapping[str, int]:
+    """Return what was done and what came of it, as numbers by name."""
+    seen = Seen.of(events)
+    sms = [(each.msisdn, each.text) for received in seen.sms.values() for each in received]
+    unique = Counter(one for one in sms if _is_unique(one[1]))
+    ussd = [sent for sent in seen.sent.values() if sent.channel == "ussd"]
+    return {
+        "subscribers": len(books.accounts),
+        "USSD inputs": len(ussd),
+        "USSD inputs acknowledged": sum(sent.input in seen.taken for sent in ussd),
+        "screens": sum(isinstance(event, Screen) for event in events),
+        "SMS to the service, acknowledged": sum(
+            sent.channel == "sms" and sent.input in seen.taken for sent in seen.sent.values()
+        ),
+        "inputs sent more than once": sum(each.tries > 1 for each in seen.taken.values()),
+        "SMS to subscribers": len(sms),
+        "SMS that can be told apart": len(unique),
+        "of them come twice or more": sum(times > 1 for times in unique.values()),
+        "orders placed and charged": len(books.purchases),
+        "orders whose answer was lost": sum(agreed.order not in seen.told for agreed in seen.agreed),
+        "codes issued": sum(account.generation for account in books.accounts.values()),
+        "codes entered": sum(len(entries) for entries in seen.entries.values()),
+        "locks": sum(account.locked_until > 0 for account in books.accounts.values()),
+        "processes killed": sum(fault.killed for fault in seen.faults),
+    }
+
+
+def _is_unique(text: str) -> bool:
+    """Tell whether an SMS says what no other SMS to the same number says."""
+    return bool(screens.code(text) or screens.unknown_number(text) or screens.is_receipt(text))

@@ -1,0 +1,108 @@
+"""Which fault happens when. Pure: a seed gives the same plan each time."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+Kind: TypeAlias = Literal[
+    "kill",
+    "power cut",
+    "pause",
+    "cut link",
+    "silent link",
+    "slow link",
+    "slow disk",
+    "full disk",
+    "clock step",
+    "failover",
+]
+
+SERVER, SMSC, STORE = "server", "smsc", "store"
+
+WEIGHTS: Final[Mapping[Kind, float]] = {
+    "kill": 60,
+    "power cut": 3,
+    "pause": 6,
+    "cut link": 6,
+    "silent link": 3,
+    "slow link": 4,
+    "slow disk": 3,
+    "full disk": 3,
+    "clock step": 2,
+    "failover": 0,
+}
+"""How often each kind is drawn. Kills are most of it: each finds the processes at another point of their work."""
+
+SPANS_MS: Final[Mapping[Kind, tuple[int, int]]] = {
+    "pause": (300, 6_000),
+    "silent link": (1_000, 8_000),
+    "slow link": (500, 6_000),
+    "slow disk": (500, 5_000),
+    "full disk": (300, 3_000),
+    "clock step": (5_000, 40_000),
+}
+"""For how long each kind lasts; a step of the clock, how far it goes."""
+
+LONG_PAUSE: Final = 0.06
+LONG_PAUSE_MS: Final = 34_000
+"""Now and then a process stands still for longer than the lease on what it performs (30 s)."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`at` is ms after the load began; `which` numbers the server. `span` is in ms, 0 where the kind has none."""
+
+    at: int
+    kind: Kind
+    target: str
+    which: int = 0
+    span: int = 0
+
+    def __str__(self) -> str:
+        target = f"{self.target} {self.which + 1}" if self.target == SERVER else self.target
+        return f"{self.kind} of {target}" + (f", {self.span} ms" if self.span else "")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What there is to hinder: servers; whether the store is a process; which kinds this machine allows."""
+
+    servers: int = 1
+    store: bool = False
+    without: frozenset[Kind] = field(default_factory=frozenset)
+
+
+def make(seed: int, seconds: float, faults: int, scene: Scene) -> list[Fault]:
+    """Return so many faults spread at random over the time, by their time."""
+    rng = random.Random(seed)
+    at = sorted(rng.randrange(int(seconds * 1000)) for _ in range(faults))
+    kinds = [kind for kind in WEIGHTS if kind not in scene.without]
+    weights = [WEIGHTS[kind] for kind in kinds]
+    return [_fault(rng, when, rng.choices(kinds, weights)[0], scene) for when in at]
+
+
+def _fault(rng: random.Random, at: int, kind: Kind, scene: Scene) -> Fault:
+    which = rng.randrange(scene.servers)
+    span = rng.randint(*SPANS_MS[kind]) if kind in SPANS_MS else 0
+    if kind == "clock step":
+        return Fault(at, kind, SERVER, which, span * rng.choice((1, -1)))
+    if kind == "failover":
+        return Fault(at, kind, STORE)
+    if kind in ("cut link", "silent link", "slow link"):
+        return Fault(at, kind, SERVER, which, span)
+    if kind == "pause" and rng.random() < LONG_PAUSE:
+        return Fault(at, kind, SERVER, which, LONG_PAUSE_MS)
+    targets = [SERVER, SERVER, SMSC, *([STORE] if scene.store else [])]
+    if kind in ("slow disk", "full disk"):
+        targets = [STORE if scene.store else SERVER]
+    if kind == "power cut":
+        return Fault(at, kind, "everything")
+    return Fault(at, kind, rng.choice(targets), which, span)
+
+
+def killed(fault: Fault, scene: Scene) -> int:
+    """Return how many processes a fault kills."""
+    if fault.kind == "kill":
+        return 1
+    return scene.servers + 1 + scene.store if fault.kind == "power cut" else 0

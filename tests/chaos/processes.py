@@ -1,0 +1,118 @@
+"""The processes under test: started, killed, paused, started again. What they print goes to a file each."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import urllib.request
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from http import HTTPStatus
+from pathlib import Path
+
+from tests.acceptance.harness import COMMAND, free_port, own_environment
+
+STOP_S = 30.0
+"""How long a process may take to stop in good order; the server promises ten seconds on a machine of its own."""
+
+
+class Child:
+    """One process. `command` is asked anew at each start."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Callable[[], Sequence[str]],
+        directory: Path,
+        environment: dict[str, str] | None = None,
+        pipe: bool = False,
+    ) -> None:
+        self.name = name
+        self.log = directory / f"{name.replace(' ', '-')}.log"
+        self.starts = 0
+        self.kills = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self._command = command
+        self._directory = directory
+        self._environment = own_environment(environment)
+        self._pipe = pipe
+
+    def start(self) -> None:
+        """Start it."""
+        assert self.process is None
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command(),
+                stdin=subprocess.PIPE if self._pipe else subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self._directory,
+                env=self._environment,
+            )
+        self.starts += 1
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def send(self, number: int) -> None:
+        """Send a signal, where it is there to get it."""
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid, number)
+
+    async def kill(self) -> None:
+        """End it as a power failure would; counted. Nothing where it has ended by itself."""
+        if self.alive:
+            self.kills += 1
+        await self.end(signal.SIGKILL)
+
+    async def end(self, number: int = signal.SIGTERM) -> int | None:
+        """Signal it, wait for its end, and return its status; None where it was not there."""
+        process, self.process = self.process, None
+        if process is None:
+            return None
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+            os.kill(process.pid, signal.SIGCONT)
+        status = await asyncio.to_thread(_wait, process)
+        if process.stdin is not None:
+            with suppress(OSError):
+                process.stdin.close()
+        return status
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    try:
+        return process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return -signal.SIGKILL
+
+
+def server(name: str, directory: Path, environment: dict[str, str], options: Sequence[str], http: int) -> Child:
+    """Return a server, not started yet."""
+    arguments = [COMMAND, "run", "--log-format", "json", "--http", f"127.0.0.1:{http}", *options]
+    return Child(name, lambda: arguments, directory, environment)
+
+
+async def is_ready(http: int, seconds: float) -> bool:
+    """Wait until a server says that it is ready; False where it does not in time."""
+    until = asyncio.get_running_loop().time() + seconds
+    while asyncio.get_running_loop().time() < until:
+        with suppress(OSError):
+            return await asyncio.to_thread(_says_ready, http)
+        await asyncio.sleep(0.05)
+    return False
+
+
+def _says_ready(http: int) -> bool:
+    with urllib.request.urlopen(f"http://127.0.0.1:{http}/readyz", timeout=STOP_S) as response:
+        return response.status == HTTPStatus.OK
+
+
+def port() -> int:
+    """Return a port to keep over restarts."""
+    return free_port()

@@ -1,0 +1,273 @@
+"""The processes of a run and what is between them, and how each fault is done to them."""
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from tests.acceptance.harness import run_to_end
+from tests.chaos import disks, ledger, shop
+from tests.chaos.ledger import Happened, Ledger
+from tests.chaos.network import Network
+from tests.chaos.plan import SERVER, Fault, Kind, Scene
+from tests.chaos.processes import Child, is_ready, port, server
+from tests.chaos.proxy import Proxy
+from ussd_server.stores.base import Store
+from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.terminals import credentials
+from ussd_server.terminals.credentials import Credentials
+
+UP_AGAIN_S = (0.0, 1.0)
+"""How long a killed process is down."""
+
+LEFT_ALONE_S = (0.2, 4.0)
+"""How long a process is left alone once it serves; then the next kill may come."""
+
+TOO_SOON = 0.2
+"""Of the servers so many may be killed already while they start."""
+
+START_S = 20.0
+"""For how long a killed server's start is waited for: it has nothing to serve while the SMSC is down."""
+
+SLOW_LINK_S = 0.15
+
+CLOCK_WRONG_S = 8.0
+
+SUPERVISE_S = 0.5
+"""How often a supervisor looks."""
+
+TERMINAL: Final = "hall-1"
+NO_LIMIT: Final = "100000"
+
+
+def faketime() -> Path | None:
+    """Return the library that sets a process's clock, None where it is not installed."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    return found[0] if found else None
+
+
+def what_is_missing() -> dict[Kind, str]:
+    """Return the kinds of faults that this machine does not allow, with the reason."""
+    missing: dict[Kind, str] = {}
+    if why := disks.why_not():
+        missing["slow disk"] = missing["full disk"] = why
+    if faketime() is None:
+        missing["clock step"] = "faketime is not installed"
+    return missing
+
+
+class Stage:
+    """All that runs: the SMSC, the servers behind a proxy each, the terminals' way to any of them."""
+
+    def __init__(self, directory: Path, book: Ledger, scene: Scene, seed: int) -> None:
+        self.directory = directory
+        self.data = directory / "data"
+        self.network = Network(directory, port(), book)
+        self._book = book
+        self._scene = scene
+        self._rng = random.Random(seed)
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._clock = directory / "clock"
+        self.http = [port() for _ in range(scene.servers)]
+        self.terminals = Proxy(lambda: self.http)
+        self.links = [Proxy(lambda: [self.network.port]) for _ in range(scene.servers)]
+        self.servers: list[Child] = []
+        self._supervisor: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start everything, and make the terminal known."""
+        self._set_clock(0)
+        shop.write(self.directory / "catalogue.yaml")
+        self.data.mkdir()
+        for proxy in (self.terminals, *self.links):
+            await proxy.open()
+        self.network.start()
+        self.servers = [self._server(which) for which in range(self._scene.servers)]
+        for each in self.servers:
+            each.start()
+        self._supervisor = asyncio.get_running_loop().create_task(self.supervise())
+
+    def _server(self, which: int) -> Child:
+        url = f"smpp://tester:secret@127.0.0.1:{self.links[which].port}?window=50&enquire_s=3&response_s=5"
+        options = [
+            *("--data", str(self.data), "--smsc", url),
+            *("--catalogue", str(self.directory / "catalogue.yaml")),
+        ]
+        return server(f"server {which + 1}", self.directory, self._environment(), options, self.http[which])
+
+    def _environment(self) -> dict[str, str]:
+        environment = {
+            "USSD_SERVER_TERMINAL_URL": f"http://127.0.0.1:{self.terminals.port}",
+            "USSD_SERVER_SMS_REPLIES_PER_HOUR": "1000",
+            "USSD_SERVER_CODE_ORDERS_PER_HOUR": "100",
+            "USSD_SERVER_CODE_ORDERS_PER_DAY": "100",
+        }
+        library = None if "clock step" in self._scene.without else faketime()
+        if library is not None:
+            environment |= {
+                "LD_PRELOAD": str(library),
+                "FAKETIME_TIMESTAMP_FILE": str(self._clock),
+                "FAKETIME_CACHE_DURATION": "1",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            }
+        return environment
+
+    async def supervise(self) -> None:
+        """Start again what ended by itself, as systemd does; a server that finds its disk full does not start."""
+        while True:
+            await asyncio.sleep(SUPERVISE_S)
+            for child in (self.network.smsc, *self.servers):
+                lock = self._lock(child)
+                if not lock.locked() and child.process is not None and not child.alive:
+                    async with lock:
+                        status = await child.end()
+                        self._book.note(Happened(ledger.now(), f"ended with {status}", child.name))
+                        self._start(child)
+
+    def _lock(self, child: Child) -> asyncio.Lock:
+        return self._locks.setdefault(child.name, asyncio.Lock())
+
+    async def add_terminal(self) -> Credentials:
+        """Make a terminal known to the service and return what it signs with."""
+        file = self.directory / "terminal.json"
+        status, said = await asyncio.to_thread(
+            run_to_end,
+            *("terminal", "add", TERMINAL, "--generate", str(file), "--data", str(self.data)),
+            *("--terminal-url", f"http://127.0.0.1:{self.terminals.port}"),
+            *("--wrong-per-hour", NO_LIMIT, "--orders-per-hour", NO_LIMIT),
+            cwd=self.directory,
+        )
+        assert status == 0, said
+        return credentials.load(file)
+
+    async def stop(self) -> list[int | None]:
+        """Stop the servers in good order, and return how each ended."""
+        await self._end_supervisor()
+        return list(await asyncio.gather(*(each.end() for each in self.servers)))
+
+    async def _end_supervisor(self) -> None:
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            await asyncio.gather(self._supervisor, return_exceptions=True)
+            self._supervisor = None
+
+    async def close(self) -> None:
+        """Be sure that nothing is left running."""
+        await self._end_supervisor()
+        for each in self.servers:
+            await each.end(signal.SIGKILL)
+        await self.network.close()
+        for proxy in (self.terminals, *self.links):
+            await proxy.close()
+
+    def open_store(self) -> Store:
+        """Open the servers' store, to look at it."""
+        return SqliteStore(self.data / "ussd-server.db")
+
+    def files(self) -> list[Path]:
+        """Return every file that the processes wrote, but for the SMSC's own and the ledger: there an SMS may stand."""
+        logs = self.directory.glob("server-*.log")
+        return [*logs, *(path for path in self.data.rglob("*") if path.is_file())]
+
+    def _set_clock(self, ms: int) -> None:
+        """Set the servers' clocks so far from the right time."""
+        newer = self._clock.with_suffix(".new")
+        newer.write_text(f"{ms / 1000:+.3f}\n")
+        newer.replace(self._clock)
+
+    # Faults ---------------------------------------------------------------------------------------------------------
+
+    async def do(self, fault: Fault) -> None:
+        """Do a fault, and return when it is over."""
+        work: Mapping[Kind, Callable[[Fault], Awaitable[None]]] = {
+            "kill": self._kill,
+            "power cut": self._cut_power,
+            "pause": self._pause,
+            "cut link": self._cut_link,
+            "silent link": self._silence_link,
+            "slow link": self._slow_link,
+            "slow disk": self._slow_disk,
+            "full disk": self._fill_disk,
+            "clock step": self._step_clock,
+        }
+        await work[fault.kind](fault)
+
+    def _note(self, fault: Fault, killed: int = 0, target: str = "") -> None:
+        target = target or (f"server {fault.which + 1}" if fault.target == SERVER else fault.target)
+        self._book.note(Happened(ledger.now(), fault.kind, target, killed, fault.span))
+
+    def _child(self, fault: Fault) -> Child:
+        return self.servers[fault.which] if fault.target == SERVER else self.network.smsc
+
+    def _start(self, child: Child) -> None:
+        if child is self.network.smsc:
+            self.network.restart_smsc()
+        else:
+            child.start()
+
+    async def _kill(self, fault: Fault) -> None:
+        await self._crash(self._child(fault), fault)
+
+    async def _cut_power(self, fault: Fault) -> None:
+        """Kill all at one moment; they come back in any order."""
+        await asyncio.gather(*(self._crash(child, fault) for child in (self.network.smsc, *self.servers)))
+
+    async def _crash(self, child: Child, fault: Fault) -> None:
+        """Kill a process, start it again, and leave it alone for a moment. Crashes of one wait for each other."""
+        down, alone = self._rng.uniform(*UP_AGAIN_S), self._rng.uniform(*LEFT_ALONE_S)
+        waits = child in self.servers and self._rng.random() >= TOO_SOON
+        async with self._lock(child):
+            before = child.kills
+            await child.kill()
+            self._note(fault, child.kills - before, child.name)
+            await asyncio.sleep(down)
+            self._start(child)
+            if waits:
+                await is_ready(self.http[self.servers.index(child)], START_S)
+            await asyncio.sleep(alone)
+
+    async def _pause(self, fault: Fault) -> None:
+        child = self._child(fault)
+        process = child.process
+        self._note(fault)
+        child.send(signal.SIGSTOP)
+        await asyncio.sleep(fault.span / 1000)
+        if process is not None:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGCONT)
+
+    async def _cut_link(self, fault: Fault) -> None:
+        self._note(fault)
+        self.links[fault.which].cut()
+        self.terminals.cut()
+
+    async def _silence_link(self, fault: Fault) -> None:
+        self._note(fault)
+        await self.links[fault.which].fall_silent(fault.span / 1000)
+
+    async def _slow_link(self, fault: Fault) -> None:
+        self._note(fault)
+        await self.links[fault.which].slow_down(fault.span / 1000, SLOW_LINK_S)
+
+    async def _slow_disk(self, fault: Fault) -> None:
+        process = self._child(fault).process
+        if process is not None:
+            self._note(fault)
+            await disks.slow(process.pid, fault.span / 1000, self._rng.randint(*disks.SLOW_MS))
+
+    async def _fill_disk(self, fault: Fault) -> None:
+        process = self._child(fault).process
+        if process is not None:
+            self._note(fault)
+            await disks.full(process.pid, fault.span / 1000, "pwrite64")
+
+    async def _step_clock(self, fault: Fault) -> None:
+        """Set the clock of all servers forth or back, and right again after a while."""
+        self._note(fault)
+        self._set_clock(fault.span)
+        await asyncio.sleep(CLOCK_WRONG_S)
+        self._set_clock(0)
