@@ -22,6 +22,9 @@ from ussd_server.terminals.record import Terminal
 MSISDN = "79100000001"
 TERMINAL = "kiosk-1"
 
+EXAMPLES = {"sqlite": 1.0, "redis": 0.5, "redis-cluster": 0.25}
+"""Which share of a model's examples a store is tried with: as the time that one takes allows."""
+
 REDIS_KINDS = {"redis": "ALONE", "redis-cluster": "CLUSTER"}
 """Which servers of `tests/redis_servers.py` a store is on."""
 
@@ -36,6 +39,7 @@ def redis_store(kind: str, place: Path) -> RedisStore:
 STORES: dict[str, Callable[[Path], Store]] = {
     "sqlite": lambda place: SqliteStore(place / "store.db"),
     "redis": lambda place: redis_store("ALONE", place),
+    "redis-cluster": lambda place: redis_store("CLUSTER", place),
 }
 
 

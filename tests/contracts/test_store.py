@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 )
 
 from menus.session import Pending, Place, Session
-from tests.contracts.stores import STORES
+from tests.contracts.stores import EXAMPLES, STORES
 from ussd_server.stores.base import (
     DELIVERIES,
     EVERY_LANE,
@@ -1472,5 +1472,6 @@ class StoreMachine(RuleBasedStateMachine):
 def test_a_store_behaves_as_its_model(name: str) -> None:
     machine = type("Machine", (StoreMachine,), {"open_store": staticmethod(STORES[name])})
     run_state_machine_as_test(
-        machine, settings=settings(max_examples=60, stateful_step_count=30, deadline=None, database=None)
+        machine,
+        settings=settings(max_examples=int(60 * EXAMPLES[name]), stateful_step_count=30, deadline=None, database=None),
     )
