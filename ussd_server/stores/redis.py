@@ -184,33 +184,53 @@ class RedisStore:
 
     async def commit(self, change: Change) -> bool:
         """Write the change durably and return True, or return False where `version` is not the stored one."""
+        return await self._commit(change, 0, 0) is not None
+
+    async def commit_and_hold(self, change: Change, now: int, lease: int) -> list[Claimed] | None:
+        """Commit, and hold what of its outbox could be claimed at `now` until `lease`; None where it was refused."""
+        held = await self._commit(change, now, lease)
+        if not held:
+            return None if held is None else []
+        attempts = dict(zip(held[::2], held[1::2], strict=True))
+        msisdn = change.record.msisdn
+        return [
+            Claimed(msisdn, entry, attempts[id], lease)
+            for entry in change.outbox
+            if (id := entry.id.encode()) in attempts
+        ]
+
+    async def _commit(self, change: Change, now: int, lease: int) -> Sequence[Any] | None:
+        """Commit; return ids and attempts of what is held then, None where it was refused."""
         record, version = change.record, change.version
         digits = _digits(record.msisdn)
         if not self._buckets:
             await self._open()
         if not 0 <= version < 1 << 64:
-            return False
+            return None
         bucket = self._bucket(digits)
         fresh = self._new_version()
         value = fresh.to_bytes(8, "big") + _encoded(record)
         before = version.to_bytes(8, "big") if version else b""
+        held: Sequence[Any] = ()
         if version and not (change.outbox or change.settled or change.exhumed or change.answer):
             request = self._note(bucket, digits, before, value, change.journal)
             done = await request.answer
         else:
             if change.answer and not await self._point(change.answer, digits):
-                return False
-            request = self._commit_all(bucket, digits, before, value, change)
-            reply = await request.answer
-            done = self._learned(bucket, record.msisdn, reply)
+                return None
+            request = self._commit_all(bucket, digits, (before, value, digits, now, lease), change)
+            done, *told = await request.answer
+            if told:
+                heads, held = told
+                self._heard(bucket, record.msisdn, heads)
         if done == 1:
             self._cache.put(record, fresh, len(value))
-            return True
+            return held
         self._cache.drop(record.msisdn)
         self._sure(request)
         if done == -1:
             raise ValueError("this change can never be written: an id in its outbox is taken")
-        return False
+        return None
 
     def _new_version(self) -> int:
         """Return what no other commit of any life of this record has as its version."""
@@ -224,10 +244,18 @@ class RedisStore:
         touched = (bucket.record(digits), bucket.journal(digits))
         return self.link.call(bucket.slot, _RECORD, touched, (before, value, *map(keys.note, journal)))
 
-    def _commit_all(self, bucket: Bucket, digits: bytes, before: bytes, value: bytes, change: Change) -> Request:
+    def _commit_all(
+        self, bucket: Bucket, digits: bytes, begin: tuple[bytes, bytes, bytes, int, int], change: Change
+    ) -> Request:
+        lease = begin[-1]
+        claim = self._claim_name() if lease else ""
+        if lease:
+            self._claimed_in.add(bucket.number)
         answers = () if change.answer is None else (change.answer,)
         groups = (change.settled, change.exhumed, change.outbox, change.journal, answers)
-        values: list[keys.Value] = [before, value, digits, *map(len, groups), *change.settled, *change.exhumed]
+        values: list[keys.Value] = [*begin, self._consumer, claim, *map(len, groups)]
+        values += change.settled
+        values += change.exhumed
         for entry in change.outbox:
             values += keys.added(entry)
         values += map(keys.note, change.journal)
@@ -235,11 +263,14 @@ class RedisStore:
             values += (keys.name(answer.terminal, answer.key), keys.answer(answer), answer.expires)
         return self.link.call(bucket.slot, _COMMIT, (*bucket.subject(digits), *bucket.common), values)
 
-    def _learned(self, bucket: Bucket, msisdn: str, reply: Sequence[int]) -> int:
-        """Take down what a commit says of the subscriber's next work; return whether it was made."""
-        for lane, ready in zip(reply[1::2], reply[2::2], strict=True):
+    def _claim_name(self) -> str:
+        """Return what no other claim is called, so that one that is sent again finds what it took."""
+        return f"{self._consumer}.{next(self._claims)}"
+
+    def _heard(self, bucket: Bucket, msisdn: str, heads: Sequence[int]) -> None:
+        """Take down what a commit says of the subscriber's next work."""
+        for lane, ready in zip(heads[::2], heads[1::2], strict=True):
             self._due.heard(lane, bucket.number, ready, msisdn)
-        return reply[0]
 
     async def _point(self, answer: KeptAnswer, digits: bytes) -> bool:
         """Say that the answer to a request comes with this subscriber's commit; False where another's may have it."""
@@ -290,8 +321,8 @@ class RedisStore:
         bucket = self._buckets[number]
         self._claimed_in.add(number)
         touched = [bucket.work, bucket.due[lane], *(bucket.outbox(msisdn.encode()) for msisdn in msisdns)]
-        claim = f"{self._consumer}.{next(self._claims)}"
-        call = self._call(bucket, "claim", touched, now, lease, lane, self._consumer, claim, HINTS, *msisdns)
+        values: tuple[keys.Value, ...] = (now, lease, lane, self._consumer, self._claim_name(), HINTS, *msisdns)
+        call = self._call(bucket, "claim", touched, *values)
         rows, heads = await call.answer
         self._due.told(lane, number, _heads(heads))
         return [(row[-1], keys.claimed_of(row, lease)) for row in rows]
@@ -326,6 +357,21 @@ class RedisStore:
             touched = (bucket.outbox(digits), bucket.due[lane])
             calls.append(self._call(bucket, "renew", touched, digits, each.entry.id, each.attempt, lease))
         await self._each(calls)
+
+    async def settle(self, claimed: Sequence[Claimed]) -> None:
+        """Remove entries that are done with."""
+        if not self._buckets:
+            await self._open()
+        calls = []
+        for each in claimed:
+            digits, lane = each.msisdn.encode(), LANES[each.entry.kind]
+            bucket = self._bucket(digits)
+            touched = (bucket.outbox(digits), bucket.due[lane], bucket.work)
+            calls.append(self._call(bucket, "settle", touched, digits, each.entry.id))
+        for each, ready in zip(claimed, await self._each(calls), strict=True):
+            if ready is not None:
+                number = bucket_of(each.msisdn.encode(), len(self._buckets))
+                self._due.heard(LANES[each.entry.kind], number, ready, each.msisdn)
 
     async def postpone(self, claimed: Claimed, due: int, reason: str) -> None:
         """Let go of an entry that failed for now; nothing happens where another has claimed it since."""

@@ -27,6 +27,7 @@ _NAMES: Final = (
     "record",
     "renew",
     "restore",
+    "settle",
     "sweep_nonces",
     "tidy",
     "unpoint",

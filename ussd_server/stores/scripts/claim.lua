@@ -3,23 +3,11 @@
 -- KEYS  work due outbox...   ARGV  now, end of the lease, lane, consumer, name of this claim, how many more to tell of,
 --       msisdn...
 -- Returns what was claimed {msisdn id attempt due kind expires tried data ready}..., and {msisdn, ready, ...} of who is
--- next. The stream's pending list says who holds what: a new entry is added and read, one of a dead server claimed.
+-- next.
 -- Safe to send again: what this very claim took is told again, as the same attempt.
 local work, due = KEYS[1], KEYS[2]
 local now, lease, lane = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local consumer, claim = ARGV[4], ARGV[5]
-
-local function hold(msisdn, id, entry)
-  if entry[STREAM] ~= '' then
-    redis.call('XCLAIM', work, 'servers', consumer, 0, entry[STREAM], 'JUSTID')
-    return
-  end
-  if redis.call('EXISTS', work) == 0 then
-    redis.call('XGROUP', 'CREATE', work, 'servers', '$', 'MKSTREAM')
-  end
-  entry[STREAM] = redis.call('XADD', work, '*', 'msisdn', msisdn, 'entry', id)
-  redis.call('XREADGROUP', 'GROUP', 'servers', consumer, 'STREAMS', work, '>')
-end
 
 local claimed = {}
 for i = 7, #ARGV do
@@ -31,8 +19,7 @@ for i = 7, #ARGV do
     local ready = entry[READY]
     local again = entry[CLAIM] == claim
     if ready <= now and not again then
-      hold(msisdn, id, entry)
-      entry[ATTEMPT], entry[READY], entry[CLAIM] = entry[ATTEMPT] + 1, lease, claim
+      hold(work, consumer, claim, lease, msisdn, id, entry)
       put(outbox, id, entry)
     end
     if ready <= now or again then

@@ -1,16 +1,19 @@
 -- with entries
 -- A commit with everything that one may have. Nothing is written before it is known that all of it applies.
 -- KEYS  record journal outbox dead answers | all expiring work given_up kinds due...(one a lane)
--- ARGV  replaced version, new value, msisdn, how many are settled, exhumed, added, noted, answers; then each of these:
+-- ARGV  replaced version, new value, msisdn, now, end of a lease or 0, consumer, name of this claim,
+--       how many are settled, exhumed, added, noted, answers; then each of these:
 --       settled id; exhumed id; added id lane due kind expires tried data; note; answer's name, value, expires
--- Returns {1, lane, when it can next be claimed, ...}, {0} where it does not apply, {-1} where an id is taken.
--- Safe to send again: what is stored then has the new version, which no other commit ever has.
+-- With a lease, what is added and could be claimed now is held.
+-- Returns {1, {lane, when it can next be claimed, ...}, {id, attempt, ...} of what is held}, {0} where it does not apply,
+-- {-1} where an id is taken. Safe to send again: what is stored then has the new version, which no other commit ever has.
 local record, journal, outbox, dead, answers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local all, expiring, work, given_up, kinds, LANE_KEYS = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], 11
 local msisdn = ARGV[3]
+local now, lease, consumer, claim = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7]
 local settled, exhumed, added, noted, answered =
-  tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local first_settled = 9
+  tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local first_settled = 13
 local first_exhumed = first_settled + settled
 local first_added = first_exhumed + exhumed
 local first_note = first_added + 7 * added
@@ -18,7 +21,17 @@ local first_answer = first_note + noted
 
 local stored = redis.call('GETRANGE', record, 0, 7)
 if stored ~= ARGV[1] then
-  return {stored == string.sub(ARGV[2], 1, 8) and 1 or 0}
+  if stored ~= string.sub(ARGV[2], 1, 8) then
+    return {0}
+  end
+  local held = {}
+  for id, entry in pairs(lease > 0 and unpacked(outbox) or {}) do
+    if entry[CLAIM] == claim then
+      held[#held + 1] = id
+      held[#held + 1] = entry[ATTEMPT]
+    end
+  end
+  return {1, {}, held}
 end
 
 local entries = (settled + added > 0) and unpacked(outbox) or {}
@@ -70,9 +83,20 @@ for id, entry in pairs(gone) do
   redis.call('HDEL', outbox, id)
   lanes[entry[LANE]] = true
 end
+for _, entry in pairs(new) do
+  lanes[entry[LANE]] = true
+end
+local held = {}
+for lane in pairs(lease > 0 and lanes or {}) do
+  local id = head(entries, lane)
+  if new[id] and new[id][DUE] <= now then
+    hold(work, consumer, claim, lease, msisdn, id, new[id])
+    held[#held + 1] = id
+    held[#held + 1] = new[id][ATTEMPT]
+  end
+end
 for id, entry in pairs(new) do
   put(outbox, id, entry)
-  lanes[entry[LANE]] = true
 end
 for id, letter in pairs(back) do
   redis.call('HDEL', dead, id)
@@ -85,9 +109,9 @@ if answered > 0 then
   redis.call('HSET', answers, ARGV[first_answer], ARGV[first_answer + 1])
   redis.call('ZADD', expiring, ARGV[first_answer + 2], msisdn .. ' ' .. ARGV[first_answer])
 end
-local done = {1}
+local heads = {}
 for lane in pairs(lanes) do
-  done[#done + 1] = lane
-  done[#done + 1] = schedule(entries, lane, KEYS[LANE_KEYS + lane], msisdn)
+  heads[#heads + 1] = lane
+  heads[#heads + 1] = schedule(entries, lane, KEYS[LANE_KEYS + lane], msisdn)
 end
-return done
+return {1, heads, held}

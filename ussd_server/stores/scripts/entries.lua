@@ -51,6 +51,21 @@ local function schedule(entries, lane, due, msisdn)
   return entries[id][READY]
 end
 
+-- Hold an entry until its lease is over, as its next attempt. The stream's pending list says who holds what since when:
+-- an entry that nobody holds is added and read, one of a server that has died is claimed.
+local function hold(work, consumer, claim, lease, msisdn, id, entry)
+  entry[ATTEMPT], entry[READY], entry[CLAIM] = entry[ATTEMPT] + 1, lease, claim
+  if entry[STREAM] ~= '' then
+    redis.call('XCLAIM', work, 'servers', consumer, 0, entry[STREAM], 'JUSTID')
+    return
+  end
+  if redis.call('EXISTS', work) == 0 then
+    redis.call('XGROUP', 'CREATE', work, 'servers', '$', 'MKSTREAM')
+  end
+  entry[STREAM] = redis.call('XADD', work, '*', 'msisdn', msisdn, 'entry', id)
+  redis.call('XREADGROUP', 'GROUP', 'servers', consumer, 'STREAMS', work, '>')
+end
+
 -- Nobody performs this entry any more: it leaves the stream and its consumer's list.
 local function let_go(work, entry)
   if entry[STREAM] ~= '' then
