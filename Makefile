@@ -8,10 +8,10 @@ BIN := .venv/bin
 INTEROP := tests/interop
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test fuzz chaos lint bench clean
+.PHONY: help run setup test fuzz chaos lint bench bench-peers clean
 
 help:            ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 run: setup       ## set up, then start everything in one process: simulator, server, pages
 	@$(BIN)/ussd-server demo
@@ -44,6 +44,10 @@ lint: .venv/.dev  ## style, types and layering
 
 bench: .venv/.dev  ## measure, and print the report
 	@$(BIN)/python -m benchmarks
+
+bench-peers: .venv/.dev  ## measure SMS beside Kannel
+	@scripts/debian-packages kannel:bearerbox
+	@$(BIN)/python -m benchmarks.peers
 
 clean:           ## remove what the targets here made, but not ./var
 	rm -rf .venv $(INTEROP)/node_modules

@@ -372,7 +372,9 @@ class Generator:
         return slot
 
 
-def _measured(run: Run, steps: int, counted: int, seconds: float, latencies: "array[int]", cpu: os.times_result) -> Measured:
+def _measured(
+    run: Run, steps: int, counted: int, seconds: float, latencies: "array[int]", cpu: os.times_result
+) -> Measured:
     ordered = sorted(latencies)
     if not ordered:
         raise Failed("nothing was counted: the run was too short")

@@ -110,9 +110,7 @@ class Process:
         return "\n".join(self._log.read_text(encoding="utf-8").splitlines()[-LOG_LINES_SHOWN:])
 
 
-def generator(
-    log: Path, cpu: int | None = GENERATOR_CPU, module: str = "benchmarks.loadgen"
-) -> tuple[Process, int]:
+def generator(log: Path, cpu: int | None = GENERATOR_CPU, module: str = "benchmarks.loadgen") -> tuple[Process, int]:
     """Start a load generator; returns it and the port where it waits for the ESME."""
     process = Process([sys.executable, "-m", module], cpu, log)
     return process, int(process.hear()["port"])
@@ -147,9 +145,12 @@ def http_port(server: Process) -> int:
     return int(address[1])
 
 
-def server(port: int, data: Path, log: Path, cpu: int | None = SERVER_CPU, more: str = "") -> Process:
-    """Start the real server against a generator, with a data directory of its own; `more` are options of the SMSC."""
+def server(port: int, data: Path, log: Path, cpu: int | None = SERVER_CPU, *options: str, more: str = "") -> Process:
+    """Start the real server against a generator, with a data directory of its own.
+
+    `options` are more of its command line, `more` those of the SMSC.
+    """
     command = str(Path(sys.executable).with_name("ussd-server"))
     smsc = f"smpp://bench:bench@127.0.0.1:{port}?window=1000{more}"
     arguments = ["run", "--smsc", smsc, "--data", str(data), "--http", "127.0.0.1:0", "--log-level", "warning"]
-    return Process([command, *arguments], cpu, log)
+    return Process([command, *arguments, *options], cpu, log)
