@@ -8,7 +8,7 @@ BIN := .venv/bin
 INTEROP := tests/interop
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test fuzz chaos lint bench bench-peers clean
+.PHONY: help run setup test fuzz chaos lint bench bench-peers soak clean
 
 help:            ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -48,6 +48,12 @@ bench: .venv/.dev  ## measure, and print the report
 bench-peers: .venv/.dev  ## measure SMS beside Kannel
 	@scripts/debian-packages kannel:bearerbox
 	@$(BIN)/python -m benchmarks.peers
+
+# How long more is offered than the server can do; the whole takes three minutes more.
+MINUTES ?= 10
+
+soak: .venv/.dev  ## offer 120 % of the capacity for ten minutes, and judge
+	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
 
 clean:           ## remove what the targets here made, but not ./var
 	rm -rf .venv $(INTEROP)/node_modules

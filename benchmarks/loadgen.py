@@ -101,7 +101,7 @@ class Measured:
         return asdict(self)
 
 
-class _Known:
+class Known:
     """What an answer to a step looked like the first time, to compare the next ones with."""
 
     __slots__ = ("destination", "length", "message", "message_at", "op_at", "session_at")
@@ -115,7 +115,7 @@ class _Known:
         self.session_at = message.session_at
 
 
-class _Slot:
+class Slot:
     """One dialogue under way."""
 
     __slots__ = ("msisdn", "sent", "session", "step")
@@ -137,7 +137,7 @@ class Generator:
         self._filled = 0
         self._sequence = 0
         self._session = 0
-        self._slots: dict[bytes, _Slot] = {}
+        self._slots: dict[bytes, Slot] = {}
         self._unacknowledged = 0
         self._out = bytearray()
         self._submit_response = bytearray(pdu(SUBMIT_SM | RESPONSE, 0, b"0\0"))
@@ -214,7 +214,7 @@ class Generator:
         path = PATHS[run.path]
         templates = [deliver_template(ANSWER if at else BEGIN, step.said, SHORT_CODE) for at, step in enumerate(path)]
         numbers = [str(FIRST_MSISDN + run.first + at).encode("ascii") for at in range(run.numbers)]
-        known: list[_Known | None] = [None] * len(path)
+        known: list[Known | None] = [None] * len(path)
         latencies = array("Q")
         cpu = os.times()
         began = perf_counter_ns()
@@ -227,7 +227,7 @@ class Generator:
         slots, out, last_step = self._slots, self._out, len(path) - 1
         buffer, response = self._buffer, self._submit_response
 
-        def send(slot: _Slot, step: int) -> None:
+        def send(slot: Slot, step: int) -> None:
             template, msisdn_at = templates[step]
             self._sequence = sequence = self._sequence % 0x7FFFFFFF + 1
             pack_into(">I", template, 12, sequence)
@@ -238,7 +238,7 @@ class Generator:
             out.extend(template)
             self._unacknowledged += 1
 
-        def start(slot: _Slot) -> None:
+        def start(slot: Slot) -> None:
             nonlocal started
             slot.msisdn = numbers[started % len(numbers)]
             self._session = self._session % 127 + 1
@@ -247,10 +247,10 @@ class Generator:
             started += 1
             send(slot, 0)
 
-        fresh: list[_Slot] = []
-        waiting: deque[tuple[_Slot, int]] = deque()  # with a pace: whose turn it is next, and with which step
+        fresh: list[Slot] = []
+        waiting: deque[tuple[Slot, int]] = deque()  # with a pace: whose turn it is next, and with which step
         for _ in range(min(run.width, most, len(numbers))):
-            slot = _Slot()
+            slot = Slot()
             if run.pace:
                 waiting.append((slot, 0))
             else:
@@ -329,7 +329,7 @@ class Generator:
         due = began + sent / pace * 1e9 + TICK_NS
         return bool(select.select([self._socket], [], [], max(0.0, (due - perf_counter_ns()) / 1e9))[0])
 
-    def _answered(self, at: int, length: int, path: Sequence[Step], known: list[_Known | None]) -> _Slot | None:
+    def _answered(self, at: int, length: int, path: Sequence[Step], known: list[Known | None]) -> Slot | None:
         """Return the dialogue that this submit_sm answers, None for an SMS; Failed where it is the wrong answer."""
         buffer = self._buffer
         for shape in known:  # a shape fits where all places agree; the number then says which dialogue it is
@@ -348,7 +348,7 @@ class Generator:
                 return slot
         return self._read(bytes(self._view[at : at + length]), path, known)
 
-    def _read(self, frame: bytes, path: Sequence[Step], known: list[_Known | None]) -> _Slot | None:
+    def _read(self, frame: bytes, path: Sequence[Step], known: list[Known | None]) -> Slot | None:
         """Read an answer in full, check it, and remember how it looked."""
         try:
             message = read_message(frame)
@@ -368,7 +368,7 @@ class Generator:
             )
         if message.session >> 1 != slot.session >> 1:
             raise Failed(f"{where}: session {message.session:04X} for {slot.session:04X}")
-        known[slot.step] = _Known(frame, message)
+        known[slot.step] = Known(frame, message)
         return slot
 
 
@@ -403,7 +403,8 @@ def cpu_us(since: os.times_result, steps: int) -> float:
     return round((now.user + now.system - since.user - since.system) / steps * 1e6, 1)
 
 
-def _say(**what: Any) -> None:
+def say(**what: Any) -> None:
+    """Write one JSON line to standard output."""
     print(json.dumps(what, ensure_ascii=False), flush=True)
 
 
@@ -423,10 +424,13 @@ def obey(generator: Generator, command: dict[str, Any]) -> dict[str, Any]:
     return generator.run(_run(command)).as_json()
 
 
-def serve(make: Callable[[socket.socket], G], obey: Callable[[G, dict[str, Any]], dict[str, Any]]) -> None:
-    """Listen, let one ESME bind, and do what standard input asks until it ends."""
+def serve(make: Callable[[socket.socket], G], obey: Callable[[G, dict[str, Any]], dict[str, Any] | None]) -> None:
+    """Listen, let one ESME bind, and do what standard input asks until it ends.
+
+    `make` makes what obeys; where `obey` returns None it has answered by itself.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        _say(port=listener.getsockname()[1])
+        say(port=listener.getsockname()[1])
         listener.settimeout(BIND_TIMEOUT_S)
         connection, _ = listener.accept()
     with connection:
@@ -435,7 +439,7 @@ def serve(make: Callable[[socket.socket], G], obey: Callable[[G, dict[str, Any]]
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, pack("ll", ANSWER_TIMEOUT_S, 0))
         generator = make(connection)
         generator.bind()
-        _say(bound=True)
+        say(bound=True)
         while True:
             for ready in select.select([connection, sys.stdin], [], [])[0]:
                 if ready is connection:
@@ -444,18 +448,20 @@ def serve(make: Callable[[socket.socket], G], obey: Callable[[G, dict[str, Any]]
                 line = sys.stdin.readline()
                 if not line:
                     return
-                _say(**obey(generator, json.loads(line)))
+                answer = obey(generator, json.loads(line))
+                if answer is not None:
+                    say(**answer)
 
 
 def main(
-    about: str | None, make: Callable[[socket.socket], G], obey: Callable[[G, dict[str, Any]], dict[str, Any]]
+    about: str | None, make: Callable[[socket.socket], G], obey: Callable[[G, dict[str, Any]], dict[str, Any] | None]
 ) -> int:
     """Serve; exit 1 with `{"error": ...}` on standard output where a run failed."""
     argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     try:
         serve(make, obey)
     except (Failed, OSError, TypeError, ValueError) as error:
-        _say(error=str(error))
+        say(error=str(error))
         return 1
     return 0
 

@@ -10,6 +10,9 @@ MENU = 0x02  # ussd_service_op: USSR request, the dialogue goes on
 END = 0x11  # ussd_service_op: PSSR response, the dialogue is over
 
 SHORT_CODE = "111"
+POLITE = "много запросов"
+"""What a dialogue that cannot begin reads."""
+
 FIXED_TEXT = "Услуги:\n1 Первая, 10 руб.\n2 Вторая, 20 руб.\n3 Третья, 30 руб.\n0 Назад"
 """What the yardstick answers, always: a screen of the usual size, in UCS-2."""
 
