@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -790,6 +790,64 @@ def test_a_request_that_is_anothers_is_the_callers_mistake_and_spoils_nothing(op
     on(open_store, test)
 
 
+ms = st.integers(0, 2**52)
+texts = st.text(max_size=8)
+values = st.dictionaries(
+    texts,
+    st.recursive(st.none() | st.booleans() | ms | texts, lambda inner: st.lists(inner, max_size=3), max_leaves=4),
+    max_size=3,
+)
+kinds = st.sampled_from(sorted(LANES))
+outbox_ids = st.from_regex(r"[a-z0-9.-]{1,12}", fullmatch=True)
+entries = st.builds(OutboxEntry, id=outbox_ids, kind=kinds, due=ms, data=values, expires=ms, tried=st.integers(0, 9))
+standing = st.builds(Standing, entry=entries, ready=ms, attempt=st.integers(0, 99), reason=texts)
+letters = st.builds(
+    DeadLetter,
+    msisdn=st.just(ANNA),
+    id=outbox_ids,
+    kind=kinds,
+    data=values,
+    expires=ms,
+    at=ms,
+    attempt=st.integers(0, 99),
+    reason=texts,
+)
+answers = st.builds(
+    KeptAnswer,
+    terminal=outbox_ids,
+    key=outbox_ids,
+    fingerprint=st.binary(max_size=4),
+    body=st.binary(max_size=9),
+    expires=ms,
+)
+wholes = st.builds(
+    Everything,
+    record=st.builds(Subscriber, msisdn=st.just(ANNA), language=texts, activated_at=ms, letters=st.binary(max_size=9)),
+    journal=st.lists(st.builds(JournalEntry, at=ms, kind=texts, data=values), max_size=4),
+    outbox=st.lists(standing, max_size=5, unique_by=lambda one: one.entry.id),
+    dead_letters=st.lists(letters, max_size=3, unique_by=lambda one: one.id),
+    answers=st.lists(answers, max_size=3, unique_by=lambda one: (one.terminal, one.key)).map(
+        lambda some: sorted(some, key=lambda one: (one.terminal, one.key))
+    ),
+)
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_whatever_there_is_of_a_subscriber_comes_back_as_it_was(name: str, tmp_path: Path) -> None:
+    store = STORES[name](tmp_path)
+
+    @settings(max_examples=60, deadline=None, database=None)
+    @given(whole=wholes)
+    def comes_back(whole: Everything) -> None:
+        runner.run(store.restore(whole))
+        assert runner.run(store.dump(ANNA)) == whole
+        assert runner.run(store.dump(ANNA)) == whole
+
+    with asyncio.Runner() as runner:
+        comes_back()
+        runner.run(store.close())
+
+
 def test_nonces_are_listed_piece_by_piece(open_store: Open) -> None:
     async def test(store: Store) -> None:
         assert await store.nonces(None, 10) == []
@@ -1156,6 +1214,22 @@ def acknowledged_before_a_kill(name: str, place: Path, work: str) -> int:
 def test_servers_in_several_processes_lose_no_count(name: str, work: str, tmp_path: Path) -> None:
     with another_server(name, tmp_path, work, "100") as one, another_server(name, tmp_path, work, "100") as two:
         assert numbers_said(one, two) == list(range(1, 201))
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_who_else_has_it_open_is_told(name: str, tmp_path: Path) -> None:
+    async def test(store: Store) -> None:
+        assert await store.in_use() == ""
+        with another_server(name, tmp_path, "count") as other:
+            assert other.stdout is not None
+            other.stdout.readline()
+            assert await store.in_use() != ""
+            other.kill()
+        async with asyncio.timeout(10):
+            while await store.in_use():
+                await asyncio.sleep(0.01)  # it may take a moment until a link is known to be gone
+
+    on(partial(STORES[name], tmp_path), test)
 
 
 @pytest.mark.parametrize("name", STORES)

@@ -10,13 +10,14 @@ from typer.core import TyperArgument
 from typer.exceptions import Exit, TyperException
 
 from menus.schema import FlowErrors
-from ussd_server.cli import dead_letters, dialects, flows, keys, kiosk, push, serve, subscriber, terminal
+from ussd_server.cli import dead_letters, dialects, flows, keys, kiosk, push, serve, store_copy, subscriber, terminal
 from ussd_server.cli.common import EXIT_FAILED, EXIT_USAGE, Failure, complain, examples
 from ussd_server.dialects.files import DialectErrors
 from ussd_server.secrecy.keys import KeysError
 from ussd_server.settings import SettingsError
 from ussd_server.simulator.fault_file import FaultErrors
 from ussd_server.stores.base import StoreUnavailable
+from ussd_server.stores.copying import CopyError
 from ussd_server.terminals.credentials import CredentialsError
 
 HELP = ["-h", "--help"]
@@ -37,6 +38,7 @@ app.add_typer(flows.app)
 app.add_typer(dialects.app)
 app.add_typer(keys.app)
 app.add_typer(push.app)
+app.add_typer(store_copy.app)
 app.add_typer(subscriber.app)
 app.add_typer(terminal.app)
 
@@ -77,7 +79,7 @@ def outcome(arguments: Sequence[str]) -> int:
         for problem in mistakes.problems:
             complain(str(problem))
         return EXIT_USAGE
-    except (Failure, KeysError, CredentialsError, StoreUnavailable) as error:
+    except (Failure, CopyError, KeysError, CredentialsError, StoreUnavailable) as error:
         complain(str(error))
         return EXIT_FAILED
     except Exit as end:

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from ussd_server.settings import Settings, SettingsError
 from ussd_server.stores.base import NoStore, Store
+from ussd_server.stores.copying import refuse_unfinished
 from ussd_server.stores.opening import open_store
 
 T = TypeVar("T")
@@ -35,6 +36,7 @@ def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]], *, mak
 async def _on(settings: Settings, work: Callable[[Store], Awaitable[T]], make: bool) -> T:
     store = await open_store(settings.store, make)
     try:
+        await refuse_unfinished(store, str(settings.store))
         return await work(store)
     finally:
         await store.close()

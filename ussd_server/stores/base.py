@@ -286,6 +286,9 @@ class Store(Protocol):
     async def set_mark(self, mark: str) -> None:
         """Mark the store durably; "" takes the mark off."""
 
+    async def in_use(self) -> str:
+        """Return who else has the store open, in words for a person; "" for nobody, or where that cannot be told."""
+
     async def ping(self) -> None:
         """Return where the store can be read and written."""
 

@@ -94,7 +94,10 @@ class RedisStore:
     ) -> None:
         self._url = url
         self._name = f"the store {url}"
-        greeting = Greeting(url.user, url.password, url.database, url.context(), url.replicas)
+        self._consumer = f"{secrets.token_hex(8)}"
+        self._clients = f"ussd-server:{url.prefix}:"
+        client = f"{self._clients}{self._consumer}"
+        greeting = Greeting(url.user, url.password, url.database, url.context(), url.replicas, name=client)
         self.link = Link(_nodes(url, greeting), greeting, self._name, patience_s)
         self._make = make
         self._meta = keys.meta_key(url.prefix)
@@ -104,7 +107,6 @@ class RedisStore:
         self._cache = Cache(cached_records, cached_octets)
         self._terminals: dict[str, tuple[Terminal, bytes]] = {}
         self._random = random.Random(secrets.token_bytes(32)).getrandbits
-        self._consumer = f"{secrets.token_hex(8)}"
         self._claims = count(1)
         self._claimed_in: set[int] = set()
         self._due = Due(EVERY_LANE)
@@ -650,6 +652,24 @@ class RedisStore:
         if not self._buckets:
             await self._open()
         await self.link.ask(self._meta_slot, (b"HSET", self._meta, "mark", mark), writes=True).answer
+
+    async def in_use(self) -> str:
+        """Return who else is connected with this prefix, by address; "" also where Redis does not let us ask."""
+        if not self._buckets:
+            await self._open()
+        slots = self.link.one_of_each([bucket.slot for bucket in self._buckets])
+        try:
+            lists = await self._each([self.link.ask(slot, (b"CLIENT", b"LIST")) for slot in slots])
+        except StoreUnavailable:  # forbidden to us, or Redis is away, as whatever is asked next will say
+            return ""
+        others: dict[str, str] = {}
+        for line in b"\n".join(lists).decode().splitlines():
+            client = dict(part.split("=", 1) for part in line.split(" ") if "=" in part)
+            name, database = client.get("name", ""), client.get("db")
+            if name.startswith(self._clients) and database == str(self._url.database):
+                others[name.removeprefix(self._clients)] = client["addr"]
+        others.pop(self._consumer, None)
+        return ", ".join(f"a client at {address}" for address in sorted(others.values()))
 
     async def ping(self) -> None:
         """Write something on each server and wait until it is durable."""

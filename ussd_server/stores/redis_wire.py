@@ -38,7 +38,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Greeting:
-    """How a connection introduces itself; `replicas` is how many must have a batch before it is answered."""
+    """How a connection introduces itself; `replicas` is how many must have a batch before it is answered.
+
+    `name` is what CLIENT LIST shows of it.
+    """
 
     user: str = ""
     password: Secret[str] | None = None
@@ -47,6 +50,7 @@ class Greeting:
     replicas: int = 0
     wait_ms: int = 1_000
     scripts: bool = True
+    name: str = "ussd-server"
 
 
 class Request:
@@ -263,7 +267,7 @@ async def _greet(wire: Wire, greeting: Greeting) -> None:
         await wire.ask("SELECT", greeting.database)
     if greeting.scripts:
         with suppress(Refused):
-            await wire.ask("CLIENT", "SETNAME", "ussd-server")
+            await wire.ask("CLIENT", "SETNAME", greeting.name)
         role = await _role(wire)
         if role != "master":
             raise Refused(f"READONLY it is a {role}")

@@ -7,8 +7,10 @@ the event loop's thread; only waiting for the disk happens elsewhere, once a gro
 
 import asyncio
 import errno
+import fcntl
 import os
 import sqlite3
+import struct
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
@@ -57,6 +59,12 @@ CHECKPOINT_ROWS = 8_192
 
 LOG_LIMIT_BYTES = 128 * 1024 * 1024
 """A log that grew beyond this (a reader held it) is cut when it starts anew."""
+
+SHARED_BYTE = 128
+"""The byte of the -shm file on which every connection to the database holds a shared lock (UNIX_SHM_DMS)."""
+
+_FLOCK = struct.Struct("hhqqi4x")
+"""Linux's `struct flock`: type, whence, start, length, process."""
 
 LOCK_RETRY_S = 0.005
 LOCK_TRIES = 400
@@ -375,6 +383,9 @@ class SqliteStore:
             undo.callback(self._checkpointer.close)
             self._log = os.open(f"{self._path}-wal", os.O_RDONLY)
             undo.callback(os.close, self._log)
+            # Kept until the end: to close it would drop the locks that SQLite holds on it in this process.
+            self._shared = os.open(f"{self._path}-shm", os.O_RDWR)
+            undo.callback(os.close, self._shared)
             directory = os.open(os.path.dirname(self._path) or ".", os.O_RDONLY)
             try:
                 os.fsync(directory)
@@ -493,6 +504,12 @@ class SqliteStore:
         ]
         answers = [KeptAnswer(*row) for row in self._read(_WHOLE_ANSWERS, (key,))]
         return Everything(self._decode(str(key), rows[0][1]), journal, outbox, self._dead_letters(key), answers)
+
+    async def in_use(self) -> str:
+        """Return which other process has the file open; one of them, and "" for none."""
+        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, SHARED_BYTE, 1, 0)
+        kind, *_, process = _FLOCK.unpack(fcntl.fcntl(self._shared, fcntl.F_GETLK, asked))
+        return "" if kind == fcntl.F_UNLCK else f"process {process}"
 
     async def mark(self) -> str:
         """Return what the file is marked with, "" for nothing."""
@@ -906,6 +923,7 @@ class SqliteStore:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._checkpointer.close()
         self._db.close()
+        os.close(self._shared)
         os.close(self._log)
 
     @staticmethod

@@ -1,0 +1,221 @@
+"""`ussd-server store`: a store is copied to another and compared; killed at any moment, the same command goes on."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import redis_servers
+from ussd_server.cli.program import outcome
+from ussd_server.settings import PREFIX
+from ussd_server.stores.base import Change, JournalEntry, OutboxEntry
+from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.subscribers.record import Subscriber
+
+OLD, NEW = "sqlite:///old.db", "sqlite:///new.db"
+ANNA = "79101234567"
+
+
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith(PREFIX):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+
+
+class Said:
+    """Runs a command and keeps what it wrote."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self.out = self.err = ""
+
+    def __call__(self, *arguments: str) -> int:
+        code = outcome(arguments)
+        self.out, self.err = self._capsys.readouterr()
+        return code
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Said:
+    return Said(capsys)
+
+
+def at(name: str, work: Any) -> Any:
+    async def within() -> Any:
+        store = SqliteStore(Path(name))
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(within())
+
+
+def fill(name: str, many: int) -> None:
+    async def one(store: SqliteStore, msisdn: str) -> None:
+        outbox = [OutboxEntry(msisdn, "sms", 1, {"text": "x"})]
+        assert await store.commit(Change(0, Subscriber(msisdn), [JournalEntry(1, "made", {})], outbox))
+
+    async def work(store: SqliteStore) -> None:
+        await asyncio.gather(*(one(store, str(79100000000 + number)) for number in range(many)))
+
+    at(name, work)
+
+
+@contextmanager
+def held_by_another(name: str) -> Iterator[int]:
+    """Let another process have the store open; return which."""
+    held = (
+        "import sys; from ussd_server.stores.sqlite import SqliteStore;"
+        "store = SqliteStore(sys.argv[1]); print('open', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", held, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "open\n"
+        try:
+            yield child.pid
+        finally:
+            child.kill()
+
+
+def test_a_store_is_copied_compared_and_served(said: Said) -> None:
+    fill("old.db", 300)
+    assert said("store", "copy", OLD, NEW) == 0
+    lines = said.out.splitlines()
+    assert lines[0].split() == ["FROM", "TO"]
+    assert ["subscribers", "300", "300"] in [line.split() for line in lines]
+    (digests,) = (line.split()[1:] for line in lines if line.startswith("digest"))
+    assert digests[0] == digests[1]
+    assert lines[-1] == f"Copied: 300 written, and nothing differs. Start the servers with --store {NEW}"
+    assert said("store", "compare", OLD, NEW) == 0
+    assert said.out.splitlines()[-1] == "Nothing differs."
+    assert said("subscriber", "journal", "79100000000", "--store", NEW) == 0
+
+
+def test_differences_are_named_without_numbers(said: Said) -> None:
+    fill("old.db", 3)
+    assert said("store", "copy", OLD, NEW) == 0
+    at("new.db", lambda store: store.forget("79100000001"))
+    assert said("store", "compare", OLD, NEW) == 1
+    assert said.out.splitlines()[-2:] == ["7910***0001 is missing", "1 differs."]
+    at("new.db", lambda store: store.forget("79100000002"))
+    assert said("store", "compare", OLD, NEW) == 1
+    assert said.out.splitlines()[-1] == "2 differ."
+
+
+def test_a_store_that_is_in_use_is_copied_only_ahead(said: Said) -> None:
+    fill("old.db", 10)
+    with held_by_another("old.db") as pid:
+        assert said("store", "copy", OLD, NEW) == 1
+        assert said.err.startswith(f"error: {OLD} is in use by process {pid}: stop the servers that run on it")
+        assert not at("new.db", lambda store: store.mark())
+        assert said("store", "copy", OLD, NEW, "--while-running") == 0
+        assert "Copied what differed (10). The rest goes quicker: stop the servers" in said.out
+        assert said("subscriber", "show", ANNA, "--store", NEW) == 1
+        assert said.err == (
+            f"error: {NEW}: it is being copied from {OLD}; end that first, with: ussd-server store copy FROM TO\n"
+        )
+    assert said("store", "copy", OLD, NEW) == 0
+    assert "Went on with the copy: 0 written, and nothing differs." in said.out
+
+
+def test_nobody_may_write_what_is_copied_into(said: Said) -> None:
+    fill("old.db", 1)
+    with held_by_another("new.db") as pid:
+        assert said("store", "copy", OLD, NEW) == 1
+        assert said.err == f"error: {NEW} is in use by process {pid}: nobody may write it meanwhile\n"
+
+
+def test_what_holds_data_is_added_to_only_where_that_is_said(said: Said) -> None:
+    fill("old.db", 2)
+    at("new.db", lambda store: store.commit(Change(0, Subscriber(ANNA))))
+    assert said("store", "copy", OLD, NEW) == 1
+    assert "holds other data; take an empty one, or say --into-nonempty" in said.err
+    assert said("store", "copy", OLD, NEW, "--into-nonempty") == 0
+    assert sorted(at("new.db", lambda store: store.subscribers("", 10))) == ["79100000000", "79100000001", ANNA]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ((OLD, OLD), "FROM and TO are the same store, sqlite:///old.db"),
+        (("old.db", NEW), "FROM: 'old.db' is not a store; write sqlite:///PATH"),
+        ((OLD, "none"), "TO: 'none' is not a store"),
+        (("sqlite:///none.db", NEW), "sqlite:///none.db: there is no such file"),
+    ],
+)
+def test_wrong_usage_is_one_line(words: tuple[str, str], text: str, said: Said) -> None:
+    fill("old.db", 1)
+    assert said("store", "copy", *words) == 2
+    assert text in said.err
+    assert said.err.count("\n") == 1
+    assert not Path("new.db").exists()
+
+
+def test_compare_makes_nothing(said: Said) -> None:
+    fill("old.db", 1)
+    assert said("store", "compare", OLD, NEW) == 2
+    assert said.err == f"error: {NEW}: there is no such file; a server makes it at its first start\n"
+    assert not Path("new.db").exists()
+
+
+def test_a_copy_that_is_killed_again_and_again_ends_right(said: Said) -> None:
+    fill("old.db", 3000)
+    command = [sys.executable, "-m", "ussd_server", "store", "copy", OLD, NEW]
+    left = [3000]
+    for more in (1, 300_000, 300_000):
+        size = _log_octets("new.db")
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+            while child.poll() is None and _log_octets("new.db") < size + more:
+                pass
+            child.send_signal(signal.SIGKILL)
+        left.append(3000 - at("new.db", lambda store: store.count_subscribers()))
+        assert at("new.db", lambda store: store.mark()) in ("", f"copied from {OLD}")
+    assert left == sorted(left, reverse=True)
+    assert 3000 > left[-1] > 0
+    assert said("store", "copy", OLD, NEW) == 0
+    assert f"Went on with the copy: {left[-1]} written, and nothing differs." in said.out
+    assert said("store", "compare", OLD, NEW) == 0
+
+
+def _log_octets(name: str) -> int:
+    """Return how much was written since the log was begun: to open the store would stop who copies into it."""
+    with suppress(FileNotFoundError):
+        return Path(f"{name}-wal").stat().st_size
+    return 0
+
+
+def test_from_sqlite_to_redis_and_back_again_nothing_differs_however_often_it_is_killed(said: Said) -> None:
+    fill("old.db", 3000)
+    with redis_servers.running() as server:
+        for number, (whence, to) in enumerate(((OLD, server.url), (server.url, NEW))):
+            command = [sys.executable, "-m", "ussd_server", "store", "copy", whence, to]
+            for more in (1, 150_000, 150_000):
+                size = _written(server, number)
+                with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+                    while child.poll() is None and _written(server, number) < size + more:
+                        pass
+                    child.send_signal(signal.SIGKILL)
+                assert child.returncode == -signal.SIGKILL
+            assert said("store", "copy", whence, to) == 0
+            assert "Went on with the copy: " in said.out
+            assert "3000 written" not in said.out
+        assert said("store", "compare", OLD, NEW) == 0
+        assert said("store", "compare", server.url, OLD) == 0
+
+
+def _written(server: redis_servers.RedisServer, into_sqlite: int) -> int:
+    """Return a measure of how much was written: the log of SQLite, or of Redis."""
+    return _log_octets("new.db") if into_sqlite else sum(each.stat().st_size for each in server.place.rglob("*.aof"))

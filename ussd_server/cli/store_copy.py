@@ -1,0 +1,188 @@
+"""`ussd-server store`: all that a store has is moved to another, and what two stores have is compared."""
+
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from typing import Annotated, Final, TypeAlias, TypeVar
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ussd_server import store_url
+from ussd_server.cli.common import EXIT_FAILED, Failure, columns, console, examples, now
+from ussd_server.settings import SettingsError
+from ussd_server.store_url import StoreUrl
+from ussd_server.stores.base import NoStore, Store
+from ussd_server.stores.copying import Copied, Copier, Moved, Sum, Walk
+from ussd_server.stores.opening import open_store
+
+TELL_S: Final = 5.0
+"""Between two lines that say how far it is, where nobody watches a bar."""
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="store",
+    no_args_is_help=True,
+    help="Move all that a store has to another one, of whatever kind.",
+    rich_markup_mode="rich",
+    epilog=examples(
+        "ussd-server store copy sqlite:///var/ussd-server.db redis://127.0.0.1:6379/0",
+        "ussd-server store compare sqlite:///var/ussd-server.db redis://127.0.0.1:6379/0",
+    ),
+)
+
+Source: TypeAlias = Annotated[str, typer.Argument(metavar="FROM", help="The store that has it, as in --store")]
+Target: TypeAlias = Annotated[str, typer.Argument(metavar="TO", help="The store that is to have it; made if need be")]
+
+
+@app.command(
+    epilog=examples(
+        "ussd-server store copy sqlite:///var/ussd-server.db redis://127.0.0.1:6379/0",
+        "ussd-server store copy sqlite:///var/ussd-server.db redis://127.0.0.1:6379/0 --while-running",
+        "ussd-server store copy redis://127.0.0.1:6379/0 sqlite:///var/ussd-server.db",
+    )
+)
+def copy(
+    source: Source,
+    target: Target,
+    into_nonempty: Annotated[
+        bool,
+        typer.Option("--into-nonempty", help="Add to what TO has; a subscriber that both have becomes as in FROM"),
+    ] = False,
+    while_running: Annotated[
+        bool,
+        typer.Option("--while-running", help="Copy what there is while servers run on FROM; ends without comparing"),
+    ] = False,
+) -> None:
+    """Copy all that FROM has into TO, and compare until nothing differs. Stop the servers of FROM first.
+
+    Interrupted or killed, the same command goes on. Until it has ended no server serves from TO.
+    """
+    whence, to = _two(source, target)
+
+    async def work(here: Store, there: Store, moved: Moved) -> Copied | Walk:
+        users = await here.in_use()
+        if users and not while_running:
+            raise Failure(
+                f"{whence} is in use by {users}: stop the servers that run on it, or copy what there is with "
+                "--while-running and the rest after they were stopped"
+            )
+        if users := await there.in_use():
+            raise Failure(f"{to} is in use by {users}: nobody may write it meanwhile")
+        copier = Copier(here, there, str(whence), now(), moved)
+        went_on = await copier.begin(into_nonempty)
+        return await copier.seed() if while_running else await copier.copy(went_on)
+
+    done = _with_both(whence, to, work, make=True)
+    out = console()
+    if isinstance(done, Walk):
+        out.print(f"Copied what differed ({done.differing}). The rest goes quicker: stop the servers of {whence}, and")
+        out.print(f"  ussd-server store copy {whence} {to}")
+        return
+    if done.changed:
+        out.print(f"{whence} changed meanwhile ({done.changed}), servers still ran on it; that was copied again.")
+    _show(done.last.source, done.last.target)
+    verb = "Went on with the copy" if done.went_on else "Copied"
+    out.print(f"{verb}: {done.written} written, and nothing differs. Start the servers with --store {to}")
+
+
+@app.command(epilog=examples("ussd-server store compare sqlite:///old.db redis://127.0.0.1:6379/0"))
+def compare(source: Source, target: Target) -> int:
+    """Say whether TO has just what FROM has. Nothing is written; exit code 1 where they differ."""
+    whence, to = _two(source, target)
+
+    async def work(here: Store, there: Store, moved: Moved) -> Walk:
+        return await Copier(here, there, str(whence), now(), moved).compare()
+
+    walk = _with_both(whence, to, work, make=False)
+    _show(walk.source, walk.target)
+    if not walk.differing:
+        console().print("Nothing differs.")
+        return 0
+    for line in walk.named:
+        console().print(line, markup=False)
+    console().print(f"{walk.differing} differ." if walk.differing > 1 else "1 differs.")
+    return EXIT_FAILED
+
+
+def _two(source: str, target: str) -> tuple[StoreUrl, StoreUrl]:
+    """Return both as stores. Raises SettingsError where one is none, or they are the same."""
+    found = []
+    for name, text in (("FROM", source), ("TO", target)):
+        try:
+            found.append(store_url.parse(text))
+        except ValueError as error:
+            raise SettingsError(f"{name}: {error}") from None
+    whence, to = found
+    if whence == to:
+        raise SettingsError(f"FROM and TO are the same store, {whence}")
+    return whence, to
+
+
+def _with_both(
+    source: StoreUrl, target: StoreUrl, work: Callable[[Store, Store, Moved], Awaitable[T]], *, make: bool
+) -> T:
+    """Open both, do the work and show how far it is. Only TO is made, and only where it may be."""
+
+    async def within() -> T:
+        async with AsyncExitStack() as opened:
+            stores = []
+            for url, made in ((source, False), (target, make)):
+                stores.append(await open_store(url, made))
+                opened.push_async_callback(stores[-1].close)
+            with _progress(await stores[0].count_subscribers()) as moved:
+                return await work(stores[0], stores[1], moved)
+
+    try:
+        return uvloop.run(within())
+    except NoStore as error:
+        raise SettingsError(str(error)) from None
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Moved]:
+    """Show how far each walk is: a bar where somebody watches, else a line every few seconds."""
+    out = Console(stderr=True)
+    if out.is_terminal:
+        parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*parts, console=out, transient=True) as bar:
+            yield _bars(bar, total)
+    else:
+        yield _lines(out, total)
+
+
+def _bars(bar: Progress, total: int) -> Moved:
+    task = bar.add_task("", total=total)
+
+    def moved(what: str, more: int) -> None:
+        if bar.tasks[task].description != what:
+            bar.reset(task, description=what, total=total)
+        bar.advance(task, more)
+
+    return moved
+
+
+def _lines(out: Console, total: int) -> Moved:
+    done, doing, told = 0, "", time.monotonic()
+
+    def moved(what: str, more: int) -> None:
+        nonlocal done, doing, told
+        done = more if what != doing else done + more
+        doing = what
+        if time.monotonic() - told >= TELL_S:
+            told = time.monotonic()
+            out.print(f"{what}: {done} of {total} subscribers", highlight=False)
+
+    return moved
+
+
+def _show(source: Sum, target: Sum) -> None:
+    rows = [("", "FROM", "TO")]
+    for kind in dict.fromkeys((*source.counts, *target.counts)):
+        rows.append((kind, str(source.counts[kind]), str(target.counts[kind])))
+    rows.append(("digest", str(source), str(target)))
+    for line in columns(rows):
+        print(line)
