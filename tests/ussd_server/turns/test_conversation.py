@@ -107,6 +107,23 @@ def test_beyond_the_limit_what_is_new_gets_a_polite_text_and_dialogues_go_on(tmp
     play(tmp_path, story)
 
 
+def test_a_slow_operator_leaves_room_for_dialogues_under_way(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await at.dial("*111#")
+        at.operator.hold()
+        answers: list[Answer] = []
+        for number in range(6):
+            at.conversations.take(at.input("dial", "*100#", msisdn=f"7910000001{number}"), answers.append)
+        assert (await at.take(at.input("dial", "*111#", msisdn="79100000019"))).busy
+        assert (await at.reply("7")).durable
+        at.operator.release()
+        await at.until(lambda: len(answers) == 6)
+        assert all(answer.durable for answer in answers)
+        assert (await at.take(at.input("dial", "*111#", msisdn="79100000019"))).durable
+
+    play(tmp_path, story, turns=8)
+
+
 def test_what_was_refused_is_served_when_it_comes_again(tmp_path: Path) -> None:
     async def story(at: Bench) -> None:
         limit, at.admission.limit = at.admission.limit, 0
