@@ -9,8 +9,9 @@ import asyncio
 import random
 import secrets
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from itertools import count
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 import structlog
@@ -57,9 +58,16 @@ CLOSE_S: Final = 2.0
 JOURNAL_PIECE: Final = 200
 """Journal entries read at once where only those of a kind are wanted."""
 
-T = TypeVar("T")
 _COMMIT, _RECORD = EVERY_SCRIPT["commit"], EVERY_SCRIPT["record"]
 log = structlog.get_logger(__name__)
+
+
+class _Home(NamedTuple):
+    """Where a subscriber's record is."""
+
+    record: bytes
+    bucket: Bucket
+    digits: bytes
 
 
 def _digits(msisdn: str) -> bytes:
@@ -94,7 +102,7 @@ class RedisStore:
     ) -> None:
         self._url = url
         self._name = f"the store {url}"
-        self._consumer = f"{secrets.token_hex(8)}"
+        self._consumer = secrets.token_hex(8)
         self._clients = f"ussd-server:{url.prefix}:"
         client = f"{self._clients}{self._consumer}"
         greeting = Greeting(url.user, url.password, url.database, url.context(), url.replicas, name=client)
@@ -107,6 +115,7 @@ class RedisStore:
         self._cache = Cache(cached_records, cached_octets)
         self._terminals: dict[str, tuple[Terminal, bytes]] = {}
         self._random = random.Random(secrets.token_bytes(32)).getrandbits
+        self._home = lru_cache(cached_records)(self._find_home)
         self._claims = count(1)
         self._claimed_in: set[int] = set()
         self._due = Due(EVERY_LANE)
@@ -138,6 +147,11 @@ class RedisStore:
                 )
             self._buckets = keys.every_bucket(self._url.prefix, int(buckets))
 
+    def _find_home(self, msisdn: str) -> _Home:
+        digits = _digits(msisdn)
+        bucket = self._bucket(digits)
+        return _Home(bucket.record(digits), bucket, digits)
+
     def _bucket(self, name: bytes) -> Bucket:
         return self._buckets[bucket_of(name, len(self._buckets))]
 
@@ -163,17 +177,16 @@ class RedisStore:
         found = self._cache.get(msisdn)
         if found is not None and not latest:
             return found
-        digits = _digits(msisdn)
         if not self._buckets:
             await self._open()
-        bucket = self._bucket(digits)
-        key = bucket.record(digits)
+        home = self._home(msisdn)
+        slot = home.bucket.slot
         if found is not None:
-            stored = await self.link.ask(bucket.slot, (b"GETRANGE", key, 0, keys.VERSION_OCTETS - 1)).answer
+            stored = await self.link.ask(slot, (b"GETRANGE", home.record, 0, keys.VERSION_OCTETS - 1)).answer
             if int.from_bytes(stored, "big") == found[1]:
                 return found
             self._cache.drop(msisdn)
-        value = await self.link.ask(bucket.slot, (b"GET", key)).answer
+        value = await self.link.ask(slot, (b"GET", home.record)).answer
         if value is None:
             return Subscriber(msisdn), 0
         return self._cache.put(self._decoded(msisdn, value), int.from_bytes(value[:8], "big"), len(value))
@@ -186,7 +199,30 @@ class RedisStore:
 
     async def commit(self, change: Change) -> bool:
         """Write the change durably and return True, or return False where `version` is not the stored one."""
-        return await self._commit(change, 0, 0) is not None
+        version = change.version
+        if not version or change.outbox or change.settled or change.exhumed or change.answer:
+            return await self._commit(change, 0, 0) is not None
+        # Nearly every commit is a record and perhaps a note.
+        record = change.record
+        if not self._buckets:
+            await self._open()
+        if not 0 < version < 1 << 64:
+            return False
+        home = self._home(record.msisdn)
+        fresh = self._random(63) or 1
+        value = fresh.to_bytes(8, "big") + _encoded(record)
+        if change.journal:
+            touched: tuple[bytes, ...] = (home.record, home.bucket.journal(home.digits))
+            values = (version.to_bytes(8, "big"), value, *map(keys.note, change.journal))
+        else:
+            touched, values = (home.record,), (version.to_bytes(8, "big"), value)
+        request = self.link.call(home.bucket.slot, _RECORD, touched, values)
+        if await request.answer == 1:
+            self._cache.put(record, fresh, len(value))
+            return True
+        self._cache.drop(record.msisdn)
+        self._sure(request)
+        return False
 
     async def commit_and_hold(self, change: Change, now: int, lease: int) -> list[Claimed] | None:
         """Commit, and hold what of its outbox could be claimed at `now` until `lease`; None where it was refused."""
@@ -202,32 +238,23 @@ class RedisStore:
         ]
 
     async def _commit(self, change: Change, now: int, lease: int) -> Sequence[Any] | None:
-        """Commit; return ids and attempts of what is held then, None where it was refused."""
+        """Commit with everything that one may have; return ids and attempts of what is held, None where refused."""
         record, version = change.record, change.version
-        digits = _digits(record.msisdn)
         if not self._buckets:
             await self._open()
-        if not 0 <= version < 1 << 64:
+        _, bucket, digits = self._home(record.msisdn)
+        if not 0 <= version < 1 << 64 or (change.answer and not await self._point(change.answer, digits)):
             return None
-        bucket = self._bucket(digits)
         fresh = self._new_version()
         value = fresh.to_bytes(8, "big") + _encoded(record)
         before = version.to_bytes(8, "big") if version else b""
-        held: Sequence[Any] = ()
-        if version and not (change.outbox or change.settled or change.exhumed or change.answer):
-            request = self._note(bucket, digits, before, value, change.journal)
-            done = await request.answer
-        else:
-            if change.answer and not await self._point(change.answer, digits):
-                return None
-            request = self._commit_all(bucket, digits, (before, value, digits, now, lease), change)
-            done, *told = await request.answer
-            if told:
-                heads, held = told
-                self._heard(bucket, record.msisdn, heads)
+        request = self._commit_all(bucket, digits, (before, value, digits, now, lease), change)
+        done, *told = await request.answer
         if done == 1:
+            heads, held = told
+            self._heard(bucket, record.msisdn, heads)
             self._cache.put(record, fresh, len(value))
-            return held
+            return cast(Sequence[Any], held)
         self._cache.drop(record.msisdn)
         self._sure(request)
         if done == -1:
@@ -237,14 +264,6 @@ class RedisStore:
     def _new_version(self) -> int:
         """Return what no other commit of any life of this record has as its version."""
         return self._random(63) or 1
-
-    def _note(
-        self, bucket: Bucket, digits: bytes, before: bytes, value: bytes, journal: Sequence[JournalEntry]
-    ) -> Request:
-        if not journal:
-            return self.link.call(bucket.slot, _RECORD, (bucket.record(digits),), (before, value))
-        touched = (bucket.record(digits), bucket.journal(digits))
-        return self.link.call(bucket.slot, _RECORD, touched, (before, value, *map(keys.note, journal)))
 
     def _commit_all(
         self, bucket: Bucket, digits: bytes, begin: tuple[bytes, bytes, bytes, int, int], change: Change

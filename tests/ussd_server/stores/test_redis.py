@@ -1,0 +1,481 @@
+"""The Redis store where things go wrong: nothing acknowledged is lost, nothing done twice, and it says why in words."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests import redis_servers
+from tests.redis_servers import DURABLE, RedisServer, running
+from ussd_server import store_url
+from ussd_server.store_url import RedisUrl
+from ussd_server.stores import redis_link
+from ussd_server.stores.base import Change, JournalEntry, NoStore, OutboxEntry, StoreUnavailable
+from ussd_server.stores.opening import open_store
+from ussd_server.stores.redis import RedisStore
+from ussd_server.subscribers.record import Subscriber
+
+ANNA, BORIS = "79100000001", "79100000002"
+T0 = 1_790_000_000_000
+LEASE = 60_000
+
+
+def parsed(url: str, options: str = "buckets=4") -> RedisUrl:
+    read = store_url.parse(f"{url}?{options}")
+    assert isinstance(read, RedisUrl)
+    return read
+
+
+def store_at(server: RedisServer, options: str = "buckets=4", **more: Any) -> RedisStore:
+    return RedisStore(parsed(server.url, options), look_ms=0, **more)
+
+
+def on(server: RedisServer, test: Callable[[RedisStore], Coroutine[Any, Any, None]], **more: Any) -> None:
+    async def body() -> None:
+        store = store_at(server, **more)
+        try:
+            await test(store)
+        finally:
+            await store.close()
+
+    asyncio.run(body())
+
+
+@pytest.fixture(scope="module")
+def _one_for_all() -> Iterator[RedisServer]:
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def server(_one_for_all: RedisServer) -> RedisServer:
+    """Give an empty server that is as a new one; a test that changes it has one of its own."""
+    with _one_for_all.client() as client:
+        client.flushall()
+        client.config_resetstat()
+    return _one_for_all
+
+
+async def count(store: RedisStore, times: int = 1, msisdn: str = ANNA) -> None:
+    """Count in the record, with a note and an entry of the outbox for each number."""
+    for _ in range(times):
+        while True:
+            record, version = await store.load(msisdn)
+            number = record.activated_at + 1
+            counted = msgspec.structs.replace(record, activated_at=number)
+            entry = OutboxEntry(f"e{number}", "sms", T0, {})
+            if await store.commit(Change(version, counted, [JournalEntry(number, "counted", {})], [entry])):
+                break
+
+
+async def counted(store: RedisStore, msisdn: str = ANNA) -> int:
+    """Return how far it was counted; record, journal and outbox say the same."""
+    everything = await store.dump(msisdn)
+    assert everything
+    number = everything.record.activated_at
+    assert [note.at for note in everything.journal] == list(range(1, number + 1))
+    assert [each.entry.id for each in everything.outbox] == [f"e{n}" for n in range(1, number + 1)]
+    return number
+
+
+# One round trip ---------------------------------------------------------------------------------------------------
+
+
+def test_what_is_asked_at_once_goes_out_in_one_write(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        numbers = [f"7910000{n:04}" for n in range(1000, 1100)]
+        await asyncio.gather(*(store.load(msisdn) for msisdn in numbers))
+        before = store.link.batches
+        assert all(await asyncio.gather(*(store.commit(Change(0, Subscriber(msisdn))) for msisdn in numbers)))
+        assert store.link.batches == before + 1
+        await asyncio.gather(*(add(store, msisdn) for msisdn in numbers))
+        assert store.link.batches == before + 2  # what was committed lately is not read again
+
+    async def add(store: RedisStore, msisdn: str) -> None:
+        record, version = await store.load(msisdn)
+        assert await store.commit(Change(version, msgspec.structs.replace(record, language="ru")))
+
+    on(server, test)
+
+
+def test_a_step_is_one_script_of_two_commands(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        assert await store.commit(Change(0, Subscriber(ANNA)))
+        with server.client() as client:
+            client.config_resetstat()
+            for language in ("ru", "en", "ru"):
+                record, version = await store.load(ANNA)
+                assert await store.commit(Change(version, msgspec.structs.replace(record, language=language)))
+            calls = {name: each["calls"] for name, each in client.info("commandstats").items()}
+        calls = {
+            name: number for name, number in calls.items() if not name.startswith(("cmdstat_config", "cmdstat_info"))
+        }
+        assert calls == {"cmdstat_evalsha": 3, "cmdstat_getrange": 3, "cmdstat_set": 3}
+
+    on(server, test)
+
+
+def test_only_the_buckets_where_something_is_due_are_asked(server: RedisServer) -> None:
+    async def body() -> None:
+        store = RedisStore(parsed(server.url, "buckets=256"), look_ms=3_600_000)
+        await count(store)
+        assert await store.next_due() == T0
+        with server.client() as client:
+            client.config_resetstat()
+            for _ in range(10):
+                assert await store.claim(T0 - 1, 10, LEASE) == []
+                assert await store.next_due() == T0
+            assert len(await store.claim(T0, 10, LEASE)) == 1
+            assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+        await store.close()
+
+    asyncio.run(body())
+
+
+def test_work_that_another_server_left_is_found_at_the_next_look(server: RedisServer) -> None:
+    async def body() -> None:
+        one, two = store_at(server), RedisStore(parsed(server.url), look_ms=3_600_000)
+        assert await two.next_due() is None
+        await count(one)
+        assert await two.next_due() is None
+        two._looked = float("-inf")  # an hour later
+        assert await two.next_due() == T0
+        for store in (one, two):
+            await store.close()
+
+    asyncio.run(body())
+
+
+# Who performs what ------------------------------------------------------------------------------------------------
+
+
+def pending(server: RedisServer) -> dict[str, int]:
+    """Return how many entries each consumer holds, as an operator sees it."""
+    found: dict[str, int] = {}
+    with server.client() as client:
+        for key in client.scan_iter("*:work"):
+            for consumer in client.xinfo_consumers(key, "servers"):
+                name = consumer["name"].decode()
+                found[name] = found.get(name, 0) + consumer["pending"]
+    return found
+
+
+def test_the_pending_list_says_who_performs_what_and_whom_it_was_taken_over_from(server: RedisServer) -> None:
+    async def body() -> None:
+        dead, alive = store_at(server), store_at(server)
+        for msisdn in (ANNA, BORIS):
+            await count(dead, 1, msisdn)
+        assert len(await dead.claim(T0, 10, LEASE)) == 2
+        assert sorted(pending(server).values()) == [2]
+        taken = await alive.claim(T0 + LEASE, 10, LEASE)
+        assert len(taken) == 2
+        assert sorted(pending(server).values()) in ([0, 2], [0, 0, 2])
+        await alive.settle(taken[:1])
+        await alive.postpone(taken[1], T0 + 9, "busy")
+        assert set(pending(server).values()) == {0}
+        with server.client() as client:
+            assert sum(client.xlen(key) for key in client.scan_iter("*:work")) == 0
+        for store in (dead, alive):
+            await store.close()
+        assert pending(server) == {}  # who goes in order signs off
+
+    asyncio.run(body())
+
+
+def test_a_claim_that_is_sent_again_finds_what_it_took(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        await count(store)
+        store._claim_name = lambda: "the same"  # type: ignore[method-assign]
+        first = await store.claim(T0, 10, LEASE)
+        bucket = store._home(ANNA).bucket
+        again = await store._claim(0, bucket.number, [ANNA], T0, T0 + LEASE)
+        assert [each for _, each in again] == first
+        assert first[0].attempt == 1
+
+    on(server, test)
+
+
+def test_a_consumer_that_is_gone_is_removed_in_time(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body() -> None:
+        dead, alive = store_at(server), store_at(server)
+        await count(dead)
+        await dead.postpone((await dead.claim(T0, 10, LEASE))[0], T0, "stopped")
+        assert len(pending(server)) == 1
+        monkeypatch.setattr("ussd_server.stores.redis.SILENT_MS", 0)
+        await alive.sweep(T0, 10)
+        assert pending(server) == {}
+        for store in (dead, alive):
+            await store.close()
+
+    asyncio.run(body())
+
+
+# When Redis forgets, dies, stalls ---------------------------------------------------------------------------------
+
+
+def test_scripts_that_redis_lost_are_loaded_again(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        await count(store)
+        with server.client() as client:
+            client.script_flush()
+        await asyncio.gather(*(count(store, 3, f"7910000{n:04}") for n in range(1000, 1020)))
+        assert await counted(store, "79100001000") == 3
+        with server.client() as client:
+            client.script_flush()
+        assert len(await store.claim(T0, 100, LEASE)) == 21
+
+    on(server, test)
+
+
+def test_what_was_acknowledged_survives_a_kill_of_redis_and_the_rest_is_done_once() -> None:
+    with running() as server:
+
+        async def test(store: RedisStore) -> None:
+            await count(store, 3)
+            work = asyncio.gather(*(count(store, 40, msisdn) for msisdn in (ANNA, BORIS)), return_exceptions=True)
+            while not (await store.load(BORIS))[0].activated_at:
+                await asyncio.sleep(0)
+            server.kill()
+            await asyncio.get_running_loop().run_in_executor(None, server.start)
+            for error in await work:
+                # It may have been written; then who asked is told that it is not known.
+                assert error is None or "may have been written" in str(error)
+            assert await counted(store) >= 3
+            before = await counted(store, BORIS)
+            await count(store, 1, BORIS)
+            assert await counted(store, BORIS) == before + 1
+
+        on(server, test, patience_s=60)
+
+
+def test_a_commit_whose_answer_was_lost_is_sent_again_and_made_once() -> None:
+    with running() as server:
+
+        async def test(store: RedisStore) -> None:
+            await count(store, 1)
+            with server.client() as client:
+                for _ in range(20):
+                    counting = asyncio.ensure_future(count(store))
+                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)
+                    client.client_kill_filter(_type="normal", skipme=True)
+                    await counting
+            assert await counted(store) == 21
+
+        on(server, test, patience_s=60)
+
+
+def test_a_redis_that_stands_still_is_waited_for() -> None:
+    with running() as server:
+
+        async def test(store: RedisStore) -> None:
+            await count(store)
+            server.pause()
+            counting = asyncio.ensure_future(count(store, 5))
+            looks = asyncio.ensure_future(store.load(BORIS, latest=True))
+            await asyncio.sleep(0)
+            server.go_on()
+            await asyncio.gather(counting, looks)
+            assert await counted(store) == 6
+
+        on(server, test, patience_s=60)
+
+
+def test_a_redis_that_stays_silent_is_given_up_in_time_and_taken_up_again() -> None:
+    with running() as server:
+
+        async def test(store: RedisStore) -> None:
+            await count(store)
+            server.pause()
+            for _ in range(2):  # by the connection that there is, and by a new one
+                with pytest.raises(StoreUnavailable, match=r"no answer for 0\.3 s: "):
+                    await store.load(BORIS)
+            server.go_on()
+            while True:
+                try:
+                    await store.ping()
+                    break
+                except StoreUnavailable:
+                    pass
+            assert await counted(store) == 1
+
+        on(server, test, patience_s=0.3)
+
+
+def test_nothing_listens() -> None:
+    port = redis_servers.free_ports(1)[0]
+
+    async def body() -> None:
+        store = RedisStore(parsed(f"redis://:secret@127.0.0.1:{port}"), patience_s=0.2)
+        with pytest.raises(StoreUnavailable) as caught:
+            await store.ping()
+        said = f"the store redis://127.0.0.1:{port}/0: no answer for 0.2 s: cannot connect to 127.0.0.1:{port}"
+        assert str(caught.value) == f"{said}: Connection refused"
+        await store.close()
+
+    asyncio.run(body())
+
+
+def test_no_more_waits_than_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_link, "MOST_REQUESTS", 10)
+    port = redis_servers.free_ports(1)[0]
+
+    async def body() -> None:
+        store = RedisStore(parsed(f"redis://127.0.0.1:{port}"), patience_s=0.2)
+        asked = [store.link.ask(0, (b"PING",)) for _ in range(10)]
+        with pytest.raises(StoreUnavailable, match="too much waits for Redis already"):
+            store.link.ask(0, (b"PING",))
+        for each in asked:
+            with pytest.raises(StoreUnavailable, match="no answer"):
+                await each.answer
+        store.link.ask(0, (b"PING",))
+        monkeypatch.setattr(redis_link, "MOST_OCTETS", 10)
+        with pytest.raises(StoreUnavailable, match="too much waits"):
+            store.link.ask(0, (b"PING",))
+        await store.close()
+
+    asyncio.run(body())
+
+
+# What Redis refuses -----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def configured(server: RedisServer, **settings: str) -> Iterator[None]:
+    with server.client() as client:
+        before = {name: client.config_get(name)[name] for name in settings}
+        for name, value in settings.items():
+            client.config_set(name, value)
+    try:
+        yield
+    finally:
+        with server.client() as client:
+            for name, value in before.items():
+                client.config_set(name, value)
+
+
+def test_a_full_redis_refuses_in_plain_words_and_changes_nothing(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        await count(store, 2)
+        (claimed,) = await store.claim(T0, 1, LEASE)
+        with configured(server, maxmemory="1"):
+            for refused in (
+                count(store),
+                store.commit(Change((await store.load(ANNA))[1], Subscriber(ANNA), settled=["e1"])),
+                store.use_nonce("kiosk-1", "n", T0),
+                store.ping(),
+            ):
+                with pytest.raises(StoreUnavailable, match="Redis is full"):
+                    await refused
+            await store.settle([claimed])  # what makes room is done
+        everything = await store.dump(ANNA)
+        assert everything
+        assert (everything.record.activated_at, len(everything.journal)) == (2, 2)
+        assert [each.entry.id for each in everything.outbox] == ["e2"]
+        await count(store)
+
+    on(server, test)
+
+
+@pytest.mark.parametrize("options", [(), ("--requirepass", "right")])
+def test_a_wrong_password_is_told_at_once_and_not_shown(options: tuple[str, ...]) -> None:
+    with running(*DURABLE, *options) as server:
+        for url in (f"redis://:wrong-one@127.0.0.1:{server.port}", f"redis://me:wrong-one@127.0.0.1:{server.port}"):
+
+            async def body(url: str = url) -> None:
+                with pytest.raises(StoreUnavailable) as caught:
+                    await open_store(parsed(url))
+                assert "password" in str(caught.value)
+                assert "wrong-one" not in str(caught.value)
+
+            asyncio.run(body())
+
+
+def test_a_password_opens_it() -> None:
+    with running(*DURABLE, "--requirepass", "right", "--aclfile", "") as server:
+
+        async def body() -> None:
+            store = RedisStore(parsed(f"redis://:right@127.0.0.1:{server.port}/3"))
+            await count(store)
+            await store.close()
+            with pytest.raises(StoreUnavailable, match="refuses the user or password"):
+                await open_store(parsed(server.url))
+
+        asyncio.run(body())
+
+
+def test_a_replica_is_refused_and_named_so() -> None:
+    with running() as master, running(*DURABLE, "--replicaof", f"127.0.0.1 {master.port}") as replica:
+
+        async def body() -> None:
+            with pytest.raises(StoreUnavailable, match="this Redis is a replica and takes no writes"):
+                await store_at(replica, patience_s=0.3).ping()
+
+        asyncio.run(body())
+
+
+def test_another_programs_data_is_not_touched(server: RedisServer) -> None:
+    with server.client() as client:
+        client.set("ussd:{ussd}:meta", "something else")
+
+    async def test(store: RedisStore) -> None:
+        with pytest.raises(StoreUnavailable, match="another program's data"):
+            await store.load(ANNA)
+
+    on(server, test)
+
+
+def test_another_layout_is_refused(server: RedisServer) -> None:
+    with server.client() as client:
+        client.hset("ussd:{ussd}:meta", mapping={"layout": 9, "buckets": 4})
+
+    async def test(store: RedisStore) -> None:
+        with pytest.raises(StoreUnavailable, match="layout 9, and this version of the server knows 1"):
+            await store.load(ANNA)
+
+    on(server, test)
+
+
+def test_the_first_server_says_how_many_buckets_there_are(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        await count(store)
+        other = store_at(server, "buckets=16")
+        assert await counted(other) == 1
+        await other.close()
+
+    on(server, test)
+
+
+def test_services_with_prefixes_of_their_own_share_a_redis(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        await count(store)
+        other = store_at(server, "prefix=other")
+        assert await other.load(ANNA) == (Subscriber(ANNA), 0)
+        assert await other.next_due() is None
+        await other.close()
+
+    on(server, test)
+
+
+def test_a_store_that_no_server_has_begun_is_not_begun_by_looking(server: RedisServer) -> None:
+    async def body() -> None:
+        with pytest.raises(NoStore, match="there is no store with the prefix 'ussd'"):
+            await open_store(parsed(server.url), make=False)
+
+    asyncio.run(body())
+    with server.client() as client:
+        assert client.dbsize() == 0
+
+
+def test_a_damaged_record_is_reported_as_such_and_by_a_masked_number(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        await count(store)
+        with server.client() as client:
+            client.setrange(store._home(ANNA).record, 8, b"\xc1\xc1")
+        with pytest.raises(StoreUnavailable, match=r"record of 7910\*+0001 is damaged"):
+            await store.dump(ANNA)
+
+    on(server, test)
