@@ -9,13 +9,11 @@ the measured time. `--beside DIR` measures another working tree in turns with th
 import argparse
 import asyncio
 import logging
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from itertools import count
 from pathlib import Path
 from random import Random
-from statistics import median
 from struct import pack_into, unpack_from
 from time import process_time
 from typing import Any, TypeVar, cast
@@ -23,6 +21,7 @@ from typing import Any, TypeVar, cast
 import structlog
 import uvloop
 
+from benchmarks.beside import beside
 from benchmarks.loadgen import FIRST_MSISDN
 from benchmarks.paths import FIXED_TEXT, SHORT_CODE
 from benchmarks.wire import (
@@ -46,7 +45,6 @@ from ussd_server.smsc_url import SmscUrl
 WIDTH = 64
 ROUNDS = 60
 REPEATS = 9  # the best one counts, as in micro.py
-WARM, PAIRS = 3, 60
 NOW = 1_258_362_000_000  # 16 November 2009, ms
 HEADER = 16
 Result = TypeVar("Result")
@@ -207,37 +205,6 @@ async def _on_demand(loop: Loop) -> None:
         print(await anext(figures), flush=True)
 
 
-def beside(other: Path) -> None:
-    """Measure the working tree `other` in turns with this one, a moment each: what slows one slows the other."""
-    trees = [Path(__file__).resolve().parent.parent, other.resolve()]
-    running = [
-        subprocess.Popen(
-            ["env", f"PYTHONPATH={tree}", sys.executable, __file__, "--on-demand"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for tree in trees
-    ]
-    took: list[list[float]] = [[], []]
-    for turn in range(WARM + PAIRS):
-        for child, figures in zip(running, took, strict=True):
-            assert child.stdin is not None
-            assert child.stdout is not None
-            child.stdin.write("\n")
-            child.stdin.flush()
-            figure = float(child.stdout.readline())
-            if turn >= WARM:
-                figures.append(figure)
-    for child in running:
-        child.communicate()
-    for tree, figures in zip(trees, took, strict=True):
-        print(f"{min(figures):6.2f} best, {median(figures):6.2f} median µs a step  {tree}")
-    print(
-        f"{median(theirs / ours for ours, theirs in zip(*took, strict=True)):.2f} times as fast (median of the pairs)"
-    )
-
-
 def main() -> None:
     """Measure, and print the figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -245,7 +212,7 @@ def main() -> None:
     parser.add_argument("--on-demand", action="store_true", help="print one figure for each line of standard input")
     options = parser.parse_args()
     if options.beside:
-        beside(options.beside)
+        beside(Path(__file__), options.beside)
     elif options.on_demand:
         _run(_on_demand)
     else:

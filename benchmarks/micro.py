@@ -13,6 +13,7 @@ from smpplib import smpp as smpplib
 import ussd_server
 from benchmarks.account import measure_account
 from benchmarks.paths import PATHS
+from benchmarks.turn import measure_turn
 from benchmarks.wire import DELIVER_SM, deliver_template, pdu, tlv
 from menus.compiler import compile_flow
 from menus.engine import step
@@ -59,6 +60,7 @@ def measure_micro() -> Iterable[Micro]:
     yield Micro(
         "the wire of a step, no socket, no turn", measure_account(), "octets to input, answer to octets, response"
     )
+    yield from _turn()
     yield from _engine()
 
 
@@ -184,6 +186,15 @@ class _Unanswered(Exception):
 
 def _key(ask: Ask) -> tuple[str, ...]:
     return (ask.operation, str(ask.arguments))
+
+
+def _turn() -> Iterable[Micro]:
+    """Time the turn, with a real store and no network, by kind of screen."""
+    took = measure_turn()
+    whole = sum(us for _, us in took) / len(took)
+    yield Micro("the turn of a step, no link", whole, "input to answer, durable; mean of the measured path")
+    for said, us in took:
+        yield Micro(f"the turn of {said}", us)
 
 
 def _engine() -> Iterable[Micro]:
