@@ -5,14 +5,16 @@ import asyncio
 import random
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tests.chaos import plan, report, round, stage
 from tests.chaos.round import Outcome, Wanted
+from tests.chaos.storage import StoreKind
 
 WORK: Final = Path("build/chaos")
 
@@ -38,28 +40,36 @@ def main() -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--store", choices=["sqlite"], default="sqlite", help="(%(default)s)")
-    parser.add_argument("--seconds", type=float, default=600, help="of load and faults (%(default)s)")
-    parser.add_argument("--faults", type=int, default=300, help="in that time (%(default)s)")
+    parser.add_argument("--store", choices=get_args(StoreKind), nargs="+", default=["sqlite", "redis"], help="(both)")
+    parser.add_argument("--seconds", type=float, default=720, help="of load and faults with each store (%(default)s)")
+    parser.add_argument("--faults", type=int, default=320, help="in that time (%(default)s)")
     parser.add_argument("--seed", type=int, help="of the plan (by default a new one, which the report names)")
-    parser.add_argument("--servers", type=int, default=1, help="on the one store (%(default)s)")
+    parser.add_argument("--servers", type=int, default=2, help="on the one store (%(default)s)")
     parser.add_argument("--people", type=int, default=40, help="who use the service at once (%(default)s)")
     parser.add_argument("--plan", action="store_true", help="only print the plan")
     options = parser.parse_args()
     seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
-    wanted = Wanted(options.store, options.seconds, options.faults, seed, options.servers, options.people)
     missing = stage.what_is_missing()
-    if options.plan:
-        scene = plan.Scene(wanted.servers, without=frozenset(missing))
-        for fault in plan.make(seed, wanted.seconds, wanted.faults, scene):
-            print(f"{fault.at / 1000:8.2f} s  {fault}")
-        return 0
     for kind, why in missing.items():
         print(f"not done here: {kind}, because {why}", file=sys.stderr)
-    return _finish([_run(wanted, missing)])
+    wanted = [
+        Wanted(store, options.seconds, options.faults, seed, options.servers, options.people) for store in options.store
+    ]
+    if options.plan:
+        for each in wanted:
+            _print_plan(each, missing)
+        return 0
+    return _finish([_run(each, missing) for each in wanted])
 
 
-def _run(wanted: Wanted, missing: dict[plan.Kind, str]) -> Outcome:
+def _print_plan(wanted: Wanted, missing: Mapping[plan.Kind, str]) -> None:
+    print(f"{wanted.store}, seed {wanted.seed}:")
+    scene = round.scene_of(wanted, missing)
+    for fault in plan.make(wanted.seed, wanted.seconds, wanted.faults, scene):
+        print(f"{fault.at / 1000:8.2f} s  {fault}")
+
+
+def _run(wanted: Wanted, missing: Mapping[plan.Kind, str]) -> Outcome:
     directory = (WORK / wanted.store).absolute()
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)

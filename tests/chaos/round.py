@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ from tests.chaos.people import Person
 from tests.chaos.plan import Scene
 from tests.chaos.processes import is_ready
 from tests.chaos.stage import Stage
+from tests.chaos.storage import StoreKind
 from ussd_server.stores.base import Store, StoreUnavailable
 from ussd_server.terminal_client import Patience, TerminalClient
 
@@ -44,7 +45,7 @@ Tell = Callable[[str, float], None]
 class Wanted:
     """What to run: `people` at once, `faults` within `seconds` of load; the store as the report names it."""
 
-    store: str
+    store: StoreKind
     seconds: float
     faults: int
     seed: int
@@ -71,12 +72,17 @@ class Outcome:
         return self.figures.get("processes killed", 0)
 
 
-async def run(wanted: Wanted, directory: Path, missing: dict[plan.Kind, str], tell: Tell) -> Outcome:
+def scene_of(wanted: Wanted, missing: Iterable[plan.Kind]) -> Scene:
+    """Return what there is to hinder, but for the kinds that cannot be done here."""
+    return Scene(wanted.servers, store=wanted.store != "sqlite", without=frozenset(missing))
+
+
+async def run(wanted: Wanted, directory: Path, missing: Mapping[plan.Kind, str], tell: Tell) -> Outcome:
     """Run, and return the verdict; the ledger, logs and data stay in the directory."""
     began = time.monotonic()
-    scene = Scene(wanted.servers, store=False, without=frozenset(missing))
+    scene = scene_of(wanted, missing)
     book = Ledger(directory / "ledger.jsonl")
-    stage = Stage(directory, book, scene, wanted.seed)
+    stage = Stage(directory, book, scene, wanted.seed, wanted.store)
     outcome = Outcome(wanted, missing=dict(missing))
     try:
         await _play(wanted, scene, stage, book, outcome, tell)
@@ -101,7 +107,7 @@ async def _play(wanted: Wanted, scene: Scene, stage: Stage, book: Ledger, outcom
     statuses = await stage.stop()
     await stage.network.close()
     outcome.violations += [Violation("stopped badly", "", f"a server ended with {each}") for each in statuses if each]
-    store = stage.open_store()
+    store = await stage.open_store()
     try:
         numbers = [person.msisdn for person in people]
         found = await books.read(store, stage.data / "operator.db", numbers, ledger.now(), left)
@@ -159,7 +165,7 @@ async def _load(
 async def _settle(stage: Stage, outcome: Outcome, tell: Tell) -> tuple[str, ...]:
     """Wait until nothing is left to do; returns what is left where it takes too long."""
     began = time.monotonic()
-    store = stage.open_store()
+    store = await stage.open_store()
     try:
         while True:
             waiting = await _waiting(store, stage)

@@ -1,6 +1,7 @@
 """The processes of a run and what is between them, and how each fault is done to them."""
 
 import asyncio
+import itertools
 import os
 import random
 import signal
@@ -13,11 +14,13 @@ from tests.acceptance.harness import run_to_end
 from tests.chaos import disks, ledger, shop
 from tests.chaos.ledger import Happened, Ledger
 from tests.chaos.network import Network
-from tests.chaos.plan import SERVER, Fault, Kind, Scene
+from tests.chaos.plan import SERVER, STORE, Fault, Kind, Scene
 from tests.chaos.processes import Child, is_ready, port, server
 from tests.chaos.proxy import Proxy
-from ussd_server.stores.base import Store
-from ussd_server.stores.sqlite import SqliteStore
+from tests.chaos.storage import Storage, StoreKind
+from ussd_server.store_url import parse
+from ussd_server.stores.base import Store, StoreUnavailable
+from ussd_server.stores.opening import open_store
 from ussd_server.terminals import credentials
 from ussd_server.terminals.credentials import Credentials
 
@@ -63,9 +66,10 @@ def what_is_missing() -> dict[Kind, str]:
 class Stage:
     """All that runs: the SMSC, the servers behind a proxy each, the terminals' way to any of them."""
 
-    def __init__(self, directory: Path, book: Ledger, scene: Scene, seed: int) -> None:
+    def __init__(self, directory: Path, book: Ledger, scene: Scene, seed: int, store: StoreKind) -> None:
         self.directory = directory
         self.data = directory / "data"
+        self.store = Storage(store, directory)
         self.network = Network(directory, port(), book)
         self._book = book
         self._scene = scene
@@ -85,6 +89,7 @@ class Stage:
         self.data.mkdir()
         for proxy in (self.terminals, *self.links):
             await proxy.open()
+        await self.store.start()
         self.network.start()
         self.servers = [self._server(which) for which in range(self._scene.servers)]
         for each in self.servers:
@@ -96,6 +101,7 @@ class Stage:
         options = [
             *("--data", str(self.data), "--smsc", url),
             *("--catalogue", str(self.directory / "catalogue.yaml")),
+            *("--store", self.store.url),
         ]
         return server(f"server {which + 1}", self.directory, self._environment(), options, self.http[which])
 
@@ -120,13 +126,16 @@ class Stage:
         """Start again what ended by itself, as systemd does; a server that finds its disk full does not start."""
         while True:
             await asyncio.sleep(SUPERVISE_S)
-            for child in (self.network.smsc, *self.servers):
+            for child in self._all():
                 lock = self._lock(child)
                 if not lock.locked() and child.process is not None and not child.alive:
                     async with lock:
                         status = await child.end()
                         self._book.note(Happened(ledger.now(), f"ended with {status}", child.name))
                         self._start(child)
+
+    def _all(self) -> list[Child]:
+        return [self.network.smsc, *self.servers, *self.store.children]
 
     def _lock(self, child: Child) -> asyncio.Lock:
         return self._locks.setdefault(child.name, asyncio.Lock())
@@ -137,6 +146,7 @@ class Stage:
         status, said = await asyncio.to_thread(
             run_to_end,
             *("terminal", "add", TERMINAL, "--generate", str(file), "--data", str(self.data)),
+            *("--store", self.store.url),
             *("--terminal-url", f"http://127.0.0.1:{self.terminals.port}"),
             *("--wrong-per-hour", NO_LIMIT, "--orders-per-hour", NO_LIMIT),
             cwd=self.directory,
@@ -161,17 +171,23 @@ class Stage:
         for each in self.servers:
             await each.end(signal.SIGKILL)
         await self.network.close()
+        await self.store.close()
         for proxy in (self.terminals, *self.links):
             await proxy.close()
 
-    def open_store(self) -> Store:
-        """Open the servers' store, to look at it."""
-        return SqliteStore(self.data / "ussd-server.db")
+    async def open_store(self) -> Store:
+        """Open the servers' store, to look at it; wait for it where it is just starting."""
+        while True:
+            try:
+                return await open_store(parse(self.store.url), make=False)
+            except StoreUnavailable:
+                await asyncio.sleep(SUPERVISE_S)
 
     def files(self) -> list[Path]:
         """Return every file that the processes wrote, but for the SMSC's own and the ledger: there an SMS may stand."""
         logs = self.directory.glob("server-*.log")
-        return [*logs, *(path for path in self.data.rglob("*") if path.is_file())]
+        kept = itertools.chain(self.data.rglob("*"), self.store.place.rglob("*"))
+        return [*logs, *(path for path in kept if path.is_file())]
 
     def _set_clock(self, ms: int) -> None:
         """Set the servers' clocks so far from the right time."""
@@ -201,6 +217,8 @@ class Stage:
         self._book.note(Happened(ledger.now(), fault.kind, target, killed, fault.span))
 
     def _child(self, fault: Fault) -> Child:
+        if fault.target == STORE:
+            return self.store.children[0]
         return self.servers[fault.which] if fault.target == SERVER else self.network.smsc
 
     def _start(self, child: Child) -> None:
@@ -214,7 +232,7 @@ class Stage:
 
     async def _cut_power(self, fault: Fault) -> None:
         """Kill all at one moment; they come back in any order."""
-        await asyncio.gather(*(self._crash(child, fault) for child in (self.network.smsc, *self.servers)))
+        await asyncio.gather(*(self._crash(child, fault) for child in self._all()))
 
     async def _crash(self, child: Child, fault: Fault) -> None:
         """Kill a process, start it again, and leave it alone for a moment. Crashes of one wait for each other."""
@@ -263,7 +281,8 @@ class Stage:
         process = self._child(fault).process
         if process is not None:
             self._note(fault)
-            await disks.full(process.pid, fault.span / 1000, "pwrite64")
+            calls, below = self.store.writes
+            await disks.full(process.pid, fault.span / 1000, calls, below)
 
     async def _step_clock(self, fault: Fault) -> None:
         """Set the clock of all servers forth or back, and right again after a while."""
