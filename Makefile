@@ -33,7 +33,7 @@ fuzz: .venv/.fuzz  ## feed what receives octets millions of them, guided by the 
 	@$(BIN)/python -m tests.fuzz --inputs $(INPUTS)
 
 chaos: .venv/.dev  ## kill and hinder servers under load for half an hour, and check that nothing is lost
-	@scripts/debian-packages strace:strace faketime:faketime
+	@scripts/debian-packages redis-server:redis-server strace:strace faketime:faketime
 	@$(BIN)/python -m tests.chaos
 
 lint: .venv/.dev  ## style, types and layering

@@ -9,6 +9,7 @@
 | `network.py` | phones' side of that SMSC |
 | `people.py` | what subscribers do, at phones and at terminals |
 | `proxy.py` `processes.py` `disks.py` | cut, silent and slow links; killed and paused processes; slow and full disks |
+| `stage.py` `storage.py` | all that runs, and how each fault is done to it; where the records are |
 | `books.py` | what store and operator say at the end |
 | `round.py` `report.py` `__main__.py` | one run from start to verdict; its report; the command line |
 
