@@ -537,6 +537,10 @@ def _busy(link: Link, pdu: Message, now: int, events: list[Event]) -> None:
     events.append(Nacked(pdu, Status.RX_T_APPN, "a message while unbinding"))
 
 
+def _left(link: Link, pdu: Message, now: int, events: list[Event]) -> None:
+    """Leave it without a response: an error would end a dialogue that the SMSC can give to another bind."""
+
+
 def _alert(link: Link, pdu: Alert, now: int, events: list[Event]) -> None:
     events.append(Alerted(pdu))
 
@@ -591,7 +595,7 @@ _TO_SMSC: Final[dict[int, _Action]] = {CommandId.SUBMIT_SM: _deliver, CommandId.
 _ANSWERS_TO_ESME: Final[dict[int, _Action]] = {CommandId.SUBMIT_SM_RESP: _settle, CommandId.DATA_SM_RESP: _settle}
 _ANSWERS_TO_SMSC: Final[dict[int, _Action]] = {CommandId.DELIVER_SM_RESP: _settle, CommandId.DATA_SM_RESP: _settle}
 _ALERTS: Final[dict[int, _Action]] = {CommandId.ALERT_NOTIFICATION: _alert}
-_UNBINDING: Final[dict[int, _Action]] = {CommandId.UNBIND_RESP: _unbound, **dict.fromkeys(_MESSAGES, _busy)}
+_UNBINDING: Final[dict[int, _Action]] = {CommandId.UNBIND_RESP: _unbound}
 
 _ESME, _SMSC = Role.ESME, Role.SMSC
 _ACTIONS: Final[dict[tuple[Role, State], dict[int, _Action]]] = {
@@ -600,14 +604,14 @@ _ACTIONS: Final[dict[tuple[Role, State], dict[int, _Action]]] = {
     (_ESME, State.BOUND_TRX): _ALWAYS | _TO_ESME | _ANSWERS_TO_ESME | _ALERTS,
     (_ESME, State.BOUND_TX): _ALWAYS | _ANSWERS_TO_ESME,
     (_ESME, State.BOUND_RX): _ALWAYS | _TO_ESME | _ALERTS,
-    (_ESME, State.UNBINDING): _ALWAYS | _ANSWERS_TO_ESME | _UNBINDING,
+    (_ESME, State.UNBINDING): _ALWAYS | _ANSWERS_TO_ESME | _UNBINDING | dict.fromkeys(_MESSAGES, _left),
     (_ESME, State.CLOSED): {},
     (_SMSC, State.OPEN): _ALWAYS | _BIND_REQUESTS,
     (_SMSC, State.BINDING): _ALWAYS | _BIND_AGAIN,
     (_SMSC, State.BOUND_TRX): _ALWAYS | _BIND_AGAIN | _TO_SMSC | _ANSWERS_TO_SMSC,
     (_SMSC, State.BOUND_TX): _ALWAYS | _BIND_AGAIN | _TO_SMSC,
     (_SMSC, State.BOUND_RX): _ALWAYS | _BIND_AGAIN | _ANSWERS_TO_SMSC,
-    (_SMSC, State.UNBINDING): _ALWAYS | _ANSWERS_TO_SMSC | _UNBINDING,
+    (_SMSC, State.UNBINDING): _ALWAYS | _ANSWERS_TO_SMSC | _UNBINDING | dict.fromkeys(_MESSAGES, _busy),
     (_SMSC, State.CLOSED): {},
 }
 

@@ -235,15 +235,17 @@ class Server:
         return reasons
 
     async def stop(self) -> None:
-        """Take no input, finish turns and outbox work, drain and unbind, close; within ten seconds.
+        """Finish outbox work, leave further input to other binds, finish turns, drain and unbind, close.
 
-        What waits for a response goes on until the links are gone: an SMS cancelled before is sent again.
+        All within ten seconds. Input is taken until the turns are all that is left to do, for what comes after waits
+        until the bind is gone: that is mostly a few milliseconds. What waits for a response goes on until the links are
+        gone: an SMS cancelled before is sent again.
         """
-        self.conversations.close()
+        await self.outbox.drain(OUTBOX_STOP_S)
+        self.gateway.leave()
         turns = asyncio.ensure_future(self.conversations.finished())
         await asyncio.wait({turns}, timeout=TURNS_STOP_S)
         turns.cancel()
-        await self.outbox.drain(OUTBOX_STOP_S)
         await self.gateway.stop(DRAIN_MS)
         await self.outbox.stop(SETTLE_STOP_S)
         await self._hasher.close()

@@ -461,13 +461,21 @@ def test_our_unbind_waits_no_longer_than_it_was_told_nor_for_ever() -> None:
     assert link.tick(81) == [Lost("a", True), Closed(CloseReason.UNBOUND)]
 
 
-def test_a_message_that_crosses_our_unbind_is_put_off() -> None:
+def test_a_message_that_crosses_our_unbind_is_left_to_another_bind() -> None:
     link = bound(Role.ESME)
     link.unbind(0)
     link.take()
-    (event,) = link.receive(encode(DELIVER), 0)
+    assert link.receive(encode(DELIVER), 0) == []
+    assert written(link) == []
+
+
+def test_what_an_esme_submits_across_the_smscs_unbind_is_put_off() -> None:
+    link = bound(Role.SMSC)
+    link.unbind(0)
+    link.take()
+    (event,) = link.receive(encode(SUBMIT), 0)
     assert isinstance(event, Nacked)
-    assert written(link) == [MessageResp(CommandId.DELIVER_SM_RESP, 0, Status.RX_T_APPN)]
+    assert written(link) == [MessageResp(CommandId.SUBMIT_SM_RESP, 0, Status.RX_T_APPN)]
 
 
 def test_an_unbind_before_the_bind_just_closes() -> None:

@@ -151,6 +151,7 @@ class Account:
         self._answers_back = url.bind == "trx"
         """Whether the link that an input came by takes its answer; a receiver does not."""
         self._unbound_because: dict[str, str] = {}
+        self._leaving = False
         self._bindings: dict[str, Binding] = {}
         self._senders: list[Binding] = []
         self._receivers: list[Binding] = []
@@ -196,6 +197,14 @@ class Account:
         """Begin to connect."""
         for binding in self._bindings.values():
             binding.start()
+
+    def leave(self) -> None:
+        """From now on leave what comes in without a response; what is under way goes on.
+
+        Once the bind is gone the SMSC gives it to another one, of this or another server, which answers it. An error
+        would end a dialogue, and so would the polite text.
+        """
+        self._leaving = True
 
     async def stop(self, drain_ms: int) -> None:
         """Wait for the responses under way, unbind and close; what waits for its turn is to be sent later."""
@@ -271,7 +280,10 @@ class Account:
 
     def _on_event(self, connection: Connection, event: Event) -> None:
         if isinstance(event, Delivered):
-            self._delivered(connection, event.pdu)
+            if self._leaving:
+                self._metrics.suppressed["leaving"] += 1
+            else:
+                self._delivered(connection, event.pdu)
         elif isinstance(event, Responded):
             self._responded(connection, event)
         else:
@@ -637,6 +649,11 @@ class Gateway:
             log.info("no account's dialect takes pushes, they will wait and expire", smsc=[*self.accounts])
         for account in accounts:
             account.start()
+
+    def leave(self) -> None:
+        """From now on leave what comes in to other binds."""
+        for account in self.accounts.values():
+            account.leave()
 
     async def stop(self, drain_ms: int) -> None:
         """Drain, unbind and close every account."""

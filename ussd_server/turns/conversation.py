@@ -72,7 +72,6 @@ class Conversations:
         self._work_waits = work_waits
         self._stopwatch = stopwatch
         self._lanes: dict[str, deque[tuple[Input, Answering]]] = {}
-        self._closing = False
         self._idle: asyncio.Future[None] | None = None
         self._busy: dict[Channel, Answer] = {}
         self._busy_of = flow
@@ -81,10 +80,6 @@ class Conversations:
     def under_way(self) -> int:
         """How many subscribers have an input under way."""
         return len(self._lanes)
-
-    def close(self) -> None:
-        """Take no further input; what is under way goes on."""
-        self._closing = True
 
     async def finished(self) -> None:
         """Return when no turn is under way."""
@@ -104,9 +99,6 @@ class Conversations:
                 lane.append((input, answer))
             else:
                 self._refuse(input, answer)
-        elif self._closing:
-            self._metrics.turns[input.channel.name, "overload"] += 1
-            answer(Answer(self._say("overload", input.channel), durable=False))
         elif not self._admission.admits(_kind(input), len(self._lanes)):
             self._admission.refuse(_kind(input))
             self._refuse(input, answer)

@@ -340,9 +340,16 @@ def test_a_receipt_that_cannot_be_kept_is_refused_so_that_the_smsc_repeats_it(tm
     play(tmp_path, story)
 
 
+def fill_the_disk(bench: Bench) -> None:
+    async def full(*arguments: Any) -> Any:
+        raise StoreUnavailable("the disk is full")
+
+    bench.store.commit = bench.store.commit_and_hold = full  # type: ignore[method-assign]
+
+
 def test_an_input_that_cannot_be_kept_is_refused_so_that_the_smsc_repeats_it(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
-        at.bench.conversations.close()
+        fill_the_disk(at.bench)
         await at.hear(sms("111", number="2163"), 0)
         assert at.smsc.responses == {"input": Status.RX_T_APPN}
 
@@ -477,7 +484,7 @@ def test_a_command_that_spans_two_parts_is_one_input(tmp_path: Path) -> None:
 
 def test_a_part_that_cannot_be_kept_is_refused_so_that_the_smsc_repeats_it(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
-        at.bench.conversations.close()
+        fill_the_disk(at.bench)
         part = sms("1", number="2163")
         part.esm_class, part.short_message = 0x40, bytes((5, 0, 3, 9, 2, 1)) + part.short_message
         await at.hear(part, 0)
@@ -495,6 +502,33 @@ def test_an_sms_that_comes_when_there_is_too_much_to_do_is_to_come_again_later(t
         await at.hear(sms("111", number="2163"), 0)
         assert at.smsc.responses == {"input": Status.ROK}
         assert await at.bench.journal() == ["activated"]
+
+    play(tmp_path, story)
+
+
+def test_what_comes_when_it_is_left_has_no_response_and_what_is_under_way_goes_on(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        load, held = at.bench.store.load, asyncio.Event()
+
+        async def slow(msisdn: str, latest: bool = False) -> Any:
+            await held.wait()
+            return await load(msisdn, latest)
+
+        at.bench.store.load = slow  # type: ignore[method-assign]
+        at.smsc.deliver(dialled(), "under way")
+        await at.until(lambda: at.bench.conversations.under_way == 1)
+        at.account.leave()
+        for message in (
+            ussd.dial("79100000002", "111", choose("*111#"), session=1),
+            sms("111", number="2163"),
+            receipt("1"),
+        ):
+            at.smsc.deliver(message, "left")
+        await at.until(lambda: at.bench.metrics.suppressed["leaving"] == 3)
+        held.set()
+        await at.until(lambda: len(at.smsc.submitted) == 1)
+        await at.account.stop(drain_ms=100)
+        assert at.smsc.responses == {"under way": Status.ROK}
 
     play(tmp_path, story)
 
