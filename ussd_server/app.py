@@ -31,8 +31,7 @@ from ussd_server.secrecy.vault import CodeHasher, Vault
 from ussd_server.settings import Settings
 from ussd_server.smsc_url import SmscUrl
 from ussd_server.stores.base import StoreUnavailable
-from ussd_server.stores.copying import refuse_unfinished
-from ussd_server.stores.opening import open_store
+from ussd_server.stores.opening import open_to_serve
 from ussd_server.subscribers.codes import DAY_MS, Policy
 from ussd_server.terminals.desk import Desk
 from ussd_server.turns.admission import Admission
@@ -118,8 +117,7 @@ class Server:
         if loaded.added:
             log.info("keys added", kinds=loaded.added, file=str(loaded.path))
         self._operator = self._operator or _embedded_operator(settings, catalogue)
-        self.store = await open_store(settings.store)
-        await refuse_unfinished(self.store, str(settings.store))
+        self.store = await open_to_serve(settings.store, settings.require_durable)
         new_id = unique_ids()
         policy = Policy(
             digits=settings.code_digits,

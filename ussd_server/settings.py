@@ -146,6 +146,9 @@ class Settings(BaseSettings):
         default_factory=lambda values: SqliteUrl(values["data"] / "ussd-server.db"),
         description="Where the records are kept: sqlite:///PATH, redis://HOST:PORT/DB, or a Cluster or Sentinels",
     )
+    require_durable: bool = Field(
+        False, description="Refuse to start where the store could lose what it acknowledged, as a Redis may be set up"
+    )
     http: AddressField = Field(Address("127.0.0.1", 8080), description="Address of health, metrics and pages")
     http_certificate: Path | None = Field(
         None, description="Certificate chain (PEM) to serve HTTPS with; without one, HTTP"

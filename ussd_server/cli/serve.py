@@ -71,6 +71,9 @@ def run(
         list[str] | None, typer.Option("--smsc", metavar="URL", help=meaning("smsc") + " (repeatable)")
     ] = None,
     store: Store = None,
+    require_durable: Annotated[
+        bool | None, typer.Option("--require-durable", help=meaning("require_durable"), show_default=False)
+    ] = None,
     http: Http = None,
     flows: Flows = None,
     catalogue: Catalogue = None,
@@ -83,7 +86,15 @@ def run(
     from ussd_server.cli.parts import Service
 
     options = {"smsc": smsc, "store": store, "http": http, "flows": flows, "catalogue": catalogue, "data": data}
-    where = load({**options, "settings": settings, "log_format": log_format, "log_level": log_level})
+    where = load(
+        {
+            **options,
+            "require_durable": require_durable,
+            "settings": settings,
+            "log_format": log_format,
+            "log_level": log_level,
+        }
+    )
     if not where.smsc:
         raise SettingsError("--smsc: no SMSC to bind to; give one, or try everything with: ussd-server demo")
     log.configure(where.log_level, where.log_format)
@@ -157,6 +168,7 @@ def add_to(app: typer.Typer) -> None:
             "ussd-server run --smsc 'smpp://user:password@a.example' --smsc 'smpp://user:password@b.example?bind=txrx'",
             "ussd-server run --smsc 'smpps://user@smsc.example:3550?password_file=/run/secrets/smsc'",
             "ussd-server run --settings /etc/ussd-server.toml",
+            "ussd-server run --store redis://redis.example/0 --require-durable --smsc 'smpp://user:password@a.example'",
         )
         + _smsc_options()
     )(run)

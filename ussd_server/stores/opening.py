@@ -1,7 +1,12 @@
 """Opens whichever store a URL names."""
 
+import structlog
+
 from ussd_server.store_url import SqliteUrl, StoreUrl
-from ussd_server.stores.base import NoStore, Store
+from ussd_server.stores.base import NoStore, Store, StoreUnavailable
+from ussd_server.stores.copying import refuse_unfinished
+
+log = structlog.get_logger()
 
 
 async def open_store(url: StoreUrl, make: bool = True) -> Store:
@@ -23,4 +28,23 @@ async def open_store(url: StoreUrl, make: bool = True) -> Store:
     except BaseException:
         await store.close()
         raise
+    return store
+
+
+async def open_to_serve(url: StoreUrl, require_durable: bool = False) -> Store:
+    """Return the store for a server, and say in the log what it could lose.
+
+    Raises StoreUnavailable where it is being copied into; with `require_durable` also where it could lose anything.
+    """
+    store = await open_store(url)
+    try:
+        await refuse_unfinished(store, str(url))
+        risks = await store.risks()
+        if risks and require_durable:
+            raise StoreUnavailable(f"{url}: not durable, and --require-durable is given: {'; '.join(risks)}")
+    except BaseException:
+        await store.close()
+        raise
+    for risk in risks:
+        log.warning("store may lose what it acknowledged", store=str(url), cause=risk)
     return store

@@ -18,6 +18,7 @@ import structlog
 
 from ussd_server.log import mask
 from ussd_server.store_url import RedisUrl
+from ussd_server.stores import redis_durability as durability
 from ussd_server.stores import redis_keys as keys
 from ussd_server.stores.base import (
     EVERY_LANE,
@@ -689,6 +690,22 @@ class RedisStore:
                 others[name.removeprefix(self._clients)] = client["addr"]
         others.pop(self._consumer, None)
         return ", ".join(f"a client at {address}" for address in sorted(others.values()))
+
+    async def risks(self) -> list[str]:
+        """Return what each server could lose of what was acknowledged, and the mend; nothing where it is durable."""
+        if not self._buckets:
+            await self._open()
+        found: list[str] = []
+        for one in self.link.one_of_each([bucket.slot for bucket in self._buckets]):
+            info = await self.link.ask(one, (b"INFO",)).answer
+            try:
+                command = (b"CONFIG", b"GET", b"appendonly", b"appendfsync", b"maxmemory-policy")
+                flat = await self.link.ask(one, command).answer
+                config = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
+            except StoreUnavailable:  # forbidden, as a managed Redis does, or it is away and the next request says so
+                config = None
+            found += durability.risks(durability.fields(info.decode()), config, self._url.kind, self._url.replicas)
+        return list(dict.fromkeys(found))
 
     async def ping(self) -> None:
         """Write something on each server and wait until it is durable."""

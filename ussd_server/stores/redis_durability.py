@@ -1,0 +1,47 @@
+"""What a Redis may lose of what it acknowledged, by how it is set up. Pure."""
+
+from collections.abc import Mapping
+
+from ussd_server.store_url import Kind
+
+
+def risks(info: Mapping[str, str], config: Mapping[str, str] | None, kind: Kind, replicas: int) -> list[str]:
+    """Return what could be lost and the mend, a line each; nothing where Redis is as durable as a disk.
+
+    `info` are the fields of INFO; `config` the settings, None where Redis does not tell them; `replicas` is how many
+    replicas a commit waits for.
+    """
+    found = [*_of_a_crash(info, config), *_of_no_room(info, config), *_of_a_failover(kind, replicas)]
+    return [line for line in found if line]
+
+
+def _of_a_crash(info: Mapping[str, str], config: Mapping[str, str] | None) -> list[str]:
+    if info.get("aof_enabled", "1") != "1" or (config or {}).get("appendonly", "yes") != "yes":
+        return ["a crash of Redis loses all since its last snapshot: set appendonly yes and appendfsync always"]
+    match (config or {}).get("appendfsync"):
+        case "always":
+            return []
+        case "everysec":
+            return ["a crash of Redis loses about the last second: set appendfsync always"]
+        case "no":
+            return ["a crash of Redis loses what the system has not written, half a minute: set appendfsync always"]
+    return ["Redis does not tell whether it syncs each write: allow CONFIG GET, or see to appendfsync always"]
+
+
+def _of_no_room(info: Mapping[str, str], config: Mapping[str, str] | None) -> list[str]:
+    policy = (config or {}).get("maxmemory-policy") or info.get("maxmemory_policy", "noeviction")
+    if policy == "noeviction":
+        return []
+    return [f"a full Redis drops records as it likes ({policy}): set maxmemory-policy noeviction"]
+
+
+def _of_a_failover(kind: Kind, replicas: int) -> list[str]:
+    if kind == "alone" or replicas:
+        return []
+    return ["a failover loses what no replica has yet: let commits wait for one with ?replicas=1 in the store's URL"]
+
+
+def fields(info: str) -> dict[str, str]:
+    """Return the fields of INFO's answer."""
+    pairs = (line.split(":", 1) for line in info.splitlines() if ":" in line)
+    return {name: value.strip() for name, value in pairs}
