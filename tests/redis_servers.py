@@ -163,6 +163,50 @@ class RedisCluster:
             server.stop()
 
 
+class RedisSentinels:
+    """A master with two replicas, and three Sentinels that make one of these the master when it is gone."""
+
+    NAME = "main"
+
+    def __init__(self) -> None:
+        self.master = RedisServer(*DURABLE)
+        follow = ("--replicaof", f"127.0.0.1 {self.master.port}", "--repl-diskless-sync-delay", "0")
+        self.replicas = [RedisServer(*DURABLE, *follow) for _ in range(2)]
+        wait_until(lambda: _replicas(self.master) == 2, "the replicas to follow")
+        self.sentinels = []
+        for port in free_ports(3):
+            place = Path(tempfile.mkdtemp(prefix="sentinel-"))
+            (place / "sentinel.conf").write_text(
+                f"sentinel monitor {self.NAME} 127.0.0.1 {self.master.port} 2\n"
+                f"sentinel down-after-milliseconds {self.NAME} 500\n"
+                f"sentinel failover-timeout {self.NAME} 3000\n"
+            )
+            self.sentinels.append(RedisServer(port=port, program=(str(place / "sentinel.conf"), "--sentinel")))
+        for sentinel in self.sentinels:
+            wait_until(lambda sentinel=sentinel: self._ready(sentinel), "the Sentinels to know each other")  # type: ignore[misc]
+
+    def _ready(self, sentinel: RedisServer) -> bool:
+        with sentinel.client() as client:
+            state = client.sentinel_master(self.NAME)
+            return bool(state["num-other-sentinels"] == 2 and state["num-slaves"] == 2)
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
+        return f"redis+sentinel://{hosts}/{self.NAME}"
+
+    def stop(self) -> None:
+        for server in (*self.sentinels, *self.replicas, self.master):
+            server.go_on()
+            server.stop()
+
+
+def _replicas(server: RedisServer) -> int:
+    with server.client() as client:
+        return sum(1 for line in client.info("replication").values() if "state=online" in str(line) or (
+            isinstance(line, dict) and line.get("state") == "online"))  # fmt: skip
+
+
 def _text(reply: object) -> str:
     if isinstance(reply, dict):
         return "\n".join(f"{key}:{value}" for key, value in reply.items())

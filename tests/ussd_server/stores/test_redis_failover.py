@@ -1,0 +1,236 @@
+"""Where a master dies or slots move, the others go on with all that was acknowledged, each of it once."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.redis_servers import RedisCluster, RedisSentinels, RedisServer, running, wait_until
+from tests.ussd_server.stores.test_redis import BORIS, T0, count, counted, parsed
+from ussd_server.stores.base import Change, JournalEntry, OutboxEntry, StoreUnavailable
+from ussd_server.stores.opening import open_store
+from ussd_server.stores.redis import RedisStore
+
+NUMBERS = [f"7910000{n:04}" for n in range(1000, 1030)]
+
+
+@pytest.fixture
+def sentinels() -> Iterator[RedisSentinels]:
+    servers = RedisSentinels()
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture(scope="module")
+def whole_sentinels() -> Iterator[RedisSentinels]:
+    """Give servers of which no test changes the master."""
+    servers = RedisSentinels()
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture(scope="module")
+def whole_cluster() -> Iterator[RedisCluster]:
+    """Give a Cluster that no test changes."""
+    servers = RedisCluster()
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture
+def cluster() -> Iterator[RedisCluster]:
+    servers = RedisCluster()
+    yield servers
+    servers.stop()
+
+
+async def elsewhere(work: Any, *arguments: Any) -> Any:
+    """Do what waits for servers while the loop goes on."""
+    return await asyncio.get_running_loop().run_in_executor(None, work, *arguments)
+
+
+async def count_surely(store: RedisStore, msisdn: str, goal: int) -> None:
+    """Count up to this number as a gateway has it done: an input is brought again until it was acknowledged.
+
+    A refused commit may have been written; whoever tries again sees that in the record.
+    """
+    while True:
+        try:
+            record, version = await store.load(msisdn, latest=True)
+            number = record.activated_at + 1
+            if number > goal:
+                return
+            after = msgspec.structs.replace(record, activated_at=number)
+            entry = OutboxEntry(f"e{number}", "sms", T0, {})
+            await store.commit(Change(version, after, [JournalEntry(number, "counted", {})], [entry]))
+        except StoreUnavailable:
+            pass
+
+
+def through(url: str, disturb: Coroutine[Any, Any, None], options: str = "replicas=1&buckets=16") -> None:
+    """Count in thirty records while something happens, and see that each count is there once."""
+
+    async def body() -> None:
+        store = RedisStore(parsed(url, options), look_ms=0, patience_s=30)
+        await asyncio.gather(*(count_surely(store, msisdn, 1) for msisdn in NUMBERS))
+        disturbing = asyncio.ensure_future(disturb)
+        times = 1
+        while not disturbing.done():
+            times += 1
+            await asyncio.gather(*(count_surely(store, msisdn, times) for msisdn in NUMBERS))
+        await disturbing
+        times += 1
+        await asyncio.gather(*(count_surely(store, msisdn, times) for msisdn in NUMBERS))
+        assert [await counted(store, msisdn) for msisdn in NUMBERS] == [times] * len(NUMBERS)
+        assert len(await store.claim(T0, 1000, 1000)) == len(NUMBERS)
+        await store.close()
+
+    asyncio.run(body())
+
+
+# Sentinel ---------------------------------------------------------------------------------------------------------
+
+
+def is_master(server: RedisServer) -> bool:
+    with server.client() as client:
+        return bool(client.info("replication")["role"] == "master")
+
+
+def test_what_was_acknowledged_is_there_after_a_failover(sentinels: RedisSentinels) -> None:
+    async def disturb() -> None:
+        sentinels.master.kill()
+        await elsewhere(wait_until, lambda: any(map(is_master, sentinels.replicas)), "a new master")
+        # The old one comes back, and is made to follow; nobody may take it for the master meanwhile.
+        await elsewhere(sentinels.master.start)
+        await elsewhere(wait_until, lambda: not is_master(sentinels.master), "the old master to follow")
+
+    through(sentinels.url, disturb())
+
+
+def test_a_master_that_stands_still_is_left_for_the_new_one(sentinels: RedisSentinels) -> None:
+    async def disturb() -> None:
+        sentinels.master.pause()
+        await elsewhere(wait_until, lambda: any(map(is_master, sentinels.replicas)), "a new master")
+        sentinels.master.go_on()
+
+    through(sentinels.url, disturb())
+
+
+def test_what_no_replica_has_is_not_acknowledged(whole_sentinels: RedisSentinels) -> None:
+    async def body() -> None:
+        store = RedisStore(parsed(whole_sentinels.url, "replicas=2"))
+        await count(store)
+        whole_sentinels.replicas[0].pause()
+        with pytest.raises(StoreUnavailable, match="written, but only 1 of 2 replicas have it after 1000 ms"):
+            await count(store)
+        assert (await store.load(BORIS))[1] == 0  # what only reads does not wait
+        whole_sentinels.replicas[0].go_on()
+        await elsewhere(wait_until, lambda: not asyncio.run(tried()), "the replica to follow again")
+        assert await counted(store) >= 2
+        await store.close()
+
+    async def tried() -> str:
+        store = RedisStore(parsed(whole_sentinels.url, "replicas=2"))
+        try:
+            await count(store, 1, BORIS)
+        except StoreUnavailable as error:
+            return str(error)
+        finally:
+            await store.close()
+        return ""
+
+    asyncio.run(body())
+
+
+def test_sentinels_that_do_not_know_the_master_say_so(whole_sentinels: RedisSentinels) -> None:
+    async def body() -> None:
+        url = whole_sentinels.url.replace("/main", "/other")
+        store = RedisStore(parsed(url), patience_s=0.5)
+        with pytest.raises(StoreUnavailable, match=r"no Sentinel says where the master is: .* knows no master 'other'"):
+            await store.ping()
+        await store.close()
+
+    asyncio.run(body())
+
+
+# Cluster ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_cluster_goes_on_where_a_master_dies(cluster: RedisCluster) -> None:
+    async def disturb() -> None:
+        cluster.masters[0].kill()
+        await elsewhere(wait_until, lambda: is_master(cluster.servers[3]), "the replica to take over")
+
+    through(cluster.url.replace(f"127.0.0.1:{cluster.masters[0].port},", ""), disturb(), "buckets=16&replicas=0")
+
+
+def test_slots_move_under_way(cluster: RedisCluster) -> None:
+    async def disturb() -> None:
+        await elsewhere(move_everything, cluster)
+
+    through(cluster.url, disturb(), "buckets=16&replicas=1")
+    with cluster.masters[0].client() as client:
+        assert client.dbsize() == 0
+        told = client.info("errorstats")
+    assert {"errorstat_MOVED", "errorstat_ASK", "errorstat_TRYAGAIN"} <= set(told), "it was not asked while slots moved"
+
+
+def move_everything(cluster: RedisCluster) -> None:
+    """Give all slots of the first master that hold something to the second, key by key, as a resharding does."""
+    source, target = cluster.masters[:2]
+    here, there = source.client(), target.client()
+    ids = cluster.id_of(source), cluster.id_of(target)
+    for slot in range(16384 // 3):
+        if not here.execute_command("CLUSTER COUNTKEYSINSLOT", slot):
+            continue
+        there.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[0])
+        here.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[1])
+        while keys := here.execute_command("CLUSTER GETKEYSINSLOT", slot, 1):
+            here.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+        for client in (there, here):
+            client.execute_command("CLUSTER SETSLOT", slot, "NODE", ids[1])
+    here.close()
+    there.close()
+
+
+def test_the_wrong_kind_of_url_is_named_with_the_right_one(whole_cluster: RedisCluster) -> None:
+    async def refused(url: str, words: str) -> None:
+        store = RedisStore(parsed(url), patience_s=1)
+        with pytest.raises(StoreUnavailable, match=words):
+            await store.ping()
+        await store.close()
+
+    with running() as alone:
+
+        async def body() -> None:
+            other = next(master for master in whole_cluster.masters if not owns_meta(master))
+            await refused(other.url, "part of a Cluster: write redis\\+cluster://")
+            await refused(alone.url.replace("redis://", "redis+cluster://").removesuffix("/0"), "is no Cluster: write")
+
+        asyncio.run(body())
+
+
+def owns_meta(server: RedisServer) -> bool:
+    from redis.exceptions import MovedError
+
+    with server.client() as client:
+        try:
+            client.get("ussd:{ussd}:meta")
+        except MovedError:
+            return False
+    return True
+
+
+def test_every_master_is_pinged(whole_cluster: RedisCluster) -> None:
+    async def body() -> None:
+        store = await open_store(parsed(whole_cluster.url, "buckets=16"))
+        assert isinstance(store, RedisStore)
+        assert len(store.link.one_of_each([bucket.slot for bucket in store._buckets])) == 3
+        for master in whole_cluster.masters:
+            with master.client() as client:
+                assert [key for key in client.scan_iter() if key.endswith(b":ping")]
+        await store.close()
+
+    asyncio.run(body())
