@@ -102,6 +102,14 @@ def accepts(flow: Flow, session: Session, text: str, facts: Facts, now: int | No
     return bool(trigger) and flow.moves.take(trigger, turn)
 
 
+def open_question(flow: Flow, session: Session, now: int, facts: Facts, channel: Channel) -> Show | None:
+    """Return the screen that a session waits at, to be read once more; None where it waits for no answer to one."""
+    if _foreign(flow, session) or session.asked or session.instead:
+        return None
+    effects = _turn(flow, session, now, facts, channel).show_again().effects
+    return next((effect for effect in effects if isinstance(effect, Show)), None)
+
+
 def say(flow: Flow, name: str, values: Values, language: str, channel: Channel = _SMS) -> str:
     """Return one of the flow's `texts:` as the channel shows it, cut where it is too long for one screen."""
     return _on_one_screen(flow.phrases[name].render(channel.name, language, values), channel)

@@ -148,3 +148,24 @@ def test_the_same_answer_to_another_question_is_meant(gateway: Gateway, tmp_path
         write(phone, [("111", "1")])
         assert "изменён" in phone.inbox() + phone.inbox()
         assert purchases(service, phone) == [("super-nol", "completed")]
+
+
+def test_who_agrees_in_the_same_words_over_a_new_link_is_asked_again(gateway: Gateway, tmp_path: Path) -> None:
+    """A yes to a second price, over a new link within two minutes of a yes to another, may be the network's repetition.
+
+    Nothing is ordered, the price is asked again, and a yes to that orders it, once.
+    """
+    with serving(gateway, tmp_path) as service:
+        phone = Phone(gateway, WEALTHY).activated()
+        write(phone, [("111", "212"), ("111", "да")])
+        settle(service)
+        gateway.accept()
+        write(phone, [("111", "услуга 555")])
+        assert "Голосовая почта" in phone.inbox()
+        write(phone, [("111", "да")])
+        settle(service)
+        assert purchases(service, phone) == [("red-energy", "completed")]
+        assert "Голосовая почта" in phone.inbox()
+        write(phone, [("111", "да")])
+        settle(service)
+        assert purchases(service, phone) == [("red-energy", "completed"), ("voice-mail", "completed")]

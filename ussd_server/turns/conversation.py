@@ -10,7 +10,7 @@ import structlog
 from msgspec.structs import replace
 
 from menus.compiler import Flow
-from menus.engine import accepts, say
+from menus.engine import accepts, open_question, say
 from menus.events import Begin, Dropped, Event, Reply
 from menus.render import Channel
 from smpp.reassembly import Part, Taken
@@ -25,7 +25,7 @@ from ussd_server.turns.admission import MAX_PARTS_WAITING, MAX_WAITING, Admissio
 from ussd_server.turns.eager import Eager
 from ussd_server.turns.letters import Letters
 from ussd_server.turns.patience import Patience
-from ussd_server.turns.redelivery import is_repetition, keep, place, remember
+from ussd_server.turns.redelivery import is_repetition, is_same_pdu, keep, place, remember
 from ussd_server.turns.turn import Tools, Turn
 
 log = structlog.get_logger()
@@ -150,11 +150,13 @@ class Conversations:
             heard = None if record.push is None else pushes.heard(record, input, typed)
             if isinstance(heard, Exchange):
                 last, heard = heard, None
-            if heard is None and last is not None and is_repetition(last, input, typed):
-                turns[channel, "repeated"] += 1
-                return Answer(last.text, last.ends, pushed=last.pushed)
             turn = self._begin(record, version, input)
-            if heard is None and _is_stale(last, input):
+            if heard is None and last is not None and is_repetition(last, input, typed):
+                if not self._ask_again(turn, input, last):
+                    turns[channel, "repeated"] += 1
+                    return Answer(last.text, last.ends, pushed=last.pushed)
+                answer = Answer(None)
+            elif heard is None and _is_stale(last, input):
                 if not latest:  # another server may have begun what this belongs to
                     latest = True
                     continue
@@ -172,6 +174,27 @@ class Conversations:
             latest = True
             turns[channel, "conflict"] += 1
         raise StoreUnavailable(f"another server changed this subscriber {MAX_CONFLICTS} times during one turn")
+
+    def _ask_again(self, turn: Turn, input: Input, last: Exchange) -> bool:
+        """Ask a question by SMS once more that the input would answer, if it were not taken for a repetition.
+
+        It answered an earlier question in the same words, and came by another link since: the network may repeat it, or
+        the subscriber mean the new question. Nobody is charged for what they may not have agreed to, and nobody who
+        did is left without a word.
+        """
+        session = turn.record.sessions.get("sms")
+        if input.kind != "message" or session is None or session.at <= last.at or is_same_pdu(last, input):
+            return False
+        known = turn.facts(input.channel)
+        if not accepts(turn.flow, session, input.text, known, turn.now):
+            return False
+        question = open_question(turn.flow, session, turn.now, known, input.channel)
+        patient = self._limits.patience.one_more(turn.record, turn.now, known=True)
+        if question is None or patient is None:
+            return False
+        turn.record = patient
+        turn.send(question.text)
+        return True
 
     async def _commit(self, change: Change, age: float) -> bool:
         """Commit, and tell what waits how long: `age` is how old the input was when it was handled (s)."""

@@ -12,6 +12,9 @@ proves nothing. What does, in this order:
 | the network counts its steps, and the count is the same | a repetition |
 | our answer was accepted by the gateway on a link that is still bound | new: nobody repeats what was answered |
 | anything else | a repetition: showing a screen twice is harmless, acting twice is not |
+
+An SMS of which the last row is said, and which would answer a question asked since, is not passed over: the question is
+asked again, and the answer to that is new.
 """
 
 from ussd_server.channels.base import Answer, Input
@@ -36,7 +39,7 @@ def is_repetition(last: Exchange, input: Input, typed: bytes) -> bool:
         return False
     if input.at - last.at > (SMS_WINDOW_MS if input.kind == "message" else USSD_WINDOW_MS):
         return False
-    if last.link == input.link and last.sequence == input.sequence:
+    if is_same_pdu(last, input):
         return True
     if input.step >= 0 and last.step >= 0:
         if input.step != last.step:
@@ -44,6 +47,11 @@ def is_repetition(last: Exchange, input: Input, typed: bytes) -> bool:
         if last.counts:
             return True
     return not (input.accepted if last.link == input.link else last.link in input.others)
+
+
+def is_same_pdu(last: Exchange, input: Input) -> bool:
+    """Tell whether the very PDU that `last` answered comes again by its link."""
+    return last.link == input.link and last.sequence == input.sequence
 
 
 def place(input: Input, typed: bytes) -> str:
