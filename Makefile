@@ -23,7 +23,7 @@ setup: .venv/.run  ## make .venv with ussd-server in it
 WORKERS ?= 3
 
 test: .venv/.dev $(INTEROP)/node_modules/.done  ## set up what the tests need, then run every test
-	@scripts/debian-packages chromium:chromium kannel:bearerbox redis-server:redis-server tshark:tshark
+	@scripts/debian-packages chromium:chromium kannel:bearerbox redis-server:redis-server tshark:tshark systemd:systemd-analyze curl:curl
 	@$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 # How many inputs, over all layers: ten million take half an hour on two free cores, or longer. More of it: python -m tests.fuzz --help

@@ -220,6 +220,11 @@ class Server:
         """Look at the key file now, as the server does by itself every few seconds."""
         self._housekeeping.take_up_keys()
 
+    @property
+    def bound(self) -> bool:
+        """Whether messages flow both ways between us and at least one SMSC."""
+        return any(account.bound for account in self.gateway.accounts.values())
+
     async def checks(self) -> Mapping[str, str]:
         """Return what readiness needs: "" where it is well, else the reason."""
         reasons = {}

@@ -129,6 +129,26 @@ def _own_flows() -> Path:
     return here if here.is_file() else PACKAGE / "flows.yaml"
 
 
+@dataclass(frozen=True)
+class Supervisor:
+    """Who started this process and wants to hear of it: a socket ("" nobody), and how often it wants signs of life (s).
+
+    A `watchdog_s` of 0 is never.
+    """
+
+    socket: str = ""
+    watchdog_s: float = 0.0
+
+
+def supervisor() -> Supervisor:
+    """Return what systemd put into the environment, and take it out: what this process starts is not watched."""
+    found = {name: os.environ.pop(name, "") for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")}
+    named = found["NOTIFY_SOCKET"] if found["NOTIFY_SOCKET"].startswith(("/", "@")) else ""
+    ours = found["WATCHDOG_PID"] in ("", str(os.getpid()))
+    micros = found["WATCHDOG_USEC"]
+    return Supervisor(named, int(micros) / 1_000_000 if ours and micros.isdigit() else 0.0)
+
+
 # The settings -----------------------------------------------------------------------------------------------------
 
 

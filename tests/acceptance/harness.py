@@ -39,8 +39,15 @@ ENDS_SESSION = 0x01
 class ServerProcess:
     """`ussd-server` as an operator starts it: a process, its log, its HTTP address."""
 
-    def __init__(self, data: Path, *options: str, smsc: str | None = None, environment: dict[str, str] | None = None):
-        self.http_port = free_port()
+    def __init__(
+        self,
+        data: Path,
+        *options: str,
+        smsc: str | None = None,
+        environment: dict[str, str] | None = None,
+        http_port: int = 0,
+    ):
+        self.http_port = http_port or free_port()
         arguments = ["run", "--data", str(data), "--http", f"127.0.0.1:{self.http_port}", "--log-format", "json"]
         if smsc is not None:
             arguments += ["--smsc", smsc]

@@ -2,15 +2,15 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from tests import redis_servers
-from tests.acceptance.harness import PATIENCE_S, ServerProcess
+from tests.acceptance.harness import ServerProcess, free_port
 from tests.acceptance.switch import Phone, Switch
+from tests.acceptance.units import Units
 
 WALK = ("*111#", "2", "1", "00", "5", "1")
 """The menu, tariffs, one of them, the menu, languages, one of them, which ends it: every time the same six screens."""
@@ -29,28 +29,24 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str,
             yield ("--store", server.url)
 
 
-@contextmanager
-def serving(switch: Switch, data: Path, store: tuple[str, ...]) -> Iterator[list[ServerProcess]]:
-    """Run two servers on one store, and whatever takes their places in the list."""
-    servers = [ServerProcess(data, *store, smsc=switch.url) for _ in range(2)]
+@pytest.fixture
+def units(store: tuple[str, ...], tmp_path: Path) -> Iterator[Units]:
+    """Servers on one store, each a unit; none is started yet."""
+
+    def start(port: int, environment: dict[str, str]) -> ServerProcess:
+        smsc = (tmp_path / "smsc").read_text(encoding="utf-8")
+        server = ServerProcess(tmp_path / "data", *store, smsc=smsc, environment=environment, http_port=port)
+        started.append(server)
+        return server
+
+    started: list[ServerProcess] = []
+    units = Units(tmp_path, start)
     try:
-        yield servers
+        yield units
     finally:
-        for server in servers:
-            server.close()
+        units.close()
+        for server in started:
             print(server.log)
-
-
-async def ready(server: ServerProcess) -> None:
-    """Return when a server says that it is, as a rolling restart waits for it."""
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            try:
-                if (await asyncio.to_thread(server.ready))[0] == 200:
-                    return
-            except OSError:
-                assert server.process.poll() is None, server.log
-            await asyncio.sleep(0.05)
 
 
 async def walk_on(phone: Phone, over: asyncio.Event) -> int:
@@ -65,33 +61,26 @@ async def walk_on(phone: Phone, over: asyncio.Event) -> int:
     return dialogues
 
 
-def test_a_rolling_restart_drops_no_dialogue(store: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_rolling_restart_drops_no_dialogue(units: Units, tmp_path: Path) -> None:
     """Steps go to any server; each is answered by the link it came by; all are restarted one by one; none is lost."""
 
     async def main() -> None:
         async with Switch(Random(5)) as switch:
-            await restart_each_under(switch)
-
-    async def restart_each_under(switch: Switch) -> None:
-        with serving(switch, tmp_path, store) as servers:
-            for server in servers:
-                await ready(server)
+            (tmp_path / "smsc").write_text(switch.url, encoding="utf-8")
+            for _ in range(2):
+                await asyncio.to_thread(units.start, free_port())
             phones = [Phone(switch, str(79100000001 + number)) for number in range(PHONES)]
             for phone in phones:
                 await phone.walk("*111*2163#")
             over = asyncio.Event()
             walks = [asyncio.ensure_future(walk_on(phone, over)) for phone in phones]
             before = switch.bound[:]
-            for number, server in enumerate(servers):
-                await asyncio.sleep(0.2)
-                assert await asyncio.to_thread(server.terminate) == 0
-                servers[number] = ServerProcess(tmp_path, *store, smsc=switch.url)
-                print(server.log)
-                await ready(servers[number])
-            await asyncio.sleep(0.2)
+            code, said = await asyncio.to_thread(units.rolling_restart)
             over.set()
             dialogues = sum(await asyncio.gather(*walks))
             print(f"{dialogues} dialogues, {switch.again} steps delivered again")
+            assert (code, said) == (0, [f"{port} restarted and ready" for port in units.servers])
+            assert units.restarted == list(units.servers)
             assert dialogues > 2 * PHONES
             assert switch.refused == []
             assert not set(before) & set(switch.bound)

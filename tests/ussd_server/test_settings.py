@@ -13,8 +13,10 @@ from ussd_server.settings import (
     Setting,
     Settings,
     SettingsError,
+    Supervisor,
     describe,
     load,
+    supervisor,
 )
 from ussd_server.store_url import ESCAPES, FORMS, SqliteUrl
 
@@ -251,3 +253,23 @@ def test_quiet_hours_and_the_rate_of_pushes_are_checked(key: str, value: object,
     with pytest.raises(SettingsError) as caught:
         load({key: value})
     assert str(caught.value).startswith(error)
+
+
+@pytest.mark.parametrize(
+    ("environment", "found"),
+    [
+        ({}, Supervisor()),
+        ({"NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": "30000000"}, Supervisor("/run/notify", 30.0)),
+        ({"NOTIFY_SOCKET": "@notify", "WATCHDOG_PID": "1", "WATCHDOG_USEC": "30000000"}, Supervisor("@notify")),
+        ({"NOTIFY_SOCKET": "vsock:2:1", "WATCHDOG_USEC": "x"}, Supervisor()),
+    ],
+)
+def test_what_systemd_wants_to_hear_is_taken_out_of_the_environment(
+    environment: dict[str, str], found: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert supervisor() == found
+    assert supervisor() == Supervisor()

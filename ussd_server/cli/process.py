@@ -11,6 +11,8 @@ from typing import Protocol
 import uvloop
 
 from ussd_server.cli.common import EXIT_FAILED, complain
+from ussd_server.cli.supervision import Supervision
+from ussd_server.settings import supervisor
 
 SWITCH_S = 0.0002
 """How long a thread that has something to do waits for the loop's thread to pause. The store's thread comes back from
@@ -34,16 +36,18 @@ class Part(Protocol):
         """Finish what is under way and let go."""
 
 
-def run_until_signal(part: Part, ready: Callable[[], None], reload: Callable[[], None]) -> int:
+def run_until_signal(
+    part: Part, ready: Callable[[], None], reload: Callable[[], None], bound: Callable[[], bool] = lambda: True
+) -> int:
     """Start, wait for SIGTERM or SIGINT, stop; return the exit code.
 
-    `ready` is called once it has started, `reload` at every SIGHUP. A second SIGTERM or SIGINT ends the process at
-    once.
+    `ready` is called once it has started, `reload` at every SIGHUP. `bound` says from then on whether it does what it
+    is for, which a supervisor is told. A second SIGTERM or SIGINT ends the process at once.
     """
-    return uvloop.run(_life(part, ready, reload))
+    return uvloop.run(_life(part, ready, reload, Supervision(supervisor(), bound)))
 
 
-async def _life(part: Part, ready: Callable[[], None], reload: Callable[[], None]) -> int:
+async def _life(part: Part, ready: Callable[[], None], reload: Callable[[], None], supervision: Supervision) -> int:
     loop = asyncio.get_running_loop()
     ending = asyncio.Event()
 
@@ -58,13 +62,17 @@ async def _life(part: Part, ready: Callable[[], None], reload: Callable[[], None
     await part.start()
     _settle()
     ready()
+    supervision.started()
     await ending.wait()
+    supervision.stopping()
     try:
         async with asyncio.timeout(STOP_S):
             await part.stop()
     except TimeoutError:
         complain(f"not everything had stopped after {STOP_S:g} seconds; what was committed is kept")
         return EXIT_FAILED
+    finally:
+        supervision.stopped()
     return 0
 
 

@@ -99,7 +99,9 @@ def run(
         raise SettingsError("--smsc: no SMSC to bind to; give one, or try everything with: ussd-server demo")
     log.configure(where.log_level, where.log_format)
     service = Service(where)
-    return run_until_signal(service, lambda: _started(service, where), lambda: _reload(service))
+    return run_until_signal(
+        service, lambda: _started(service, where), lambda: _reload(service), lambda: service.server.bound
+    )
 
 
 def smsc(

@@ -1,0 +1,161 @@
+"""What is in `deploy/` is what systemd takes and the server understands."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.gateway import Gateway
+from tests.acceptance.harness import COMMAND, ServerProcess, free_port, own_environment
+from tests.acceptance.units import DEPLOY, Notified, Units
+
+MOST_EXPOSED = 20
+"""`systemd-analyze security` counts up to 100; below 20 is what it calls OK, and nobody is asked twice."""
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> Path:
+    """The units as they are installed, but for where the program is."""
+    for path in (DEPLOY / "systemd").iterdir():
+        text = path.read_text(encoding="utf-8").replace("/opt/ussd-server/.venv/bin/ussd-server", COMMAND)
+        (tmp_path / path.name).write_text(text, encoding="utf-8")
+    shutil.copy(tmp_path / "ussd-server@.service", tmp_path / "ussd-server@8081.service")
+    return tmp_path
+
+
+def analyze(*words: str, place: Path) -> tuple[int, str]:
+    done = subprocess.run(
+        ["systemd-analyze", *words], cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    return done.returncode, done.stdout
+
+
+def test_systemd_finds_nothing_wrong_with_the_units(units: Path) -> None:
+    assert analyze("verify", "--man=no", "./ussd-server@8081.service", "./ussd-server.target", place=units) == (0, "")
+
+
+def test_systemd_would_find_a_mistake_in_a_unit(units: Path) -> None:
+    with (units / "ussd-server@8081.service").open("a", encoding="utf-8") as unit:
+        unit.write("\n[Service]\nWatchdogSeconds=3\n")
+    code, said = analyze("verify", "--man=no", "./ussd-server@8081.service", place=units)
+    assert "'WatchdogSeconds'" in said, (code, said)
+
+
+def test_a_server_may_do_little_else_than_serve(units: Path) -> None:
+    words = ("security", "--offline=true", f"--threshold={MOST_EXPOSED}", "./ussd-server@8081.service")
+    code, said = analyze(*words, place=units)
+    assert code == 0, said
+
+
+def environment_of(unit: Path, instance: int, state: Path) -> dict[str, str]:
+    """Return what a unit puts into the environment of an instance."""
+    found = re.findall(r"^Environment=(\w+)=(.*)$", unit.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: value.replace("%i", str(instance)).replace("%S", str(state)) for name, value in found}
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Iterator[Notified]:
+    socket = Notified(tmp_path / "notify")
+    yield socket
+    socket.close()
+
+
+def test_a_unit_is_ready_at_the_bind_lives_and_stops(gateway: Gateway, units: Path, told: Notified) -> None:
+    """The server takes what the unit sets, and tells systemd when it is bound, that it lives, and that it stops."""
+    port = free_port()
+    (units / "settings.toml").write_text(f'smsc = ["{gateway.url}"]\nlog_format = "json"\n', encoding="utf-8")
+    environment = environment_of(units / "ussd-server@.service", port, units)
+    assert environment["USSD_SERVER_SETTINGS"] == "/etc/ussd-server/settings.toml"
+    environment |= {"USSD_SERVER_SETTINGS": str(units / "settings.toml")}
+    environment |= {"NOTIFY_SOCKET": str(told.path), "WATCHDOG_USEC": "300000"}
+    with subprocess.Popen(
+        [COMMAND, "run"], cwd=units, env=own_environment(environment), stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            told.wait_for("STATUS=not bound yet")
+            told.wait_for("WATCHDOG=1")
+            assert "READY=1" not in told.said
+            gateway.accept()
+            told.wait_for("READY=1")
+            assert told.said[-1] == "STATUS=bound"
+            del told.said[:]
+            told.wait_for("WATCHDOG=1")
+            process.terminate()
+            told.wait_for("STOPPING=1")
+            gateway.wait_closed()
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+    assert (units / "ussd-server" / "keys.json").is_file()
+
+
+def test_a_server_that_hangs_gives_no_sign_of_life(gateway: Gateway, tmp_path: Path, told: Notified) -> None:
+    """The signs come from the loop that does the work: while it stands still there is none, and systemd ends it."""
+    environment = {"NOTIFY_SOCKET": str(told.path), "WATCHDOG_USEC": "150000"}
+    server = ServerProcess(tmp_path / "data", smsc=gateway.url, environment=environment)
+    try:
+        gateway.accept()
+        told.wait_for("READY=1")
+        server.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, server.process.pid, os.WSTOPPED | os.WNOWAIT)
+        assert told.silent(0.5)
+        server.process.send_signal(signal.SIGCONT)
+        told.wait_for("WATCHDOG=1")
+    finally:
+        server.close()
+
+
+# The rolling restart --------------------------------------------------------------------------------------------------
+
+
+def test_none_is_restarted_while_another_is_not_ready(tmp_path: Path) -> None:
+    """A restart would leave nobody to answer."""
+    smscs = {free_port(): Gateway(), free_port(): Gateway()}
+    one, two = smscs
+
+    def start(port: int, environment: dict[str, str]) -> ServerProcess:
+        server = ServerProcess(tmp_path / "data", smsc=smscs[port].url, environment=environment, http_port=port)
+        smscs[port].accept()
+        return server
+
+    units = Units(tmp_path, start)
+    try:
+        for port in smscs:
+            units.start(port)
+        smscs[two].hang_up()
+        units.servers[two].wait_for_log("link closed")
+        code, (line,) = units.rolling_restart(str(one))
+        assert code == 1
+        assert line.startswith(f'rolling-restart: {one} is not restarted, because {two} is not ready: {{"ready": false')
+        assert units.restarted == []
+    finally:
+        units.close()
+        for smsc in smscs.values():
+            smsc.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "line"),
+    [
+        (
+            (),
+            1,
+            "rolling-restart: no ussd-server@PORT is active; start one with: systemctl start ussd-server@8081",
+        ),
+        (
+            ("eighty",),
+            1,
+            "rolling-restart: eighty: an instance is named by the port of its HTTP address, as 8081",
+        ),
+        (("--help",), 0, "Restart the servers of this machine one after the other, each when all others are ready."),
+    ],
+)
+def test_what_cannot_be_restarted_is_told(tmp_path: Path, words: tuple[str, ...], code: int, line: str) -> None:
+    units = Units(tmp_path, lambda port, environment: pytest.fail("nothing is started"))
+    ended, said = units.rolling_restart(*words)
+    assert (ended, said[0]) == (code, line)
