@@ -165,6 +165,16 @@ class Link:
         """Requests that wait for the window."""
         return len(self._urgent) + len(self._queue)
 
+    @property
+    def urgent(self) -> int:
+        """Requests among these that go before the others."""
+        return len(self._urgent)
+
+    @property
+    def requested(self) -> int:
+        """The sequence number of the latest request: how many there were, until it begins anew."""
+        return self._sequence
+
     def take(self) -> bytes:
         """Return the octets to write since the last call, b"" for none."""
         out = self._out

@@ -146,7 +146,9 @@ class Server:
             commit_work=lambda change: self.outbox.commit(change),
             work_waits=lambda: self.outbox.wake(),
         )
-        self.overload = Overload(admission, lambda: self.conversations.under_way, self.metrics)
+        self.overload = Overload(
+            admission, lambda: self.conversations.under_way, lambda: self.gateway.delays(), self.metrics
+        )
         self.deliveries = Deliveries(self.store, self.metrics, wall_clock, new_id, lambda: self.outbox.wake())
         self.gateway = Gateway([self._account(url, new_id) for url in settings.smsc], UNDER_WAY)
         performers = Performers(
@@ -173,10 +175,14 @@ class Server:
             self.metrics,
             self.outbox.wake,
         )
-        self._housekeeping = Housekeeping(self.store, self.keys.refresh, self.metrics, wall_clock, self.overload.tick)
+        self._housekeeping = Housekeeping(self.store, self.keys.refresh, self.metrics, wall_clock, self._tick)
         self._housekeeping.start()
         self.outbox.start()
         self.gateway.start()
+
+    def _tick(self, now: float) -> None:
+        self.gateway.tick(now)
+        self.overload.tick(now)
 
     def _manners(self) -> Manners:
         settings = self.settings

@@ -72,6 +72,7 @@ class Metrics:
         "pdus",
         "pushes",
         "receipts",
+        "screens_waiting",
         "shed",
         "sms_limit",
         "sms_waiting",
@@ -80,6 +81,7 @@ class Metrics:
         "terminal_requests",
         "throttled",
         "turn_seconds",
+        "turned_away",
         "turns",
         "turns_limit",
         "turns_under_way",
@@ -125,6 +127,10 @@ class Metrics:
         """Messages that an SMSC refused because we were too fast, by its name."""
         self.sms_waiting: dict[str, Callable[[], int]] = {}
         """Return how many parts of SMS wait for each SMSC, or for its response."""
+        self.screens_waiting: dict[str, Callable[[], int]] = {}
+        """Return how many screens wait for each SMSC's window."""
+        self.turned_away: defaultdict[str, int] = defaultdict(int)
+        """New dialogues that each SMSC was told to keep, for there was no room for a text either."""
         self.sms_limit: dict[str, Callable[[], float]] = {}
         """Return how many parts of SMS a second each SMSC gets at most, 0 for no limit."""
         self.outbox_under_way: Callable[[], int] = int
@@ -185,6 +191,10 @@ class _Reader(Collector):
         yield _gauge("binds", "Connections to an SMSC that are bound", "link", metrics.binds)
         throttled = [((link,), count) for link, count in metrics.throttled.items()]
         yield _counter("throttled", "Messages that an SMSC refused as too fast", ("link",), throttled)
+        screens = {link: count() for link, count in metrics.screens_waiting.items()}
+        yield _gauge("screens_waiting", "Screens that wait for the SMSC's window", "link", screens)
+        away = [((link,), count) for link, count in metrics.turned_away.items()]
+        yield _counter("turned_away", "New dialogues refused without a text", ("link",), away)
         waiting = {link: count() for link, count in metrics.sms_waiting.items()}
         yield _gauge("sms_waiting", "Parts of SMS that wait for their turn or a response", "link", waiting)
         limits = {link: limit() for link, limit in metrics.sms_limit.items()}

@@ -1,7 +1,7 @@
 """Watches over what is refused for too much to do: lets the limit follow the time, and says in the log what happens."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
@@ -16,11 +16,21 @@ CALM_S: Final = 10.0
 
 
 class Overload:
-    """Shows the admission to whoever is not a turn. `under_way` returns how many turns are."""
+    """Shows the admission to whoever is not a turn.
 
-    def __init__(self, admission: Admission, under_way: Callable[[], int], metrics: Metrics) -> None:
+    `under_way` returns how many turns are, `screens` for how long screens stand in line at each SMSC (s).
+    """
+
+    def __init__(
+        self,
+        admission: Admission,
+        under_way: Callable[[], int],
+        screens: Callable[[], Mapping[str, float]],
+        metrics: Metrics,
+    ) -> None:
         self._admission = admission
         self._under_way = under_way
+        self._screens = screens
         self._told: Counter[Kind] = Counter()
         self._seen = 0
         self._since = self._last = 0.0
@@ -57,6 +67,7 @@ class Overload:
                     limit=admission.limit,
                     turns_waiting=admission.waiting,
                     turns_under_way=self._under_way(),
+                    screens_delay_ms={smsc: round(delay * 1000) for smsc, delay in self._screens().items()},
                 )
         elif self._shedding and now - self._last >= CALM_S:
             self._shedding = False

@@ -9,7 +9,7 @@ from ussd_server.turns.admission import Admission, Kind
 
 def watched() -> tuple[Admission, Overload, Metrics]:
     admission, metrics = Admission(100), Metrics()
-    return admission, Overload(admission, lambda: 7, metrics), metrics
+    return admission, Overload(admission, lambda: 7, lambda: {"a": 0.2}, metrics), metrics
 
 
 def test_beginning_and_end_are_logged_once_with_what_was_refused() -> None:
@@ -26,7 +26,7 @@ def test_beginning_and_end_are_logged_once_with_what_was_refused() -> None:
         ("warning", "overload, what is new is refused"),
         ("info", "overload is over"),
     ]
-    assert logs[0]["turns_under_way"] == 7
+    assert (logs[0]["turns_under_way"], logs[0]["screens_delay_ms"]) == (7, {"a": 200})
     assert (logs[1]["lasted_seconds"], logs[1]["refused"]) == (6.0, {"dialogue": 7, "sms": 7})
 
 

@@ -20,7 +20,7 @@ from smpp.constants import CommandId, Status, status_name
 from smpp.dialect import Dialect
 from smpp.errors import THROTTLED, TRANSIENT
 from smpp.events import Bound, Closed, Delivered, Event, Expired, Ignored, Lost, Nacked, Responded
-from smpp.link import LinkSettings
+from smpp.link import Link, LinkSettings
 from smpp.pdu import Bind, Message, MessageResp, Outbind, Password
 from smpp.reassembly import part_of
 from smpp.transport import Awaited, Binding, Connection, Retrying
@@ -37,7 +37,8 @@ from ussd_server.outbox.deliveries import Deliveries
 from ussd_server.smsc_url import SmscUrl
 from ussd_server.stores.base import StoreUnavailable
 from ussd_server.subscribers.msisdn import NotSubscriber, parse
-from ussd_server.turns.conversation import Conversations
+from ussd_server.turns.admission import Backlog, Kind
+from ussd_server.turns.conversation import Conversations, kind_of
 from ussd_server.turns.eager import Eager
 
 log = structlog.get_logger()
@@ -148,6 +149,8 @@ class Account:
         self._next_turn: asyncio.TimerHandle | None = None
         # Not from 0: a server that starts anew must not number a dialogue as it did before.
         self._pushes = count(int(random() * 0x10000))
+        self.backlog = Backlog()
+        """The screens that wait for this operator's window."""
         self._answers_back = url.bind == "trx"
         """Whether the link that an input came by takes its answer; a receiver does not."""
         self._unbound_because: dict[str, str] = {}
@@ -173,12 +176,21 @@ class Account:
                 self._receivers.append(binding)
         self._count_binds()
         metrics.sms_waiting[self.name] = lambda: len(self._lineup)
+        metrics.screens_waiting[self.name] = lambda: sum(link.urgent for link in self._sending())
         metrics.sms_limit[self.name] = lambda: self._pace.limit or 0
 
     @property
     def bound(self) -> bool:
         """Whether messages flow both ways: something is bound that sends, and something that receives."""
         return any(one.bound for one in self._senders) and any(one.bound for one in self._receivers)
+
+    def tick(self, now: float) -> None:
+        """Look how many screens wait; to be called several times in a second with the loop's time (s)."""
+        links = self._sending()
+        self.backlog.tick(now, sum(link.urgent for link in links), sum(link.requested for link in links))
+
+    def _sending(self) -> list[Link]:
+        return [one.connection.link for one in self._senders if one.connection is not None]
 
     @property
     def unbound_because(self) -> str:
@@ -302,6 +314,11 @@ class Account:
             log.info("no subscriber's number, not answered", reason=msisdn.reason)
             connection.respond(message)
         elif (heard := ussd.classify(message, self._dialect)) is not None:
+            if self.backlog.full and isinstance(heard, ussd.Begin):
+                self._metrics.turned_away[self.name] += 1
+                self._conversations.turned_away()
+                connection.respond(message, Status.RTHROTTLED)
+                return
             self._heard(connection, message, heard, msisdn)
         else:
             self._read(connection, message, msisdn)
@@ -345,7 +362,10 @@ class Account:
         awaited = accepted and input.kind in ("dial", "reply")
         if awaited:
             up.unaccepted.add(msisdn)  # what comes again while the turn is under way was not answered yet
-        self._conversations.take(input, answer)
+        if self.backlog.stands and kind_of(input) is Kind.DIALOGUE:
+            self._conversations.refuse(input, answer)
+        else:
+            self._conversations.take(input, answer)
 
     def _accepted_by_others(self, up: _Up, msisdn: str) -> tuple[str, ...]:
         """Name the other links on which the gateway took our last answer: it may spread a dialogue over all binds."""
@@ -641,6 +661,15 @@ class Gateway:
             chosen = self.accounts.get(account)
             return chosen if chosen is not None and chosen.bound else None
         return next((one for one in self.accounts.values() if one.bound and one.pushes), None)
+
+    def delays(self) -> dict[str, float]:
+        """Return for how long screens stand in line at each account, seconds."""
+        return {name: account.backlog.delay for name, account in self.accounts.items()}
+
+    def tick(self, now: float) -> None:
+        """Look how many screens wait at each account; several times in a second, with the loop's time (s)."""
+        for account in self.accounts.values():
+            account.tick(now)
 
     def start(self) -> None:
         """Begin to connect every account."""

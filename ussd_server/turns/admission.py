@@ -180,3 +180,54 @@ class Admission:
         elif self.delay <= target / 2:
             self.limit = min(self.most, self.limit + self.limit // GROWTH)
         self.pressed = self.delay > target * 3 / 4
+
+
+ANSWERS_TARGET_S: Final = 0.5
+"""How long screens may stand in line for an SMSC's window before new dialogues are refused there."""
+
+ANSWERS_MOST_S: Final = 2.0
+"""The same before new dialogues do not even get the polite text, which would stand in that line, too."""
+
+
+class Backlog:
+    """The screens that wait for one operator's window, and whether they are so many that nothing new may begin there.
+
+    Their delay is what Little's law makes of how many wait, the least of a window, and how many go out.
+    """
+
+    __slots__ = ("_gone", "_heard", "_late", "_least", "_opened", "delay", "full", "stands")
+
+    def __init__(self) -> None:
+        self.delay = 0.0
+        """How long a screen stands in line, seconds."""
+        self.stands = False
+        """Whether new dialogues are to be refused."""
+        self.full = False
+        """Whether they are to be refused without a word."""
+        self._opened = self._heard = -inf
+        self._least = self._gone = self._late = 0
+
+    def tick(self, now: float, waiting: int, gone: int) -> None:
+        """Note how many wait now, and how many have gone out in all; a count that is smaller has begun anew."""
+        if self._opened == -inf:
+            self._heard = now
+            self._open(now, waiting, gone)
+        self._least = min(self._least, waiting)
+        length = now - self._opened
+        if length >= WINDOW_S:
+            self._judge(now, max(0, gone - self._gone) / length)
+            self._open(now, waiting, gone)
+
+    def _open(self, now: float, waiting: int, gone: int) -> None:
+        self._opened, self._least, self._gone = now, waiting, gone
+
+    def _judge(self, now: float, rate: float) -> None:
+        if rate or not self._least:
+            self._heard = now
+        self.delay = self._least / rate if rate else now - self._heard
+        self._late = self._late + 1 if self.delay > ANSWERS_TARGET_S else 0
+        if self._late >= LATE_WINDOWS:
+            self.stands = True
+        elif self.delay <= ANSWERS_TARGET_S / 2:
+            self.stands = False
+        self.full = self.stands and self.delay > ANSWERS_MOST_S

@@ -99,12 +99,21 @@ class Conversations:
                 lane.append((input, answer))
             else:
                 self._refuse(input, answer)
-        elif not self._admission.admits(_kind(input), len(self._lanes)):
-            self._admission.refuse(_kind(input))
+        elif not self._admission.admits(kind := kind_of(input), len(self._lanes)):
+            self._admission.refuse(kind)
             self._refuse(input, answer)
         else:
             lane = self._lanes[input.msisdn] = deque()
             Eager(self._work_off(lane, input, answer), self._broken)
+
+    def refuse(self, input: Input, answer: Answering) -> None:
+        """Answer an input that its channel has no room for, as one that is not admitted."""
+        self._admission.refuse(kind_of(input))
+        self._refuse(input, answer)
+
+    def turned_away(self) -> None:
+        """Count a dialogue that its channel has not even handed in."""
+        self._admission.refuse(Kind.DIALOGUE)
 
     async def _work_off(self, lane: deque[tuple[Input, Answering]], input: Input, answer: Answering) -> None:
         """Handle an input and those that come from the same subscriber meanwhile."""
@@ -370,7 +379,7 @@ _KINDS = {
 }
 
 
-def _kind(input: Input) -> Kind:
+def kind_of(input: Input) -> Kind:
     """Return what an input asks for; a code is dialled, also where a gateway says that it is an answer."""
     if input.kind == "reply" and _is_code(input.text):
         return Kind.DIALOGUE

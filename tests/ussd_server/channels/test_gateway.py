@@ -28,6 +28,7 @@ from ussd_server.smsc_url import SmscUrl
 from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
 from ussd_server.subscribers.record import Pushed, PushKind
 from ussd_server.turns import pushes
+from ussd_server.turns.admission import Kind
 from ussd_server.turns.pushes import PushOrder
 
 
@@ -541,6 +542,32 @@ def test_a_dialogue_that_cannot_begin_is_told_so_and_ends(tmp_path: Path) -> Non
         assert at.bench.metrics.turns["ussd", "overload"] == 1
 
     play(tmp_path, story)
+
+
+def test_while_screens_stand_in_line_for_the_window_new_dialogues_are_refused(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        await at.hear(dialled(), 1)
+        at.smsc.silent = True
+        for session in range(2, 7):
+            await at.hear(dialled(session=session), 0)  # a window of 2 is full, and three screens wait
+        waiting = at.bench.metrics.screens_waiting[at.account.name]
+        await at.until(lambda: waiting() == 3)
+        for quarter in range(5):
+            at.account.tick(quarter / 4)
+        await at.hear(dialled(session=20), 0)
+        assert at.smsc.responses == {"input": Status.ROK}
+        assert waiting() == 4  # one more, with the polite text
+        assert at.bench.admission.shed == {Kind.DIALOGUE: 1}
+        await at.hear(ussd.answer(MSISDN, "111", choose("1"), session=6, sequence=1), 0)
+        assert at.bench.metrics.turns["ussd", "answered"] == 7
+        for second in range(4, 8):
+            at.account.tick(float(second))
+        await at.hear(dialled(session=21), 0)
+        assert at.smsc.responses == {"input": Status.RTHROTTLED}
+        assert waiting() == 5
+        assert at.bench.metrics.turned_away[at.account.name] == 1
+
+    play(tmp_path, story, window=2)
 
 
 def test_without_a_link_an_sms_waits(tmp_path: Path) -> None:

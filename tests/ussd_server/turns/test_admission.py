@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ussd_server.turns.admission import FLOOR, MOST_TARGET_S, TARGET_S, WINDOW_S, Admission, Kind
+from ussd_server.turns.admission import FLOOR, MOST_TARGET_S, TARGET_S, WINDOW_S, Admission, Backlog, Kind
 
 BOUND = 4000
 LENGTH = 0.125
@@ -282,3 +282,55 @@ def test_below_capacity_nothing_is_refused_and_after_a_peak_again() -> None:
     server.run(0.7 * server.capacity(), until=30)
     assert server.refused == refused
     assert server.admission.limit == BOUND
+
+
+# Screens that wait for the SMSC's window ----------------------------------------------------------------------------
+
+
+def looks(backlog: Backlog, *seen: tuple[int, int], now: float = 0.0) -> float:
+    """Look once a window at how many screens wait and how many have gone; returns the time after that."""
+    for waiting, gone in seen:
+        backlog.tick(now, waiting, gone)
+        now += LENGTH
+    return now
+
+
+def test_screens_that_wait_for_a_moment_refuse_nothing() -> None:
+    backlog = Backlog()
+    looks(backlog, (0, 0), (500, 10), (500, 20), (0, 500), (0, 600))
+    assert not backlog.stands
+
+
+def test_screens_that_stand_in_line_refuse_new_dialogues_until_the_line_is_short() -> None:
+    backlog = Backlog()
+    now = looks(backlog, (100, 0), (100, 10), (100, 20), (100, 30))  # 80 a second
+    assert backlog.delay == pytest.approx(1.25)
+    assert (backlog.stands, backlog.full) == (True, False)
+    now = looks(backlog, (30, 40), (30, 50), (30, 60), now=now)
+    assert (backlog.stands, backlog.delay) == (True, pytest.approx(0.375))
+    looks(backlog, (10, 70), (10, 80), (10, 90), now=now)
+    assert not backlog.stands
+
+
+def test_an_smsc_that_takes_nothing_is_full_in_the_end() -> None:
+    backlog = Backlog()
+    looks(backlog, *[(5, 7)] * 30)
+    assert (backlog.stands, backlog.full) == (True, True)
+
+
+def test_without_screens_nothing_stands_whether_or_not_anything_goes() -> None:
+    backlog = Backlog()
+    now = looks(backlog, *[(500, 7)] * 30)
+    looks(backlog, (0, 7), (0, 7), (0, 7), now=now)
+    assert (backlog.stands, backlog.full, backlog.delay) == (False, False, 0.0)
+
+
+@given(st.lists(st.tuples(st.floats(-1, 100), st.integers(0, 10_000), st.integers(0, 2**31))))
+def test_whatever_is_seen_a_full_line_is_one_that_stands(seen: list[tuple[float, int, int]]) -> None:
+    backlog = Backlog()
+    now = 0.0
+    for passed, waiting, gone in seen:  # `gone` begins anew with each connection, and after 2^31
+        now += passed
+        backlog.tick(now, waiting, gone)
+        assert 0 <= backlog.delay < inf
+        assert backlog.stands or not backlog.full
