@@ -17,8 +17,8 @@ from tests.acceptance.switch import Phone, Said, Switch
 from ussd_server import store_url
 from ussd_server.stores.opening import open_store
 
-ANNA = "79100000001"
-NUMBERS = [str(79100000001 + number) for number in range(10)]
+ANNA = "79100001000"
+NUMBERS = [str(79100001001 + number) for number in range(10)]
 TEXTS = {"баланс": "Баланс", "мой тариф": "Тариф сегодня", "мои услуги": "Мои услуги", "помощь": "Отправьте на 111"}
 """What is sent, and how the SMS begins that answers it."""
 
