@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import random
 import shutil
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, get_args
 
+import structlog
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -41,13 +43,15 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--store", choices=get_args(StoreKind), nargs="+", default=["sqlite", "redis"], help="(both)")
-    parser.add_argument("--seconds", type=float, default=720, help="of load and faults with each store (%(default)s)")
-    parser.add_argument("--faults", type=int, default=320, help="in that time (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=600, help="of load and faults with each store (%(default)s)")
+    parser.add_argument("--faults", type=int, default=350, help="in that time (%(default)s)")
     parser.add_argument("--seed", type=int, help="of the plan (by default a new one, which the report names)")
     parser.add_argument("--servers", type=int, default=2, help="on the one store (%(default)s)")
     parser.add_argument("--people", type=int, default=40, help="who use the service at once (%(default)s)")
     parser.add_argument("--plan", action="store_true", help="only print the plan")
     options = parser.parse_args()
+    # What terminals try again is no news here.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
     missing = stage.what_is_missing()
     for kind, why in missing.items():

@@ -93,7 +93,7 @@ def _fault(rng: random.Random, at: int, kind: Kind, scene: Scene) -> Fault:
         return Fault(at, kind, SERVER, which, span)
     if kind == "pause" and rng.random() < LONG_PAUSE:
         return Fault(at, kind, SERVER, which, LONG_PAUSE_MS)
-    targets = [SERVER, SERVER, SMSC, *([STORE] if scene.store else [])]
+    targets = [SERVER, SMSC, *([STORE] if scene.store else [])]
     if kind in ("slow disk", "full disk"):
         targets = [STORE if scene.store else SERVER]
     if kind == "power cut":

@@ -32,6 +32,9 @@ FAR_MS: Final = 10 * 60_000
 
 READY_S: Final = 60.0
 
+AT_ONCE: Final = 6
+"""Codes that are entered once more at a time."""
+
 PATIENCE: Final = Patience(total=12.0, attempt=4.0, first=0.1, most=1.0)
 """A terminal's patience with one try: whoever is killed is back after two seconds."""
 
@@ -195,10 +198,15 @@ async def _waiting(store: Store, stage: Stage) -> tuple[str, ...]:
 
 async def _last_look(people: Sequence[Person], tell: Tell) -> None:
     """Enter every code once more: each works but those of locked numbers, which stay locked."""
-    for number, person in enumerate(people):
-        tell("every code once more", number / len(people))
-        if person.has_code and (person.locked or person.sure):
-            await person.look_again()
+    waiting = [person for person in people if person.has_code and (person.locked or person.sure)]
+    total = len(waiting)
+
+    async def look() -> None:
+        while waiting:
+            tell("every code once more", 1 - len(waiting) / total)
+            await waiting.pop().look_again()
+
+    await asyncio.gather(*(look() for _ in range(AT_ONCE)))
 
 
 # Codes in what is written -----------------------------------------------------------------------------------------

@@ -24,16 +24,16 @@ from ussd_server.stores.opening import open_store
 from ussd_server.terminals import credentials
 from ussd_server.terminals.credentials import Credentials
 
-UP_AGAIN_S = (0.0, 1.0)
+UP_AGAIN_S = (0.0, 0.7)
 """How long a killed process is down."""
 
-LEFT_ALONE_S = (0.2, 4.0)
+LEFT_ALONE_S = (0.2, 3.0)
 """How long a process is left alone once it serves; then the next kill may come."""
 
-TOO_SOON = 0.2
+TOO_SOON = 0.3
 """Of the servers so many may be killed already while they start."""
 
-START_S = 20.0
+START_S = 12.0
 """For how long a killed server's start is waited for: it has nothing to serve while the SMSC is down."""
 
 SLOW_LINK_S = 0.15
