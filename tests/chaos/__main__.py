@@ -42,7 +42,9 @@ def main() -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--store", choices=get_args(StoreKind), nargs="+", default=["sqlite", "redis"], help="(both)")
+    parser.add_argument(
+        "--store", choices=get_args(StoreKind), nargs="+", default=["sqlite", "redis"], help="(sqlite redis)"
+    )
     parser.add_argument("--seconds", type=float, default=600, help="of load and faults with each store (%(default)s)")
     parser.add_argument("--faults", type=int, default=350, help="in that time (%(default)s)")
     parser.add_argument("--seed", type=int, help="of the plan (by default a new one, which the report names)")

@@ -30,7 +30,7 @@ WEIGHTS: Final[Mapping[Kind, float]] = {
     "slow disk": 3,
     "full disk": 3,
     "clock step": 2,
-    "failover": 0,
+    "failover": 10,
 }
 """How often each kind is drawn. Kills are most of it: each finds the processes at another point of their work."""
 
@@ -51,7 +51,10 @@ LONG_PAUSE_MS: Final = 34_000
 
 @dataclass(frozen=True)
 class Fault:
-    """`at` is ms after the load began; `which` numbers the server. `span` is in ms, 0 where the kind has none."""
+    """`at` is ms after the load began; `which` numbers the server, or the store's process.
+
+    `span` is in ms, 0 where the kind has none.
+    """
 
     at: int
     kind: Kind
@@ -60,16 +63,16 @@ class Fault:
     span: int = 0
 
     def __str__(self) -> str:
-        target = f"{self.target} {self.which + 1}" if self.target == SERVER else self.target
+        target = f"{self.target} {self.which + 1}" if self.target in (SERVER, STORE) else self.target
         return f"{self.kind} of {target}" + (f", {self.span} ms" if self.span else "")
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What there is to hinder: servers; whether the store is a process; which kinds this machine allows."""
+    """What there is to hinder: servers; processes of the store; which kinds cannot be done here."""
 
     servers: int = 1
-    store: bool = False
+    stores: int = 0
     without: frozenset[Kind] = field(default_factory=frozenset)
 
 
@@ -93,16 +96,17 @@ def _fault(rng: random.Random, at: int, kind: Kind, scene: Scene) -> Fault:
         return Fault(at, kind, SERVER, which, span)
     if kind == "pause" and rng.random() < LONG_PAUSE:
         return Fault(at, kind, SERVER, which, LONG_PAUSE_MS)
-    targets = [SERVER, SMSC, *([STORE] if scene.store else [])]
-    if kind in ("slow disk", "full disk"):
-        targets = [STORE if scene.store else SERVER]
     if kind == "power cut":
         return Fault(at, kind, "everything")
-    return Fault(at, kind, rng.choice(targets), which, span)
+    targets = [SERVER, SMSC, *([STORE] if scene.stores else [])]
+    if kind in ("slow disk", "full disk"):
+        targets = [STORE if scene.stores else SERVER]
+    target = rng.choice(targets)
+    return Fault(at, kind, target, rng.randrange(scene.stores) if target == STORE else which, span)
 
 
 def killed(fault: Fault, scene: Scene) -> int:
     """Return how many processes a fault kills."""
     if fault.kind == "kill":
         return 1
-    return scene.servers + 1 + scene.store if fault.kind == "power cut" else 0
+    return scene.servers + 1 + scene.stores if fault.kind == "power cut" else 0

@@ -16,7 +16,7 @@ from tests.chaos.people import Person
 from tests.chaos.plan import Scene
 from tests.chaos.processes import is_ready
 from tests.chaos.stage import Stage
-from tests.chaos.storage import StoreKind
+from tests.chaos.storage import PROCESSES, StoreKind
 from ussd_server.stores.base import Store, StoreUnavailable
 from ussd_server.terminal_client import Patience, TerminalClient
 
@@ -77,7 +77,8 @@ class Outcome:
 
 def scene_of(wanted: Wanted, missing: Iterable[plan.Kind]) -> Scene:
     """Return what there is to hinder, but for the kinds that cannot be done here."""
-    return Scene(wanted.servers, store=wanted.store != "sqlite", without=frozenset(missing))
+    without = {*missing, *(() if wanted.store == "sentinel" else ("failover",))}
+    return Scene(wanted.servers, PROCESSES[wanted.store], frozenset(without))
 
 
 async def run(wanted: Wanted, directory: Path, missing: Mapping[plan.Kind, str], tell: Tell) -> Outcome:

@@ -30,6 +30,9 @@ UP_AGAIN_S = (0.0, 0.7)
 LEFT_ALONE_S = (0.2, 3.0)
 """How long a process is left alone once it serves; then the next kill may come."""
 
+FAILS_OVER_S = (2.0, 4.0)
+"""How long a master is down that is to be replaced."""
+
 TOO_SOON = 0.3
 """Of the servers so many may be killed already while they start."""
 
@@ -209,6 +212,7 @@ class Stage:
             "slow disk": self._slow_disk,
             "full disk": self._fill_disk,
             "clock step": self._step_clock,
+            "failover": self._fail_over,
         }
         await work[fault.kind](fault)
 
@@ -218,7 +222,7 @@ class Stage:
 
     def _child(self, fault: Fault) -> Child:
         if fault.target == STORE:
-            return self.store.children[0]
+            return self.store.children[fault.which]
         return self.servers[fault.which] if fault.target == SERVER else self.network.smsc
 
     def _start(self, child: Child) -> None:
@@ -234,9 +238,14 @@ class Stage:
         """Kill all at one moment; they come back in any order."""
         await asyncio.gather(*(self._crash(child, fault) for child in self._all()))
 
-    async def _crash(self, child: Child, fault: Fault) -> None:
+    async def _fail_over(self, fault: Fault) -> None:
+        """Kill the store's master, and leave it down until a replica is the master."""
+        await self._crash(await self.store.master(), fault, self._rng.uniform(*FAILS_OVER_S))
+
+    async def _crash(self, child: Child, fault: Fault, down: float | None = None) -> None:
         """Kill a process, start it again, and leave it alone for a moment. Crashes of one wait for each other."""
-        down, alone = self._rng.uniform(*UP_AGAIN_S), self._rng.uniform(*LEFT_ALONE_S)
+        down = self._rng.uniform(*UP_AGAIN_S) if down is None else down
+        alone = self._rng.uniform(*LEFT_ALONE_S)
         waits = child in self.servers and self._rng.random() >= TOO_SOON
         async with self._lock(child):
             before = child.kills

@@ -1,62 +1,112 @@
 """Where the servers keep their records: a file, or Redis with its processes."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import redis.asyncio
 
 from tests.chaos.processes import Child, port
 from tests.redis_servers import DURABLE
 
-StoreKind: TypeAlias = Literal["sqlite", "redis"]
+StoreKind: TypeAlias = Literal["sqlite", "redis", "sentinel"]
 
 READY_S: Final = 30.0
 
+MASTER: Final = "chaos"
+
+PROCESSES: Final[Mapping[StoreKind, int]] = {"sqlite": 0, "redis": 1, "sentinel": 3}
+"""How many processes keep the records: none for a file, one Redis, or a master with two replicas and a Sentinel."""
+
+SENTINEL: Final = """\
+sentinel monitor {name} 127.0.0.1 {port} 1
+sentinel down-after-milliseconds {name} 700
+sentinel failover-timeout {name} 3000
+"""
+
 
 class Storage:
-    """A store of this kind, and the processes that it has: none for SQLite."""
+    """A store of this kind, and the processes that may be killed: those that keep the records."""
 
     def __init__(self, kind: StoreKind, directory: Path) -> None:
         self.kind = kind
         self.place = directory / "store"
         self.children: list[Child] = []
         self.url = f"sqlite:///{directory / 'data' / 'ussd-server.db'}"
-        if kind == "redis":
-            self._port = port()
-            self.url = f"redis://127.0.0.1:{self._port}/0"
-            self.children.append(Child("store", self._redis, directory))
+        self._ports = [port() for _ in range(PROCESSES[kind])]
+        self._sentinel: Child | None = None
+        for number, each in enumerate(self._ports):
+            arguments = self._command(number)
+            name = f"store {number + 1}" if len(self._ports) > 1 else "store"
+            self.children.append(Child(name, lambda arguments=arguments: arguments, directory))  # type: ignore[misc]
+            self.url = f"redis://127.0.0.1:{each}/0"
+        if kind == "sentinel":
+            self._sentinel_port = port()
+            self.url = f"redis+sentinel://127.0.0.1:{self._sentinel_port}/{MASTER}?replicas=1"
+            arguments = [*_REDIS, str(self.place / "sentinel.conf"), "--sentinel", "--port", str(self._sentinel_port)]
+            self._sentinel = Child("sentinel", lambda: arguments, directory)
 
-    def _redis(self) -> Sequence[str]:
-        where = ("--bind", "127.0.0.1", "--port", str(self._port), "--dir", str(self.place), "--daemonize", "no")
-        return ["setpriv", "--pdeathsig", "KILL", "redis-server", *where, *DURABLE]
+    def _command(self, number: int) -> list[str]:
+        # A file, because the Sentinel writes into it whom it is to follow after a failover.
+        return [*_REDIS, str(self.place / str(number) / "redis.conf")]
+
+    def _write_files(self) -> None:
+        for number, each in enumerate(self._ports):
+            place = self.place / str(number)
+            place.mkdir(parents=True)
+            lines = ["bind 127.0.0.1", f"port {each}", f"dir {place}", "repl-diskless-sync-delay 0"]
+            lines += [" ".join(pair).removeprefix("--") for pair in zip(DURABLE[::2], DURABLE[1::2], strict=True)]
+            if number:
+                lines.append(f"replicaof 127.0.0.1 {self._ports[0]}")
+            (place / "redis.conf").write_text("\n".join(lines).replace("save ", 'save ""') + "\n")
+        if self._sentinel is not None:
+            (self.place / "sentinel.conf").write_text(SENTINEL.format(name=MASTER, port=self._ports[0]))
 
     async def start(self) -> None:
         """Start what there is to start, and wait until it answers."""
-        self.place.mkdir()
-        for child in self.children:
+        self._write_files()
+        for child in (*self.children, *([self._sentinel] if self._sentinel else [])):
             child.start()
-        if self.kind == "redis":
-            async with asyncio.timeout(READY_S):
-                while not await self._answers():
-                    await asyncio.sleep(0.05)
+        async with asyncio.timeout(READY_S):
+            while not await self._is_whole():
+                await asyncio.sleep(0.05)
 
-    async def _answers(self) -> bool:
-        with suppress(redis.RedisError, OSError):
-            async with redis.asyncio.Redis(port=self._port) as client:
-                return bool(await client.ping())
-        return False
+    async def _is_whole(self) -> bool:
+        for each in self._ports:
+            if not await _ask(each, "PING"):
+                return False
+        if self._sentinel is None:
+            return True
+        state = await _ask(self._sentinel_port, "SENTINEL", "MASTER", MASTER)
+        fields = dict(zip(state[::2], state[1::2], strict=True)) if isinstance(state, list) else state or {}
+        return {str(key): str(value) for key, value in fields.items()}.get("num-slaves") == str(len(self._ports) - 1)
+
+    async def master(self) -> Child:
+        """Return the process that takes the writes now."""
+        found = await _ask(self._sentinel_port, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)
+        return self.children[self._ports.index(int(found[1])) if found else 0]
 
     @property
     def writes(self) -> tuple[str, list[Path]]:
         """Return the calls by which files are written, and which files where other things are written so, too."""
         if self.kind == "sqlite":
             return "pwrite64", []
-        return "write,writev", sorted(self.place.glob("appendonlydir/*"))
+        return "write,writev", sorted(self.place.glob("*/appendonlydir/*"))
 
     async def close(self) -> None:
         """Be sure that nothing is left running."""
-        for child in self.children:
+        for child in (*self.children, *([self._sentinel] if self._sentinel else [])):
             await child.end()
+
+
+_REDIS: Final = ("setpriv", "--pdeathsig", "KILL", "redis-server")
+
+
+async def _ask(at: int, *command: str) -> Any:
+    """Return what a Redis says, None where it says nothing."""
+    with suppress(redis.RedisError, OSError):
+        async with redis.asyncio.Redis(port=at, decode_responses=True) as client:
+            return await client.execute_command(*command)
+    return None

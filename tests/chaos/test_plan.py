@@ -9,7 +9,7 @@ from tests.chaos.plan import Scene
 SCENES = st.builds(
     Scene,
     servers=st.integers(1, 3),
-    store=st.booleans(),
+    stores=st.integers(0, 3),
     without=st.frozensets(st.sampled_from(["pause", "slow disk", "full disk", "clock step"])),
 )
 
@@ -21,13 +21,13 @@ def test_a_seed_gives_the_same_plan(seed: int, scene: Scene) -> None:
     assert faults == plan.make(seed, 60, 50, scene)
     assert len(faults) == 50
     assert [fault.at for fault in faults] == sorted(fault.at for fault in faults)
-    assert all(0 <= fault.at < 60_000 and fault.which < scene.servers for fault in faults)
+    assert all(0 <= fault.at < 60_000 and fault.which < max(scene.servers, scene.stores) for fault in faults)
     assert not {fault.kind for fault in faults} & scene.without
 
 
 def test_another_seed_gives_another_plan() -> None:
     """Two seeds differ, and most faults kill."""
-    scene = Scene(2, store=True)
+    scene = Scene(2, stores=1)
     first, second = plan.make(1, 600, 300, scene), plan.make(2, 600, 300, scene)
     assert first != second
     assert sum(plan.killed(fault, scene) for fault in first) > 200
