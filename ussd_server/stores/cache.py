@@ -29,13 +29,14 @@ class Cache:
     def put(self, record: Subscriber, version: int, octets: int) -> tuple[Subscriber, int]:
         """Remember a record of this stored size, and forget the ones used longest ago where there is no room."""
         entries, loaded = self._entries, (record, version)
-        before = entries.pop(record.msisdn, None)
+        msisdn, held = record.msisdn, self._held + octets
+        before = entries.pop(msisdn, None)
         if before is not None:
-            self._held -= before[1]
-        entries[record.msisdn] = loaded, octets
-        self._held += octets
-        while len(entries) > self._records or self._held > self._octets:
-            self._held -= entries.popitem(last=False)[1][1]
+            held -= before[1]
+        entries[msisdn] = loaded, octets
+        while held > self._octets or len(entries) > self._records:
+            held -= entries.popitem(last=False)[1][1]
+        self._held = held
         return loaded
 
     def drop(self, msisdn: str) -> None:

@@ -40,6 +40,7 @@ from ussd_server.stores.base import (
     StoreUnavailable,
 )
 from ussd_server.stores.cache import CACHED_OCTETS, CACHED_RECORDS, Cache
+from ussd_server.stores.onethread import OneThread
 from ussd_server.subscribers.record import Subscriber, decode, encode
 from ussd_server.terminals.record import Terminal
 from ussd_server.terminals.record import decode as decode_terminal
@@ -268,24 +269,29 @@ class _Refused(Exception):
     """A change does not apply to what is stored: its version is old, or an entry that it settles is gone."""
 
 
-class _Commit(msgspec.Struct, frozen=True):
-    """A change as rows, and who waits for it.
+class _Also(msgspec.Struct, frozen=True):
+    """What a change has beside the record, as rows.
 
-    With a `lease`, what of its outbox is due at `now` and first in its lane is held till then, and added to `held`.
+    With a `lease`, what of the outbox is due at `now` and first in its lane is held till then, and added to `held`.
     """
 
-    change: Change
-    key: int
-    record: bytes
     settled: list[_Row]
     journal: list[_Row]
     outbox: list[_Row]
     answers: list[_Row]
     exhumed: list[_Row]
+    now: int
+    lease: int
+    held: list[Claimed]
+
+
+class _Commit(msgspec.Struct, frozen=True, gc=False):
+    """A change, its record as a row (stored form, key, version), and who waits for it."""
+
+    change: Change
+    row: tuple[bytes, int, int]
+    also: _Also | None
     future: "asyncio.Future[bool]"
-    now: int = 0
-    lease: int = 0
-    held: list[Claimed] = []
 
 
 def _settled_rows(ids: Sequence[str], key: int) -> list[_Row]:
@@ -366,7 +372,7 @@ class SqliteStore:
             self._open()
         except (sqlite3.Error, OSError, SchemaError) as error:
             raise StoreUnavailable(f"cannot open the store: {explain(self._path, error)}") from error
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="store-disk")
+        self._disk = OneThread("store-disk")
         self._bulk = ThreadPoolExecutor(1, thread_name_prefix="store-checkpoint")
 
     def _open(self) -> None:
@@ -532,33 +538,34 @@ class SqliteStore:
         A change that can never be written (an outbox id that is taken, a value that has no stored form) raises
         `ValueError` or `TypeError`.
         """
-        commit = self._put(change, 0, 0)
-        return await commit.future
+        return await self._put(change, 0, 0).future
 
     async def commit_and_hold(self, change: Change, now: int, lease: int) -> list[Claimed] | None:
         """Commit, and hold what of its outbox could be claimed at `now` until `lease`; None where it was refused."""
         commit = self._put(change, now, lease)
-        return commit.held if await commit.future else None
+        if not await commit.future:
+            return None
+        return commit.also.held if commit.also else []
 
     def _put(self, change: Change, now: int, lease: int) -> _Commit:
         """Put a change into the next group."""
-        key = _key(change.record.msisdn)
-        settled, journal, outbox = change.settled, change.journal, change.outbox
-        commit = _Commit(
-            change,
-            key,
-            encode(change.record),
-            # Nearly every commit is a record and nothing else.
-            _settled_rows(settled, key) if settled else _NO_ROWS,
-            _journal_rows(journal, key) if journal else _NO_ROWS,
-            _outbox_rows(outbox, key) if outbox else _NO_ROWS,
-            [_answer_row(change.answer, key)] if change.answer else _NO_ROWS,
-            _settled_rows(change.exhumed, key) if change.exhumed else _NO_ROWS,
-            asyncio.get_running_loop().create_future(),
-            now,
-            lease,
-            [],
-        )
+        record = change.record
+        key = _key(record.msisdn)
+        also = None
+        # Nearly every commit is a record and nothing else.
+        if change.journal or change.outbox or change.settled or change.exhumed or change.answer:
+            also = _Also(
+                _settled_rows(change.settled, key),
+                _journal_rows(change.journal, key),
+                _outbox_rows(change.outbox, key),
+                [_answer_row(change.answer, key)] if change.answer else [],
+                _settled_rows(change.exhumed, key),
+                now,
+                lease,
+                [],
+            )
+        future = asyncio.get_running_loop().create_future()
+        commit = _Commit(change, (encode(record), key, change.version), also, future)
         self._commits.append(commit)
         if self._resting.is_set():
             self._wake()
@@ -713,38 +720,43 @@ class SqliteStore:
 
     def _apply(self, commits: Sequence[_Commit]) -> list[_Outcome]:
         """Write all of these changes and return the versions they make; raise `_Refused` where one does not apply."""
-        first = self._first_version() if any(not commit.change.version for commit in commits) else 0
-        inserts: list[_Row] = []
-        updates: list[_Row] = []
-        versions: list[_Outcome] = []
-        for commit in commits:
-            version = commit.change.version
-            if version:
-                updates.append((commit.record, commit.key, version))
-                versions.append(version + 1)
-            else:
-                inserts.append((first, commit.record, commit.key))
-                versions.append(first)
-        self._change_each(_INSERT, inserts)
+        rows = [commit.row for commit in commits]
+        updates = [row for row in rows if row[2]]
+        first = 0
+        if len(updates) < len(rows):
+            first = self._first_version()
+            self._change_each(_INSERT, [(first, record, key) for record, key, version in rows if not version])
         self._change_each(_UPDATE, updates)
-        self._change_each(_SETTLE, [row for commit in commits for row in commit.settled])
-        self._change_each(_EXHUME, [row for commit in commits for row in commit.exhumed])
-        self._change_each(_NOTE, [row for commit in commits for row in commit.journal])
-        enqueued = (self._hold_first(commit) if commit.lease else commit.outbox for commit in commits if commit.outbox)
-        self._change_each(_ENQUEUE, [row for rows in enqueued for row in rows])
-        self._change_each(_KEEP, [row for commit in commits for row in commit.answers])
-        return versions
+        more = [commit for commit in commits if commit.also]
+        if more:
+            self._apply_also(more)
+        return [row[2] + 1 if row[2] else first for row in rows]
 
-    def _hold_first(self, commit: _Commit) -> list[_Row]:
+    def _apply_also(self, commits: Sequence[_Commit]) -> None:
+        """Write what these changes have beside their records."""
+        every = [also for commit in commits if (also := commit.also)]
+        self._change_each(_SETTLE, [row for also in every for row in also.settled])
+        self._change_each(_EXHUME, [row for also in every for row in also.exhumed])
+        self._change_each(_NOTE, [row for also in every for row in also.journal])
+        enqueued = (
+            self._hold_first(commit, also) if also.lease else also.outbox
+            for commit, also in zip(commits, every, strict=True)
+        )
+        self._change_each(_ENQUEUE, [row for rows in enqueued for row in rows])
+        self._change_each(_KEEP, [row for also in every for row in also.answers])
+
+    def _hold_first(self, commit: _Commit, also: _Also) -> list[_Row]:
         """Return the rows of a change's outbox, those held that are due and that nothing is before in their lane."""
-        waiting = {lane for (lane,) in self._db.execute(_WAITING, (commit.key,))}
+        if not also.outbox:
+            return also.outbox
+        waiting = {lane for (lane,) in self._db.execute(_WAITING, (commit.row[1],))}
         rows: list[_Row] = []
-        commit.held.clear()  # of a try that was taken back
-        for entry, row in zip(commit.change.outbox, commit.outbox, strict=True):
+        also.held.clear()  # of a try that was taken back
+        for entry, row in zip(commit.change.outbox, also.outbox, strict=True):
             lane = row[2]
-            if lane not in waiting and entry.due <= commit.now:
-                row = _held_row(row, commit.lease)
-                commit.held.append(Claimed(commit.change.record.msisdn, entry, row[-1], commit.lease))
+            if lane not in waiting and entry.due <= also.now:
+                row = _held_row(row, also.lease)
+                also.held.append(Claimed(commit.change.record.msisdn, entry, row[-1], also.lease))
             waiting.add(lane)
             rows.append(row)
         return rows
@@ -807,9 +819,7 @@ class SqliteStore:
             self._not_written(commits, jobs, error)
             return
         self._tries = 0
-        self._loop().run_in_executor(self._disk, self._sync).add_done_callback(
-            lambda synced: self._written(synced.exception(), commits, versions, jobs, answers)
-        )
+        self._disk.do(self._sync, lambda error: self._written(error, commits, versions, jobs, answers))
 
     def _not_written(self, commits: list[_Commit], jobs: list[_Job], error: sqlite3.Error) -> None:
         """Try again soon where another process is writing; anything else fails this group, and the next may succeed."""
@@ -849,10 +859,11 @@ class SqliteStore:
         else:
             put = self._cache.put
             for commit, version in zip(commits, versions, strict=True):
-                if isinstance(version, int) and version:
-                    put(commit.change.record, version, len(commit.record))
-                    if not commit.future.done():
-                        commit.future.set_result(True)
+                if version.__class__ is int and version:
+                    put(commit.change.record, version, len(commit.row[0]))
+                    future = commit.future
+                    if not future.done():
+                        future.set_result(True)
                 else:
                     self._cache.drop(commit.change.record.msisdn)
                     _answer(commit.future, version if isinstance(version, Exception) else False)
@@ -878,7 +889,7 @@ class SqliteStore:
         """Go on after a group: shorten the log where that is due, write who came meanwhile, or rest."""
         if self._log_may_restart and not self._broken:
             self._log_may_restart = False
-            self._loop().run_in_executor(self._disk, self._checkpoint).add_done_callback(lambda _: self._next())
+            self._disk.do(self._checkpoint, lambda _: self._next())
         elif self._commits or self._jobs:
             self._loop().call_soon(self._write)
         else:
@@ -918,8 +929,8 @@ class SqliteStore:
             return
         self._released = True
         self._break(self._broken or f"the store is closed: {self._path}")
-        await self._loop().run_in_executor(self._disk, self._let_go)
-        self._disk.shutdown()
+        await self._loop().run_in_executor(self._bulk, self._let_go)
+        self._disk.end()
         self._bulk.shutdown()
 
     def _let_go(self) -> None:
