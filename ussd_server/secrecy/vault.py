@@ -41,6 +41,10 @@ ARGON2_MEMORY: Final = 19 * 1024 * 1024
 HASH_SIZE: Final = 32
 DIGEST_SIZE: Final = 16
 """Octets by which an input or a request is known again."""
+OPTION_SIZE: Final = 2
+"""Characters of the number of an option, which most inputs are. What is longer may be a secret, and is not kept."""
+OPTIONS_KEPT: Final = 1_000
+"""Digests of such inputs kept in memory: all numbers of them, and whatever else is typed first."""
 SALT_SIZE: Final = nacl.pwhash.argon2id.SALTBYTES
 HASHING_NICENESS: Final = 10
 """How far hashing stands back behind all else where the cores are full: under checks subscribers' dialogues keep four
@@ -87,6 +91,7 @@ class Vault:
         self._keys = keys
         self._random = random
         self._inputs = _keyed_digest(keys, b"input")
+        self._digests: dict[str, bytes] = {}
         self._requests = _keyed_digest(keys, b"request")
 
     @property
@@ -151,9 +156,15 @@ class Vault:
 
         Other servers of the same keys make the same digest, whichever key seals.
         """
+        known = self._digests.get(text)
+        if known is not None:
+            return known
         digest = self._inputs.copy()
         digest.update(text.encode("utf-8", "surrogatepass"))
-        return digest.digest()
+        octets = digest.digest()
+        if len(text) <= OPTION_SIZE and len(self._digests) < OPTIONS_KEPT:
+            self._digests[text] = octets
+        return octets
 
     def fingerprint(self, *parts: Part) -> bytes:
         """Return octets by which the same parts in the same order are known again, as `digest` does for an input.

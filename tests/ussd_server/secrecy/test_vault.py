@@ -189,6 +189,17 @@ def test_a_digest_tells_nothing_without_the_key() -> None:
     assert hashlib.blake2b(text.encode(), digest_size=16, key=key).digest() != VAULT.digest(text)
 
 
+def test_only_digests_of_what_is_too_short_for_a_secret_are_kept() -> None:
+    vault = Vault(RING)
+    assert [vault.digest(text) for text in ("4", "4", "00", "123", CODE.reveal())] == [
+        VAULT.digest(text) for text in ("4", "4", "00", "123", CODE.reveal())
+    ]
+    kept = repr(vars(vault))
+    assert "'4'" in kept
+    assert "123" not in kept
+    assert CODE.reveal() not in kept
+
+
 def test_a_rotation_changes_no_digest() -> None:
     after = Vault(RING.rotate("kek", NOW + 1))
     assert after.digest("text") == VAULT.digest("text")
