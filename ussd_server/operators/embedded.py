@@ -12,10 +12,11 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
+
+import msgspec
 
 from ussd_server.database import SchemaError, connect, explain, migrate, roll_back
 from ussd_server.operators.base import (
@@ -87,8 +88,7 @@ _MIGRATIONS = (
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class _Account:
+class _Account(msgspec.Struct, frozen=True):
     """What a number has: `tariff` today, and perhaps `next_tariff` from the date `next_from` on."""
 
     msisdn: str
@@ -148,7 +148,9 @@ class EmbeddedOperator:
     async def products(self, msisdn: str) -> Products:
         """Return the tariff in force today, the one that follows it, and the services in the catalogue's order."""
         account = self._read(msisdn)
-        services = tuple(each for each in self._catalogue.services if each.id in account.services)
+        services: Sequence[Offering] = ()
+        if account.services:
+            services = tuple(each for each in self._catalogue.services if each.id in account.services)
         following = self._offering(account.next_tariff) if account.next_tariff else None
         return Products(self._offering(account.tariff), services, following)
 

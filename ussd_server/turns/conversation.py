@@ -121,7 +121,13 @@ class Conversations:
             while True:
                 begun = self._stopwatch()
                 read = input.read or begun
-                done = await self._answer(input, begun - read)
+                try:
+                    if input.part is None:
+                        done = await self._turn(input, begun - read)
+                    else:
+                        done = await self._turn_of_part(input, input.part, begun - read)
+                except Exception as error:
+                    done = self._failed(input, error)
                 try:
                     answer(done)
                 except Exception:
@@ -135,17 +141,15 @@ class Conversations:
             if self._idle is not None and not self._lanes and not self._idle.done():
                 self._idle.set_result(None)
 
-    async def _answer(self, input: Input, age: float) -> Answer:
-        try:
-            if input.part is None:
-                return await self._turn(input, age)
-            return await self._turn_of_part(input, input.part, age)
-        except StoreUnavailable as error:
-            self._metrics.turns[input.channel.name, "refused"] += 1
+    def _failed(self, input: Input, error: Exception) -> Answer:
+        """Say that something broke, and log what; nothing was changed."""
+        channel = input.channel.name
+        if isinstance(error, StoreUnavailable):
+            self._metrics.turns[channel, "refused"] += 1
             log.error("store unavailable, input refused", msisdn=mask(input.msisdn), cause=str(error))
-        except Exception:
-            self._metrics.turns[input.channel.name, "failed"] += 1
-            log.exception("turn failed, nothing changed", msisdn=mask(input.msisdn), channel=input.channel.name)
+        else:
+            self._metrics.turns[channel, "failed"] += 1
+            log.error("turn failed, nothing changed", msisdn=mask(input.msisdn), channel=channel, exc_info=error)
         return Answer(self._say("broken", input.channel), durable=False)
 
     async def _turn(self, input: Input, age: float) -> Answer:
@@ -219,7 +223,7 @@ class Conversations:
             self._work_waits()
         if heard is not None and heard.result:
             self._metrics.pushes[heard.push.kind, heard.result] += 1
-        elif any(entry.kind == pushes.LATE for entry in turn.journal):
+        elif turn.journal and any(entry.kind == pushes.LATE for entry in turn.journal):
             self._metrics.pushes["ask", "late"] += 1
         self._metrics.turns[input.channel.name, "answered"] += 1
 
