@@ -6,6 +6,7 @@ is tried until its time is over; then whoever asked learns why in plain words. W
 
 import asyncio
 import os
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -443,6 +444,10 @@ class _Node:
 def why(address: Address, error: OSError) -> str:
     """Return why a server cannot be reached."""
     host, port = address
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"cannot connect to {host}:{port}: its certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"cannot connect to {host}:{port}: no TLS there: {error.reason}"
     text = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
     if isinstance(error, TimeoutError) or not text:
         text = "it does not answer"

@@ -1,26 +1,30 @@
 """The Redis store where things go wrong: nothing acknowledged is lost, nothing done twice, and it says why in words."""
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import trustme
 
 from tests import redis_servers
 from tests.redis_servers import DURABLE, RedisServer, running
 from ussd_server import store_url
 from ussd_server.store_url import RedisUrl
 from ussd_server.stores import redis_link
-from ussd_server.stores.base import Change, JournalEntry, NoStore, OutboxEntry, StoreUnavailable
-from ussd_server.stores.opening import open_store
+from ussd_server.stores.base import Change, JournalEntry, KeptAnswer, NoStore, OutboxEntry, StoreUnavailable
+from ussd_server.stores.opening import open_store, open_to_serve
 from ussd_server.stores.redis import RedisStore
 from ussd_server.subscribers.record import Subscriber
 
 ANNA, BORIS = "79100000001", "79100000002"
 T0 = 1_790_000_000_000
 LEASE = 60_000
+OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 
 
 def parsed(url: str, options: str = "buckets=4") -> RedisUrl:
@@ -403,6 +407,62 @@ def test_a_password_opens_it() -> None:
             await store.close()
             with pytest.raises(StoreUnavailable, match="refuses the user or password"):
                 await open_store(parsed(server.url))
+
+        asyncio.run(body())
+
+
+def test_the_permissions_of_the_documentation_are_enough_and_needed() -> None:
+    rules = re.search(r"ACL SETUSER ussd (.*)", OPERATIONS.read_text(encoding="utf-8"))
+    assert rules
+    with running() as server:
+        with server.client() as client:
+            client.execute_command("ACL", "SETUSER", "ussd", *rules[1].replace("PASSWORD", "right").split())
+            client.execute_command("ACL", "SETUSER", "other", "on", ">right", "~ussd:*", "+@read", "+@connection")
+
+        async def body() -> None:
+            place = f"right@127.0.0.1:{server.port}"
+            store = await open_to_serve(parsed(f"redis://ussd:{place}", "replicas=0"), require_durable=True)
+            assert isinstance(store, RedisStore)
+            await count(store, 2)
+            await store.settle(await store.claim(T0, 1, LEASE))
+            (claimed,) = await store.claim(T0, 1, LEASE)
+            await store.renew([claimed], T0 + LEASE)
+            await store.postpone(claimed, T0, "later")
+            await store.bury((await store.claim(T0, 1, LEASE))[0], T0, "never")
+            answer = KeptAnswer("kiosk-1", "k", b"f", b"b", T0)
+            assert await store.commit(Change((await store.load(ANNA))[1], Subscriber(ANNA), answer=answer))
+            assert await store.answer("kiosk-1", "k") == answer
+            assert await store.use_nonce("kiosk-1", "n", T0)
+            assert await store.sweep(T0, 10) == 2
+            assert await store.subscribers("", 10) == [ANNA]
+            assert await store.in_use() == ""
+            assert await store.forget(ANNA)
+            await store.close()
+            with pytest.raises(StoreUnavailable, match="this user may not do it in Redis; see the permissions"):
+                await open_store(parsed(f"redis://other:{place}"))
+
+        asyncio.run(body())
+
+
+def test_tls_is_spoken_and_the_certificate_checked(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate, ca = authority.issue_cert("127.0.0.1"), tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca))
+    pem = tmp_path / "server.pem"
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(pem))
+    port = redis_servers.free_ports(1)[0]
+    options = ("--tls-port", str(port), "--tls-auth-clients", "no", "--tls-ca-cert-file", str(ca))
+    with running(*DURABLE, *options, "--tls-cert-file", str(pem), "--tls-key-file", str(pem)):
+
+        async def body() -> None:
+            store = RedisStore(parsed(f"rediss://127.0.0.1:{port}/0", f"ca_file={ca}"))
+            await asyncio.gather(*(count(store, 3, f"7910000{n:04}") for n in range(1000, 1020)))
+            assert await counted(store, "79100001000") == 3
+            await store.close()
+            store = RedisStore(parsed(f"rediss://127.0.0.1:{port}/0"), patience_s=0.5)
+            with pytest.raises(StoreUnavailable, match="its certificate is not trusted: "):
+                await store.ping()
+            await store.close()
 
         asyncio.run(body())
 
