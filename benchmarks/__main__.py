@@ -8,6 +8,7 @@ from rich.console import Console
 
 from benchmarks.access import measure_access
 from benchmarks.micro import measure_micro
+from benchmarks.million import measure_full
 from benchmarks.processes import BenchmarkFailed
 from benchmarks.report import (
     FULL,
@@ -23,7 +24,7 @@ from benchmarks.report import (
     write,
 )
 
-PARTS = ("yardstick", "link", "server", "terminals", "micro")
+PARTS = ("yardstick", "link", "server", "million", "terminals", "micro")
 
 
 def main() -> int:
@@ -62,6 +63,9 @@ def main() -> int:
                 else:
                     status.print(f"server, W={result.width}: {result.rate:,.0f} steps/s", style="dim")
                     report.rates.append(result)
+        if wanted("million"):
+            status.print("filling a store", style="dim")
+            report.full = measure_full(report.scale.records, report.scale.seconds, options.out)
         if wanted("terminals"):
             for measured in measure_access(report.scale.seconds, options.out):
                 status.print(f"terminals: {measured}", style="dim", highlight=False)

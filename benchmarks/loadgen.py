@@ -65,7 +65,7 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """One command: dialogues of `path` for numbers `first` to `first + numbers - 1`, round and round.
+    """One command: dialogues of `path` for so many `numbers`, every `spread`-th from `first` on, round and round.
 
     It stops by itself after `seconds` or `dialogues`, whichever comes first, when what is under way has ended. With a
     `pace` it sends at most so many inputs a second, as evenly as it can: a load that is offered, not the most there is.
@@ -78,6 +78,7 @@ class Run:
     seconds: float = 0.0
     dialogues: int = 0
     pace: float = 0.0
+    spread: int = 1
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,7 @@ class Generator:
         """Do one run; Failed says what went wrong."""
         path = PATHS[run.path]
         templates = [deliver_template(ANSWER if at else BEGIN, step.said, SHORT_CODE) for at, step in enumerate(path)]
-        numbers = [str(FIRST_MSISDN + run.first + at).encode("ascii") for at in range(run.numbers)]
+        numbers = [str(FIRST_MSISDN + run.first + at * run.spread).encode("ascii") for at in range(run.numbers)]
         known: list[Known | None] = [None] * len(path)
         latencies = array("Q")
         cpu = os.times()
