@@ -131,6 +131,15 @@ def test_a_store_that_is_in_use_is_copied_only_ahead(said: Said) -> None:
     assert "Went on with the copy: 0 written, and nothing differs." in said.out
 
 
+def test_no_server_serves_from_half_a_store(said: Said) -> None:
+    at("new.db", lambda store: store.set_mark(f"copied from {OLD}"))
+    command = [sys.executable, "-m", "ussd_server", "run", "--smsc", "smpp://a:b@127.0.0.1:1", "--http", "127.0.0.1:0"]
+    done = subprocess.run([*command, "--store", NEW], stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {NEW}: it is being copied from {OLD}; end that first")
+    assert done.stderr.count("\n") == 1
+
+
 def test_nobody_may_write_what_is_copied_into(said: Said) -> None:
     fill("old.db", 1)
     with held_by_another("new.db") as pid:
