@@ -20,6 +20,13 @@ from tests.chaos.storage import StoreKind
 
 WORK: Final = Path("build/chaos")
 
+USUAL: Final[Mapping[StoreKind, tuple[float, int]]] = {
+    "sqlite": (400, 180),
+    "redis": (540, 480),
+    "sentinel": (300, 150),
+}
+"""Seconds and faults. A server's start takes most of a run without a store that can be killed by itself."""
+
 EPILOG: Final = """\
 examples:
   make chaos                                            the recorded run: every store, more than 500 kills
@@ -45,8 +52,9 @@ def main() -> int:
     parser.add_argument(
         "--store", choices=get_args(StoreKind), nargs="+", default=["sqlite", "redis"], help="(sqlite redis)"
     )
-    parser.add_argument("--seconds", type=float, default=600, help="of load and faults with each store (%(default)s)")
-    parser.add_argument("--faults", type=int, default=350, help="in that time (%(default)s)")
+    usual = ", ".join(f"{store} {faults} in {seconds} s" for store, (seconds, faults) in USUAL.items())
+    parser.add_argument("--seconds", type=float, help="of load and faults with each store")
+    parser.add_argument("--faults", type=int, help=f"in that time (by default {usual})")
     parser.add_argument("--seed", type=int, help="of the plan (by default a new one, which the report names)")
     parser.add_argument("--servers", type=int, default=2, help="on the one store (%(default)s)")
     parser.add_argument("--people", type=int, default=40, help="who use the service at once (%(default)s)")
@@ -58,14 +66,24 @@ def main() -> int:
     missing = stage.what_is_missing()
     for kind, why in missing.items():
         print(f"not done here: {kind}, because {why}", file=sys.stderr)
-    wanted = [
-        Wanted(store, options.seconds, options.faults, seed, options.servers, options.people) for store in options.store
-    ]
+    wanted = [_wanted(store, options, seed) for store in options.store]
     if options.plan:
         for each in wanted:
             _print_plan(each, missing)
         return 0
     return _finish([_run(each, missing) for each in wanted])
+
+
+def _wanted(store: StoreKind, options: argparse.Namespace, seed: int) -> Wanted:
+    seconds, faults = USUAL[store]
+    return Wanted(
+        store,
+        options.seconds or seconds,
+        faults if options.faults is None else options.faults,
+        seed,
+        options.servers,
+        options.people,
+    )
 
 
 def _print_plan(wanted: Wanted, missing: Mapping[plan.Kind, str]) -> None:

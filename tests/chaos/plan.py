@@ -21,7 +21,7 @@ Kind: TypeAlias = Literal[
 SERVER, SMSC, STORE = "server", "smsc", "store"
 
 WEIGHTS: Final[Mapping[Kind, float]] = {
-    "kill": 60,
+    "kill": 75,
     "power cut": 3,
     "pause": 6,
     "cut link": 6,
@@ -43,6 +43,9 @@ SPANS_MS: Final[Mapping[Kind, tuple[int, int]]] = {
     "clock step": (5_000, 40_000),
 }
 """For how long each kind lasts; a step of the clock, how far it goes."""
+
+STORE_OFTEN: Final = 4
+"""How many times as often as another a store is hit: it is back in no time, and everybody is writing."""
 
 LONG_PAUSE: Final = 0.06
 LONG_PAUSE_MS: Final = 34_000
@@ -98,7 +101,7 @@ def _fault(rng: random.Random, at: int, kind: Kind, scene: Scene) -> Fault:
         return Fault(at, kind, SERVER, which, LONG_PAUSE_MS)
     if kind == "power cut":
         return Fault(at, kind, "everything")
-    targets = [SERVER, SMSC, *([STORE] if scene.stores else [])]
+    targets = [SERVER, SMSC, *([STORE] * STORE_OFTEN if scene.stores else [])]
     if kind in ("slow disk", "full disk"):
         targets = [STORE if scene.stores else SERVER]
     target = rng.choice(targets)

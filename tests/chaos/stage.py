@@ -30,6 +30,9 @@ UP_AGAIN_S = (0.0, 0.7)
 LEFT_ALONE_S = (0.2, 3.0)
 """How long a process is left alone once it serves; then the next kill may come."""
 
+STORE_LEFT_ALONE_S = (0.1, 1.5)
+"""The same for a store, which starts in no time."""
+
 FAILS_OVER_S = (2.0, 4.0)
 """How long a master is down that is to be replaced."""
 
@@ -81,7 +84,8 @@ class Stage:
         self._clock = directory / "clock"
         self.http = [port() for _ in range(scene.servers)]
         self.terminals = Proxy(lambda: self.http)
-        self.links = [Proxy(lambda: [self.network.port]) for _ in range(scene.servers)]
+        # One address for all servers: by its name they know each other's dialogues.
+        self.links = Proxy(lambda: [self.network.port])
         self.servers: list[Child] = []
         self._supervisor: asyncio.Task[None] | None = None
 
@@ -90,7 +94,7 @@ class Stage:
         self._set_clock(0)
         shop.write(self.directory / "catalogue.yaml")
         self.data.mkdir()
-        for proxy in (self.terminals, *self.links):
+        for proxy in (self.terminals, self.links):
             await proxy.open()
         await self.store.start()
         self.network.start()
@@ -100,7 +104,7 @@ class Stage:
         self._supervisor = asyncio.get_running_loop().create_task(self.supervise())
 
     def _server(self, which: int) -> Child:
-        url = f"smpp://tester:secret@127.0.0.1:{self.links[which].port}?window=50&enquire_s=3&response_s=5"
+        url = f"smpp://tester:secret@127.0.0.1:{self.links.port}?window=50&enquire_s=3&response_s=5"
         options = [
             *("--data", str(self.data), "--smsc", url),
             *("--catalogue", str(self.directory / "catalogue.yaml")),
@@ -175,7 +179,7 @@ class Stage:
             await each.end(signal.SIGKILL)
         await self.network.close()
         await self.store.close()
-        for proxy in (self.terminals, *self.links):
+        for proxy in (self.terminals, self.links):
             await proxy.close()
 
     async def open_store(self) -> Store:
@@ -245,7 +249,7 @@ class Stage:
     async def _crash(self, child: Child, fault: Fault, down: float | None = None) -> None:
         """Kill a process, start it again, and leave it alone for a moment. Crashes of one wait for each other."""
         down = self._rng.uniform(*UP_AGAIN_S) if down is None else down
-        alone = self._rng.uniform(*LEFT_ALONE_S)
+        alone = self._rng.uniform(*(STORE_LEFT_ALONE_S if child in self.store.children else LEFT_ALONE_S))
         waits = child in self.servers and self._rng.random() >= TOO_SOON
         async with self._lock(child):
             before = child.kills
@@ -269,16 +273,16 @@ class Stage:
 
     async def _cut_link(self, fault: Fault) -> None:
         self._note(fault)
-        self.links[fault.which].cut()
-        self.terminals.cut()
+        self.links.cut(fault.which)
+        self.terminals.cut_all()
 
     async def _silence_link(self, fault: Fault) -> None:
         self._note(fault)
-        await self.links[fault.which].fall_silent(fault.span / 1000)
+        await self.links.fall_silent(fault.which, fault.span / 1000)
 
     async def _slow_link(self, fault: Fault) -> None:
         self._note(fault)
-        await self.links[fault.which].slow_down(fault.span / 1000, SLOW_LINK_S)
+        await self.links.slow_down(fault.which, fault.span / 1000, SLOW_LINK_S)
 
     async def _slow_disk(self, fault: Fault) -> None:
         process = self._child(fault).process
