@@ -435,3 +435,33 @@ def test_the_wait_doubles_up_to_a_bound(attempt: int, wait: int) -> None:
 @given(st.integers(1, 10**9))
 def test_no_wait_is_longer_than_the_longest(attempt: int) -> None:
     assert FIRST_WAIT_MS <= wait_ms(attempt) <= LONGEST_WAIT_MS
+
+
+def test_what_another_process_commits_or_takes_back_is_found_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "LOOK_S", 0.01)
+
+    async def story(at: Bench) -> None:
+        other = SqliteStore(tmp_path / "store.db")
+        entry = OutboxEntry("a", "sms", at.now, {"text": "…"})
+        assert await other.commit(Change(0, Subscriber(MSISDN), outbox=[entry]))
+        await at.until(lambda: at.performed == [("a", 1)])
+        await other.close()
+
+    bench(tmp_path, story)
+
+
+def test_what_was_taken_back_is_tried_as_new_work_is(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.answers["a"] = [Later("busy"), Done()]
+        again = OutboxEntry("a", "sms", at.now, {"text": "…"}, tried=9)
+        assert await at.store.commit(Change(0, Subscriber(MSISDN), outbox=[again]))
+        at.outbox.wake()
+        await at.until(lambda: at.performed == [("a", 10)])
+        await at.settled()
+        assert await at.store.next_due() == at.now + FIRST_WAIT_MS
+        await at.pass_time(FIRST_WAIT_MS)
+        await at.until(lambda: at.performed == [("a", 10), ("a", 11)])
+
+    bench(tmp_path, story)
