@@ -310,16 +310,29 @@ class Link(Owner):
             self._fail(request, self._too_late(request))
         for node in list(self._by_address.values()):
             node.waiting, node.asking = self._in_time(node.waiting, now), self._in_time(node.asking, now)
-            oldest = node.wire.oldest if node.wire else None
-            if node.wire is None or oldest is None:
-                continue
-            if oldest.until <= now:
-                self.trouble("it is silent")
-                node.wire.abort()
-            elif oldest.until - self._patience_s + STALLED_S <= now:
-                self._find()
+            if node.wire is not None:
+                self._watch_wire(node.wire, now)
         if self._under_way and not self._closed:
             self._watching = self._loop.call_later(WATCH_S, self._watch)
+
+    def _watch_wire(self, wire: Wire, now: float) -> None:
+        """Tell those whose time is over; break the connection only where nothing at all comes by it."""
+        oldest = wire.oldest
+        if oldest is None:
+            return
+        silent = now - max(wire.heard, oldest.until - self._patience_s)
+        if silent >= STALLED_S:
+            self._find()
+        if oldest.until <= now:
+            if silent >= STALLED_S:
+                self.trouble("it is silent")
+                wire.abort()
+                return
+            for request in wire.requests():
+                # Its place in the line stays: the reply still comes, and goes to nobody.
+                if request.until <= now and not request.answer.done():
+                    request.answer.set_exception(StoreUnavailable(self._too_late(request)))
+                    request.answer.exception()
 
     def _in_time(self, requests: list[Request], now: float) -> list[Request]:
         late = [request for request in requests if request.until <= now]

@@ -7,7 +7,7 @@ and a store asks twice a step (docs/decisions/0015-redis-store.md).
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, cast
@@ -147,7 +147,11 @@ class Wire(asyncio.Protocol):
     @property
     def oldest(self) -> Request | None:
         """The request that has waited here longest."""
-        return next((each for each in self._waiting if isinstance(each, Request)), None)
+        return next(self.requests(), None)
+
+    def requests(self) -> Iterator[Request]:
+        """Return the requests that wait here, the oldest first."""
+        return (each for each in self._waiting if isinstance(each, Request))
 
     @property
     def made(self) -> bool:
@@ -170,12 +174,16 @@ class Wire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast(asyncio.Transport, transport)
-        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.gone: asyncio.Future[None] = self._loop.create_future()
+        self.heard = self._loop.time()
+        """When something came last, by the loop's clock."""
 
     def data_received(self, data: bytes) -> None:
         """Hand each reply to who waits for it."""
         reader, waiting, replicas, answered = self._reader, self._waiting, self._replicas, []
         reader.feed(data)
+        self.heard = self._loop.time()
         try:
             while True:
                 reply = reader.gets()

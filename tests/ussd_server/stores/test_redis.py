@@ -294,7 +294,7 @@ def test_a_redis_that_stays_silent_is_given_up_in_time_and_taken_up_again() -> N
         async def test(store: RedisStore) -> None:
             await count(store)
             server.pause()
-            for _ in range(2):  # by the connection that there is, and by a new one
+            for _ in range(6):  # by the connection that there is, and by a new one
                 with pytest.raises(StoreUnavailable, match=r"no answer for 0\.3 s: "):
                     await store.load(BORIS)
             server.go_on()
@@ -307,6 +307,21 @@ def test_a_redis_that_stays_silent_is_given_up_in_time_and_taken_up_again() -> N
             assert await counted(store) == 1
 
         on(server, test, patience_s=0.3)
+
+
+def test_one_whose_time_is_over_disturbs_nobody_on_the_same_connection(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        connection = await store.link.ask(0, (b"CLIENT", b"ID")).answer
+        with server.client() as client:
+            client.client_pause(700)
+            late, other = (store.link.ask(0, (b"CLIENT", b"ID")) for _ in range(2))
+            late.until = 0.0
+            with pytest.raises(StoreUnavailable, match="no answer"):
+                await late.answer
+            assert await other.answer == connection
+        await count(store)
+
+    on(server, test, patience_s=30)
 
 
 def test_nothing_listens() -> None:
