@@ -9,10 +9,12 @@ from rich.console import Console
 from benchmarks.access import measure_access
 from benchmarks.micro import measure_micro
 from benchmarks.million import measure_full
+from benchmarks.on_redis import Footprint, measure_on_redis
 from benchmarks.processes import BenchmarkFailed
 from benchmarks.report import (
     FULL,
     QUICK,
+    WIDTHS,
     Memory,
     Report,
     goals,
@@ -24,7 +26,7 @@ from benchmarks.report import (
     write,
 )
 
-PARTS = ("yardstick", "link", "server", "million", "terminals", "micro")
+PARTS = ("yardstick", "link", "server", "million", "redis", "terminals", "micro")
 
 
 def main() -> int:
@@ -66,6 +68,14 @@ def main() -> int:
         if wanted("million"):
             status.print("filling a store", style="dim")
             report.full = measure_full(report.scale.records, report.scale.seconds, options.out)
+        if wanted("redis"):
+            scale = report.scale
+            for measured_there in measure_on_redis(WIDTHS, scale.seconds, scale.numbers, scale.records, options.out):
+                status.print(f"Redis: {measured_there}", style="dim", highlight=False)
+                if isinstance(measured_there, Footprint):
+                    report.footprint = measured_there
+                else:
+                    report.on_redis.append(measured_there)
         if wanted("terminals"):
             for measured in measure_access(report.scale.seconds, options.out):
                 status.print(f"terminals: {measured}", style="dim", highlight=False)

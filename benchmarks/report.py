@@ -21,6 +21,8 @@ from benchmarks.access import CHECKS_BESIDE, Access, Beside, Checks, Requests
 from benchmarks.micro import ENCODE, ENCODE_SMPPLIB, PARSE, PARSE_SMPPLIB, Micro
 from benchmarks.million import ACTIVE, Full
 from benchmarks.million import WIDTH as FULL_WIDTH
+from benchmarks.on_redis import BESIDE_FULL, BESIDE_TWO, ONE, TWO, Footprint, OnRedis, sharing
+from benchmarks.on_redis import FULL as FULL_STORE
 from benchmarks.processes import Process, answerer, cores, generator, server, yardstick
 
 WIDTHS = (1, 16, 64, 256)
@@ -36,6 +38,8 @@ TARGET_CHECKS, TARGET_CHECKS_SHARE = 60.0, 0.8
 TARGET_LAG_MS = 20.0
 TARGET_USSD_SHARE = 0.8
 TARGET_REQUESTS = 1_500.0
+TARGET_REDIS_RATE = 12_000.0
+TARGET_TWO_SERVERS = 1.6
 MB = 1_000_000
 
 CORES = 2  # one for the server, one for the generator
@@ -101,6 +105,8 @@ class Report:
     full: Full | None = None
     micro: list[Micro] = field(default_factory=list)
     access: Access = field(default_factory=Access)
+    on_redis: list[OnRedis] = field(default_factory=list)
+    footprint: Footprint | None = None
 
     def add(self, result: Checks | Beside | Requests) -> None:
         """Take a result of the terminals' part."""
@@ -264,7 +270,7 @@ def goals(report: Report) -> list[Goal]:
         target, share = f"at least {TARGET_FULL_SHARE:.0%}", full.share
         what = f"with {full.records:,} subscribers, of the rate without"
         found.append(Goal(what, target, f"{share:.0%}", share >= TARGET_FULL_SHARE))
-    return [*found, *_link_goals(report), *_access_goals(report.access)]
+    return [*found, *_link_goals(report), *_access_goals(report.access), *_redis_goals(report)]
 
 
 def _link_goals(report: Report) -> Iterable[Goal]:
@@ -316,6 +322,63 @@ def _access_goals(access: Access) -> Iterable[Goal]:
         rate = max(one.rate for one in access.requests if one.path == path)
         reached = rate >= TARGET_REQUESTS
         yield Goal(f"signed requests/s, {path}", f"at least {TARGET_REQUESTS:,.0f}", f"{rate:,.0f}", reached)
+
+
+def _redis_goals(report: Report) -> Iterable[Goal]:
+    runs = {run.who: run for run in report.on_redis}
+    alone = [run for run in report.on_redis if run.who == ONE]
+    if alone:
+        best = max(alone, key=lambda run: run.rate)
+        reached = best.rate >= TARGET_REDIS_RATE
+        yield Goal(
+            "steps/s on Redis", f"at least {TARGET_REDIS_RATE:,.0f}", f"{best.rate:,.0f}, W={best.width}", reached
+        )
+    if TWO in runs:
+        shared = sharing(runs[BESIDE_TWO], runs[TWO], cores())
+        how = ", computed from CPU: too few cores" if shared.computed else ""
+        reached = shared.times >= TARGET_TWO_SERVERS
+        target = f"at least {TARGET_TWO_SERVERS} times one"
+        yield Goal("two servers on one Redis", target, f"{shared.times:.2f} times{how}", reached)
+    if FULL_STORE in runs and report.footprint:
+        share = runs[FULL_STORE].rate / runs[BESIDE_FULL].rate
+        yield Goal(
+            f"on Redis with {report.scale.records:,} subscribers",
+            f"at least {TARGET_FULL_SHARE:.0%} of an empty store",
+            f"{share:.0%}",
+            share >= TARGET_FULL_SHARE,
+        )
+
+
+REDIS_HEAD = ("", "W", "steps/s", "p50 ms", "p99 ms", "server µs/step", "Redis µs", "log octets", "network octets")
+
+
+def redis_rows(report: Report) -> list[tuple[str, ...]]:
+    """Return the table of what runs on Redis as texts."""
+    return [
+        (
+            run.who,
+            str(run.width),
+            f"{run.rate:,.0f}",
+            f"{run.p50_ms:.2f}",
+            f"{run.p99_ms:.2f}",
+            f"{run.server_us:.1f}",
+            f"{run.redis_us:.1f}",
+            f"{run.log_octets:,.0f}",
+            f"{run.network_octets:,.0f}",
+        )
+        for run in report.on_redis
+    ]
+
+
+FOOTPRINT_HEAD = ("subscribers", "memory, octets each", "of the process", "in the log", "the record alone")
+
+
+def footprint_rows(report: Report) -> list[tuple[str, ...]]:
+    """Return what subscribers take in Redis as texts."""
+    one = report.footprint
+    if one is None:
+        return []
+    return [(f"{one.subscribers:,}", *(f"{octets:,.0f}" for octets in (one.memory, one.resident, one.log, one.record)))]
 
 
 RATE_HEAD = ("", "W", "steps/s", "p50 ms", "p99 ms", "CPU µs/step", "of its core", "of the yardstick")
@@ -440,6 +503,8 @@ def tables(report: Report) -> list[tuple[str, Sequence[str], list[tuple[str, ...
     every = [
         ("Steps answered, state durable before each answer", RATE_HEAD, rate_rows(report)),
         (f"{ACTIVE:,} subscribers who dial, alone and in a full store, W={FULL_WIDTH}", FULL_HEAD, full_rows(report)),
+        ("Steps on Redis, in its log on the disk before each answer", REDIS_HEAD, redis_rows(report)),
+        ("Subscribers in Redis", FOOTPRINT_HEAD, footprint_rows(report)),
         ("Code checks, beside bare argon2id of the same seconds", CHECKS_HEAD, checks_rows(report)),
         (f"USSD with {CHECKS_BESIDE} code checks always under way", BESIDE_HEAD, beside_rows(report)),
         ("Signed requests of terminals, connections kept", REQUESTS_HEAD, requests_rows(report)),
