@@ -96,6 +96,8 @@ class Measured:
     max_ms: float
     generator_us: float
     """CPU time of this process a step, µs: how near the generator itself is to its limit."""
+    octets: float
+    """What went over the connection both ways, a step."""
 
     def as_json(self) -> dict[str, Any]:
         """Return what goes out on standard output."""
@@ -136,6 +138,7 @@ class Generator:
         self._buffer = bytearray(BUFFER)
         self._view = memoryview(self._buffer)
         self._filled = 0
+        self._octets = 0
         self._sequence = 0
         self._session = 0
         self._slots: dict[bytes, Slot] = {}
@@ -201,6 +204,7 @@ class Generator:
         if not count:
             raise Failed("the server closed the connection")
         self._filled += count
+        self._octets += count
 
     def _keep_from(self, at: int) -> None:
         left = self._filled - at
@@ -217,7 +221,7 @@ class Generator:
         numbers = [str(FIRST_MSISDN + run.first + at * run.spread).encode("ascii") for at in range(run.numbers)]
         known: list[Known | None] = [None] * len(path)
         latencies = array("Q")
-        cpu = os.times()
+        cpu, octets = os.times(), self._octets
         began = perf_counter_ns()
         count_from = began + RAMP_NS if run.seconds else began
         stop_at = count_from + int(run.seconds * 1e9) if run.seconds else 1 << 62
@@ -275,6 +279,7 @@ class Generator:
             for slot in fresh:
                 slot.sent = now
             self._socket.sendall(out)
+            self._octets += len(out)
             out.clear()
             if not slots and not self._unacknowledged and not waiting:
                 break
@@ -323,7 +328,7 @@ class Generator:
                 at += length
             self._keep_from(at)
         seconds = run.seconds or (last - began) / 1e9
-        return _measured(run, steps, counted, seconds, latencies, cpu)
+        return _measured(run, steps, counted, seconds, latencies, cpu, self._octets - octets)
 
     def _readable(self, began: int, sent: int, pace: float) -> bool:
         """Wait until something comes or the next inputs are to be sent; False where nothing has come."""
@@ -374,7 +379,7 @@ class Generator:
 
 
 def _measured(
-    run: Run, steps: int, counted: int, seconds: float, latencies: "array[int]", cpu: os.times_result
+    run: Run, steps: int, counted: int, seconds: float, latencies: "array[int]", cpu: os.times_result, octets: int
 ) -> Measured:
     ordered = sorted(latencies)
     if not ordered:
@@ -390,6 +395,7 @@ def _measured(
         p99_ms=percentile_ms(ordered, 0.99),
         max_ms=percentile_ms(ordered, 1.0),
         generator_us=cpu_us(cpu, steps),
+        octets=round(octets / steps, 1),
     )
 
 
