@@ -27,12 +27,14 @@ class Said:
     message: Message
     by: Connection | None = None
     sent: int = 0
-    acknowledged: bool = False
 
 
 @dataclass
 class Switch:
-    """The SMSC. `bound` are the links in the order of their binds; `by` names who is at the other end by its port."""
+    """The SMSC. `bound` are the links in the order of their binds, `waiting` is what came while there was none.
+
+    `refused` are statuses other than 0 that inputs were answered with, `again` is how many were delivered once more.
+    """
 
     random: Random
     bound: list[Connection] = field(default_factory=list)
@@ -80,10 +82,8 @@ class Switch:
                 shown = submitted(pdu)
                 if shown.op is not None:
                     self.screens[shown.destination].put_nowait((connection, shown))
-            case Responded(tag=Said() as said, status=status):
-                said.acknowledged = True
-                if status:
-                    self.refused.append(status)
+            case Responded(tag=Said(), status=status) if status:
+                self.refused.append(status)
             case Lost(tag=Said() as said):
                 self._left(connection)
                 self.deliver(said)

@@ -3,7 +3,6 @@
 import asyncio
 import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -14,10 +13,10 @@ import pytest
 import typer
 from msgspec.structs import replace
 
+from tests.ussd_server.command_line import Said, without_settings
 from ussd_server.cli.common import columns
 from ussd_server.cli.journal import readable
 from ussd_server.cli.program import app, outcome
-from ussd_server.settings import PREFIX
 from ussd_server.stores.base import Change, JournalEntry
 from ussd_server.stores.sqlite import SqliteStore
 
@@ -26,29 +25,14 @@ MSISDN = "79101234567"
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in list(os.environ):
-        if name.upper().startswith(PREFIX):
-            monkeypatch.delenv(name)
+    without_settings(monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> "Said":
+def said(capsys: pytest.CaptureFixture[str]) -> Said:
     return Said(capsys)
-
-
-class Said:
-    """Runs a command and keeps what it wrote."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self.out = self.err = ""
-
-    def __call__(self, *arguments: str) -> int:
-        code = outcome(arguments)
-        self.out, self.err = self._capsys.readouterr()
-        return code
 
 
 def commands() -> list[tuple[str, ...]]:

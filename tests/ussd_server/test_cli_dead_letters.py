@@ -2,16 +2,14 @@
 
 import asyncio
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from tests.ussd_server.command_line import Said, without_settings
 from ussd_server.cli.common import now
-from ussd_server.cli.program import outcome
-from ussd_server.settings import PREFIX
 from ussd_server.stores.base import Change, OutboxEntry
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.codes import Access
@@ -23,33 +21,14 @@ STORE = ("--store", "sqlite:///s.db")
 
 @pytest.fixture(autouse=True)
 def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in list(os.environ):
-        if name.upper().startswith(PREFIX):
-            monkeypatch.delenv(name)
+    without_settings(monkeypatch)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
 
 
-class Said:
-    """Runs a command and keeps what it wrote."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self.out = self.err = ""
-
-    def __call__(self, *arguments: str) -> int:
-        code = outcome(("dead-letters", *arguments, *STORE))
-        self.out, self.err = self._capsys.readouterr()
-        return code
-
-    @property
-    def lines(self) -> list[str]:
-        return self.out.splitlines()
-
-
 @pytest.fixture
 def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    return Said(capsys)
+    return Said(capsys, first=("dead-letters",), last=STORE)
 
 
 def at_the_store(work: Any) -> Any:

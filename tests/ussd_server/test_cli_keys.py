@@ -2,18 +2,16 @@
 
 import asyncio
 import json
-import os
 from pathlib import Path
 
 import pytest
 
+from tests.ussd_server.command_line import Said, without_settings
 from ussd_server.cli import keys as keys_command
-from ussd_server.cli.program import outcome
 from ussd_server.secrecy.keys import Keyring, load, save
 from ussd_server.secrecy.rewrap import rewrap
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.secrecy.vault import Vault
-from ussd_server.settings import PREFIX
 from ussd_server.stores.base import Change
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.codes import Access, SealedCode
@@ -28,9 +26,7 @@ PATH = Path("var/keys.json")
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in list(os.environ):
-        if name.upper().startswith(PREFIX):
-            monkeypatch.delenv(name)
+    without_settings(monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(keys_command, "TAKE_UP_S", 0.0)  # no server runs here
 
@@ -52,22 +48,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-class Said:
-    """Runs a command and keeps what it wrote."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self.out = self.err = ""
-
-    def __call__(self, *arguments: str) -> int:
-        code = outcome(("keys", *arguments))
-        self.out, self.err = self._capsys.readouterr()
-        return code
-
-
 @pytest.fixture
 def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    return Said(capsys)
+    return Said(capsys, first=("keys",))
 
 
 def put(sealed: SealedCode, msisdn: str = MSISDN) -> None:

@@ -2,14 +2,13 @@
 
 import asyncio
 import io
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.ussd_server.command_line import Said, without_settings
 from ussd_server.cli import push as push_command
-from ussd_server.cli.program import outcome
 from ussd_server.settings import PREFIX
 from ussd_server.stores.base import PUSHES, Change, Claimed
 from ussd_server.stores.sqlite import SqliteStore
@@ -22,27 +21,12 @@ HOUR_MS = 3_600_000
 
 @pytest.fixture(autouse=True)
 def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in list(os.environ):
-        if name.upper().startswith(PREFIX):
-            monkeypatch.delenv(name)
+    without_settings(monkeypatch)
     monkeypatch.setenv(f"{PREFIX}QUIET_HOURS", "")
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
     Path("var").mkdir()
     at_the_store(lambda store: store.ping())
-
-
-class Said:
-    """Runs a command and keeps what it wrote."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self.out = self.err = ""
-
-    def __call__(self, *arguments: str) -> int:
-        code = outcome(arguments)
-        self.out, self.err = self._capsys.readouterr()
-        return code
 
 
 @pytest.fixture

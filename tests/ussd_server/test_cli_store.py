@@ -1,7 +1,6 @@
 """`ussd-server store`: a store is copied to another and compared; killed at any moment, the same command goes on."""
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
@@ -13,8 +12,7 @@ from typing import Any
 import pytest
 
 from tests import redis_servers
-from ussd_server.cli.program import outcome
-from ussd_server.settings import PREFIX
+from tests.ussd_server.command_line import Said, without_settings
 from ussd_server.stores.base import Change, JournalEntry, OutboxEntry
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.record import Subscriber
@@ -25,24 +23,9 @@ ANNA = "79101234567"
 
 @pytest.fixture(autouse=True)
 def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in list(os.environ):
-        if name.upper().startswith(PREFIX):
-            monkeypatch.delenv(name)
+    without_settings(monkeypatch)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
-
-
-class Said:
-    """Runs a command and keeps what it wrote."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self.out = self.err = ""
-
-    def __call__(self, *arguments: str) -> int:
-        code = outcome(arguments)
-        self.out, self.err = self._capsys.readouterr()
-        return code
 
 
 @pytest.fixture
