@@ -44,6 +44,11 @@ class Full:
         """The full store's rate of the other's: the median of the pairs."""
         return median(full.rate / few.rate for few, full in self.pairs)
 
+    @property
+    def share_by_cpu(self) -> float:
+        """The same by the CPU time of a step, which other work on the machine changes less."""
+        return median(few.cpu_us / full.cpu_us for few, full in self.pairs)
+
 
 def measure_full(records: int, seconds: float, logs: Path) -> Full:
     """Fill a store, start a server on it and one on a store without the others, and load them in turns."""

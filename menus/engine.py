@@ -476,7 +476,8 @@ class _Turn(Cursor, kw_only=True, gc=False):
         values = self.values
         options: tuple[int, ...] | bytes | None = None
         if isinstance(node, Menu):
-            options = self.shown_slots(node) if node.conditions else None
+            if node.conditions:
+                options = self.slots or self.shown_slots(node)
         elif isinstance(node, Listing):
             options = values.get(node.key)
         return self.flow.screens.node(

@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,6 +42,9 @@ APPLICATION_ID = 0x55534F50
 
 SEAL_BYTES = 12
 """Of a quote's seal: 96 bits, far more than anybody can try against a file on the same machine."""
+
+KEPT_SERVICES = 1_000
+"""Sets of services kept as offerings: most numbers have one of a few."""
 
 _MIGRATIONS = (
     (
@@ -118,6 +122,7 @@ class EmbeddedOperator:
         self._catalogue = catalogue
         self._clock = clock
         self._thread: ThreadPoolExecutor | None = None
+        self._services = lru_cache(KEPT_SERVICES)(self._in_order)
         try:
             self._open()
         except (sqlite3.Error, OSError, SchemaError) as error:
@@ -148,11 +153,8 @@ class EmbeddedOperator:
     async def products(self, msisdn: str) -> Products:
         """Return the tariff in force today, the one that follows it, and the services in the catalogue's order."""
         account = self._read(msisdn)
-        services: Sequence[Offering] = ()
-        if account.services:
-            services = tuple(each for each in self._catalogue.services if each.id in account.services)
         following = self._offering(account.next_tariff) if account.next_tariff else None
-        return Products(self._offering(account.tariff), services, following)
+        return Products(self._offering(account.tariff), self._services(account.services), following)
 
     async def balance(self, msisdn: str) -> Money:
         """Return the balance."""
@@ -347,6 +349,10 @@ class EmbeddedOperator:
         activated_at = self._clock() - opening.sim_ms
         services = frozenset(opening.services)
         return _Account(msisdn, opening.balance, activated_at, opening.tariff, "", "", services)
+
+    def _in_order(self, ids: frozenset[str]) -> tuple[Offering, ...]:
+        """Return these services as the catalogue has them."""
+        return tuple(each for each in self._catalogue.services if each.id in ids)
 
     def _offering(self, id: str) -> Offering:
         """Return what this id sells; what the catalogue has dropped since is shown by its id."""

@@ -208,7 +208,7 @@ def _owned(products: Products) -> frozenset[str]:
 
     Where another tariff was ordered, today's is none of them: to change back to it undoes the order.
     """
-    return frozenset(one.id for one in (products.next_tariff or products.tariff, *products.services))
+    return frozenset([one.id for one in (products.next_tariff or products.tariff, *products.services)])
 
 
 class _OnOffer:
