@@ -68,7 +68,10 @@ class Offer:
 
 @dataclass
 class Minute:
-    """What was seen in a part of a phase. Latencies are those of the admitted: from the write to the screen."""
+    """What was seen in a part of a phase. Latencies are those of the admitted: from the write to the screen.
+
+    `pause_ms` is the longest that this process itself did not come to its work: the machine was busy with others.
+    """
 
     phase: int
     seconds: float = 0.0
@@ -83,6 +86,7 @@ class Minute:
     p99_ms: float = 0.0
     max_ms: float = 0.0
     shed_p99_ms: float = 0.0
+    pause_ms: float = 0.0
     served: "array[int]" = field(default_factory=lambda: array("I", bytes(4 * BUCKETS)))
     refused: "array[int]" = field(default_factory=lambda: array("I", bytes(4 * BUCKETS)))
 
@@ -175,6 +179,7 @@ class _Offering:
         self._order = 0
         self._out = bytearray()
         self._minute = Minute(0)
+        self._came = perf_counter_ns()
         self._total = Minute(-1)
 
     def run(self) -> None:
@@ -254,6 +259,8 @@ class _Offering:
     def _go_on(self, now: int) -> None:
         """Send what is due, and take what has come or comes soon."""
         thinking, out, connection = self._thinking, self._out, self._crowd._socket
+        self._minute.pause_ms = max(self._minute.pause_ms, round((now - self._came) / 1e6, 1))
+        self._came = now
         while thinking and thinking[0][0] <= now:
             _, _, slot = heapq.heappop(thinking)
             self._send(slot, slot.step + 1, now)

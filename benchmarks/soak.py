@@ -66,6 +66,7 @@ class Row:
     p99_ms: float
     max_ms: float
     shed_p99_ms: float
+    pause_ms: float
     rss: int
     cpu_us: float
     core: float
@@ -198,6 +199,7 @@ def _watch(found: Soak, load: Process, real: Process, probe: Probe, console: Con
             PHASES[minute["phase"]],
             *(minute[name] for name in names),
             minute["shed_p99_ms"],
+            minute["pause_ms"],
             real.rss(),
             round(used / max(1, minute["steps"]) * 1e6, 1),
             round(used / minute["seconds"], 2),
@@ -277,6 +279,7 @@ HEAD = (
     "p99 ms",
     "max ms",
     "refusal p99 ms",
+    "generator's pause ms",
     "RSS MB",
     "CPU µs a step",
     "core",
@@ -297,6 +300,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{row.p99_ms:.1f}",
         f"{row.max_ms:.0f}",
         f"{row.shed_p99_ms:.1f}",
+        f"{row.pause_ms:.0f}",
         f"{row.rss / MB:.1f}",
         f"{row.cpu_us:.1f}",
         f"{row.core:.2f}",
