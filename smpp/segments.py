@@ -76,9 +76,10 @@ def split(
     whole = alphabets.choose(text, gsm_coding, ucs2_coding, default)
     travels: Alphabet = "ucs2" if whole.alphabet == "ucs2" else "gsm"  # whatever else it is written in until then
     gsm = travels == "gsm"
-    octets = [len(alphabets.encode(character, travels)) for character in text]
-    if sum(octets) <= (GSM_ALONE if gsm else UCS2_ALONE):
+    travelling = whole.data if whole.alphabet == travels else alphabets.encode(text, travels)
+    if len(travelling) <= (GSM_ALONE if gsm else UCS2_ALONE):
         return [Part(b"", whole.data, whole.data_coding)]
+    octets = [len(alphabets.encode(character, travels)) for character in text]
     pieces = _cut(text, octets, _PART[style][0 if gsm else 1])
     if len(pieces) > MOST_PARTS:
         raise ValueError(f"a text of {len(text)} characters takes more than {MOST_PARTS} SMS")
