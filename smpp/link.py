@@ -38,6 +38,7 @@ from smpp.pdu import (
     Message,
     MessageResp,
     Outbind,
+    Packed,
     Pdu,
     Tlvs,
     Unknown,
@@ -348,7 +349,7 @@ class Link:
 
     # Messages ---------------------------------------------------------------------------------------------------
 
-    def send(self, message: Message, tag: Any, now: int, *, urgent: bool = False) -> bool:
+    def send(self, message: Message | Packed, tag: Any, now: int, *, urgent: bool = False) -> bool:
         """Send a message when the window allows; `tag` comes back with its outcome.
 
         The link gives it a sequence number. Urgent messages overtake the others that still wait. False: not taken,
@@ -363,7 +364,7 @@ class Link:
         self._request(tag, sequence, encode(message, sequence), message.command, now)
         return True
 
-    def _enqueue(self, message: Message, tag: Any, now: int, urgent: bool) -> bool:
+    def _enqueue(self, message: Message | Packed, tag: Any, now: int, urgent: bool) -> bool:
         """Let a message wait for its turn, if only until `_pump` has looked."""
         if self.queued >= self.settings.queue:
             return False

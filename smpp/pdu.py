@@ -179,6 +179,15 @@ class Unknown(msgspec.Struct):
     body: bytes = b""
 
 
+class Packed(msgspec.Struct, gc=False):
+    """A request that is written already, all but its header: from templates, say, which cost less than a `Message`."""
+
+    command: int
+    body: bytes
+    sequence: int = 0
+    status: int = 0
+
+
 Pdu: TypeAlias = Message | Bind | BindResp | MessageResp | Bare | Outbind | Alert | Unknown
 
 
@@ -381,13 +390,15 @@ _DELIVER_SM_RESP: Final = int(CommandId.DELIVER_SM_RESP)
 _pack_acknowledgement = Struct(">IIIIx").pack
 
 
-def encode(pdu: Pdu, sequence: int | None = None) -> bytes:
+def encode(pdu: Pdu | Packed, sequence: int | None = None) -> bytes:
     """Encode a PDU with its header, its sequence number replaced by `sequence` where one is given.
 
     Raises `ValueError` where a field does not fit its place.
     """
     try:
-        if type(pdu) is Message and pdu.command in _LONG_MESSAGES:
+        if isinstance(pdu, Packed):
+            body = pdu.body
+        elif type(pdu) is Message and pdu.command in _LONG_MESSAGES:
             body = _encode_long(pdu)
         elif type(pdu) is MessageResp:
             body = _encode_response(pdu, pdu.message_id)

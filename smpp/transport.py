@@ -13,7 +13,7 @@ import msgspec
 from smpp.errors import BIND_HOPELESS, CloseReason
 from smpp.events import BindRefused, Bound, Closed, Event, Outbound
 from smpp.link import DEFAULTS, Link, LinkSettings, Role
-from smpp.pdu import Bind, Message, Outbind, Tlvs
+from smpp.pdu import Bind, Message, Outbind, Packed, Tlvs
 
 LINGER_SECONDS: Final = 2
 """How long a closed link may take to get its last octets out, and its peer to take note."""
@@ -50,7 +50,7 @@ class Connection(asyncio.Protocol):
 
     # The owner's side -------------------------------------------------------------------------------------------
 
-    def send(self, message: Message, tag: Any, *, urgent: bool = False) -> bool:
+    def send(self, message: Message | Packed, tag: Any, *, urgent: bool = False) -> bool:
         """As `Link.send`."""
         taken = self.link.send(message, tag, int(self._loop.time() * 1000), urgent=urgent)
         if self._telling is None:
@@ -392,7 +392,7 @@ class Binding:
         """Begin to connect."""
         self._task = asyncio.get_running_loop().create_task(self._keep())
 
-    def send(self, message: Message, tag: Any, *, urgent: bool = False) -> bool:
+    def send(self, message: Message | Packed, tag: Any, *, urgent: bool = False) -> bool:
         """As `Link.send`, on the present connection; False where there is none."""
         return self.connection is not None and self.connection.send(message, tag, urgent=urgent)
 
@@ -442,13 +442,20 @@ class Binding:
 
     def _note(self, connection: Connection, event: Event) -> None:
         """Remember what the next try depends on, and pass the event on."""
+        if type(event) in _TELLING_OF_A_BIND:
+            self._remember(event)
+        self._on_event(connection, event)
+
+    def _remember(self, event: Event) -> None:
         if isinstance(event, Bound):
             self._bound_at = asyncio.get_running_loop().time()
         elif isinstance(event, BindRefused):
             self._status = event.status
         elif isinstance(event, Closed):
             self._reason = event.reason.value
-        self._on_event(connection, event)
+
+
+_TELLING_OF_A_BIND: Final = frozenset({Bound, BindRefused, Closed})
 
 
 class Awaited(Binding):

@@ -21,8 +21,9 @@ from smpp.dialect import Dialect
 from smpp.errors import THROTTLED, TRANSIENT
 from smpp.events import Bound, Closed, Delivered, Event, Expired, Ignored, Lost, Nacked, Responded
 from smpp.link import Link, LinkSettings
-from smpp.pdu import Bind, Message, MessageResp, Outbind, Password
+from smpp.pdu import Bind, Message, MessageResp, Outbind, Packed, Password
 from smpp.reassembly import part_of
+from smpp.replies import Replies, Shown
 from smpp.transport import Awaited, Binding, Connection, Retrying
 from ussd_server.channels import sms
 from ussd_server.channels.base import Answer, Input
@@ -55,13 +56,27 @@ RETRY_SECONDS = 0.3
 """A throttled USSD answer is tried once more after this; later the subscriber is gone."""
 
 
-class UssdAnswer(msgspec.Struct, gc=False):
-    """The tag of a submit_sm that answers a USSD input, which came by `heard_by`."""
+class UssdStep(msgspec.Struct, gc=False):
+    """An input on its way: what it was, what is awaited, and what is sent back; the tag of that submit_sm.
 
-    msisdn: str
-    message: Message
+    `awaited`: what comes again meanwhile was not answered yet. `shows`: a text may be shown, `waits`: the gateway waits
+    for one, or for a word that there is none.
+    """
+
+    account: "Account"
     heard_by: Connection
+    up: "_Up"
+    received: Message
+    msisdn: str
+    awaited: bool
+    waits: bool
+    shows: bool
+    reply: Message | Packed | None = None
     retried: bool = False
+
+    def answer(self, answer: Answer) -> None:
+        """Take what the input led to."""
+        self.account.answered(self, answer)
 
 
 class SmsPart(msgspec.Struct, gc=False):
@@ -117,9 +132,12 @@ class Account:
         self._dialect = dialect = _dialect(url)
         """How this operator's gateway spells USSD."""
         self._alphabet: Alphabet = url.default_alphabet or "gsm"
-        self._encoded = lru_cache(SCREENS_KEPT)(
-            partial(choose, gsm_coding=dialect.gsm_coding, ucs2_coding=dialect.ucs2_coding, default=dialect.alphabet)
-        )
+        self._replies = replies = Replies(dialect)
+
+        def shown(text: str) -> Shown:
+            return replies.shown(choose(text, dialect.gsm_coding, dialect.ucs2_coding, dialect.alphabet))
+
+        self._shown = lru_cache(SCREENS_KEPT)(shown)
         self._spelling = sms.Spelling(
             url.source_ton,
             url.source_npi,
@@ -247,7 +265,12 @@ class Account:
         """Send a notification (`ends`) or a question, and return what the gateway said to it."""
         try:
             message = ussd.push(
-                source, msisdn, self._encoded(text), ends=ends, session=self._pushed_session(), dialect=self._dialect
+                source,
+                msisdn,
+                self._shown(text).encoded,
+                ends=ends,
+                session=self._pushed_session(),
+                dialect=self._dialect,
             )
         except ValueError as error:
             return PushOutcome("refused", str(error))
@@ -284,19 +307,19 @@ class Account:
         if wait is not None:
             self._next_turn = loop.call_later(wait, self._take_turns)
 
-    def _send(self, message: Message, tag: object, *, urgent: bool = False) -> bool:
+    def _send(self, message: Message | Packed, tag: object, *, urgent: bool = False) -> bool:
         """Send by the link of this account that has the least to do."""
         self._metrics.pdus["out", "submit_sm"] += 1
         senders = [one for one in self._senders if one.bound]
         return bool(senders) and min(senders, key=_load).send(message, tag, urgent=urgent)
 
     def _on_event(self, connection: Connection, event: Event) -> None:
-        if isinstance(event, Delivered):
+        if type(event) is Delivered:
             if self._leaving:
                 self._metrics.suppressed["leaving"] += 1
             else:
                 self._delivered(connection, event.pdu)
-        elif isinstance(event, Responded):
+        elif type(event) is Responded:
             self._responded(connection, event)
         else:
             self._link_event(connection, event)
@@ -324,68 +347,81 @@ class Account:
             self._read(connection, message, msisdn)
 
     def _heard(self, connection: Connection, message: Message, heard: ussd.Input, msisdn: str) -> None:
-        dialect = self._dialect
         up = self._up[connection]
-        if isinstance(heard, ussd.Answer) and not heard.op_known and (sign := ussd.unnamed(message, dialect)):
-            log.info("operation that the dialect does not name", smsc=self.name, dialect=dialect.name, sign=sign)
-        accepted = msisdn not in up.unaccepted
+        waits = shows = True
+        if type(heard) is ussd.Answer:
+            shows = not heard.last
+            if not heard.op_known:
+                self._note_unnamed(message)
+        else:
+            waits = type(heard) is ussd.Begin
+        unaccepted = up.unaccepted
+        accepted = msisdn not in unaccepted
+        awaited = accepted and waits
         input = to_input(
             heard,
             msisdn,
             self.screen,
-            account=self.name,
-            link=up.name,
-            sequence=message.sequence,
-            now=self._now(),
-            accepted=accepted,
-            others=self._accepted_by_others(up, msisdn) if len(self._up) > 1 else (),
-            read=connection.read_at,
+            self.name,
+            up.name,
+            message.sequence,
+            self._now(),
+            accepted,
+            self._accepted_by_others(up, msisdn) if len(self._up) > 1 else (),
+            connection.read_at,
         )
-
-        def answer(answer: Answer) -> None:
-            connection.respond(message)
-            if awaited:
-                up.unaccepted.discard(msisdn)
-            if answer.text is None:
-                if input.kind not in ("drop", "confirm") and (closing := ussd.release(message, dialect)) is not None:
-                    self._show(UssdAnswer(msisdn, closing, connection))  # nothing to say: nobody is to wait for it
-                return
-            if isinstance(heard, ussd.Answer) and heard.last:
-                log.info("not shown, the gateway had closed the dialogue", smsc=self.name, msisdn=mask(msisdn))
-                return
-            reply = ussd.reply(
-                message, self._encoded(answer.text), ends=answer.ends, dialect=dialect, pushed=answer.pushed
-            )
-            up.unaccepted.add(msisdn)
-            self._show(UssdAnswer(msisdn, reply, connection))
-
-        awaited = accepted and input.kind in ("dial", "reply")
         if awaited:
-            up.unaccepted.add(msisdn)  # what comes again while the turn is under way was not answered yet
+            unaccepted.add(msisdn)
+        step = UssdStep(self, connection, up, message, msisdn, awaited, waits, shows)
         if self.backlog.stands and kind_of(input) is Kind.DIALOGUE:
-            self._conversations.refuse(input, answer)
+            self._conversations.refuse(input, step.answer)
         else:
-            self._conversations.take(input, answer)
+            self._conversations.take(input, step.answer)
+
+    def _note_unnamed(self, message: Message) -> None:
+        sign = ussd.unnamed(message, self._dialect)
+        if sign:
+            log.info("operation that the dialect does not name", smsc=self.name, dialect=self._dialect.name, sign=sign)
+
+    def answered(self, step: UssdStep, answer: Answer) -> None:
+        """Acknowledge an input, now that what it changed is durable, and show the answer."""
+        step.heard_by.respond(step.received)
+        unaccepted = step.up.unaccepted
+        if step.awaited:
+            unaccepted.discard(step.msisdn)
+        if answer.text is None:
+            step.reply = ussd.release(step.received, self._dialect) if step.waits else None
+            if step.reply is not None:  # nothing to say: nobody is to wait for it
+                self._show(step)
+        elif step.shows:
+            shown = self._shown(answer.text)
+            step.reply = self._replies.write(step.received, shown, answer.ends, answer.pushed)
+            unaccepted.add(step.msisdn)
+            self._show(step)
+        else:
+            log.info("not shown, the gateway had closed the dialogue", smsc=self.name, msisdn=mask(step.msisdn))
 
     def _accepted_by_others(self, up: _Up, msisdn: str) -> tuple[str, ...]:
         """Name the other links on which the gateway took our last answer: it may spread a dialogue over all binds."""
         return tuple(one.name for one in self._up.values() if one is not up and msisdn not in one.unaccepted)
 
-    def _show(self, answer: UssdAnswer) -> None:
+    def _show(self, step: UssdStep) -> None:
         """Send a screen, back on the link that its dialogue came by where that can be."""
+        reply = step.reply
+        assert reply is not None
         if self._pace.limit is not None:
             self._pace.overtaken(asyncio.get_running_loop().time())
         if self._answers_back:
             self._metrics.pdus["out", "submit_sm"] += 1
-            sent = answer.heard_by.send(answer.message, answer, urgent=True)
+            sent = step.heard_by.send(reply, step, urgent=True)
         else:
-            sent = self._send(answer.message, answer, urgent=True)
+            sent = self._send(reply, step, urgent=True)
         if not sent:
-            self._not_shown(answer, NO_LINK)
+            self._not_shown(step, NO_LINK)
 
-    def _not_shown(self, answer: UssdAnswer, cause: str) -> None:
+    def _not_shown(self, step: UssdStep, cause: str) -> None:
         self._metrics.pdu_errors["out", "ussd answer lost"] += 1
-        log.warning("USSD answer lost", smsc=self.name, msisdn=mask(answer.msisdn), cause=cause)
+        log.warning("USSD answer lost", smsc=self.name, msisdn=mask(step.msisdn), cause=cause)
 
     def _read(self, connection: Connection, message: Message, msisdn: str) -> None:
         part = part_of(message, msisdn, self._alphabet)
@@ -439,15 +475,14 @@ class Account:
 
     def _responded(self, connection: Connection, event: Responded) -> None:
         tag, status = event.tag, event.status
-        if not isinstance(tag, UssdAnswer):
+        if type(tag) is not UssdStep:
             self._turn_responded(tag, status, event.pdu.message_id if isinstance(event.pdu, MessageResp) else "")
-        elif status == Status.ROK:
-            if (up := self._up.get(tag.heard_by)) is not None:
-                up.unaccepted.discard(tag.msisdn)
+        elif not status:
+            tag.up.unaccepted.discard(tag.msisdn)
         elif status in THROTTLED and not tag.retried:
             self._throttled(status)
-            again = UssdAnswer(tag.msisdn, tag.message, tag.heard_by, retried=True)
-            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._show, again)
+            tag.retried = True
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._show, tag)
         else:
             if status in THROTTLED:
                 self._throttled(status)
@@ -506,10 +541,10 @@ class Account:
                 self._unbound_because.pop(label, None)
                 log.info("bound", smsc=self.name, bind=label)
                 self._on_bound()
-            case Expired(tag=UssdAnswer() as answer):
-                self._not_shown(answer, "the SMSC did not answer in time")
-            case Lost(tag=UssdAnswer() as answer):
-                self._not_shown(answer, "the link was lost")
+            case Expired(tag=UssdStep() as step):
+                self._not_shown(step, "the SMSC did not answer in time")
+            case Lost(tag=UssdStep() as step):
+                self._not_shown(step, "the link was lost")
             case Expired(tag=Waiting() as waiting):
                 self._turn_lost(waiting.message, "the SMSC did not answer in time")
             case Lost(tag=Waiting() as waiting):

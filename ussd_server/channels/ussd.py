@@ -46,7 +46,6 @@ def to_input(
     heard: ussd.Input,
     msisdn: str,
     channel: Channel,
-    *,
     account: str,
     link: str,
     sequence: int,
@@ -60,26 +59,17 @@ def to_input(
     `account`, with the network's id, names the dialogue.
     """
     kind: Literal["dial", "reply", "drop", "confirm"] = "drop"
-    text, step = "abort", None
-    if isinstance(heard, ussd.Begin | ussd.Answer):
-        kind = "dial" if isinstance(heard, ussd.Begin) else "reply"
-        text, step = heard.text, heard.sequence
+    text, number = "abort", None
+    if isinstance(heard, ussd.Answer):
+        kind, text, number = "reply", heard.text, heard.sequence
+    elif isinstance(heard, ussd.Begin):
+        kind, text, number = "dial", heard.text, heard.sequence
     elif isinstance(heard, ussd.Confirm):
         kind, text = "confirm", "closes" if heard.closes else ""
+    dialogue = f"{account}/{heard.dialogue}"
+    step = -1 if number is None else number
     return Input(
-        msisdn=msisdn,
-        channel=channel,
-        kind=kind,
-        text=text,
-        account=account,
-        dialogue=f"{account}/{heard.dialogue}",
-        link=link,
-        sequence=sequence,
-        at=now,
-        step=-1 if step is None else step,
-        accepted=accepted,
-        others=others,
-        read=read,
+        msisdn, channel, kind, text, account, dialogue, link, sequence, now, "", step, accepted, others, None, read
     )
 
 

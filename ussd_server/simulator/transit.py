@@ -9,7 +9,7 @@ from smpp.constants import RESPONSE_BIT, CommandId
 from smpp.events import Event
 from smpp.framing import Framer
 from smpp.link import Link, LinkSettings, Role
-from smpp.pdu import Message
+from smpp.pdu import Message, Packed
 from ussd_server.simulator.faults import Fault
 from ussd_server.simulator.wire import Direction
 
@@ -57,7 +57,7 @@ class RecordedLink(Link):
             self._record(self, frame, "from_service")
         return super().receive(data, now)
 
-    def send(self, message: Message, tag: Any, now: int, *, urgent: bool = False) -> bool:
+    def send(self, message: Message | Packed, tag: Any, now: int, *, urgent: bool = False) -> bool:
         """As `Link.send`."""
         self._now = now
         return super().send(message, tag, now, urgent=urgent)

@@ -1,0 +1,94 @@
+"""A dialect's replies, written from templates: the same octets as `ussd.reply` and the codec make, at a fraction of it.
+
+Every USSD step passes here. Of a reply only the subscriber's number and the session are its own: the service's address
+is that of a few short codes, and screens come again.
+"""
+
+from struct import Struct
+from typing import Final, TypeAlias
+
+import msgspec
+
+from smpp.alphabets import Encoded
+from smpp.constants import HEADER_OCTETS, CommandId, Tag
+from smpp.dialect import Dialect, Mark
+from smpp.pdu import Message, Packed, encode
+from smpp.ussd import reply, session_of
+
+HEADS_KEPT: Final = 256
+"""How many short codes are remembered, with their types of number; who writes another one each time fills no memory."""
+
+_SUBMIT_SM: Final = int(CommandId.SUBMIT_SM)
+_USSD_SERVICE_OP: Final = int(Tag.USSD_SERVICE_OP)
+_pack_tlv_head = Struct(">HH").pack
+_pack_fields = Struct("8xBxB").pack  # the NUL of the number, then esm_class to sm_length, of which two are not 0
+
+_Head: TypeAlias = tuple[str, int, int, str, int, int]
+
+
+class Shown(msgspec.Struct, frozen=True, gc=False):
+    """A screen as replies have it: `octets` from the end of the subscriber's number to the end of short_message."""
+
+    encoded: Encoded
+    octets: bytes
+
+
+class Replies:
+    """Writes the replies of one dialect."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._templates = dialect.submit == _SUBMIT_SM
+        self._menu, self._end, self._end_pushed = (
+            (mark.service_type, _op_tlv(mark)) for mark in (dialect.menu_as, dialect.end_as, dialect.end_pushed_as)
+        )
+        tag = dialect.session_tag
+        self._session_head = b"" if tag is None else _pack_tlv_head(tag, dialect.session_octets)
+        self._heads: dict[_Head, bytes] = {}
+
+    def shown(self, encoded: Encoded) -> Shown:
+        """Make a screen ready. Raises `ValueError` where the text does not fit into its PDU."""
+        if not self._templates:  # a data_sm has its text elsewhere
+            return Shown(encoded, b"")
+        if len(encoded.data) > 255:
+            raise ValueError(f"short_message holds 255 octets, not {len(encoded.data)}")
+        return Shown(encoded, _pack_fields(encoded.data_coding, len(encoded.data)) + encoded.data)
+
+    def write(self, received: Message, shown: Shown, ends: bool, pushed: bool) -> Packed:
+        """Write the reply to a begin or answer as it was received; `ends` and `pushed` are those of `ussd.reply`."""
+        dialect = self._dialect
+        if not self._templates:
+            made = reply(received, shown.encoded, ends=ends, dialect=dialect, pushed=pushed)
+            return Packed(made.command, encode(made)[HEADER_OCTETS:])
+        session = session_of(received, dialect)
+        if ends:
+            service_type, tlvs = self._end_pushed if pushed else self._end
+            echo = session.in_end
+        else:
+            service_type, tlvs = self._menu
+            echo = session.in_menu
+        if echo is not None:
+            tlvs += self._session_head + echo
+        key = (
+            service_type,
+            received.dest_addr_ton,
+            received.dest_addr_npi,
+            received.destination_addr,
+            received.source_addr_ton,
+            received.source_addr_npi,
+        )
+        head = self._heads.get(key) or self._head(key)
+        return Packed(_SUBMIT_SM, head + received.source_addr.encode("latin-1") + shown.octets + tlvs)
+
+    def _head(self, key: _Head) -> bytes:
+        """Write what comes before the subscriber's number."""
+        service_type, source_ton, source_npi, source, ton, npi = key
+        text = f"{service_type}\0{chr(source_ton)}{chr(source_npi)}{source}\0{chr(ton)}{chr(npi)}"
+        if len(self._heads) >= HEADS_KEPT:
+            self._heads.clear()
+        head = self._heads[key] = text.encode("latin-1")
+        return head
+
+
+def _op_tlv(mark: Mark) -> bytes:
+    return b"" if mark.op is None else _pack_tlv_head(_USSD_SERVICE_OP, len(mark.op)) + mark.op

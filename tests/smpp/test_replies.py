@@ -1,0 +1,48 @@
+"""Replies from templates are what the reply, written field by field, is."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smpp import ussd
+from smpp.alphabets import Encoded
+from smpp.constants import CommandId, Tag
+from smpp.dialect import STANDARD, Dialect
+from smpp.pdu import Message, encode
+from smpp.replies import HEADS_KEPT, Replies
+from tests.smpp.strategies import long_messages, octets
+from tests.smpp.test_ussd import BY_REFERENCE, BY_WORDS, IN_DATA_SM
+
+NUMBERLESS = Dialect("no id travels", session_tag=None)
+PUSHES_OTHERWISE = Dialect("ends its own otherwise", end="EX", end_pushed=0x03, session_octets=4, session_tag=0x1501)
+dialects = st.sampled_from([STANDARD, BY_REFERENCE, BY_WORDS, IN_DATA_SM, NUMBERLESS, PUSHES_OTHERWISE])
+texts = st.builds(Encoded, st.binary(max_size=255), octets, st.just("gsm"))
+sessions = st.none() | st.binary(max_size=4)
+
+
+@given(dialects, st.lists(st.tuples(long_messages, sessions, texts, st.booleans(), st.booleans()), max_size=4))
+def test_a_reply_from_templates_has_the_octets_of_the_one_that_is_made_field_by_field(
+    dialect: Dialect, steps: list[tuple[Message, bytes | None, Encoded, bool, bool]]
+) -> None:
+    replies = Replies(dialect)
+    for received, session, text, ends, pushed in steps:
+        if session is not None:
+            received.tlvs[dialect.session_tag or int(Tag.ITS_SESSION_INFO)] = session
+        made = ussd.reply(received, text, ends=ends, dialect=dialect, pushed=pushed)
+        for _ in range(2):  # the second time from what the first has left
+            written = replies.write(received, replies.shown(text), ends, pushed)
+            assert encode(written, 7) == encode(made, 7)
+
+
+def test_a_text_that_is_too_long_says_so() -> None:
+    with pytest.raises(ValueError, match="255 octets, not 256"):
+        Replies(STANDARD).shown(Encoded(b"x" * 256, 0, "gsm"))
+
+
+def test_a_new_short_code_in_every_message_fills_no_memory() -> None:
+    replies = Replies(STANDARD)
+    screen = replies.shown(Encoded(b"menu", 0, "gsm"))
+    for number in range(3 * HEADS_KEPT):
+        received = Message(CommandId.DELIVER_SM, source_addr="7", destination_addr=str(number))
+        assert f"{number}\0".encode() in replies.write(received, screen, False, False).body
+        assert len(replies._heads) <= HEADS_KEPT
