@@ -8,6 +8,7 @@ the measured time. `--beside DIR` measures another working tree in turns with th
 
 import argparse
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -39,6 +40,7 @@ from benchmarks.wire import (
 from ussd_server.channels.base import Answer, Answering, Input
 from ussd_server.channels.gateway import Account
 from ussd_server.channels.ussd import screen
+from ussd_server.cli.process import COLLECT_AFTER
 from ussd_server.metrics import Metrics
 from ussd_server.smsc_url import SmscUrl
 
@@ -161,6 +163,9 @@ async def _measure(loop: Loop) -> AsyncIterator[float]:
     await asyncio.sleep(0.01)
     loop.protocol.data_received(smsc.responses(_written(loop.pipe)))
     assert measured.bound
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)  # as the server does
     responses = b""
     for first in count(0, ROUNDS):
         took = 0.0

@@ -111,6 +111,8 @@ _STATE_OF_BIND: Final = {
 }
 _BOUND: Final = frozenset(_STATE_OF_BIND.values())
 _NEVER: Final = 1 << 63
+_GENERIC_NACK: Final = int(CommandId.GENERIC_NACK)
+_RSYSERR: Final = int(Status.RSYSERR)
 
 
 class Link:
@@ -123,6 +125,7 @@ class Link:
         """Whether the connection is to be closed once `take()` is written."""
         self.due_sooner = True
         """Whether `tick` may be due sooner than `timer` last said; as long as not, a timer that runs may be left."""
+        self._window, self._response_ms = settings.window, settings.response_ms  # every message asks for them
         self._framer = Framer(settings.max_pdu)
         self._out: list[bytes] = []
         self._state = State.OPEN
@@ -356,12 +359,13 @@ class Link:
         because the link is not bound for it or its queue is full; no event will follow. Raises `ValueError` where a
         field does not fit.
         """
-        if message.command not in self._may_send:
+        command = message.command
+        if command not in self._may_send:
             return False
-        if self._urgent or self._queue or self._held_until or len(self._pending) >= self.settings.window:
+        if self._urgent or self._queue or self._held_until or len(self._pending) >= self._window:
             return self._enqueue(message, tag, now, urgent)
-        sequence = self._next_sequence()
-        self._request(tag, sequence, encode(message, sequence), message.command, now)
+        sequence = self._sequence % LAST_SEQUENCE + 1
+        self._request(tag, sequence, encode(message, sequence), command, now)
         return True
 
     def _enqueue(self, message: Message | Packed, tag: Any, now: int, urgent: bool) -> bool:
@@ -393,14 +397,14 @@ class Link:
         """Send what waits, as far as the window allows."""
         if self._held_until and now >= self._held_until:
             self._held_until = 0
-        while len(self._pending) < self.settings.window:
+        while len(self._pending) < self._window:
             if self._urgent:
                 tag, frame = self._urgent.popleft()
             elif self._queue and not self._held_until:
                 tag, frame = self._queue.popleft()
             else:
                 break
-            sequence = self._next_sequence()
+            sequence = self._sequence % LAST_SEQUENCE + 1
             command = int.from_bytes(frame[4:8], "big")
             self._request(tag, sequence, _with_sequence(frame, sequence), command, now)
         if self._drain_deadline is not None and not self._pending and not self.queued and self._state in _BOUND:
@@ -409,7 +413,8 @@ class Link:
     def _request(self, tag: Any, sequence: int, frame: bytes, command: int, now: int) -> None:
         """Write a request and wait for its answer."""
         self._active = now
-        deadline = now + self.settings.response_ms
+        self._sequence = sequence
+        deadline = now + self._response_ms
         if deadline < self._told_due:
             self.due_sooner = True
         self._pending[sequence] = _Request(tag, command | RESPONSE_BIT, deadline)
@@ -469,12 +474,15 @@ def _settle(link: Link, pdu: MessageResp | Bare, now: int, events: list[Event]) 
     """Match a response to its request; a generic_nack answers any, and is a refusal though it gives no reason."""
     pending, sequence, status = link._pending, pdu.sequence, pdu.status
     request = pending.get(sequence)
-    if request is None or (pdu.command != request.answer and pdu.command != CommandId.GENERIC_NACK):
+    if request is None:
         events.append(Ignored(pdu))
         return
+    if pdu.command != request.answer:
+        if pdu.command != _GENERIC_NACK:
+            events.append(Ignored(pdu))
+            return
+        status = status or _RSYSERR
     del pending[sequence]
-    if not status and pdu.command == CommandId.GENERIC_NACK:
-        status = int(Status.RSYSERR)
     events.append(Responded(request.tag, status, pdu))
     if link._urgent or link._queue or link._drain_deadline is not None:
         if link._owed_nothing():

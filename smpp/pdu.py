@@ -239,7 +239,6 @@ _TYPES: dict[int, type[Pdu]] = {
     CommandId.GENERIC_NACK: Bare,
 }
 _LONG_MESSAGES: Final = frozenset({int(CommandId.SUBMIT_SM), int(CommandId.DELIVER_SM)})
-_MESSAGE_RESPONSES: Final = frozenset(int(command) for command, kind in _TYPES.items() if kind is MessageResp)
 
 
 class _Broken(Exception):
@@ -355,15 +354,25 @@ def _decode_field(frame: bytes, position: int, kind: Kind) -> tuple[int | str | 
     return (Password(text) if kind is Kind.SECRET else text), end + 1
 
 
-def _decode_response(frame: bytes, command: int, status: int, sequence: int) -> BindResp | MessageResp:
+def _decode_message_response(frame: bytes, command: int, status: int, sequence: int) -> MessageResp:
+    end = len(frame) - 1
+    if frame.find(0, HEADER_OCTETS) == end:  # an id and nothing else, as nearly always
+        return MessageResp(command, sequence, status, frame[HEADER_OCTETS:end].decode("latin-1"), {})
+    return MessageResp(command, sequence, status, *_decode_response(frame))
+
+
+def _decode_bind_response(frame: bytes, command: int, status: int, sequence: int) -> BindResp:
+    return BindResp(command, sequence, status, *_decode_response(frame))
+
+
+def _decode_response(frame: bytes) -> tuple[str, Tlvs]:
     """Decode a response as far as it goes: a request must find its answer, however badly the answer is written."""
-    name, _, rest = frame[HEADER_OCTETS:].partition(b"\0")
+    end = frame.find(0, HEADER_OCTETS)
     tlvs: Tlvs = {}
-    if rest:
+    if 0 <= end < len(frame) - 1:
         with suppress(_Broken):
-            tlvs = _decode_tlvs(rest, 0)
-    kind = MessageResp if command in _MESSAGE_RESPONSES else BindResp
-    return kind(command, sequence, status, name.decode("latin-1"), tlvs)
+            tlvs = _decode_tlvs(frame, end + 1)
+    return str(frame[HEADER_OCTETS : end if end >= 0 else None], "latin-1"), tlvs
 
 
 def _decode_bare(frame: bytes, command: int, status: int, sequence: int) -> Bare:
@@ -371,12 +380,12 @@ def _decode_bare(frame: bytes, command: int, status: int, sequence: int) -> Bare
 
 
 _BODY_DECODERS: Final[dict[type[Pdu], Callable[[bytes, int, int, int], Pdu]]] = {
-    MessageResp: _decode_response,
-    BindResp: _decode_response,
+    MessageResp: _decode_message_response,
+    BindResp: _decode_bind_response,
     Bare: _decode_bare,
 }
 _DECODERS: Final = {
-    command: _decode_long if command in _LONG_MESSAGES else _BODY_DECODERS.get(kind, _decode_by_table)
+    int(command): _decode_long if command in _LONG_MESSAGES else _BODY_DECODERS.get(kind, _decode_by_table)
     for command, kind in _TYPES.items()
 }
 
@@ -423,7 +432,7 @@ def acknowledge(message: Message) -> bytes:
     if message.command != _DELIVER_SM:
         return encode(MessageResp(message.command | RESPONSE_BIT, message.sequence))
     try:
-        return _pack_acknowledgement(HEADER_OCTETS + 1, _DELIVER_SM_RESP, 0, message.sequence)
+        return _pack_acknowledgement(17, _DELIVER_SM_RESP, 0, message.sequence)  # the header and one NUL
     except StructError as wrong:
         raise ValueError(f"a number out of range: {wrong}") from wrong
 

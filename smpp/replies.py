@@ -13,7 +13,7 @@ from smpp.alphabets import Encoded
 from smpp.constants import HEADER_OCTETS, CommandId, Tag
 from smpp.dialect import Dialect, Mark
 from smpp.pdu import Message, Packed, encode
-from smpp.ussd import reply, session_of
+from smpp.ussd import Session, reply
 
 HEADS_KEPT: Final = 256
 """How many short codes are remembered, with their types of number; who writes another one each time fills no memory."""
@@ -54,13 +54,15 @@ class Replies:
             raise ValueError(f"short_message holds 255 octets, not {len(encoded.data)}")
         return Shown(encoded, _pack_fields(encoded.data_coding, len(encoded.data)) + encoded.data)
 
-    def write(self, received: Message, shown: Shown, ends: bool, pushed: bool) -> Packed:
-        """Write the reply to a begin or answer as it was received; `ends` and `pushed` are those of `ussd.reply`."""
+    def write(self, received: Message, session: Session, shown: Shown, ends: bool, pushed: bool) -> Packed:
+        """Write the reply to a begin or answer as it was received, of this session (`ussd.session_of`).
+
+        `ends` and `pushed` are those of `ussd.reply`.
+        """
         dialect = self._dialect
         if not self._templates:
             made = reply(received, shown.encoded, ends=ends, dialect=dialect, pushed=pushed)
             return Packed(made.command, encode(made)[HEADER_OCTETS:])
-        session = session_of(received, dialect)
         if ends:
             service_type, tlvs = self._end_pushed if pushed else self._end
             echo = session.in_end

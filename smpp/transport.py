@@ -53,14 +53,14 @@ class Connection(asyncio.Protocol):
     def send(self, message: Message | Packed, tag: Any, *, urgent: bool = False) -> bool:
         """As `Link.send`."""
         taken = self.link.send(message, tag, int(self._loop.time() * 1000), urgent=urgent)
-        if self._telling is None:
+        if self._telling is None and not self._flush_waits:
             self._flush_soon()
         return taken
 
     def respond(self, pdu: Message, status: int = 0, message_id: str = "", tlvs: Tlvs | None = None) -> bool:
         """As `Link.respond`."""
         written = self.link.respond(pdu, status, message_id, tlvs)
-        if self._telling is None:
+        if self._telling is None and not self._flush_waits:
             self._flush_soon()
         return written
 

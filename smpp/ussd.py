@@ -5,7 +5,6 @@ The gateway's side, which a simulator needs: `dial`, `answer`, `confirm` and `ab
 `read_reply` reads the submit_sm.
 """
 
-from functools import lru_cache
 from typing import Final, TypeAlias
 
 import msgspec
@@ -13,12 +12,13 @@ from msgspec.structs import replace
 
 from smpp import alphabets
 from smpp.alphabets import Alphabet, Encoded
-from smpp.constants import CommandId, DataCoding, Npi, Tag, Ton
+from smpp.constants import CommandId, DataCoding, EsmClass, Npi, Tag, Ton
 from smpp.dialect import ABORT, BEGIN, CLOSED, CONFIRM, LAST_ANSWER, STANDARD, UNDECIDED, Dialect, Ending, Mark
 from smpp.pdu import Message, Tlvs
 
 _DATA_SM: Final = int(CommandId.DATA_SM)
 _USSD_SERVICE_OP: Final = int(Tag.USSD_SERVICE_OP)
+_UDHI: Final = int(EsmClass.UDHI)
 _MESSAGE_PAYLOAD: Final = int(Tag.MESSAGE_PAYLOAD)
 
 
@@ -64,10 +64,13 @@ class Abort(msgspec.Struct, frozen=True, gc=False):
 Input: TypeAlias = Begin | Answer | Confirm | Abort
 
 
-def classify(message: Message, dialect: Dialect = STANDARD, default: Alphabet | None = None) -> Input | None:
+def classify(
+    message: Message, dialect: Dialect = STANDARD, default: Alphabet | None = None, session: "Session | None" = None
+) -> Input | None:
     """Say what a received message is in this dialect; None: it is not USSD.
 
-    `default` is the alphabet of data_coding 0, by default the dialect's.
+    `default` is the alphabet of data_coding 0, by default the dialect's; `session` is `session_of(message)`, where it
+    is known already.
     """
     value = message.tlvs.get(_USSD_SERVICE_OP)
     step = dialect.by_op[value[0]] if value else None
@@ -78,7 +81,8 @@ def classify(message: Message, dialect: Dialect = STANDARD, default: Alphabet | 
                 return None
             step = UNDECIDED
 
-    session = session_of(message, dialect)
+    if session is None:
+        session = session_of(message, dialect)
     if step >= CONFIRM:
         if step == ABORT:
             return Abort(session.dialogue)
@@ -127,13 +131,19 @@ def session_of(message: Message, dialect: Dialect) -> Session:
     value = None if tag is None else message.tlvs.get(tag)
     if value is None or len(value) != dialect.session_octets:
         return _NO_SESSION
-    return _read_session(value, dialect)
+    key = (value, dialect)
+    return _sessions.get(key) or _read_session(value, dialect)
 
 
-@lru_cache(maxsize=4096)  # a gateway has few ids and counts from 0: the same values come again and again
+# A gateway has few ids and counts from 0: the same values come again and again. Emptied when it is full, because that
+# costs less on each look than to know which was used last.
+_sessions: Final[dict[tuple[bytes, Dialect], Session]] = {}
+_SESSIONS_KEPT: Final = 4096
+
+
 def _read_session(value: bytes, dialect: Dialect) -> Session:
     number = int.from_bytes(value, "big")
-    return Session(
+    session = Session(
         _field(number, dialect.id_mask),
         f"{number & dialect.id_mask:0{2 * dialect.session_octets}x}",
         _field(number, dialect.sequence_mask),
@@ -141,6 +151,10 @@ def _read_session(value: bytes, dialect: Dialect) -> Session:
         _session_octets(number, False, dialect),
         _session_octets(number, True, dialect),
     )
+    if len(_sessions) >= _SESSIONS_KEPT:
+        _sessions.clear()
+    _sessions[value, dialect] = session
+    return session
 
 
 def _field(number: int, mask: int) -> int | None:
@@ -158,7 +172,10 @@ def _session_octets(number: int, ends: bool, dialect: Dialect) -> bytes:
 
 def _text(message: Message, default: Alphabet) -> str:
     """Return the text without the CR that pads packed septets to whole octets (3GPP TS 23.038 §6.1.2.3.1)."""
-    return alphabets.decode(message.user_data, message.data_coding, default).removesuffix("\r")
+    octets = message.short_message
+    if not octets or message.esm_class & _UDHI:
+        octets = message.user_data
+    return alphabets.decode(octets, message.data_coding, default).removesuffix("\r")
 
 
 def _carry(message: Message) -> Message:

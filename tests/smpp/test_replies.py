@@ -10,6 +10,7 @@ from smpp.constants import CommandId, Tag
 from smpp.dialect import STANDARD, Dialect
 from smpp.pdu import Message, encode
 from smpp.replies import HEADS_KEPT, Replies
+from smpp.ussd import Session
 from tests.smpp.strategies import long_messages, octets
 from tests.smpp.test_ussd import BY_REFERENCE, BY_WORDS, IN_DATA_SM
 
@@ -30,7 +31,7 @@ def test_a_reply_from_templates_has_the_octets_of_the_one_that_is_made_field_by_
             received.tlvs[dialect.session_tag or int(Tag.ITS_SESSION_INFO)] = session
         made = ussd.reply(received, text, ends=ends, dialect=dialect, pushed=pushed)
         for _ in range(2):  # the second time from what the first has left
-            written = replies.write(received, replies.shown(text), ends, pushed)
+            written = replies.write(received, ussd.session_of(received, dialect), replies.shown(text), ends, pushed)
             assert encode(written, 7) == encode(made, 7)
 
 
@@ -44,5 +45,5 @@ def test_a_new_short_code_in_every_message_fills_no_memory() -> None:
     screen = replies.shown(Encoded(b"menu", 0, "gsm"))
     for number in range(3 * HEADS_KEPT):
         received = Message(CommandId.DELIVER_SM, source_addr="7", destination_addr=str(number))
-        assert f"{number}\0".encode() in replies.write(received, screen, False, False).body
+        assert f"{number}\0".encode() in replies.write(received, Session(), screen, False, False).body
         assert len(replies._heads) <= HEADS_KEPT

@@ -67,6 +67,7 @@ class UssdStep(msgspec.Struct, gc=False):
     heard_by: Connection
     up: "_Up"
     received: Message
+    session: ussd.Session
     msisdn: str
     awaited: bool
     waits: bool
@@ -336,17 +337,21 @@ class Account:
             self._metrics.suppressed[msisdn.reason] += 1
             log.info("no subscriber's number, not answered", reason=msisdn.reason)
             connection.respond(message)
-        elif (heard := ussd.classify(message, self._dialect)) is not None:
-            if self.backlog.full and isinstance(heard, ussd.Begin):
+        else:
+            session = ussd.session_of(message, self._dialect)
+            heard = ussd.classify(message, self._dialect, None, session)
+            if heard is None:
+                self._read(connection, message, msisdn)
+            elif self.backlog.full and isinstance(heard, ussd.Begin):
                 self._metrics.turned_away[self.name] += 1
                 self._conversations.turned_away()
                 connection.respond(message, Status.RTHROTTLED)
-                return
-            self._heard(connection, message, heard, msisdn)
-        else:
-            self._read(connection, message, msisdn)
+            else:
+                self._heard(connection, message, session, heard, msisdn)
 
-    def _heard(self, connection: Connection, message: Message, heard: ussd.Input, msisdn: str) -> None:
+    def _heard(
+        self, connection: Connection, message: Message, session: ussd.Session, heard: ussd.Input, msisdn: str
+    ) -> None:
         up = self._up[connection]
         waits = shows = True
         if type(heard) is ussd.Answer:
@@ -372,7 +377,7 @@ class Account:
         )
         if awaited:
             unaccepted.add(msisdn)
-        step = UssdStep(self, connection, up, message, msisdn, awaited, waits, shows)
+        step = UssdStep(self, connection, up, message, session, msisdn, awaited, waits, shows)
         if self.backlog.stands and kind_of(input) is Kind.DIALOGUE:
             self._conversations.refuse(input, step.answer)
         else:
@@ -395,7 +400,7 @@ class Account:
                 self._show(step)
         elif step.shows:
             shown = self._shown(answer.text)
-            step.reply = self._replies.write(step.received, shown, answer.ends, answer.pushed)
+            step.reply = self._replies.write(step.received, step.session, shown, answer.ends, answer.pushed)
             unaccepted.add(step.msisdn)
             self._show(step)
         else:
