@@ -96,6 +96,13 @@ class Process:
         times = self._process.cpu_times()
         return float(times.user + times.system)
 
+    def kept_seconds(self) -> float:
+        """Return for how long its first thread could have run while others had its core; 0 where nobody counts it."""
+        try:
+            return int(Path(f"/proc/{self._child.pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+        except (OSError, IndexError):
+            return 0.0
+
     def rss(self) -> int:
         """Return its resident memory, octets."""
         return int(self._process.memory_info().rss)

@@ -50,6 +50,11 @@ WARM_MINUTES = 2
 
 PROBE_S = 1.0
 
+IDLE_KEPT = 0.1
+NOT_IDLE = (
+    "The machine was not idle: others had the server's core while it could have run. Its latencies are theirs, too."
+)
+
 
 @dataclass(frozen=True)
 class Row:
@@ -70,6 +75,7 @@ class Row:
     rss: int
     cpu_us: float
     core: float
+    kept: float
     limit: float
     visits_refused: int
     visits: int
@@ -189,10 +195,11 @@ def _offer(capacity: float, minutes: float, every_s: float) -> dict[str, Any]:
 
 
 def _watch(found: Soak, load: Process, real: Process, probe: Probe, console: Console) -> None:
-    cpu, asked = real.cpu_seconds(), probe.answers.copy()
+    cpu, kept, asked = real.cpu_seconds(), real.kept_seconds(), probe.answers.copy()
     while "ended" not in (said := load.hear()):
         minute = said["minute"]
         used, cpu = real.cpu_seconds() - cpu, real.cpu_seconds()
+        waited, kept = real.kept_seconds() - kept, real.kept_seconds()
         answers, asked = probe.answers - asked, probe.answers.copy()
         names = ("seconds", "offered", "admitted", "shed", "steps", "under_way", "p50_ms", "p99_ms", "max_ms")
         row = Row(
@@ -203,6 +210,7 @@ def _watch(found: Soak, load: Process, real: Process, probe: Probe, console: Con
             real.rss(),
             round(used / max(1, minute["steps"]) * 1e6, 1),
             round(used / minute["seconds"], 2),
+            round(waited / minute["seconds"], 2),
             probe.metric("ussd_server_turns_limit"),
             sum(count for answer, count in answers.items() if answer.startswith("503, Retry-After ")),
             answers.total(),
@@ -283,6 +291,7 @@ HEAD = (
     "RSS MB",
     "CPU µs a step",
     "core",
+    "kept from it",
     "limit",
     "visits refused",
 )
@@ -304,6 +313,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{row.rss / MB:.1f}",
         f"{row.cpu_us:.1f}",
         f"{row.core:.2f}",
+        f"{row.kept:.0%}",
         f"{row.limit:.0f}",
         f"{row.visits_refused} of {row.visits}",
     )
@@ -325,6 +335,7 @@ def markdown(found: Soak) -> str:
         "|---|---|---|",
         *(f"| {each.what} | {each.seen} | {'yes' if each.holds else '**no**'} |" for each in verdicts(found)),
         "",
+        *([NOT_IDLE, ""] if any(row.kept > IDLE_KEPT for row in found.rows) else []),
         f"| {' | '.join(HEAD)} |",
         f"|{'---|' * len(HEAD)}",
         *(f"| {' | '.join(_cells(row))} |" for row in found.rows),
