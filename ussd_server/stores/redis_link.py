@@ -1,4 +1,4 @@
-"""The way to Redis: what is asked in one turn of the loop goes out in one write a server, and is answered or fails.
+"""The way to Redis: what is asked in one turn of the loop goes out at once, and is answered or fails.
 
 Every request is safe to send again, so a lost connection, a failover or a slot that moves costs time, nothing else. It
 is tried until its time is over; then whoever asked learns why in plain words. What waits is bounded.
@@ -23,6 +23,9 @@ PATIENCE_S: Final = 5.0
 MOST_REQUESTS: Final = 50_000
 MOST_OCTETS: Final = 64 * 1024 * 1024
 """What may be under way at once; more is refused."""
+
+CONNECTIONS: Final = 4
+"""Connections to each server. Redis reads 16 KiB of each, about 25 commits, before it syncs its log once for all."""
 
 WATCH_S: Final = 0.25
 """Between two looks for requests whose time is over."""
@@ -83,8 +86,8 @@ class Link(Owner):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fresh: list[Request] = []
         self._homes: list[_Node] | None = None
-        """The node of each slot, once it is known."""
-        self._by_address: dict[Address, _Node] = {}
+        """The connection for each slot, once it is known."""
+        self._by_place: dict[tuple[Address, int], _Node] = {}
         self._homeless: list[Request] = []
         self._later: set[Request] = set()
         self._under_way = 0
@@ -130,16 +133,12 @@ class Link(Owner):
         return request
 
     def _flush(self) -> None:
-        """Send what was asked since the loop came by last: one write for each server."""
+        """Send what was asked since the loop came by last: one write for each connection."""
         fresh, self._fresh = self._fresh, []
         homes = self._homes
         if homes is None:
             self._homeless += fresh
             self._find()
-            return
-        first = homes[fresh[0].slot]
-        if all(homes[request.slot] is first for request in fresh):
-            first.send(fresh)
             return
         shares: dict[_Node, list[Request]] = {}
         for request in fresh:
@@ -192,10 +191,10 @@ class Link(Owner):
         if error.code in ("MOVED", "ASK") and self._nodes.several:
             address = _address(str(error), wire)
             if error.code == "ASK":
-                self._node(address).send_asking(request)
+                self._node(address, request.slot).send_asking(request)
                 return
             if self._homes is not None:
-                self._homes[request.slot] = self._node(address)
+                self._homes[request.slot] = self._node(address, request.slot)
             self._find()
             self._again([request])
             return
@@ -215,7 +214,7 @@ class Link(Owner):
 
     def lost(self, wire: Wire, requests: Sequence[Request]) -> None:
         """A connection broke: send again what it leaves, which may have been carried out."""
-        for node in self._by_address.values():
+        for node in self._by_place.values():
             if node.wire is wire:
                 node.wire = None
         for request in requests:
@@ -241,10 +240,12 @@ class Link(Owner):
 
     # Where the servers are ----------------------------------------------------------------------------------------
 
-    def _node(self, address: Address) -> "_Node":
-        node = self._by_address.get(address)
+    def _node(self, address: Address, slot: int) -> "_Node":
+        """Return the connection of this server for a slot: of one slot all goes by the same, in its order."""
+        place = address, slot % CONNECTIONS
+        node = self._by_place.get(place)
         if node is None:
-            node = self._by_address[address] = _Node(self, address, self._greeting)
+            node = self._by_place[place] = _Node(self, address, self._greeting)
         return node
 
     def _find(self) -> None:
@@ -267,10 +268,10 @@ class Link(Owner):
 
     def _settle(self, addresses: Sequence[Address]) -> None:
         """Take up who has which slot; what waits for a server that has none goes to the right one."""
-        self._homes = [self._node(address) for address in addresses]
+        self._homes = [self._node(address, slot) for slot, address in enumerate(addresses)]
         homes = set(self._homes)
-        for address in [address for address, node in self._by_address.items() if node not in homes]:
-            self._by_address.pop(address).leave()
+        for place in [place for place, node in self._by_place.items() if node not in homes]:
+            self._by_place.pop(place).leave()
         waiting, self._homeless = self._homeless, []
         self._again(waiting)
 
@@ -283,7 +284,7 @@ class Link(Owner):
         """Return of these slots one a server."""
         if self._homes is None:
             return list(slots[:1])
-        return list({self._homes[slot]: slot for slot in slots}.values())
+        return list({self._homes[slot].address: slot for slot in slots}.values())
 
     def check(self) -> None:
         """Raise StoreUnavailable where this link is closed."""
@@ -308,7 +309,7 @@ class Link(Owner):
         for request in [request for request in self._later if request.until <= now]:
             self._later.discard(request)
             self._fail(request, self._too_late(request))
-        for node in list(self._by_address.values()):
+        for node in list(self._by_place.values()):
             node.waiting, node.asking = self._in_time(node.waiting, now), self._in_time(node.asking, now)
             if node.wire is not None:
                 self._watch_wire(node.wire, now)
@@ -362,22 +363,22 @@ class Link(Owner):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for node in list(self._by_address.values()):
+        for node in list(self._by_place.values()):
             node.leave()
         left = [*self._homeless, *self._later, *self._fresh]
         self._homeless, self._fresh = [], []
         self._later.clear()
         for request in left:
             self._fail(request, reason)
-        await asyncio.gather(*(node.wire.gone for node in self._by_address.values() if node.wire))
+        await asyncio.gather(*(node.wire.gone for node in self._by_place.values() if node.wire))
 
 
 class _Node:
-    """One server: its connection, and what waits until there is one."""
+    """One connection to a server, and what waits until there is one."""
 
     def __init__(self, link: Link, address: Address, greeting: Greeting) -> None:
         self._link = link
-        self._address = address
+        self.address = address
         self._greeting = greeting
         self._connecting: asyncio.Task[None] | None = None
         self.asking: list[Request] = []
@@ -425,14 +426,14 @@ class _Node:
         try:
             while (self.waiting or self.asking) and not self._left:
                 try:
-                    self.wire = await connect(self._address, self._greeting, self._link)
+                    self.wire = await connect(self.address, self._greeting, self._link)
                 except Refused as error:
                     self._link.trouble(plain(error))
                     if error.code in ("NOAUTH", "WRONGPASS", "ERR", "NOPERM"):
                         self._fail_all(plain(error))
                         return
                 except OSError as error:
-                    self._link.trouble(why(self._address, error))
+                    self._link.trouble(why(self.address, error))
                 else:
                     waiting, self.waiting = self.waiting, []
                     asking, self.asking = self.asking, []

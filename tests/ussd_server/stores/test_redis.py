@@ -88,15 +88,15 @@ async def counted(store: RedisStore, msisdn: str = ANNA) -> int:
 # One round trip ---------------------------------------------------------------------------------------------------
 
 
-def test_what_is_asked_at_once_goes_out_in_one_write(server: RedisServer) -> None:
+def test_what_is_asked_at_once_goes_out_in_one_write_a_connection(server: RedisServer) -> None:
     async def test(store: RedisStore) -> None:
         numbers = [f"7910000{n:04}" for n in range(1000, 1100)]
         await asyncio.gather(*(store.load(msisdn) for msisdn in numbers))
         before = store.link.batches
         assert all(await asyncio.gather(*(store.commit(Change(0, Subscriber(msisdn))) for msisdn in numbers)))
-        assert store.link.batches == before + 1
+        assert store.link.batches - before <= redis_link.CONNECTIONS
         await asyncio.gather(*(add(store, msisdn) for msisdn in numbers))
-        assert store.link.batches == before + 2  # what was committed lately is not read again
+        assert store.link.batches - before <= 2 * redis_link.CONNECTIONS  # what was committed lately is not read again
 
     async def add(store: RedisStore, msisdn: str) -> None:
         record, version = await store.load(msisdn)
