@@ -3,6 +3,7 @@
 -- KEYS  record journal outbox dead answers
 -- Returns {record, notes, entries {sequence id due ready attempt reason kind expires tried data}, dead letters {sequence
 -- id at attempt reason kind expires data}, answers {name, value, ...}}, false for an unknown number.
+-- Safe to send again: it only reads.
 local value = redis.call('GET', KEYS[1])
 local entries, letters = {}, {}
 for id, entry in pairs(unpacked(KEYS[3])) do

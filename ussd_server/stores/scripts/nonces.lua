@@ -1,5 +1,6 @@
 -- Read nonces in the order of their ends, behind one of them.
 -- KEYS  nonces   ARGV  name ('' for none), its end, how many
+-- Safe to send again: it only reads.
 local first = 0
 if ARGV[1] ~= '' then
   local rank = redis.call('ZRANK', KEYS[1], ARGV[1])

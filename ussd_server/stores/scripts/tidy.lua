@@ -1,5 +1,6 @@
 -- Remove consumers that hold nothing and have been silent for so long, or the one that is named.
 -- KEYS  work   ARGV  silence (ms), consumer or ''
+-- Safe to send again: then they are gone.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 0
 end
