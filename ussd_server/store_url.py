@@ -119,7 +119,8 @@ def _redis(scheme: str, text: str) -> RedisUrl:
     elif options.get("sentinel_password") is not None:
         raise ValueError("sentinel_password_file is for redis+sentinel://")
     if len(path) > 1 or (path and kind == "cluster"):
-        raise ValueError("a Cluster has no databases" if kind == "cluster" else f"what is '/{behind}'? ({ESCAPES})")
+        shown = f"'/{behind}'" if "@" not in behind else "all that stands behind the first /"  # it may be of a password
+        raise ValueError("a Cluster has no databases" if kind == "cluster" else f"what is {shown}? ({ESCAPES})")
     read = RedisUrl(
         kind,
         _hosts(hosts, SENTINEL_PORT if kind == "sentinel" else REDIS_PORT, kind != "alone"),
@@ -195,6 +196,8 @@ OPTIONS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
 def _options(query: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
+        if key not in OPTIONS and "@" in query:  # it may be of a password
+            raise ValueError(f"unknown option after the ? ({ESCAPES})")
         if key not in OPTIONS:
             raise ValueError(f"unknown option {key!r} after the ?{nearest(key, OPTIONS)}")
         field, read = OPTIONS[key]
