@@ -8,7 +8,7 @@ connection or a failover, so each makes sure by itself that it acts once (`scrip
 import asyncio
 import random
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import count
 from typing import Any, Final, NamedTuple, cast
@@ -173,7 +173,8 @@ class RedisStore:
     async def load(self, msisdn: str, latest: bool = False) -> tuple[Subscriber, int]:
         """Return the record and its version; one used lately is not read again.
 
-        `latest` asks Redis, where another server may have written, and reads the record if its version is new.
+        `latest` asks Redis, where another server may have written, and reads the record if its version is new. What it
+        returns is durable, also where the commit that wrote it was refused for too few replicas.
         """
         found = self._cache.get(msisdn)
         if found is not None and not latest:
@@ -183,14 +184,23 @@ class RedisStore:
         home = self._home(msisdn)
         slot = home.bucket.slot
         if found is not None:
-            stored = await self.link.ask(slot, (b"GETRANGE", home.record, 0, keys.VERSION_OCTETS - 1)).answer
+            stored = await self._durably(home.bucket, (b"GETRANGE", home.record, 0, keys.VERSION_OCTETS - 1))
             if int.from_bytes(stored, "big") == found[1]:
                 return found
             self._cache.drop(msisdn)
-        value = await self.link.ask(slot, (b"GET", home.record)).answer
+        command = (b"GET", home.record)
+        value = await (self._durably(home.bucket, command) if latest else self.link.ask(slot, command).answer)
         if value is None:
             return Subscriber(msisdn), 0
         return self._cache.put(self._decoded(msisdn, value), int.from_bytes(value[:8], "big"), len(value))
+
+    async def _durably(self, bucket: Bucket, command: tuple[bytes | str | int, ...]) -> Any:
+        """Return the reply to what only reads when as many replicas as are waited for have what it tells of."""
+        found = self.link.ask(bucket.slot, command)
+        if self._url.replicas:
+            # Only what writes is waited for, together with all that was written before: let there be something.
+            await self.link.ask(bucket.slot, (b"SET", bucket.ping, b""), writes=True).answer
+        return await found.answer
 
     def _decoded(self, msisdn: str, value: bytes) -> Subscriber:
         try:
@@ -311,11 +321,7 @@ class RedisStore:
         if digits is None:
             return None
         bucket = self._bucket(digits)
-        found = self.link.ask(bucket.slot, (b"HGET", bucket.answers(digits), name))
-        if self._url.replicas:
-            # A server that waits for replicas has others wait for its own writes alone: let there be one.
-            await self.link.ask(bucket.slot, (b"SET", bucket.ping, b""), writes=True).answer
-        value = await found.answer
+        value = await self._durably(bucket, (b"HGET", bucket.answers(digits), name))
         return None if value is None else keys.answer_of(terminal, key, value)
 
     # The outbox ---------------------------------------------------------------------------------------------------
@@ -326,13 +332,21 @@ class RedisStore:
         claimed: list[Claimed] = []
         for lane in lanes:
             found: list[tuple[int, Claimed]] = []
+            away: set[int] = set()
             while (left := limit - len(claimed) - len(found)) > 0:
-                ripe = self._due.ripe(lane, now, left)
+                ripe = {
+                    number: whose for number, whose in self._due.ripe(lane, now, left).items() if number not in away
+                }
                 if not ripe:
                     break
-                claims = (self._claim(lane, bucket, msisdns, now, now + lease_ms) for bucket, msisdns in ripe.items())
-                for some in await asyncio.gather(*claims):
-                    found += some
+                claims = [self._claim(lane, number, msisdns, now, now + lease_ms) for number, msisdns in ripe.items()]
+                # What is held already must not wait, and lose its lease, for a server that is away.
+                told = await self._told_by_some(claims, claimed or found)
+                for place, number in enumerate(ripe):
+                    if place in told:
+                        found += told[place]
+                    else:
+                        away.add(number)
             claimed += [each for _, each in sorted(found, key=lambda one: one[0])]
         return claimed
 
@@ -363,10 +377,26 @@ class RedisStore:
         if now < self._looked + self._look_s:
             return
         self._looked = now
-        calls = [self._call(bucket, "look", bucket.due) for bucket in self._buckets]
-        for bucket, lanes in zip(self._buckets, await self._each(calls), strict=True):
+        calls = [self._call(bucket, "look", bucket.due).answer for bucket in self._buckets]
+        for number, lanes in (await self._told_by_some(calls)).items():
             for lane, heads in zip(EVERY_LANE, lanes, strict=True):
-                self._due.told(lane, bucket.number, _heads(heads))
+                self._due.told(lane, number, _heads(heads))
+
+    async def _told_by_some(self, asked: Sequence[Awaitable[Any]], enough: object = None) -> dict[int, Any]:
+        """Return what came of each of these that could be asked, by its place.
+
+        Where a server of a Cluster is away, work on the others goes on. Raises StoreUnavailable where nothing came, and
+        there is not `enough` already.
+        """
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        errors = [each for each in outcomes if isinstance(each, BaseException)]
+        if errors:
+            if not all(isinstance(each, StoreUnavailable) for each in errors) or not (
+                enough or len(errors) < len(outcomes)
+            ):
+                raise errors[0]
+            log.error("part of the store unavailable, the outbox goes on with the rest", cause=str(errors[0]))
+        return {place: each for place, each in enumerate(outcomes) if not isinstance(each, BaseException)}
 
     async def renew(self, claimed: Sequence[Claimed], lease: int) -> None:
         """Hold entries that are under way until `lease` (ms), as the same attempt."""
@@ -699,7 +729,7 @@ class RedisStore:
         for one in self.link.one_of_each([bucket.slot for bucket in self._buckets]):
             info = await self.link.ask(one, (b"INFO",)).answer
             try:
-                command = (b"CONFIG", b"GET", b"appendonly", b"appendfsync", b"maxmemory-policy")
+                command = (b"CONFIG", b"GET", *durability.SETTINGS)
                 flat = await self.link.ask(one, command).answer
                 config = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
             except StoreUnavailable:  # forbidden, as a managed Redis does, or it is away and the next request says so

@@ -1,8 +1,12 @@
 """What a Redis may lose of what it acknowledged, by how it is set up. Pure."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from ussd_server.store_url import Kind
+
+SETTINGS: Final = (b"appendonly", b"appendfsync", b"no-appendfsync-on-rewrite", b"maxmemory-policy")
+"""Redis's settings that are looked at."""
 
 
 def risks(info: Mapping[str, str], config: Mapping[str, str] | None, kind: Kind, replicas: int) -> list[str]:
@@ -19,6 +23,8 @@ def _of_a_crash(info: Mapping[str, str], config: Mapping[str, str] | None) -> li
     if info.get("aof_enabled", "1") != "1" or (config or {}).get("appendonly", "yes") != "yes":
         return ["a crash of Redis loses all since its last snapshot: set appendonly yes and appendfsync always"]
     match (config or {}).get("appendfsync"):
+        case "always" if (config or {}).get("no-appendfsync-on-rewrite") == "yes":
+            return ["a crash while Redis rewrites its file loses what it took then: set no-appendfsync-on-rewrite no"]
         case "always":
             return []
         case "everysec":

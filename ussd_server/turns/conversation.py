@@ -165,6 +165,9 @@ class Conversations:
                 last, heard = heard, None
             turn = self._begin(record, version, input)
             if heard is None and last is not None and is_repetition(last, input, typed):
+                if not latest:  # another server may have gone on, and nothing is committed here that would find out
+                    latest = True
+                    continue
                 if not self._ask_again(turn, input, last):
                     turns[channel, "repeated"] += 1
                     return Answer(last.text, last.ends, pushed=last.pushed)
@@ -230,18 +233,23 @@ class Conversations:
     async def _turn_of_part(self, input: Input, part: Part, age: float) -> Answer:
         """Keep a part of a long SMS; with the last one the whole is played, in the same commit."""
         turns = self._metrics.turns
+        latest = False
         for _ in range(MAX_CONFLICTS):
-            record, version = await self._store.load(input.msisdn)
+            record, version = await self._store.load(input.msisdn, latest)
             until = input.at + self._limits.deadline_ms
             turn = Turn(self.flow, record, version, input.at, until, self._tools, input.account, input.number)
             taken = self._letters.take(turn, part)
             result = "repeated" if taken.repeated else "part"
             if taken.text is not None:
                 result = await self._play_whole(turn, replace(input, text=taken.text, part=None))
+            if turn.record is record and not latest:  # nothing to commit, as far as it is known here
+                latest = True
+                continue
             if turn.record is record or await self._commit(turn.change(), age):
                 turns[input.channel.name, result] += 1
                 self._count_letters(taken)
                 return Answer(None)
+            latest = True
             turns[input.channel.name, "conflict"] += 1
         raise StoreUnavailable(f"another server changed this subscriber {MAX_CONFLICTS} times during one turn")
 

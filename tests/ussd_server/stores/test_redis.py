@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import trustme
+from structlog.testing import capture_logs
 
 from tests import redis_servers
 from tests.redis_servers import DURABLE, RedisServer, running
@@ -151,6 +152,27 @@ def test_work_that_another_server_left_is_found_at_the_next_look(server: RedisSe
             await store.close()
 
     asyncio.run(body())
+
+
+def test_where_a_part_of_redis_is_away_what_is_held_on_the_rest_is_performed(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        await asyncio.gather(*(count(store, 1, f"7910000{n:04}") for n in range(1000, 1012)))
+        broken = store._home("79100001000").bucket
+        with server.client() as client:
+            client.set(broken.work, "cannot be claimed")
+            client.delete(broken.due[3])
+            client.set(broken.due[3], "cannot be looked at")
+        with capture_logs() as logs:
+            claimed = await store.claim(T0, 100, LEASE)
+        assert {store._home(each.msisdn).bucket.number for each in claimed} == {0, 1, 2, 3} - {broken.number}
+        assert {line["event"] for line in logs} == {"part of the store unavailable, the outbox goes on with the rest"}
+        with pytest.raises(StoreUnavailable, match="another program's data"):  # nothing else is left to do
+            await store.claim(T0, 100, LEASE)
+        with server.client() as client:
+            client.delete(broken.work, broken.due[3])
+        assert {store._home(each.msisdn).bucket.number for each in await store.claim(T0, 100, LEASE)} == {broken.number}
+
+    on(server, test)
 
 
 # Who performs what ------------------------------------------------------------------------------------------------

@@ -25,6 +25,8 @@ GOOD = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noevi
         ({"appendonly": "no"}, ["loses all since its last snapshot: set appendonly yes and appendfsync always"]),
         ({"appendfsync": "everysec"}, ["loses about the last second: set appendfsync always"]),
         ({"appendfsync": "no"}, ["half a minute: set appendfsync always"]),
+        ({"no-appendfsync-on-rewrite": "yes"}, ["while Redis rewrites its file"]),
+        ({"no-appendfsync-on-rewrite": "yes", "appendfsync": "everysec"}, ["loses about the last second"]),
         ({"maxmemory-policy": "allkeys-lru"}, ["drops records as it likes (allkeys-lru)"]),
         ({"appendonly": "no", "maxmemory-policy": "volatile-ttl"}, ["last snapshot", "(volatile-ttl)"]),
     ],

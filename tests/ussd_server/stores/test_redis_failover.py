@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.redis_servers import RedisCluster, RedisSentinels, RedisServer, running, wait_until
-from tests.ussd_server.stores.test_redis import BORIS, T0, count, counted, parsed
+from tests.ussd_server.stores.test_redis import ANNA, BORIS, T0, count, counted, parsed
 from ussd_server.stores.base import Change, JournalEntry, OutboxEntry, StoreUnavailable
 from ussd_server.stores.opening import open_store
 from ussd_server.stores.redis import RedisStore
@@ -126,6 +126,12 @@ def test_what_no_replica_has_is_not_acknowledged(whole_sentinels: RedisSentinels
         with pytest.raises(StoreUnavailable, match="written, but only 1 of 2 replicas have it after 1000 ms"):
             await count(store)
         assert (await store.load(BORIS))[1] == 0  # what only reads does not wait
+        # Who answers without a commit does: what comes again must not be acknowledged on the strength of that write.
+        other = RedisStore(parsed(whole_sentinels.url, "replicas=2"))
+        for store_asked in (store, other):
+            with pytest.raises(StoreUnavailable, match="only 1 of 2 replicas"):
+                await store_asked.load(ANNA, latest=True)
+        await other.close()
         whole_sentinels.replicas[0].go_on()
         await elsewhere(wait_until, lambda: not asyncio.run(tried()), "the replica to follow again")
         assert await counted(store) >= 2

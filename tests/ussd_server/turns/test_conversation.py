@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -185,6 +186,24 @@ def test_a_redelivered_input_gets_its_answer_again_and_changes_nothing(tmp_path:
         assert await at.reply("1", sequence=900) == first
         assert await at.reply("1", link="the next link", sequence=1) == first
         assert (await at.store.load(MSISDN))[1] == version
+
+    play(tmp_path, story)
+
+
+def test_what_another_server_did_since_is_looked_at_before_an_input_is_taken_for_a_repetition(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await at.dial("*111#")
+        await at.reply("1", sequence=900)
+        load, remembered = at.store.load, await at.store.load(MSISDN)
+        await at.reply("0", sequence=901)  # by the other server
+
+        async def load_or_remember(msisdn: str, latest: bool = False) -> Any:
+            return await load(msisdn) if latest else remembered
+
+        at.store.load = load_or_remember  # type: ignore[method-assign]
+        _, version = await load(MSISDN)
+        assert (await at.reply("1", link="the next link")).text.startswith("Tariffs")  # type: ignore[union-attr]
+        assert (await load(MSISDN))[1] > version
 
     play(tmp_path, story)
 
