@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from tests.ussd_server.command_line import Said, without_settings
 from ussd_server.cli.common import now
-from ussd_server.stores.base import Change, OutboxEntry
+from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.codes import Access
 
@@ -226,3 +226,13 @@ def test_an_unknown_id_is_told(said: Said) -> None:
     at_the_store(lambda store: store.ping())
     assert said("show", "never-was") == 1
     assert said.err == "error: never-was: no dead letter has this id\n"
+
+
+@pytest.mark.usefixtures("three")
+def test_a_store_that_goes_away_meanwhile_is_told_in_one_line(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(store: SqliteStore, change: Change) -> bool:
+        raise StoreUnavailable("the disk is full")
+
+    monkeypatch.setattr(SqliteStore, "commit", away)
+    assert said("retry", "--all", "--reason", "again") == 1
+    assert said.err == "error: the disk is full\n"

@@ -71,7 +71,7 @@ def outcome(arguments: Sequence[str]) -> int:
     command = typer.main.get_command(app)
     _leave_types_out(command)
     try:
-        result = command.main(list(arguments), prog_name="ussd-server", standalone_mode=False)
+        result = _run(command, arguments)
     except SettingsError as error:
         complain(str(error))
         return EXIT_USAGE
@@ -91,6 +91,14 @@ def outcome(arguments: Sequence[str]) -> int:
         sys.stdout = None
         return EXIT_FAILED
     return result if isinstance(result, int) else 0
+
+
+def _run(command: Any, arguments: Sequence[str]) -> Any:
+    """Run a command. Of work that was done many at once, what broke first says why the rest was left."""
+    try:
+        return command.main(list(arguments), prog_name="ussd-server", standalone_mode=False)
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from None
 
 
 def _leave_types_out(command: Any) -> None:

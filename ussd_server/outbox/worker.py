@@ -189,12 +189,19 @@ class Outbox:
             committed, held = got is not None, got or []
         for each in held:
             if self._stopping:  # meanwhile
-                await self._store.postpone(each, each.entry.due, "the server stops")
+                await self._let_go(each)
             else:
                 self._begin(self._lanes[LANES[each.entry.kind]], each)
         if committed and len(held) < len(lanes):
             self.wake(lane.number for lane in lanes)
         return committed
+
+    async def _let_go(self, held: Claimed) -> None:
+        """Leave an entry to whoever comes next; its commit stands whatever becomes of this."""
+        try:
+            await self._store.postpone(held, held.entry.due, "the server stops")
+        except StoreUnavailable as error:
+            log.error("not released, will be done when its lease ends", cause=str(error))
 
     async def drain(self, seconds: float) -> None:
         """Take nothing new, and wait so long for what is under way; what takes longer goes on."""

@@ -225,6 +225,26 @@ def test_a_stopped_outbox_holds_nothing(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("away", [False, True])
+def test_what_is_committed_while_a_stop_begins_is_left_and_is_committed_all_the_same(
+    tmp_path: Path, away: bool
+) -> None:
+    async def story(at: Bench) -> None:
+        async def fail(claimed: Claimed, due: int, reason: str) -> None:
+            raise StoreUnavailable("away")
+
+        if away:
+            at.store.postpone = fail  # type: ignore[method-assign]
+        committing = asyncio.ensure_future(at.commit("a"))
+        await asyncio.sleep(0)
+        await at.outbox.drain(0)
+        assert await committing
+        assert at.performed == []
+        assert await at.store.next_due() == at.now + (LEASE_MS if away else 0)
+
+    bench(tmp_path, story)
+
+
 def test_what_is_not_possible_now_waits_and_holds_back_what_follows_it(tmp_path: Path) -> None:
     async def story(at: Bench) -> None:
         at.answers["a"] = [Later("no link"), Done()]
