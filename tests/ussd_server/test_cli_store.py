@@ -106,6 +106,7 @@ def test_a_store_that_is_in_use_is_copied_only_ahead(said: Said) -> None:
         assert not at("new.db", lambda store: store.mark())
         assert said("store", "copy", OLD, NEW, "--while-running") == 0
         assert "Copied what differed (10). The rest goes quicker: stop the servers" in said.out
+        assert said.lines[-1] == "give the same command without --while-running."
         assert said("subscriber", "show", ANNA, "--store", NEW) == 1
         assert said.err == (
             f"error: {NEW}: it is being copied from {OLD}; end that first, with: ussd-server store copy FROM TO\n"

@@ -80,13 +80,14 @@ def copy(
     out = console()
     if isinstance(done, Walk):
         out.print(f"Copied what differed ({done.differing}). The rest goes quicker: stop the servers of {whence}, and")
-        out.print(f"  ussd-server store copy {whence} {to}")
+        out.print("give the same command without --while-running.")
         return
     if done.changed:
         out.print(f"{whence} changed meanwhile ({done.changed}), servers still ran on it; that was copied again.")
     _show(done.last.source, done.last.target)
     verb = "Went on with the copy" if done.went_on else "Copied"
-    out.print(f"{verb}: {done.written} written, and nothing differs. Start the servers with --store {to}")
+    start = f"Start the servers with --store {to}{_options(target)}"
+    out.print(f"{verb}: {done.written} written, and nothing differs. {start}")
 
 
 @app.command(epilog=examples("ussd-server store compare sqlite:///old.db redis://127.0.0.1:6379/0"))
@@ -106,6 +107,11 @@ def compare(source: Source, target: Target) -> int:
         console().print(line, markup=False)
     console().print(f"{walk.differing} differ." if walk.differing > 1 else "1 differs.")
     return EXIT_FAILED
+
+
+def _options(target: str) -> str:
+    """Say that a URL's options belong to it, which is shown without them: one may name a password's file."""
+    return ", with what stands behind its ?" if "?" in target else ""
 
 
 def _two(source: str, target: str) -> tuple[StoreUrl, StoreUrl]:
