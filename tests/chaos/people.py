@@ -24,7 +24,9 @@ from ussd_server.terminal_client import (
     Refused,
     Rejected,
     TerminalClient,
+    TerminalError,
     Unreachable,
+    Untrusted,
     Visit,
 )
 
@@ -99,7 +101,7 @@ class Person:
                 await rng.choice(self._habits())()
             if rng.random() < 0.4 and not over():
                 await self._get_locked()
-        except Stopped:
+        except (Stopped, TerminalError):
             return
 
     def _habits(self) -> list[Callable[[], Awaitable[None]]]:
@@ -297,7 +299,8 @@ class Person:
         """Enter the right code when all is calm; a visit is closed again."""
         visit = await self.enter(right=True)
         if isinstance(visit, Visit):
-            await visit.close()
+            async with visit:  # closes it, or leaves it to end when idle
+                pass
 
     async def _until_answered(self, call: Callable[[str | None], Awaitable[object]]) -> object:
         """Return the answer of a call, taking it up again under its key; None where none comes."""
@@ -305,7 +308,7 @@ class Person:
         for _ in range(ANSWER_AGAIN):
             try:
                 return await call(key)
-            except Unreachable as error:
+            except (Unreachable, Untrusted) as error:  # a server whose clock is wrong is not believed
                 key = error.key
         return None
 
@@ -323,7 +326,7 @@ class Person:
             if self._rng.random() < 0.6:
                 await self._order_at_terminal(visit)
             await visit.close()
-        except (Refused, Unreachable):
+        except TerminalError:
             return
 
     async def _order_at_terminal(self, visit: Visit) -> None:

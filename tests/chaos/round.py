@@ -24,7 +24,7 @@ SETTLE_S: Final = 180.0
 """By when all must have come to its end after the last fault: a lease (30 s) after a pause, a wait for the next try
 or for a link (60 s each), and room for a busy machine."""
 
-FINISH_S: Final = 120.0
+FINISH_S: Final = 60.0
 """How long people may take for what they had begun when the load ended."""
 
 FAR_MS: Final = 10 * 60_000
@@ -161,8 +161,8 @@ async def _load(
     for each in late:
         each.cancel()
     await asyncio.gather(*late, return_exceptions=True)
-    for each in done:
-        each.result()
+    for error in filter(None, (each.exception() for each in done)):
+        outcome.violations.append(Violation("not to be expected", "", f"{type(error).__name__}: {error}"))
     return people
 
 

@@ -39,7 +39,7 @@ FAILS_OVER_S = (2.0, 4.0)
 TOO_SOON = 0.3
 """Of the servers so many may be killed already while they start."""
 
-START_S = 12.0
+START_S = 10.0
 """For how long a killed server's start is waited for: it has nothing to serve while the SMSC is down."""
 
 SLOW_LINK_S = 0.15
