@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import round, stage
-from tests.chaos.plan import Kind, Scene, make
+from tests.chaos.plan import Kind, make
 from tests.chaos.round import Wanted
 
 LONG: tuple[Kind, ...] = ("pause", "silent link", "slow link", "slow disk", "full disk", "clock step")
@@ -22,6 +22,6 @@ def test_nothing_is_lost_when_server_and_smsc_are_killed(tmp_path: Path) -> None
     missing = stage.what_is_missing() | dict.fromkeys(LONG, "a short run")
     outcome = asyncio.run(round.run(wanted, tmp_path, missing, lambda what, share: None))
     assert [str(violation) for violation in outcome.violations] == []
-    planned = make(SEED, 6, 6, Scene(without=frozenset(missing)))
+    planned = make(SEED, wanted.seconds, wanted.faults, round.scene_of(wanted, missing))
     assert outcome.killed >= sum(fault.kind == "kill" for fault in planned) // 2
     assert outcome.figures["orders placed and charged"] > 0
