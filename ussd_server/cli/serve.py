@@ -171,6 +171,7 @@ def add_to(app: typer.Typer) -> None:
             "ussd-server run --smsc 'smpps://user@smsc.example:3550?password_file=/run/secrets/smsc'",
             "ussd-server run --settings /etc/ussd-server.toml",
             "ussd-server run --store redis://redis.example/0 --require-durable --smsc 'smpp://user:password@a.example'",
+            "ussd-server run --store 'redis://ussd@redis.example/0?password_file=/run/secrets/redis' --smsc ...",
         )
         + _smsc_options()
     )(run)

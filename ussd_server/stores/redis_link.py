@@ -53,7 +53,12 @@ def plain(error: Refused) -> str:
             return "Redis is full (maxmemory): give it more memory, or take other data out of it"
         case "MISCONF":
             return f"Redis cannot write to its disk; make room there and look into its log ({text})"
-        case "NOAUTH" | "WRONGPASS":
+        case "NOAUTH":
+            return (
+                "Redis refuses what comes without a password: write it in the store's URL, redis://:PASSWORD@HOST or "
+                f"redis://USER:PASSWORD@HOST, or add ?password_file=FILE ({text})"
+            )
+        case "WRONGPASS":
             return f"Redis refuses the user or password of the store's URL ({text})"
         case "NOPERM":
             return f"this user may not do it in Redis; see the permissions in docs/operations.md ({text})"
@@ -67,6 +72,8 @@ def plain(error: Refused) -> str:
             return f"the Cluster serves nothing until each slot has a master ({text})"
         case "NOREPLICAS":
             return f"Redis takes no writes while too few replicas follow it ({text})"
+        case "ERR" if "DB index" in text:
+            return f"Redis has no database of this number (`databases` in redis.conf): write a lower one ({text})"
         case "WRONGTYPE":
             return "another program's data is where this store's should be; choose another ?prefix= or database"
     return text

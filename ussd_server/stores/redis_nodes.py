@@ -77,7 +77,10 @@ class Sentinels:
             try:
                 found = await _ask(sentinel, self._greeting, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._master)
             except (OSError, Refused) as error:
-                reasons.append(f"{sentinel[0]}:{sentinel[1]}: {str(error) or 'it does not answer'}")
+                reason = str(error) or "it does not answer"
+                if "unknown command" in reason:
+                    reason = "this is no Sentinel, but a Redis: name Sentinels in the URL, or write redis://"
+                reasons.append(f"{sentinel[0]}:{sentinel[1]}: {reason}")
                 continue
             if found:
                 self._sentinels.remove(sentinel)

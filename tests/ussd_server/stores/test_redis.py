@@ -442,8 +442,32 @@ def test_a_password_opens_it() -> None:
             store = RedisStore(parsed(f"redis://:right@127.0.0.1:{server.port}/3"))
             await count(store)
             await store.close()
-            with pytest.raises(StoreUnavailable, match="refuses the user or password"):
+            with pytest.raises(StoreUnavailable, match="write it in the store's URL, redis://:PASSWORD@HOST"):
                 await open_store(parsed(server.url))
+            with pytest.raises(StoreUnavailable, match="refuses the user or password"):
+                await open_store(parsed(f"redis://:wrong@127.0.0.1:{server.port}/3"))
+
+        asyncio.run(body())
+
+
+def test_a_database_that_redis_does_not_have_is_told_with_the_mend() -> None:
+    with running() as server:
+
+        async def body() -> None:
+            with pytest.raises(StoreUnavailable, match=r"no database of this number .* write a lower one"):
+                await open_store(parsed(f"redis://127.0.0.1:{server.port}/99"))
+
+        asyncio.run(body())
+
+
+def test_a_redis_that_is_named_as_a_sentinel_is_told_with_the_mend() -> None:
+    with running() as server:
+
+        async def body() -> None:
+            store = RedisStore(parsed(f"redis+sentinel://127.0.0.1:{server.port}/main"), patience_s=0.2)
+            with pytest.raises(StoreUnavailable, match=r"no Sentinel, but a Redis: .* write redis://"):
+                await count(store)
+            await store.close()
 
         asyncio.run(body())
 
