@@ -106,7 +106,7 @@ class RedisStore:
         self._consumer = secrets.token_hex(8)
         self._clients = f"ussd-server:{url.prefix}:"
         client = f"{self._clients}{self._consumer}"
-        greeting = Greeting(url.user, url.password, url.database, url.context(), url.replicas, name=client)
+        greeting = Greeting(url.user, url.password, url.database, url.context(), url.ca_file, url.replicas, name=client)
         self.link = Link(_nodes(url, greeting), greeting, self._name, patience_s)
         self._make = make
         self._meta = keys.meta_key(url.prefix)

@@ -1,14 +1,22 @@
-"""Which Redis server has which slots: one that is named, the master that Sentinels name, or a Cluster's masters."""
+"""Which Redis server has which slots: one that is named, the master that Sentinels name, or a Cluster's masters.
+
+These questions are rare, so redis-py asks them; what a turn asks goes by `redis_wire`.
+"""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.stores.buckets import SLOTS
-from ussd_server.stores.redis_wire import Address, Greeting, Owner, Refused, connect
+from ussd_server.stores.redis_wire import Address, Greeting
 
 ASK_S: Final = 1.0
 """How long one server may take to say where the others are."""
@@ -20,6 +28,10 @@ class NotFound(Exception):
     def __init__(self, text: str, hopeless: bool = False) -> None:
         super().__init__(text)
         self.hopeless = hopeless
+
+
+class NotAnswered(Exception):
+    """One server did not say where the others are. The text names it and says why."""
 
 
 class Nodes(Protocol):
@@ -46,17 +58,30 @@ class Alone:
         return self._homes
 
 
-async def _ask(address: Address, greeting: Greeting, *command: bytes | str | int) -> Any:
-    """Return the reply of a server that is asked once. Raises OSError or Refused."""
-
-    async def asked() -> Any:
-        wire = await connect(address, replace(greeting, scripts=False, replicas=0), Owner())
-        try:
-            return await wire.ask(*command)
-        finally:
-            wire.abort()
-
-    return await asyncio.wait_for(asked(), ASK_S)
+@asynccontextmanager
+async def _asked(address: Address, greeting: Greeting) -> AsyncIterator[Redis]:
+    """Give a client of one server, for a question. Raises NotAnswered where the server cannot be asked or refuses."""
+    client = Redis(
+        host=address[0],
+        port=address[1],
+        username=greeting.user or None,
+        password=None if greeting.password is None else greeting.password.reveal(),
+        ssl=greeting.tls is not None,
+        ssl_ca_certs=None if greeting.ca_file is None else str(greeting.ca_file),
+        socket_connect_timeout=ASK_S,
+        socket_timeout=ASK_S,
+        retry=Retry(NoBackoff(), 0),  # the next server is asked instead
+        protocol=2,
+        decode_responses=True,
+    )
+    try:
+        async with asyncio.timeout(2 * ASK_S):
+            yield client
+    except (RedisError, TimeoutError) as error:
+        raise NotAnswered(f"{address[0]}:{address[1]}: {str(error) or 'it does not answer'}") from None
+    finally:
+        with suppress(RedisError):
+            await client.aclose()
 
 
 class Sentinels:
@@ -68,24 +93,27 @@ class Sentinels:
     def __init__(self, sentinels: Sequence[Address], master: str, greeting: Greeting, password: Secret[str] | None):
         self._sentinels = list(sentinels)
         self._master = master
-        self._greeting = replace(greeting, user="", password=password, database=0)
+        self._greeting = replace(greeting, user="", password=password)
 
     async def find(self) -> Sequence[Address]:
         """Return the master's address, for each slot."""
         reasons = []
         for sentinel in list(self._sentinels):
             try:
-                found = await _ask(sentinel, self._greeting, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._master)
-            except (OSError, Refused) as error:
-                reason = str(error) or "it does not answer"
-                if "unknown command" in reason:
-                    reason = "this is no Sentinel, but a Redis: name Sentinels in the URL, or write redis://"
-                reasons.append(f"{sentinel[0]}:{sentinel[1]}: {reason}")
+                async with _asked(sentinel, self._greeting) as client:
+                    found = await client.sentinel_get_master_addr_by_name(self._master)
+            except NotAnswered as error:
+                if "unknown command" in str(error):
+                    mend = "this is no Sentinel, but a Redis: name Sentinels in the URL, or write redis://"
+                    reasons.append(f"{sentinel[0]}:{sentinel[1]}: {mend}")
+                else:
+                    reasons.append(str(error))
                 continue
             if found:
                 self._sentinels.remove(sentinel)
                 self._sentinels.insert(0, sentinel)
-                return [(found[0].decode(), int(found[1]))] * SLOTS
+                host, port = cast(Address, found)
+                return [(host, port)] * SLOTS
             reasons.append(f"{sentinel[0]}:{sentinel[1]} knows no master {self._master!r}")
         raise NotFound("no Sentinel says where the master is: " + "; ".join(reasons))
 
@@ -106,14 +134,12 @@ class Cluster:
         reasons = []
         for server in dict.fromkeys([*self._known, *self._seeds]):
             try:
-                ranges = await _ask(server, self._greeting, "CLUSTER", "SLOTS")
-            except Refused as error:
+                async with _asked(server, self._greeting) as client:
+                    ranges = await client.cluster("SLOTS")
+            except NotAnswered as error:
                 if "cluster support disabled" in str(error):
                     raise NotFound("this Redis is no Cluster: write redis:// in the store's URL", True) from None
-                reasons.append(f"{server[0]}:{server[1]}: {error}")
-                continue
-            except OSError as error:
-                reasons.append(f"{server[0]}:{server[1]}: {str(error) or 'it does not answer'}")
+                reasons.append(str(error))
                 continue
             homes = _homes(ranges, server[0])
             if None not in homes:
@@ -126,8 +152,6 @@ class Cluster:
 def _homes(ranges: Sequence[Any], asked: str) -> list[Address | None]:
     """Return each slot's master from the reply of CLUSTER SLOTS; an empty host is the one that was asked."""
     homes: list[Address | None] = [None] * SLOTS
-    for first, last, master, *_ in ranges:
-        host = (master[0] or b"").decode()
-        with suppress(UnicodeDecodeError, ValueError):
-            homes[first : last + 1] = [(host or asked, int(master[1]))] * (last + 1 - first)
+    for first, last, (host, port, *_), *_ in ranges:
+        homes[first : last + 1] = [(host or asked, port)] * (last + 1 - first)
     return homes

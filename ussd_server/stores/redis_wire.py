@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 
 import hiredis
@@ -47,6 +48,7 @@ class Greeting:
     password: Secret[str] | None = None
     database: int = 0
     tls: ssl.SSLContext | None = None
+    ca_file: Path | None = None
     replicas: int = 0
     wait_ms: int = 1_000
     scripts: bool = True
