@@ -47,7 +47,9 @@ class Network:
         self._parts: dict[tuple[str, str, bytes], dict[int, list[str]]] = defaultdict(dict)
         self._mailboxes: dict[str, Callable[[Arrived], None]] = {}
         arguments = [sys.executable, "-m", "tests.chaos.smsc", str(port), str(self._spool)]
-        self.smsc = Child("smsc", lambda: arguments, directory, pipe=True)
+        # It runs where its log is, and these tests are no installed package.
+        where = {"PYTHONPATH": str(Path(__file__).parents[2])}
+        self.smsc = Child("smsc", lambda: arguments, directory, where, pipe=True)
         self._reader: asyncio.Task[None] | None = None
 
     def start(self) -> None:

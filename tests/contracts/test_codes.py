@@ -255,6 +255,7 @@ class CodesMachine(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
+@pytest.mark.timeout(600)  # thousands of commits, each of them synced: on a busy disk that takes minutes
 @pytest.mark.parametrize("name", STORES)
 def test_several_servers_of_a_store_keep_the_rules_together(name: str) -> None:
     machine = type("Machine", (CodesMachine,), {"open_store": staticmethod(STORES[name])})
