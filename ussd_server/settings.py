@@ -222,7 +222,7 @@ class Settings(BaseSettings):
         description="Seconds for which the server itself may delay a turn; beyond, new dialogues are told to try later",
     )
     max_turns: int = Field(
-        4000,
+        16_000,
         ge=1,
         le=100_000,
         description="Turns under way at once, for which there is memory; new dialogues get three quarters of it",

@@ -7,8 +7,8 @@ The delay is what the server itself adds to a turn: from the read of its octets 
 wait for its commit. The operator's time is not in it. Of each window the *least* delay counts, as in CoDel: a burst has
 some turns that did not wait, a standing queue has none. Where even the luckiest turn waited for longer than `TARGET_S`,
 in two windows one after the other, the limit becomes what Little's law allows: as many turns as are completed in that
-time. While the delay is below half of it the limit grows again. `docs/decisions/0016-shedding-by-measured-delay.md` has
-the reasons.
+time. While the delay is below half of it the limit grows again, and slowly until it is reached.
+`docs/decisions/0016-shedding-by-measured-delay.md` has the reasons.
 
 A store that takes long by itself, however little it has to do, is not overloaded: its own time is measured while few
 turns wait, and three times that is allowed.
@@ -40,7 +40,10 @@ RATE_KEPT: Final = 15 / 16
 """What is left of the best rate of completion in each later window; a short pause must not look like less capacity."""
 
 GROWTH: Final = 8
-"""The limit grows by one part in so many in each window."""
+"""The limit grows by one part in so many in each window while the delay is short."""
+
+SLOW_GROWTH: Final = 64
+"""The same while the delay is near its target: of a store that takes long by itself, that may be all there ever is."""
 
 MAX_WAITING: Final = 8
 """How many inputs of one subscriber may wait for the one under way; a person has one or two, a loop has more."""
@@ -179,6 +182,8 @@ class Admission:
             self.limit = min(self.limit, max(FLOOR, int(self._best * target)))
         elif self.delay <= target / 2:
             self.limit = min(self.most, self.limit + self.limit // GROWTH)
+        elif not self._late:
+            self.limit = min(self.most, self.limit + self.limit // SLOW_GROWTH)
         self.pressed = self.delay > target * 3 / 4
 
 

@@ -169,6 +169,16 @@ def test_a_store_that_is_slow_by_itself_is_not_taken_for_an_overloaded_one() -> 
     assert admission.limit == BOUND
 
 
+@pytest.mark.parametrize("own", [0.3, 0.6, 0.8])
+def test_a_slow_store_that_has_much_to_do_at_once_is_learned_and_in_the_end_refuses_nothing(own: float) -> None:
+    """It is busy from the first moment, so that its own time can be seen only when the limit is at its least."""
+    admission, now = Admission(BOUND), 0.0
+    for _ in range(600):
+        turns = min(admission.limit, 400)
+        now = windows(admission, 1, own, turns=turns, now=now)
+    assert admission.limit > 400
+
+
 def test_a_window_that_has_not_passed_is_not_judged() -> None:
     admission = Admission(BOUND)
     admission.tick(5.0)
