@@ -30,8 +30,10 @@ from ussd_server.stores.base import Change, JournalEntry, KeptAnswer, Store
 from ussd_server.subscribers.codes import (
     LOCK_MS,
     MAX_WRONG,
+    POLICY,
     Access,
     Busy,
+    Expired,
     Issued,
     Locked,
     Ordered,
@@ -144,6 +146,8 @@ class CodesMachine(RuleBasedStateMachine):
             assert settled.verdict == clerk.settle(name, right, self.now)
             if self.commit(server, version, settled.access, clerk, self.kept(name, settled.verdict)):
                 self.answers[name] = settled.verdict
+                if isinstance(settled.verdict, Expired):
+                    self.taken.discard(name)  # the right code, too old: it opens nothing, and the try is given back
                 return
 
     def was_answered(self, server: int, name: str) -> bool:
@@ -240,7 +244,7 @@ class CodesMachine(RuleBasedStateMachine):
             self.load(server)
 
     @invariant()
-    def never_more_than_three_entries_are_verified_between_two_beginnings(self) -> None:
+    def never_more_than_three_tries_are_taken_between_two_beginnings(self) -> None:
         access, _ = self.papers[self.version]
         assert access.wrong + len(access.reservations) <= MAX_WRONG
         if access.locked_until:
@@ -263,6 +267,21 @@ def test_several_servers_of_a_store_keep_the_rules_together(name: str) -> None:
         machine,
         settings=settings(max_examples=int(100 * EXAMPLES[name]), stateful_step_count=50, deadline=None, database=None),
     )
+
+
+def test_the_right_code_that_is_too_old_costs_no_try_among_three_wrong_ones() -> None:
+    """What the machine above met: it counted a try that the rule gives back."""
+    machine = type("Machine", (CodesMachine,), {"open_store": staticmethod(STORES["sqlite"])})()
+    machine.begin(with_code=True, guesses=0)
+    machine.clock(POLICY.max_age_ms)
+    for right in (False, True, False, False):
+        machine.enter(0, right)
+        for _ in machine.under_way.pop()[1]:
+            pass
+        machine.never_more_than_three_tries_are_taken_between_two_beginnings()
+    assert machine.taken == {"0-wrong", "2-wrong", "3-wrong"}
+    assert machine.papers[machine.version][0].locked_until
+    machine.teardown()
 
 
 # Processes --------------------------------------------------------------------------------------------------------
