@@ -26,10 +26,11 @@ from ussd_server.outbox.performers import Performers
 from ussd_server.outbox.pushes import Manners, Pusher
 from ussd_server.outbox.worker import UNDER_WAY, Outbox
 from ussd_server.overload import Overload
-from ussd_server.secrecy import keys
+from ussd_server.secrecy import agreement, keys
 from ussd_server.secrecy.vault import CodeHasher, Vault
 from ussd_server.settings import Settings
 from ussd_server.smsc_url import SmscUrl
+from ussd_server.store_url import SqliteUrl
 from ussd_server.stores.base import StoreUnavailable
 from ussd_server.stores.opening import open_to_serve
 from ussd_server.subscribers.codes import DAY_MS, Policy
@@ -107,17 +108,20 @@ class Server:
     async def start(self) -> None:
         """Read flows and keys, open the store, and begin to bind; every failure says what to mend.
 
-        What can be wrong with the files that were named is found before keys are made.
+        What can be wrong with the files that were named, or with the store, is found before keys are made.
         """
         settings = self.settings
         flow = read_flow(settings.flows, self._screen)
         catalogue = read_catalogue(settings.catalogue)
-        loaded = keys.load_or_create(settings.data, wall_clock())
-        self.created_keys = loaded.path if loaded.created else None
-        if loaded.added:
-            log.info("keys added", kinds=loaded.added, file=str(loaded.path))
-        self._operator = self._operator or _embedded_operator(settings, catalogue)
+        if isinstance(settings.store, SqliteUrl):
+            keys.make_directory(settings.data)
         self.store = await open_to_serve(settings.store, settings.require_durable)
+        try:
+            key_file = await self._take_keys()
+            self._operator = self._operator or _embedded_operator(settings, catalogue)
+        except BaseException:
+            await self.store.close()
+            raise
         new_id = unique_ids()
         policy = Policy(
             digits=settings.code_digits,
@@ -127,7 +131,7 @@ class Server:
         )
         validity_ms = round(settings.sms_validity_hours * 3_600_000)
         tools = Tools(Queries(self._operator), policy, wall_clock, new_id, validity_ms)
-        self.keys = keys.KeyFile(loaded.path)
+        self.keys = keys.KeyFile(key_file)
         vault = Vault(self.keys)
         self._hasher = CodeHasher(vault, settings.max_checks)
         admission = Admission(settings.max_turns, settings.overload_delay_s)
@@ -175,10 +179,31 @@ class Server:
             self.metrics,
             self.outbox.wake,
         )
-        self._housekeeping = Housekeeping(self.store, self.keys.refresh, self.metrics, wall_clock, self._tick)
+        self._housekeeping = Housekeeping(
+            self.store, self.keys.refresh, self._note_keys, self.metrics, wall_clock, self._tick
+        )
         self._housekeeping.start()
         self.outbox.start()
         self.gateway.start()
+
+    async def _take_keys(self) -> Path:
+        """Return the file of the keys, which this makes at a first start, once the store's other servers have them."""
+        settings = self.settings
+        store, name, file = self.store, str(settings.store), settings.data / keys.FILE_NAME
+        try:
+            present = keys.load(file)
+        except FileNotFoundError:
+            present = keys.Keyring()
+        await agreement.check(store, name, present, file)
+        loaded = keys.load_or_create(settings.data, wall_clock())
+        self.created_keys = loaded.path if loaded.created else None
+        if loaded.added:
+            log.info("keys added", kinds=loaded.added, file=str(loaded.path))
+        await agreement.agree(store, name, loaded.ring, file)
+        return file
+
+    async def _note_keys(self) -> None:
+        await agreement.agree(self.store, str(self.settings.store), self.keys.ring, self.keys.path)
 
     def _tick(self, now: float) -> None:
         self.gateway.tick(now)

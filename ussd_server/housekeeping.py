@@ -28,14 +28,16 @@ LAG_S: Final = 0.05
 class Housekeeping:
     """Looks after the store, the keys and the loop until it is stopped.
 
-    `refresh_keys` reads the key file again where it changed and returns whether it did; `now` is in ms; `pause` waits
-    so many seconds; `tick` is called with the loop's time (s) every `LAG_S`.
+    `refresh_keys` reads the key file again where it changed and returns whether it did, and `note_keys` then has the
+    store remember them, raising KeysError where its other servers have others; `now` is in ms; `pause` waits so many
+    seconds; `tick` is called with the loop's time (s) every `LAG_S`.
     """
 
     def __init__(
         self,
         store: Store,
         refresh_keys: Callable[[], bool],
+        note_keys: Callable[[], Awaitable[None]],
         metrics: Metrics,
         now: Callable[[], int],
         tick: Callable[[float], None],
@@ -44,6 +46,8 @@ class Housekeeping:
         self._pause = pause
         self._store = store
         self._refresh_keys = refresh_keys
+        self._note_keys = note_keys
+        self._unnoted = False
         self._metrics = metrics
         self._now = now
         self._tick = tick
@@ -66,6 +70,7 @@ class Housekeeping:
         try:
             if self._refresh_keys():
                 log.info("keys taken up")
+                self._unnoted = True
         except KeysError as error:
             log.error("keys not taken up, the old ones stay", cause=str(error))
 
@@ -93,6 +98,17 @@ class Housekeeping:
         while True:
             await self._pause(KEYS_S)
             self.take_up_keys()
+            if self._unnoted:
+                await self._have_keys_noted()
+
+    async def _have_keys_noted(self) -> None:
+        try:
+            await self._note_keys()
+        except StoreUnavailable:
+            return  # it is tried again, and others say that the store is away
+        except KeysError as error:
+            log.error("other servers of this store have other keys", cause=str(error))
+        self._unnoted = False
 
     async def _watch_loop(self) -> None:
         loop = asyncio.get_running_loop()

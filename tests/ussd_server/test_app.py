@@ -15,6 +15,9 @@ from tests.ussd_server.turns.bench import MSISDN, SMALL
 from ussd_server import app
 from ussd_server.app import Server
 from ussd_server.cli.process import STOP_S
+from ussd_server.secrecy import keys
+from ussd_server.secrecy.agreement import OtherKeys
+from ussd_server.secrecy.keys import load_or_create
 from ussd_server.settings import load
 from ussd_server.stores.base import MESSAGES
 from ussd_server.stores.sqlite import SqliteStore
@@ -103,3 +106,36 @@ def test_an_sms_under_way_at_a_stop_gets_its_response_and_is_not_sent_again(
 def test_the_limits_of_a_stop_leave_time_to_close() -> None:
     limits = app.TURNS_STOP_S + app.OUTBOX_STOP_S + app.DRAIN_MS / 1000 + LINGER_SECONDS + app.SETTLE_STOP_S
     assert limits <= STOP_S - 0.5
+
+
+def test_a_server_with_other_keys_than_the_stores_other_servers_does_not_start_and_makes_none(tmp_path: Path) -> None:
+    async def main() -> None:
+        listener = await listen("127.0.0.1", 0, lambda: Link(Role.SMSC), SlowSmsc().on_event)
+
+        def server(name: str) -> Server:
+            options = {"data": tmp_path / name, "store": f"sqlite:///{tmp_path}/shared.db", "flows": SMALL}
+            return Server(load({**options, "smsc": [f"smpp://user:password@127.0.0.1:{listener.port}"]}))
+
+        first = server("first")
+        await first.start()
+        second = server("second")
+        with pytest.raises(OtherKeys, match=f"shared.db: its servers have other keys than {tmp_path}/second/keys.json"):
+            await second.start()
+        assert second.created_keys is None
+        assert not (tmp_path / "second" / "keys.json").exists()
+        strange = load_or_create(tmp_path / "second", 1).path.read_bytes()
+        with pytest.raises(OtherKeys):
+            await server("second").start()
+        assert (tmp_path / "second" / "keys.json").read_bytes() == strange
+        # The copy, of which a key was replaced since.
+        ring = keys.load(tmp_path / "first" / "keys.json")
+        keys.save(tmp_path / "second" / "keys.json", ring.rotate("kek", 2))
+        third = server("second")
+        await third.start()
+        await third.stop()
+        await first.stop()
+        with pytest.raises(OtherKeys):  # it has not got the copy back
+            await server("first").start()
+        await listener.close()
+
+    asyncio.run(main())

@@ -8,6 +8,7 @@ import pytest
 
 from tests.ussd_server.command_line import Said, without_settings
 from ussd_server.cli import keys as keys_command
+from ussd_server.secrecy.agreement import lacking, note
 from ussd_server.secrecy.keys import Keyring, load, save
 from ussd_server.secrecy.rewrap import rewrap
 from ussd_server.secrecy.secrets import Secret
@@ -277,3 +278,70 @@ def test_an_unknown_key_is_said(said: Said) -> None:
     said("init")
     assert said("retire", "kek-none") == 1
     assert said.err == "error: there is no key kek-none; see: ussd-server keys list\n"
+
+
+# The store's servers have the same keys ---------------------------------------------------------------------------
+
+
+def noted(change: str | None = None) -> str:
+    """Return what the store has noted of keys, changed first where that is wanted."""
+
+    async def within() -> str:
+        store = SqliteStore(Path("var/ussd-server.db"))
+        try:
+            if change is not None:
+                assert await store.note_keys(await store.noted_keys(), change)
+            return await store.noted_keys()
+        finally:
+            await store.close()
+
+    return asyncio.run(within())
+
+
+def test_a_rotation_and_a_retirement_are_known_to_the_store(said: Said) -> None:
+    said("init")
+    before = load(PATH)
+    noted(note(before))
+    assert said("rotate", "kek") == 0
+    assert noted() == note(load(PATH))
+    assert said("rotate", "transport") == 0  # a server would note it; none runs here
+    assert said("retire", before.current("transport").id, "--force") == 0
+    assert lacking(load(PATH), noted()) == []
+
+
+def test_keys_of_other_servers_are_neither_used_nor_retired(said: Said) -> None:
+    said("init")
+    others = Keyring().completed(NOW)
+    noted(note(others))
+    old = load(PATH).current("kek").id
+    for words in (("rotate", "kek"), ("rewrap",), ("retire", old, "--force")):
+        assert said(*words) == 1
+        assert "its servers have other keys than var/keys.json" in said.err
+        assert said.err.count("\n") == 1
+    assert load(PATH).get(old) is not None
+    assert noted() == note(others)
+
+
+def test_a_store_goes_with_new_keys_where_the_old_are_lost(said: Said) -> None:
+    said("init")
+    lost = Keyring().rotate("kek", NOW)
+    noted(note(lost))
+    assert said("adopt") == 0
+    kek = lost.current("kek").id
+    assert said.out == (
+        f"sqlite:///var/ussd-server.db goes with the keys in var/keys.json. What only {kek} opened is lost.\n"
+    )
+    assert noted() == note(load(PATH))
+    assert said("adopt") == 0
+    assert said.out == "sqlite:///var/ussd-server.db goes with the keys in var/keys.json.\n"
+
+
+def test_a_store_with_servers_keeps_their_keys(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def in_use(store: SqliteStore) -> str:
+        return "process 7"
+
+    said("init")
+    noted("")
+    monkeypatch.setattr(SqliteStore, "in_use", in_use)
+    assert said("adopt") == 1
+    assert "is in use by process 7: stop the servers that run on it" in said.err

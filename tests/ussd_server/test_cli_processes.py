@@ -230,9 +230,21 @@ def test_a_named_file_that_cannot_be_used_is_2_and_makes_no_keys(option: str, co
     assert not Path("var/keys.json").exists()
 
 
+NO_DATABASE = b"this is no database, and long enough not to be taken for one" * 100
+
+
+def test_no_keys_are_made_for_a_store_that_cannot_be_used() -> None:
+    Path("var").mkdir()
+    Path("var/ussd-server.db").write_bytes(NO_DATABASE)
+    code, line = refused("demo", *ANY_PORTS)
+    assert code == 1
+    assert "var/ussd-server.db: this is no SQLite database" in line
+    assert not Path("var/keys.json").exists()
+
+
 def test_a_failed_start_announces_the_keys_that_it_made() -> None:
     Path("var").mkdir()
-    Path("var/ussd-server.db").write_bytes(b"this is no database, and long enough not to be taken for one" * 100)
+    Path("var/operator.db").write_bytes(NO_DATABASE)
     code, line = refused("demo", *ANY_PORTS)
     assert code == 1
     assert line.endswith("; keys were made in var/keys.json, keep a copy\n")

@@ -9,8 +9,9 @@ from structlog.testing import capture_logs
 
 from ussd_server.housekeeping import COUNT_S, KEYS_S, LAG_S, SWEEP_S, SWEPT, Housekeeping
 from ussd_server.metrics import Metrics
+from ussd_server.secrecy.agreement import OtherKeys
 from ussd_server.secrecy.keys import KeysError
-from ussd_server.stores.base import Change, OutboxEntry
+from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.record import Subscriber
 
@@ -35,15 +36,20 @@ class Pauses:
         await self.begun[seconds].wait()
 
 
+async def _nothing() -> None:
+    pass
+
+
 def keep_house(
     place: Path,
     body: Callable[[SqliteStore, Housekeeping, Pauses, Metrics], Awaitable[None]],
     refresh: Callable[[], bool] = lambda: False,
+    note: Callable[[], Awaitable[None]] = _nothing,
 ) -> None:
     async def main() -> None:
         store = SqliteStore(place / "store.db")
         pauses, metrics = Pauses(), Metrics()
-        house = Housekeeping(store, refresh, metrics, lambda: 1_000, lambda _: None, pauses)
+        house = Housekeeping(store, refresh, note, metrics, lambda: 1_000, lambda _: None, pauses)
         house.start()
         await body(store, house, pauses, metrics)
         await house.stop()
@@ -92,6 +98,29 @@ def test_new_keys_are_taken_up_and_a_bad_file_is_told(tmp_path: Path) -> None:
         assert events == ["keys taken up", "keys not taken up, the old ones stay", "keys taken up"]
 
     keep_house(tmp_path, body, refresh)
+
+
+def test_what_was_taken_up_is_noted_at_the_store_when_that_can_be(tmp_path: Path) -> None:
+    looks = iter([False, True, False, False, True, False])
+    outcomes = iter([StoreUnavailable("away"), None, OtherKeys("other keys")])
+    noted = []
+
+    async def note() -> None:
+        noted.append(next(outcomes))
+        if noted[-1] is not None:
+            raise noted[-1]
+
+    async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, metrics: Metrics) -> None:
+        with capture_logs() as logs:
+            seen = []
+            for _ in range(6):
+                await pauses.end(KEYS_S)
+                seen.append(len(noted))
+        assert seen == [0, 1, 2, 2, 3, 3]
+        events = [line["event"] for line in logs]
+        assert events == ["keys taken up", "keys taken up", "other servers of this store have other keys"]
+
+    keep_house(tmp_path, body, lambda: next(looks), note)
 
 
 def test_the_loop_is_measured(tmp_path: Path) -> None:

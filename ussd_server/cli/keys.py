@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ussd_server.cli.common import Data, Failure, SettingsFile, Store, columns, console, examples, moment, now
 from ussd_server.cli.stores import there, with_store
 from ussd_server.housekeeping import KEYS_S
-from ussd_server.secrecy import keys
+from ussd_server.secrecy import agreement, keys
 from ussd_server.secrecy.keys import FILE_NAME, Key, KeyFile, Keyring, load_or_create
 from ussd_server.secrecy.rewrap import Pass, codes_under, records, rewrap
 from ussd_server.secrecy.vault import Vault
@@ -57,6 +57,7 @@ app = typer.Typer(
         "ussd-server keys list",
         "ussd-server keys rotate kek",
         "ussd-server keys retire kek-5f0c9a1e",
+        "ussd-server keys adopt",
     ),
 )
 
@@ -161,6 +162,7 @@ def retire(
     ring.retire(id)
     key = ring.get(id)
     assert key is not None
+    _have_noted(where)
     if not force and (needed := _needed(where, ring, key)):
         raise Failure(f"{id} is still needed: {needed}; or lose that with --force")
     keys.change(where.data / FILE_NAME, lambda ring: ring.retire(id))
@@ -175,6 +177,39 @@ def _rotated(kind: str) -> Rotated:
             return each
     why = NEVER_ROTATED if kind == "digest" else f"there is no kind of key {kind!r}"
     raise SettingsError(f"{why}. Keys that are rotated: {', '.join(rotated)}")
+
+
+@app.command(epilog=examples("ussd-server keys adopt", "ussd-server keys adopt --store redis://redis.example/0"))
+def adopt(store: Store = None, data: Data = None, settings: SettingsFile = None) -> None:
+    """Let a store go with the keys of this data directory, where those that its servers had are lost for good.
+
+    A server refuses to start on a store whose servers have other keys: copy their keys.json. What only the lost keys
+    open stays lost: subscribers order new codes, terminals get new files.
+    """
+    where = load_settings({"store": store, "data": data, "settings": settings})
+    ring, file = _ring(where), where.data / FILE_NAME
+
+    async def work(store: StorePort) -> list[str]:
+        if users := await store.in_use():
+            raise Failure(f"{where.store} is in use by {users}: stop the servers that run on it, they have its keys")
+        lost = agreement.lacking(ring, await store.noted_keys())
+        while not await store.note_keys(await store.noted_keys(), agreement.note(ring)):
+            pass
+        return lost
+
+    lost = with_store(where, work)
+    told = f" What only {', '.join(lost)} opened is lost." if lost else ""
+    console().print(f"{where.store} goes with the keys in {file}.{told}")
+
+
+def _have_noted(where: Settings) -> None:
+    """Let the store know the keys in use before another is gone by which it knows us. Raises KeysError."""
+
+    async def work(store: StorePort) -> None:
+        await agreement.agree(store, str(where.store), _ring(where), where.data / FILE_NAME)
+
+    if there(where):
+        with_store(where, work)
 
 
 def _ring(settings: Settings) -> Keyring:
@@ -217,6 +252,7 @@ def _rewrap(where: Settings) -> None:
     held = KeyFile(where.data / FILE_NAME)
 
     async def work(store: StorePort) -> tuple[int, Pass]:
+        await agreement.agree(store, str(where.store), held.ring, held.path)
         vault, moved = Vault(held), 0
         for number in range(MAX_PASSES):
             if number:

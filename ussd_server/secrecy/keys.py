@@ -223,8 +223,8 @@ def load_or_create(directory: Path, now: int, random: Random = nacl.utils.random
     except FileNotFoundError:
         pass
     ring = Keyring().completed(now, random)
+    make_directory(directory)
     try:
-        directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
         files.create(path, _encode(ring))
     except FileExistsError:
         return _completed(path, now, random)
@@ -233,6 +233,14 @@ def load_or_create(directory: Path, now: int, random: Random = nacl.utils.random
     except UnguardedFile as error:
         raise KeysError(str(error)) from None
     return Loaded(ring, path, created=True)
+
+
+def make_directory(directory: Path) -> None:
+    """Make the data directory, its owner's alone, where there is none. Raises KeysError."""
+    try:
+        directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+    except OSError as error:
+        raise KeysError(str(files.unusable(directory / FILE_NAME, error))) from None
 
 
 def load(path: Path) -> Keyring:

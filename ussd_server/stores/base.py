@@ -286,6 +286,12 @@ class Store(Protocol):
     async def set_mark(self, mark: str) -> None:
         """Mark the store durably; "" takes the mark off."""
 
+    async def noted_keys(self) -> str:
+        """Return what was noted of its servers' keys (`secrecy/agreement.py`), "" for nothing."""
+
+    async def note_keys(self, before: str, after: str) -> bool:
+        """Note it durably and return True, or return False where what is noted is not `before`."""
+
     async def in_use(self) -> str:
         """Return who else has the store open, in words for a person; "" for nobody, or where that cannot be told."""
 

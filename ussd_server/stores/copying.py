@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from ussd_server.log import mask
+from ussd_server.secrecy import agreement
 from ussd_server.stores.base import Everything, Nonce, Store, StoreUnavailable
 
 AT_ONCE: Final = 256
@@ -118,6 +119,7 @@ class Copier:
         found = await self._target.mark()
         if found in (COPIED + self._name, ADDED + self._name):
             self._alone = found.startswith(COPIED)
+            await self._join_keys()
             await self._sweep()
             return True
         if found:
@@ -125,6 +127,7 @@ class Copier:
         self._alone = await self._is_empty()
         if not self._alone and not into_nonempty:
             raise CopyError("the store to copy into holds other data; take an empty one, or say --into-nonempty")
+        await self._join_keys()
         await self._target.set_mark((COPIED if self._alone else ADDED) + self._name)
         return False
 
@@ -139,6 +142,7 @@ class Copier:
         for number in range(1, MAX_WALKS + 1):
             before, walk = walk, await self._walk(f"comparison {number}", write=True)
             if not walk.differing:
+                await self._join_keys()  # they may have been rotated meanwhile
                 await self._target.set_mark("")
                 return Copied(walk, first.differing, changed, went_on)
             if walk.source.digest == before.source.digest:
@@ -254,6 +258,16 @@ class Copier:
     async def _is_empty(self) -> bool:
         some: Sequence[Any] = await self._target.subscribers("", 1) or await self._target.terminals()
         return not (some or await self._target.nonces(None, 1))
+
+    async def _join_keys(self) -> None:
+        """Let the target remember the keys that what is copied is sealed with. Raises CopyError where it has others."""
+        while True:
+            ours, theirs = await self._source.noted_keys(), await self._target.noted_keys()
+            joined = (ours or theirs) if self._alone else agreement.joined(theirs, ours)
+            if joined is None:
+                raise CopyError(f"{self._name} has other keys than the store to copy into; take one with the same keys")
+            if joined == theirs or await self._target.note_keys(theirs, joined):
+                return
 
     async def _sweep(self) -> None:
         """Let nothing that is over stand in the way: a nonce may have been used again since."""

@@ -703,6 +703,20 @@ class RedisStore:
             await self._open()
         await self.link.ask(self._meta_slot, (b"HSET", self._meta, "mark", mark), writes=True).answer
 
+    async def noted_keys(self) -> str:
+        """Return what was noted of its servers' keys, "" for nothing."""
+        if not self._buckets:
+            await self._open()
+        found = await self.link.ask(self._meta_slot, (b"HGET", self._meta, "keys")).answer
+        return found.decode() if found else ""
+
+    async def note_keys(self, before: str, after: str) -> bool:
+        """Note it durably and return True, or return False where what is noted is not `before`."""
+        if not self._buckets:
+            await self._open()
+        call = self.link.call(self._meta_slot, EVERY_SCRIPT["note_keys"], [self._meta], (before, after))
+        return bool(await call.answer)
+
     async def in_use(self) -> str:
         """Return who else is connected with this prefix, by address; "" also where Redis does not let us ask."""
         if not self._buckets:

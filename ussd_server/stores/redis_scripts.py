@@ -20,6 +20,7 @@ _NAMES: Final = (
     "forget_pointers",
     "look",
     "nonces",
+    "note_keys",
     "open",
     "over",
     "point",

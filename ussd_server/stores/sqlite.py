@@ -171,6 +171,7 @@ _MIGRATIONS = (
         "CREATE TABLE mark (one INTEGER PRIMARY KEY CHECK (one = 1), text TEXT NOT NULL) STRICT",
         "INSERT INTO mark VALUES (1, '')",
     ),
+    ("ALTER TABLE mark ADD COLUMN keys TEXT NOT NULL DEFAULT ''",),
 )
 
 _LOAD = "SELECT version, record FROM subscriber WHERE msisdn = ?"
@@ -231,6 +232,8 @@ _RESTORE_ANSWER = "INSERT INTO answer (terminal, key, msisdn, fingerprint, body,
 _NONCES = "SELECT terminal, nonce, until FROM nonce WHERE (terminal, nonce) > (?, ?) ORDER BY terminal, nonce LIMIT ?"
 _MARK = "SELECT text FROM mark"
 _SET_MARK = "UPDATE mark SET text = ?"
+_NOTED_KEYS = "SELECT keys FROM mark"
+_NOTE_KEYS = "UPDATE mark SET keys = ?2 WHERE keys = ?1"
 _PING = "UPDATE counter SET value = value + 1 WHERE name = 'pings'"
 
 # What SQLite or its binding says of a value that does not fit: the fault of one change, not of the file.
@@ -522,6 +525,11 @@ class SqliteStore:
         ((text,),) = self._read(_MARK, ())
         return str(text)
 
+    async def noted_keys(self) -> str:
+        """Return what was noted of its servers' keys, "" for nothing."""
+        ((text,),) = self._read(_NOTED_KEYS, ())
+        return str(text)
+
     def _read(self, statement: str, parameters: tuple[Any, ...]) -> list[Any]:
         if self._broken:
             raise StoreUnavailable(self._broken)
@@ -647,6 +655,10 @@ class SqliteStore:
     async def set_mark(self, mark: str) -> None:
         """Mark the file durably; "" takes the mark off."""
         await self._do(lambda: self._db.execute(_SET_MARK, (mark,)), steps=False)
+
+    async def note_keys(self, before: str, after: str) -> bool:
+        """Note it durably and return True, or return False where what is noted is not `before`."""
+        return await self._one_changed(_NOTE_KEYS, (before, after))
 
     async def _one_changed(self, statement: str, row: _Row) -> bool:
         return await self._do(lambda: self._db.execute(statement, row).rowcount == 1, steps=False)

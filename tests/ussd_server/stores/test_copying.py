@@ -10,6 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from tests.contracts.stores import STORES
+from ussd_server.secrecy.agreement import note
+from ussd_server.secrecy.keys import Keyring
 from ussd_server.stores.base import (
     Change,
     Everything,
@@ -401,5 +403,41 @@ def test_half_a_store_is_neither_copied_nor_copied_into_from_another(tmp_path: P
         with pytest.raises(CopyError, match="is being copied from a third; end that copy, or take an empty store"):
             await copy(source, target)
         assert await target.nonces(None, 1) == list[Nonce]()
+
+    between(("sqlite", "sqlite"), tmp_path, body)
+
+
+RING = Keyring().completed(T0)
+ROTATED = RING.rotate("kek", T0)
+STRANGERS = Keyring().completed(T0)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
+def test_the_copy_goes_with_the_keys_that_it_is_sealed_with(pair: tuple[str, str], tmp_path: Path) -> None:
+    async def body(source: Store, target: Store) -> None:
+        await furnish(source)
+        assert await source.note_keys("", note(RING))
+        copier = Copier(source, target, "the old store", T0)
+        await copier.begin()
+        assert await target.noted_keys() == note(RING)
+        assert await source.note_keys(note(RING), note(ROTATED))  # meanwhile
+        await copier.copy()
+        assert await target.noted_keys() == note(ROTATED)
+
+    between(pair, tmp_path, body)
+
+
+def test_what_is_added_must_have_the_keys_of_what_is_there(tmp_path: Path) -> None:
+    async def body(source: Store, target: Store) -> None:
+        await furnish(source)
+        await target.restore(Everything(Subscriber("447700900123")))
+        assert await source.note_keys("", note(STRANGERS))
+        assert await target.note_keys("", note(RING))
+        with pytest.raises(CopyError, match="the old store has other keys than the store to copy into; take one with"):
+            await copy(source, target, into_nonempty=True)
+        assert (await target.mark(), await target.noted_keys()) == ("", note(RING))
+        assert await source.note_keys(note(STRANGERS), note(ROTATED))
+        await copy(source, target, into_nonempty=True)
+        assert await target.noted_keys() == note(ROTATED)
 
     between(("sqlite", "sqlite"), tmp_path, body)

@@ -1,0 +1,103 @@
+"""Servers of one store have the same keys; a rotation may be under way, and no fingerprint tells anything of a key."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from ussd_server.secrecy.agreement import OtherKeys, agree, check, joined, lacking, note
+from ussd_server.secrecy.keys import Keyring
+
+NOW = 1_763_881_200_000
+FILE = Path("var/keys.json")
+RING = Keyring().completed(NOW)
+OLD = RING.current("kek").id
+ROTATED = RING.rotate("kek", NOW + 1)
+RETIRED = ROTATED.retire(OLD)
+STRANGERS = Keyring().completed(NOW)
+
+
+class Memory:
+    """A store's memory of keys; `meanwhile` is noted by somebody else just before the next note."""
+
+    def __init__(self, noted: str = "", meanwhile: str = "") -> None:
+        self.noted = noted
+        self.meanwhile = meanwhile
+
+    async def noted_keys(self) -> str:
+        return self.noted
+
+    async def note_keys(self, before: str, after: str) -> bool:
+        self.noted, self.meanwhile = self.meanwhile or self.noted, ""
+        if self.noted != before:
+            return False
+        self.noted = after
+        return True
+
+
+def agreed(ring: Keyring, memory: Memory) -> str:
+    asyncio.run(agree(memory, "the store", ring, FILE))
+    return memory.noted
+
+
+@pytest.mark.parametrize("noted", ["", note(RING), note(ROTATED), note(RETIRED)])
+def test_a_ring_with_every_key_in_use_is_accepted_and_noted(noted: str) -> None:
+    assert agreed(ROTATED, Memory(noted)) == note(ROTATED)
+
+
+def test_a_ring_that_lacks_a_key_in_use_is_refused_with_the_mend(capsys: pytest.CaptureFixture[str]) -> None:
+    for ring, noted, absent in (
+        (RING, ROTATED, [ROTATED.current("kek").id]),
+        (Keyring(), RING, [key.id for key in RING.keys]),
+        (STRANGERS, RING, [key.id for key in RING.keys]),
+        (Keyring(tuple(key for key in RING.keys if key.kind != "digest")), RING, [RING.current("digest").id]),
+    ):
+        assert sorted(lacking(ring, note(noted))) == sorted(absent)
+        with pytest.raises(OtherKeys) as refused:
+            agreed(ring, Memory(note(noted)))
+        text = str(refused.value)
+        assert text.startswith("the store: its servers have other keys than var/keys.json, which lacks ")
+        assert text.endswith(
+            ": copy keys.json from the data directory of one of them to var; where it is lost for good: "
+            "ussd-server keys adopt"
+        )
+        assert "\n" not in text
+        assert all(id in text for id in absent)
+
+
+def test_another_key_of_the_same_name_is_another_key() -> None:
+    again = Keyring().rotate("kek", NOW, lambda size: b"\x01" * size)
+    other = Keyring().rotate("kek", NOW, lambda size: (b"\x01" if size == 4 else b"\x02") * size)
+    kek = again.current("kek").id
+    assert kek == other.current("kek").id
+    assert lacking(other, note(again)) == [kek]
+
+
+def test_of_two_that_begin_a_store_at_once_the_second_is_judged_by_the_first() -> None:
+    with pytest.raises(OtherKeys):
+        agreed(STRANGERS, Memory(meanwhile=note(RING)))
+    assert agreed(ROTATED, Memory(meanwhile=note(RING))) == note(ROTATED)
+
+
+def test_a_check_notes_nothing() -> None:
+    memory = Memory(note(RING))
+    asyncio.run(check(memory, "the store", ROTATED, FILE))
+    assert memory.noted == note(RING)
+
+
+def test_two_stores_become_one_where_the_servers_of_either_have_both_keys() -> None:
+    plain, rotated, strange = note(RING), note(ROTATED), note(STRANGERS)
+    assert joined("", "") == ""
+    assert joined("", plain) == joined(plain, "") == joined(plain, plain) == plain
+    assert joined(plain, rotated) == joined(rotated, plain) == rotated
+    assert joined(plain, strange) is None
+    assert joined(plain, note(RETIRED)) is None
+
+
+def test_what_is_noted_holds_no_key() -> None:
+    noted = note(ROTATED)
+    for key in ROTATED.keys:
+        secret = key.secret.reveal()
+        assert secret.hex() not in noted
+        assert secret[:8].hex() not in noted
+    assert note(Keyring(tuple(reversed(ROTATED.keys)))) == noted

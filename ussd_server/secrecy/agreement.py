@@ -1,0 +1,92 @@
+"""Servers of one store must have the same keys: what one of them seals the others must open, and terminals believe all.
+
+So a store remembers fingerprints of the keys that its servers have, and who comes with others is refused. A
+fingerprint is a digest keyed with the key itself, which is 32 random octets: it tells nothing of the key.
+
+A rotation changes nothing of that: a ring that has every key in use is one of theirs, also where it has newer ones.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from ussd_server.secrecy.keys import Key, Keyring, KeysError
+
+FINGERPRINT_SIZE: Final = 16
+"""Octets of a fingerprint."""
+
+
+class OtherKeys(KeysError):
+    """The store's servers have keys that are not here."""
+
+
+class Remembers(Protocol):
+    """What is asked of a store."""
+
+    async def noted_keys(self) -> str:
+        """Return the fingerprints that were noted last, "" for none."""
+
+    async def note_keys(self, before: str, after: str) -> bool:
+        """Note others durably and return True, or return False where `before` is not what is noted."""
+
+
+class _Noted(msgspec.Struct, frozen=True, array_like=True):
+    """A key as a store remembers it."""
+
+    id: str
+    current: bool
+    fingerprint: str
+
+
+_decoder = msgspec.json.Decoder(list[_Noted])
+
+
+def note(ring: Keyring) -> str:
+    """Return what a store is to remember of these keys; the order in the file does not matter."""
+    noted = sorted((_Noted(key.id, key.current, _fingerprint(key)) for key in ring.keys), key=lambda one: one.id)
+    return msgspec.json.encode(noted).decode()
+
+
+def lacking(ring: Keyring, noted: str) -> list[str]:
+    """Return the ids of the keys in use that this ring has not, as they were noted."""
+    here = {_fingerprint(key) for key in ring.keys}
+    return [each.id for each in _read(noted) if each.current and each.fingerprint not in here]
+
+
+def joined(one: str, other: str) -> str | None:
+    """Return what to remember where two stores become one; None where none of their servers have both's keys."""
+    for ours, theirs in ((one, other), (other, one)):
+        known = {each.fingerprint for each in _read(ours)}
+        if all(each.fingerprint in known for each in _read(theirs) if each.current):
+            return ours
+    return None
+
+
+async def check(store: Remembers, name: str, ring: Keyring, file: Path) -> str:
+    """Return what the store, called `name`, has noted. Raises OtherKeys where this ring, of that file, is of others."""
+    noted = await store.noted_keys()
+    if absent := lacking(ring, noted):
+        raise OtherKeys(
+            f"{name}: its servers have other keys than {file}, which lacks {', '.join(absent)}: copy keys.json from "
+            f"the data directory of one of them to {file.parent}; where it is lost for good: ussd-server keys adopt"
+        )
+    return noted
+
+
+async def agree(store: Remembers, name: str, ring: Keyring, file: Path) -> None:
+    """Have the store remember these keys. Raises OtherKeys as `check` does; of two that begin it at once, one is it."""
+    after = note(ring)
+    while (before := await check(store, name, ring, file)) != after:
+        if await store.note_keys(before, after):
+            return
+
+
+def _fingerprint(key: Key) -> str:
+    data = f"{key.kind} {key.id}".encode()
+    return hashlib.blake2b(data, digest_size=FINGERPRINT_SIZE, key=key.secret.reveal(), person=b"noted").hexdigest()
+
+
+def _read(noted: str) -> list[_Noted]:
+    return _decoder.decode(noted) if noted else []
