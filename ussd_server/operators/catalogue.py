@@ -31,7 +31,7 @@ class Opening:
     """What a number has when it is first seen. `balance` is in minor units, `sim_ms` the age of its SIM."""
 
     tariff: str
-    services: tuple[str, ...]
+    services: frozenset[str]
     balance: int
     sim_ms: int
 
@@ -195,7 +195,7 @@ def _build(file: _File) -> Catalogue:
         return Offering(item.id, kind, item.number, item.name, item.summary, price, monthly)
 
     def opening(part: _Opening) -> Opening:
-        return Opening(part.tariff, tuple(part.services), minor(part.balance), part.sim_days * DAY_MS)
+        return Opening(part.tariff, frozenset(part.services), minor(part.balance), part.sim_days * DAY_MS)
 
     tariffs = tuple(offering("tariff", item) for item in file.tariffs)
     services = tuple(offering("service", item) for item in file.services)

@@ -122,6 +122,7 @@ class EmbeddedOperator:
         self._catalogue = catalogue
         self._clock = clock
         self._thread: ThreadPoolExecutor | None = None
+        self._reading = False
         self._services = lru_cache(KEPT_SERVICES)(self._in_order)
         try:
             self._open()
@@ -347,8 +348,7 @@ class EmbeddedOperator:
     def _unseen(self, msisdn: str) -> _Account:
         opening = self._catalogue.numbers.get(msisdn, self._catalogue.new_number)
         activated_at = self._clock() - opening.sim_ms
-        services = frozenset(opening.services)
-        return _Account(msisdn, opening.balance, activated_at, opening.tariff, "", "", services)
+        return _Account(msisdn, opening.balance, activated_at, opening.tariff, "", "", opening.services)
 
     def _in_order(self, ids: frozenset[str]) -> tuple[Offering, ...]:
         """Return these services as the catalogue has them."""
@@ -371,24 +371,44 @@ class EmbeddedOperator:
 
     # The file -----------------------------------------------------------------------------------------------------
 
+    def _reader(self) -> sqlite3.Connection:
+        """Return what reads the file as it is in this turn of the loop: whatever is asked within one is read together.
+
+        To take and to give back the file's locks is half of what reading an account costs.
+        """
+        if not self._reading:
+            asyncio.get_running_loop().call_soon(self._read_anew)
+            self._reads.execute("BEGIN")
+            self._reading = True
+        return self._reads
+
+    def _read_anew(self) -> None:
+        """End what was read together: what is asked from here on sees what was written meanwhile."""
+        self._reading = False
+        roll_back(self._reads)
+
     def _read(self, msisdn: str) -> _Account:
         try:
-            return self._account(self._reads, msisdn)
+            return self._account(self._reader(), msisdn)
         except sqlite3.Error as error:
             raise self._unavailable(error) from error
 
     def _query(self, query: str, parameter: str) -> list[tuple[str, OrderStatus, str, int | None]]:
         try:
-            return self._reads.execute(query, (parameter,)).fetchall()
+            return self._reader().execute(query, (parameter,)).fetchall()
         except sqlite3.Error as error:
             raise self._unavailable(error) from error
 
     async def _write(self, work: Callable[[], T]) -> T:
         """Do this in one transaction that is on the disk when it is over."""
+        self._read_anew()
         if self._thread is None:
             return self._transact(work)
         # Shielded: who stops waiting does not stop an order that has begun.
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work))
+        try:
+            return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work))
+        finally:
+            self._read_anew()
 
     def _transact(self, work: Callable[[], T]) -> T:
         try:
@@ -409,6 +429,7 @@ class EmbeddedOperator:
         if self._thread is not None:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._writes.close)
             self._thread.shutdown()
+        self._read_anew()
         self._reads.close()
 
 

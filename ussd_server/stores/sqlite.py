@@ -558,7 +558,8 @@ class SqliteStore:
     def _put(self, change: Change, now: int, lease: int) -> _Commit:
         """Put a change into the next group."""
         record = change.record
-        key = _key(record.msisdn)
+        # Where there is a version, the number was a key when it was loaded.
+        key = int(record.msisdn) if change.version else _key(record.msisdn)
         also = None
         # Nearly every commit is a record and nothing else.
         if change.journal or change.outbox or change.settled or change.exhumed or change.answer:
@@ -871,7 +872,7 @@ class SqliteStore:
         else:
             put = self._cache.put
             for commit, version in zip(commits, versions, strict=True):
-                if version.__class__ is int and version:
+                if version and isinstance(version, int):
                     put(commit.change.record, version, len(commit.row[0]))
                     future = commit.future
                     if not future.done():

@@ -25,7 +25,7 @@ from ussd_server.turns.admission import MAX_PARTS_WAITING, MAX_WAITING, Admissio
 from ussd_server.turns.eager import Eager
 from ussd_server.turns.letters import Letters
 from ussd_server.turns.patience import Patience
-from ussd_server.turns.redelivery import is_repetition, is_same_pdu, keep, place, remember
+from ussd_server.turns.redelivery import ENDINGS, is_repetition, is_same_pdu, keep, place, remember, standing
 from ussd_server.turns.turn import Tools, Turn
 
 log = structlog.get_logger()
@@ -71,7 +71,8 @@ class Conversations:
         """Commits a change that leaves work in the outbox, and sees to it."""
         self._work_waits = work_waits
         self._stopwatch = stopwatch
-        self._lanes: dict[str, deque[tuple[Input, Answering]]] = {}
+        self._lanes: dict[str, deque[tuple[Input, Answering]] | None] = {}
+        """The subscribers who have an input under way, with those that wait for it; nearly always that is none."""
         self._idle: asyncio.Future[None] | None = None
         self._busy: dict[Channel, Answer] = {}
         self._busy_of = flow
@@ -93,18 +94,25 @@ class Conversations:
         Inputs of one subscriber are handled in the order they came. What is not admitted is answered with the polite
         text `overload`; nothing is changed, and nothing is kept of it.
         """
-        lane = self._lanes.get(input.msisdn)
-        if lane is not None:
-            if len(lane) < (MAX_WAITING if input.part is None else MAX_PARTS_WAITING):
-                lane.append((input, answer))
-            else:
-                self._refuse(input, answer)
-        elif not self._admission.admits(kind := kind_of(input), len(self._lanes)):
+        lanes, msisdn = self._lanes, input.msisdn
+        if msisdn in lanes:
+            self._line_up(input, answer)
+        elif self._admission.admits(kind := kind_of(input), len(lanes)):
+            lanes[msisdn] = None
+            Eager(self._work_off(input, answer), self._broken)
+        else:
             self._admission.refuse(kind)
             self._refuse(input, answer)
-        else:
+
+    def _line_up(self, input: Input, answer: Answering) -> None:
+        """Let an input wait for the one of its subscriber that is under way."""
+        lane = self._lanes[input.msisdn]
+        if lane is None:
             lane = self._lanes[input.msisdn] = deque()
-            Eager(self._work_off(lane, input, answer), self._broken)
+        if len(lane) < (MAX_WAITING if input.part is None else MAX_PARTS_WAITING):
+            lane.append((input, answer))
+        else:
+            self._refuse(input, answer)
 
     def refuse(self, input: Input, answer: Answering) -> None:
         """Answer an input that its channel has no room for, as one that is not admitted."""
@@ -115,7 +123,7 @@ class Conversations:
         """Count a dialogue that its channel has not even handed in."""
         self._admission.refuse(Kind.DIALOGUE)
 
-    async def _work_off(self, lane: deque[tuple[Input, Answering]], input: Input, answer: Answering) -> None:
+    async def _work_off(self, input: Input, answer: Answering) -> None:
         """Handle an input and those that come from the same subscriber meanwhile."""
         try:
             while True:
@@ -133,6 +141,7 @@ class Conversations:
                 except Exception:
                     log.exception("answering failed", msisdn=mask(input.msisdn), channel=input.channel.name)
                 self._metrics.turn_seconds[input.channel.name].observe(self._stopwatch() - read)
+                lane = self._lanes[input.msisdn]
                 if not lane:
                     return
                 input, answer = lane.popleft()
@@ -153,7 +162,6 @@ class Conversations:
         return Answer(self._say("broken", input.channel), durable=False)
 
     async def _turn(self, input: Input, age: float) -> Answer:
-        turns, channel = self._metrics.turns, input.channel.name
         typed = self._digest(input.text)
         name = place(input, typed)
         latest = False
@@ -163,33 +171,37 @@ class Conversations:
             heard = None if record.push is None else pushes.heard(record, input, typed)
             if isinstance(heard, Exchange):
                 last, heard = heard, None
+            known = "new" if heard is not None else standing(last, input, typed)
+            if known != "new" and not latest:
+                # Another server may have gone on, and nothing is committed here that would find out.
+                latest = True
+                continue
             turn = self._begin(record, version, input)
-            if heard is None and last is not None and is_repetition(last, input, typed):
-                if not latest:  # another server may have gone on, and nothing is committed here that would find out
-                    latest = True
-                    continue
-                if not self._ask_again(turn, input, last):
-                    turns[channel, "repeated"] += 1
-                    return Answer(last.text, last.ends, pushed=last.pushed)
-                answer = Answer(None)
-            elif heard is None and _is_stale(last, input):
-                if not latest:  # another server may have begun what this belongs to
-                    latest = True
-                    continue
+            if known == "new":
+                answer = await self._play(turn, input, heard, last)
+            elif known == "stale":
                 answer = self._too_late(turn, input, last)
+            elif last is not None and not self._ask_again(turn, input, last):
+                self._count(input, "repeated")
+                return Answer(last.text, last.ends, pushed=last.pushed)
             else:
-                answer = await self._play(turn, input, heard, pushed=_was_pushed(last, input, heard))
+                answer = Answer(None)
             if turn.record is record and not turn.journal:
                 return answer
             if heard is None or (heard.push.kind == "ask" and input.kind != "confirm"):
                 exchanges = keep(record.exchanges, name, remember(last, input, typed, answer))
                 turn.record = replace(turn.record, exchanges=exchanges)
             if await self._commit(turn.change(heard.settles if heard else ()), age):
-                self._committed(turn, input, heard)
+                self._count(input, "answered")
+                if heard is not None or turn.journal:
+                    self._count_push(turn, heard)
                 return answer
             latest = True
-            turns[channel, "conflict"] += 1
+            self._count(input, "conflict")
         raise StoreUnavailable(f"another server changed this subscriber {MAX_CONFLICTS} times during one turn")
+
+    def _count(self, input: Input, result: str) -> None:
+        self._metrics.turns[input.channel.name, result] += 1
 
     def _ask_again(self, turn: Turn, input: Input, last: Exchange) -> bool:
         """Ask a question by SMS once more that the input would answer, if it were not taken for a repetition.
@@ -221,14 +233,13 @@ class Conversations:
         finally:
             self._admission.done(age, self._stopwatch() - asked)
 
-    def _committed(self, turn: Turn, input: Input, heard: pushes.Heard | None) -> None:
+    def _count_push(self, turn: Turn, heard: pushes.Heard | None) -> None:
         if heard is not None:  # the next push of this subscriber may be due
             self._work_waits()
         if heard is not None and heard.result:
             self._metrics.pushes[heard.push.kind, heard.result] += 1
-        elif turn.journal and any(entry.kind == pushes.LATE for entry in turn.journal):
+        elif any(entry.kind == pushes.LATE for entry in turn.journal):
             self._metrics.pushes["ask", "late"] += 1
-        self._metrics.turns[input.channel.name, "answered"] += 1
 
     async def _turn_of_part(self, input: Input, part: Part, age: float) -> Answer:
         """Keep a part of a long SMS; with the last one the whole is played, in the same commit."""
@@ -286,9 +297,12 @@ class Conversations:
         return Turn(self.flow, record, version, input.at, until, self._tools, input.account, input.number)
 
     async def _play(
-        self, turn: Turn, input: Input, heard: pushes.Heard | None = None, *, pushed: bool = False
+        self, turn: Turn, input: Input, heard: pushes.Heard | None = None, last: Exchange | None = None
     ) -> Answer:
-        """Play one input; an SMS is answered by SMS, from the outbox, everything else at once."""
+        """Play one input; an SMS is answered by SMS, from the outbox, everything else at once.
+
+        `heard` is what it means for a push, `last` the exchange before it.
+        """
         if input.kind == "message":
             await self._play_message(turn, input)
             return Answer(None)
@@ -301,9 +315,9 @@ class Conversations:
         if event is None:
             return Answer(self._say("unknown_code", input.channel, turn.record.language))
         shown = await turn.play(event, input.channel)
-        if shown is None or input.kind in ("drop", "confirm"):
+        if shown is None or input.kind in ENDINGS:
             return Answer(None)
-        return Answer(shown.text, shown.ends, pushed=pushed)
+        return Answer(shown.text, shown.ends, True, _was_pushed(last, input, heard))
 
     def _too_late(self, turn: Turn, input: Input, last: Exchange | None) -> Answer:
         """Say that a dialogue is over, and note it where it is one that we began."""
@@ -318,7 +332,7 @@ class Conversations:
         return Answer(self._say("expired", input.channel, turn.record.language), pushed=bool(push))
 
     def _event(self, turn: Turn, input: Input) -> Event | None:
-        if input.kind in ("drop", "confirm"):
+        if input.kind in ENDINGS:
             return Dropped("timeout" if input.text == "timeout" else "abort")
         session = turn.record.sessions.get(input.channel.name)
         # Some gateways begin and go on with the same operation: a code where nothing waits is dialled.
@@ -370,7 +384,7 @@ class Conversations:
         if said is None:
             text = self._say("overload", input.channel)
             said = self._busy[input.channel] = Answer(text, durable=False, busy=True)
-        answer(_NOT_NOTED if input.kind in ("drop", "confirm") else said)
+        answer(_NOT_NOTED if input.kind in ENDINGS else said)
 
     def _say(self, name: str, channel: Channel, language: str = "") -> str:
         return say(self.flow, name, {}, language or self.flow.default_language, channel)
@@ -396,13 +410,6 @@ def kind_of(input: Input) -> Kind:
     if input.kind == "reply" and _is_code(input.text):
         return Kind.DIALOGUE
     return _KINDS[input.kind]
-
-
-def _is_stale(last: Exchange | None, input: Input) -> bool:
-    """Whether an input belongs to a dialogue that is over; the one that followed must not be touched by it."""
-    if input.kind == "confirm" and (input.text != "closes" or last is None):
-        return True  # of nothing that we know to have pushed
-    return last is not None and input.dialogue != last.dialogue and input.kind in ("reply", "drop", "confirm")
 
 
 def _was_pushed(last: Exchange | None, input: Input, heard: pushes.Heard | None) -> bool:

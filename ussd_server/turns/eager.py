@@ -67,10 +67,10 @@ class Late:
     """Says that the deadline passed first."""
 
 
-async def within(coroutine: Coroutine[Any, Any, Result], seconds: float) -> Result | Late:
-    """Return the coroutine's result, or `Late()` where it takes longer than `seconds`; then it is cancelled.
+async def within(coroutine: Coroutine[Any, Any, Result], seconds_left: Callable[[], float]) -> Result | Late:
+    """Return the coroutine's result, or `Late()` where that takes longer than there is time left; then it is cancelled.
 
-    A coroutine that never waits costs no task and no timer.
+    A coroutine that never waits costs no task and no timer, and nobody asks what time is left.
     """
     try:
         first = coroutine.send(None)
@@ -82,7 +82,7 @@ async def within(coroutine: Coroutine[Any, Any, Result], seconds: float) -> Resu
         return await _Started(coroutine, first)
 
     task = asyncio.get_running_loop().create_task(rest())
-    done, _ = await asyncio.wait({task}, timeout=max(0.0, seconds))
+    done, _ = await asyncio.wait({task}, timeout=max(0.0, seconds_left()))
     if done:
         return task.result()
     task.cancel()

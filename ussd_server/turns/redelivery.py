@@ -17,6 +17,8 @@ An SMS of which the last row is said, and which would answer a question asked si
 asked again, and the answer to that is new.
 """
 
+from typing import Final, Literal
+
 from ussd_server.channels.base import Answer, Input
 from ussd_server.subscribers.record import Exchange
 
@@ -28,6 +30,27 @@ SMS_REMEMBERED = 8
 
 SMS_WINDOW_MS = 120_000
 """An SMS of the same text after this is more likely meant than repeated."""
+
+
+ENDINGS: Final = ("drop", "confirm")
+"""Kinds of inputs that end something, and are answered by nothing."""
+
+_LATER: Final = ("reply", *ENDINGS)
+"""Kinds of inputs that belong to a dialogue that is under way."""
+
+
+def standing(last: Exchange | None, input: Input, typed: bytes) -> Literal["new", "repeated", "stale"]:
+    """Tell how an input stands to the exchange before it, `last`.
+
+    One that is stale belongs to a dialogue that is over; the one that followed must not be touched by it.
+    """
+    if last is None:
+        return "stale" if input.kind == "confirm" else "new"  # of nothing that we know to have pushed
+    if last.dialogue != input.dialogue:
+        return "stale" if input.kind in _LATER else "new"
+    if last.input == typed and is_repetition(last, input, typed):
+        return "repeated"
+    return "stale" if input.kind == "confirm" and input.text != "closes" else "new"
 
 
 def is_repetition(last: Exchange, input: Input, typed: bytes) -> bool:

@@ -7,6 +7,7 @@ commit is thrown away and made again from the newer record.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
 from msgspec.structs import replace
 
 from menus.compiler import Flow
@@ -46,59 +47,29 @@ class Tools:
     sms_validity_ms: int = SMS_VALIDITY_MS
 
 
-class Turn:
+class Turn(msgspec.Struct, gc=False):
     """The work on one subscriber's record between its load and its commit.
 
     SMS of this turn go by `account` and come from the service number `number` ("": the settings say). `now` is when the
     input came, the same all through the turn; queries may take until `deadline` (ms). `terminal` is the one at which
     the subscriber stands ("" none), `language` what is spoken there ("": the record's), `agreed` the price that the
-    terminal showed by itself.
+    terminal showed by itself. `settled` are outbox entries of this subscriber that have nothing to do any more.
     """
 
-    __slots__ = (
-        "account",
-        "agreed",
-        "deadline",
-        "flow",
-        "journal",
-        "language",
-        "now",
-        "number",
-        "outbox",
-        "record",
-        "settled",
-        "terminal",
-        "tools",
-        "version",
-    )
-
-    def __init__(
-        self,
-        flow: Flow,
-        record: Subscriber,
-        version: int,
-        now: int,
-        deadline: int,
-        tools: Tools,
-        account: str,
-        number: str,
-        terminal: str = "",
-    ) -> None:
-        self.flow = flow
-        self.record = record
-        self.version = version
-        self.now = now
-        self.deadline = deadline
-        self.tools = tools
-        self.account = account
-        self.number = number
-        self.terminal = terminal
-        self.language = ""
-        self.agreed = ""
-        self.journal: list[JournalEntry] = []
-        self.outbox: list[OutboxEntry] = []
-        self.settled: list[str] = []
-        """Outbox entries of this subscriber that have nothing to do any more."""
+    flow: Flow
+    record: Subscriber
+    version: int
+    now: int
+    deadline: int
+    tools: Tools
+    account: str
+    number: str
+    terminal: str = ""
+    language: str = ""
+    agreed: str = ""
+    journal: list[JournalEntry] = []
+    outbox: list[OutboxEntry] = []
+    settled: list[str] = []
 
     async def play(self, event: Event, channel: Channel, place: str = "") -> Show | None:
         """Step the channel's session until it shows something; None where there is nothing to show.
@@ -162,7 +133,9 @@ class Turn:
 
     def change(self, settled: Sequence[str] = (), answer: KeptAnswer | None = None) -> Change:
         """Return all of this turn's work as one commit."""
-        return Change(self.version, self.record, self.journal, self.outbox, (*self.settled, *settled), answer)
+        if self.settled:
+            settled = (*self.settled, *settled)
+        return Change(self.version, self.record, self.journal, self.outbox, settled, answer)
 
     def _take(self, effect: Effect, channel: str = "") -> None:
         match effect:
@@ -187,11 +160,15 @@ class Turn:
                 self.language = asked.arguments["language"]
             return Answered(asked.id, acted.outcome, acted.value)
         query = self.tools.queries.ask(asked.operation, self.record.msisdn, asked.arguments)
-        answer = await eager.within(query, (self.deadline - self.tools.clock()) / 1000)
+        answer = await eager.within(query, self._time_left)
         if isinstance(answer, eager.Late):
             return Late(asked.id)
         outcome, value = answer
         return Answered(asked.id, outcome, value)
+
+    def _time_left(self) -> float:
+        """Return for how long queries may go on (s)."""
+        return (self.deadline - self.tools.clock()) / 1000
 
     def _push(self, asked: Ask) -> Acted:
         """Queue one of the flow's own pushes, to be shown later by the account that this input came by."""
@@ -221,6 +198,9 @@ class Turn:
 
     def _keep(self, place: str, session: Session | None) -> None:
         """Keep a session where it will be looked for next: under its channel, or under the query that it waits for."""
+        if session is not None and not session.asked and session.channel == place:  # nearly always
+            self.record = replace(self.record, sessions={**self.record.sessions, place: session})
+            return
         sessions = dict(self.record.sessions)
         to = "" if session is None else session.asked or session.channel
         if to != place:

@@ -153,6 +153,31 @@ def test_a_payment_makes_an_order_possible(tmp_path: Path) -> None:
     on(tmp_path, test)
 
 
+def test_what_was_written_is_read_in_the_same_turn_of_the_loop(tmp_path: Path) -> None:
+    async def test(operator: EmbeddedOperator) -> None:
+        before = await operator.balance(RICH)
+        await operator.top_up(RICH, 500)
+        assert (await operator.balance(RICH)).minor == before.minor + 500
+
+    on(tmp_path, test)
+
+
+def test_what_another_process_wrote_is_read_in_the_next_turn_of_the_loop(tmp_path: Path) -> None:
+    async def test(operator: EmbeddedOperator) -> None:
+        before = await operator.balance(RICH)
+        with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
+            other.execute("UPDATE account SET balance = balance + 500 WHERE msisdn = ?", (RICH,))
+        assert (await operator.balance(RICH), await operator.products(RICH)) == (before, await operator.products(RICH))
+        await asyncio.sleep(0)
+        assert (await operator.balance(RICH)).minor == before.minor + 500
+
+    async def opened(operator: EmbeddedOperator) -> None:
+        await operator.top_up(RICH, 1)
+
+    on(tmp_path, opened)
+    on(tmp_path, test)
+
+
 def test_a_refused_write_takes_nothing_and_the_same_order_succeeds_later(tmp_path: Path) -> None:
     async def test(operator: EmbeddedOperator) -> None:
         quote = await quoted(operator, "add_service", "mail")
