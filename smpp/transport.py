@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl as tls
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from time import monotonic
@@ -25,9 +25,10 @@ SLICE_OCTETS: Final = 4_096
 class Connection(asyncio.Protocol):
     """A link and its socket. Methods are plain calls, to be made in the event loop's thread.
 
-    Every event goes to `on_event(connection, event)`, `Closed` is the last. What the callback sends is written together
-    when it returns; what is sent at another time, together at the next turn of the loop. While the other side does not
-    take what we write, we do not read, so neither side's haste fills our memory.
+    Every event goes to `on_event(connection, event)`, or to what `handlers` has for its type; `Closed` is the last.
+    What is sent while they are told is written together after that; what is sent at another time, together at the next
+    turn of the loop. While the other side does not take what we write, we do not read, so neither side's haste fills
+    our memory.
     """
 
     def __init__(self, link: Link, on_event: "OnEvent", alive: set["Connection"] | None = None) -> None:
@@ -35,6 +36,10 @@ class Connection(asyncio.Protocol):
         self.peer = ""
         self.read_at = 0.0
         """When the octets that are being handled were read, seconds of `time.monotonic`."""
+        self.handlers: Mapping[type[Event], OnEvent] = {}
+        """Who is told of events of a type, instead of `on_event`."""
+        self.on_read: Callable[[], None] | None = None
+        """Called when everything that was read at once has been told."""
         self._on_event = on_event
         self._alive = alive if alive is not None else set()
         self._loop = asyncio.get_running_loop()
@@ -53,14 +58,14 @@ class Connection(asyncio.Protocol):
     def send(self, message: Message | Packed, tag: Any, *, urgent: bool = False) -> bool:
         """As `Link.send`."""
         taken = self.link.send(message, tag, int(self._loop.time() * 1000), urgent=urgent)
-        if self._telling is None and not self._flush_waits:
+        if not self._flush_waits:
             self._flush_soon()
         return taken
 
     def respond(self, pdu: Message, status: int = 0, message_id: str = "", tlvs: Tlvs | None = None) -> bool:
         """As `Link.respond`."""
         written = self.link.respond(pdu, status, message_id, tlvs)
-        if self._telling is None and not self._flush_waits:
+        if not self._flush_waits:
             self._flush_soon()
         return written
 
@@ -127,11 +132,16 @@ class Connection(asyncio.Protocol):
         """Feed the link, tell what happened, write what came of it."""
         now = int(self._loop.time() * 1000)
         self.read_at = monotonic()
+        self._flush_waits = True  # what is sent meanwhile is written here
         for at in range(0, len(data), SLICE_OCTETS):
             events = self.link.receive(data[at : at + SLICE_OCTETS], now)
             if events:
                 self._tell(events)
             self._flush()
+        if self.on_read is not None:
+            self.on_read()
+            self._flush()
+        self._flush_waits = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the link settle its accounts."""
@@ -171,10 +181,11 @@ class Connection(asyncio.Protocol):
             self._telling.extend(events)
             return
         self._telling = events
+        handlers, on_event = self.handlers, self._on_event
         try:
             for event in events:  # the list may grow meanwhile
                 try:
-                    self._on_event(self, event)
+                    handlers.get(type(event), on_event)(self, event)
                 except Exception as broken:
                     # One broken handler must not take down the link that all subscribers share.
                     context = {"message": f"handler of {type(event).__name__} failed", "exception": broken}
@@ -183,8 +194,8 @@ class Connection(asyncio.Protocol):
             self._telling = None
 
     def _flush_soon(self) -> None:
-        """Write at the end of the callback that is running, or else of the loop's turn."""
-        if self._telling is None and not self._flush_waits and self._transport is not None:
+        """Write at the end of the read that is being handled, or else of the loop's turn."""
+        if not self._flush_waits and self._transport is not None:
             self._flush_waits = True
             self._loop.call_soon(self._on_turn)
 
@@ -347,8 +358,9 @@ DEFAULT_BACKOFF: Final = Backoff()
 class Binding:
     """Keeps one bind alive: connects, binds, and when it is lost tries again after a while, until stopped.
 
-    Events of each connection go to `on_event`; answer a message on the connection that brought it. `on_retry` is told
-    before each wait. `random` gives numbers in [0, 1).
+    Events of each connection go to `on_event`, those that come with every message to `handlers`; `on_read` is that of a
+    connection. Answer a message on the connection that brought it. `on_retry` is told before each wait. `random` gives
+    numbers in [0, 1).
     """
 
     def __init__(
@@ -363,11 +375,15 @@ class Binding:
         backoff: Backoff = DEFAULT_BACKOFF,
         ssl: tls.SSLContext | None = None,
         server_name: str | None = None,
+        handlers: Mapping[type[Event], "OnEvent"] | None = None,
+        on_read: Callable[[], None] | None = None,
     ) -> None:
         self.connection: Connection | None = None
         self._host, self._port, self._ssl, self._server_name = host, port, ssl, server_name
         self._bind = bind
         self._on_event = on_event
+        self._handlers = handlers or {}
+        self._on_read = on_read
         self._on_retry = on_retry
         self._random = random
         self._settings = settings
@@ -432,13 +448,17 @@ class Binding:
         link = Link(Role.ESME, self._settings)
         async with asyncio.timeout(self._settings.bind_ms / 1000):
             connection = await connect(self._host, self._port, link, self._note, self._ssl, self._server_name)
-        self.connection = connection
         try:
-            connection.bind(self._bind)
+            self._bind_by(connection)
             await connection.wait_closed()
         finally:
             self.connection = None
             connection.close()
+
+    def _bind_by(self, connection: Connection) -> None:
+        self.connection = connection
+        connection.handlers, connection.on_read = self._handlers, self._on_read
+        connection.bind(self._bind)
 
     def _note(self, connection: Connection, event: Event) -> None:
         """Remember what the next try depends on, and pass the event on."""
@@ -505,8 +525,7 @@ class Awaited(Binding):
             connection.close()
         else:
             self._reason, self._status = "", 0
-            self.connection = connection
-            connection.bind(self._bind)
+            self._bind_by(connection)
 
     def _tell(self, reason: str, *, loud: bool = False) -> None:
         loud = loud or self._status in BIND_HOPELESS

@@ -234,6 +234,35 @@ def test_a_flood_is_answered_piece_by_piece_and_whole(run: Run[None]) -> None:
     run(scenario())
 
 
+def test_all_that_was_read_at_once_is_told_before_the_owner_goes_on_with_it(run: Run[None]) -> None:
+    async def scenario() -> None:
+        heard: list[Message] = []
+        answered: list[int] = []
+
+        def answer_all() -> None:
+            answered.append(len(heard))
+            while heard:
+                connection.respond(heard.pop())
+
+        transport, owner = _Transport(), Owner()
+        connection = Connection(Link(Role.ESME), owner)
+        connection.handlers = {Delivered: lambda connection, event: heard.append(event.pdu)}  # type: ignore[union-attr]
+        connection.on_read = answer_all
+        connection.connection_made(transport)
+        connection.bind(BIND)
+        await asyncio.sleep(0)
+        bind = decode(transport.writes.pop())
+        connection.data_received(struct.pack(">IIII", 17, bind.command | 0x80000000, 0, bind.sequence) + b"\0")
+        amount = 2 * SLICE_OCTETS // len(encode(DELIVER))
+        connection.data_received(encode(DELIVER) * amount)
+        assert answered == [0, amount]
+        assert len(transport.writes) == 1
+        assert [type(event) for event in owner.events] == [Bound], "what has a handler of its own goes to no other"
+        connection.connection_lost(None)
+
+    run(scenario())
+
+
 class _Transport(asyncio.Transport):
     """Counts writes. A socket cannot tell how many there were."""
 

@@ -26,7 +26,7 @@ from smpp.reassembly import part_of
 from smpp.replies import Replies, Shown
 from smpp.transport import Awaited, Binding, Connection, Retrying
 from ussd_server.channels import sms
-from ussd_server.channels.base import Answer, Input
+from ussd_server.channels.base import Answer, Answering, Input
 from ussd_server.channels.lineup import Lineup, Waiting
 from ussd_server.channels.pace import Pace
 from ussd_server.channels.sms import SMS, SendOutcome, SendResult
@@ -161,6 +161,8 @@ class Account:
         self._on_bound = on_bound
         self._links = count(1)
         self._up: dict[Connection, _Up] = {}
+        self._inputs: list[tuple[Input, Answering]] = []
+        """What was read at once and is not handed in yet."""
         self._pace = Pace(url.rate)
         self._lineup: Lineup[SmsPart | UssdPush] = Lineup(self._pace)
         self._share = max(1, url.window // 2)
@@ -188,6 +190,8 @@ class Account:
                 _link_settings(url),
                 ssl=tls,
                 server_name=url.check_name,
+                handlers={Delivered: self._on_delivered, Responded: self._on_responded},
+                on_read=self._hand_in,
             )
             if command != CommandId.BIND_RECEIVER:
                 self._senders.append(binding)
@@ -314,20 +318,13 @@ class Account:
         senders = [one for one in self._senders if one.bound]
         return bool(senders) and min(senders, key=_load).send(message, tag, urgent=urgent)
 
-    def _on_event(self, connection: Connection, event: Event) -> None:
-        if type(event) is Delivered:
-            if self._leaving:
-                self._metrics.suppressed["leaving"] += 1
-            else:
-                self._delivered(connection, event.pdu)
-        elif type(event) is Responded:
-            self._responded(connection, event)
-        else:
-            self._link_event(connection, event)
-
     # What comes in ----------------------------------------------------------------------------------------------------
 
-    def _delivered(self, connection: Connection, message: Message) -> None:
+    def _on_delivered(self, connection: Connection, event: Delivered) -> None:
+        if self._leaving:
+            self._metrics.suppressed["leaving"] += 1
+            return
+        message = event.pdu
         self._metrics.pdus["in", "data_sm" if message.command == CommandId.DATA_SM else "deliver_sm"] += 1
         msisdn = parse(message.source_addr, message.source_addr_ton, message.source_addr_npi, self._country)
         if receipts.is_receipt(message):
@@ -378,10 +375,23 @@ class Account:
         if awaited:
             unaccepted.add(msisdn)
         step = UssdStep(self, connection, up, message, session, msisdn, awaited, waits, shows)
-        if self.backlog.stands and kind_of(input) is Kind.DIALOGUE:
-            self._conversations.refuse(input, step.answer)
-        else:
-            self._conversations.take(input, step.answer)
+        self._inputs.append((input, step.answer))
+
+    def _hand_in(self) -> None:
+        """Hand in what was read at once, now that all of it is an input.
+
+        A turn needs far more memory than what the processor has close by. Done in between, it would have the way to the
+        next input begin in the cold.
+        """
+        inputs, self._inputs = self._inputs, []
+        for input, answer in inputs:
+            try:
+                if self.backlog.stands and kind_of(input) is Kind.DIALOGUE:
+                    self._conversations.refuse(input, answer)
+                else:
+                    self._conversations.take(input, answer)
+            except Exception:
+                log.exception("input not taken", smsc=self.name, msisdn=mask(input.msisdn))
 
     def _note_unnamed(self, message: Message) -> None:
         sign = ussd.unnamed(message, self._dialect)
@@ -449,7 +459,7 @@ class Account:
             refused = Status.RTHROTTLED if answer.busy else Status.RX_T_APPN
             connection.respond(message, Status.ROK if answer.durable else refused)
 
-        self._conversations.take(input, answer)
+        self._inputs.append((input, answer))
 
     def _receipt(self, connection: Connection, message: Message) -> None:
         """Answer a receipt when what it says is kept."""
@@ -478,7 +488,7 @@ class Account:
 
     # What went out ----------------------------------------------------------------------------------------------------
 
-    def _responded(self, connection: Connection, event: Responded) -> None:
+    def _on_responded(self, connection: Connection, event: Responded) -> None:
         tag, status = event.tag, event.status
         if type(tag) is not UssdStep:
             self._turn_responded(tag, status, event.pdu.message_id if isinstance(event.pdu, MessageResp) else "")
@@ -536,7 +546,7 @@ class Account:
             sms_a_second=round(self._pace.limit or 0, 1),
         )
 
-    def _link_event(self, connection: Connection, event: Event) -> None:
+    def _on_event(self, connection: Connection, event: Event) -> None:
         match event:
             case Bound():
                 self._up[connection] = _Up(f"{self._boot}{next(self._links)}", set())

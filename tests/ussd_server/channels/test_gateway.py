@@ -19,7 +19,8 @@ from smpp.link import Link, Role
 from smpp.pdu import Bind, Message
 from smpp.segments import STYLES, Style, split
 from smpp.transport import Connection, listen
-from tests.ussd_server.turns.bench import MSISDN, SCREEN, Bench
+from tests.ussd_server.turns.bench import MSISDN, POOR, SCREEN, Bench
+from ussd_server.channels.base import Answering, Input
 from ussd_server.channels.gateway import Account, Gateway
 from ussd_server.dialects.files import load
 from ussd_server.outbox.worker import Done, Finished, Performed
@@ -162,6 +163,24 @@ def test_a_dialogue_is_answered_in_its_session_and_closed_with_the_end_bit(tmp_p
         assert sent.tlvs[Tag.USSD_SERVICE_OP] == bytes((UssdOp.PSSR_RESPONSE,))
         assert sent.tlvs[Tag.ITS_SESSION_INFO] == bytes((9, 1))
         assert (sent.source_addr, sent.destination_addr) == ("111", MSISDN)
+
+    play(tmp_path, story)
+
+
+def test_an_input_that_breaks_something_takes_none_with_it_that_was_read_with_it(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        take, broken = at.bench.conversations.take, Exception("broken")
+
+        def breaks_once(input: Input, answer: Answering) -> None:
+            if input.msisdn == POOR:
+                raise broken
+            take(input, answer)
+
+        at.bench.conversations.take = breaks_once  # type: ignore[method-assign]
+        with capture_logs() as logs:
+            at.smsc.deliver(ussd.dial(POOR, "111", choose("*111#"), session=1))
+            await at.hear(dialled(session=2), 1)
+        assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["input not taken"]
 
     play(tmp_path, story)
 
