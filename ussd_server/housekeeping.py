@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 
 from ussd_server.metrics import Metrics
+from ussd_server.outage import Outage
 from ussd_server.secrecy.keys import KeysError
 from ussd_server.stores.base import OutboxKind, Store, StoreUnavailable
 
@@ -51,6 +52,8 @@ class Housekeeping:
         self._metrics = metrics
         self._now = now
         self._tick = tick
+        self._unswept = Outage("store unavailable, nothing swept")
+        self._uncounted = Outage("store unavailable, dead letters not counted")
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -81,7 +84,7 @@ class Housekeeping:
                 while await self._store.sweep(self._now(), SWEPT) == SWEPT:
                     pass
             except StoreUnavailable as error:
-                log.error("store unavailable, nothing swept", cause=str(error))
+                self._unswept.failed(self._now(), cause=str(error))
 
     async def _count_dead_letters(self) -> None:
         kinds: set[OutboxKind] = set()  # one that is gone is shown as 0, or the last number would seem to stand
@@ -91,7 +94,7 @@ class Housekeeping:
                 kinds.update(counts)
                 self._metrics.dead_letters = {kind: counts.get(kind, 0) for kind in sorted(kinds)}
             except StoreUnavailable as error:
-                log.error("store unavailable, dead letters not counted", cause=str(error))
+                self._uncounted.failed(self._now(), cause=str(error))
             await self._pause(COUNT_S)
 
     async def _watch_keys(self) -> None:

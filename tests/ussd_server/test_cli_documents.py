@@ -5,15 +5,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+EVENT = r'\b(?:over=|(?:log\.(?:info|warning|error|exception)|say|Outage)\(\s*)"([^"]+)"'
 SOURCES = [path.read_text(encoding="utf-8") for path in (ROOT / "ussd_server").rglob("*.py")]
 
 
 def test_every_event_of_the_log_is_named() -> None:
-    events = {
-        event
-        for source in SOURCES
-        for event in re.findall(r'\b(?:log\.(?:info|warning|error|exception)|say)\(\s*"([^"]+)"', source)
-    }
+    events = {event for source in SOURCES for event in re.findall(EVENT, source)}
     assert {"bound", "not bound", "flow reloaded"} <= events
     assert sorted(event for event in events if f"| `{event}` |" not in OPERATIONS) == []
 

@@ -34,6 +34,7 @@ from ussd_server.channels.ussd import Line, PushOutcome, to_input
 from ussd_server.dialects.files import load as load_dialect
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
+from ussd_server.outage import Outage
 from ussd_server.outbox.deliveries import Deliveries
 from ussd_server.smsc_url import SmscUrl
 from ussd_server.stores.base import StoreUnavailable
@@ -157,6 +158,7 @@ class Account:
         self._metrics = metrics
         self._country = country
         self._now = now
+        self._outage = Outage("store unavailable, receipt refused")
         self._boot = boot
         self._on_bound = on_bound
         self._links = count(1)
@@ -479,7 +481,7 @@ class Account:
         try:
             await self._deliveries.take(self.name, msisdns, receipt)
         except StoreUnavailable as error:
-            log.error("store unavailable, receipt refused", smsc=self.name, cause=str(error))
+            self._outage.failed(self._now(), smsc=self.name, cause=str(error))
             connection.respond(message, Status.RX_T_APPN)
         else:
             connection.respond(message)

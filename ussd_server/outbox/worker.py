@@ -16,6 +16,7 @@ import structlog
 
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
+from ussd_server.outage import Outage
 from ussd_server.stores.base import (
     EVERY_LANE,
     LANES,
@@ -149,6 +150,10 @@ class Outbox:
         self._stopping = False
         self._workers: list[asyncio.Task[None]] = []
         self._renewer: asyncio.Task[None] | None = None
+        self._outage = Outage("store unavailable, the outbox waits", over="the store is back, the outbox goes on")
+        self._unremoved = Outage("store unavailable, what is done is removed later")
+        self._unrenewed = Outage("store unavailable, leases not renewed")
+        self._untried = Outage("store unavailable, will be tried again")
         metrics.outbox_under_way = lambda: self.under_way
 
     @property
@@ -245,8 +250,10 @@ class Outbox:
                 claimed = await self._claim(lane)
                 pause = await self._pause(lane, bool(claimed))
             except StoreUnavailable as error:
-                log.error("store unavailable, the outbox waits", cause=str(error))
+                self._outage.failed(self._now(), cause=str(error))
                 claimed, pause = [], STORE_WAIT_S
+            else:
+                self._outage.worked(self._now())
             for each in claimed:
                 self._begin(lane, each)
             if pause != 0:
@@ -286,7 +293,7 @@ class Outbox:
             try:
                 await self._store.settle(batch)
             except StoreUnavailable as error:
-                log.error("store unavailable, what is done is removed later", cause=str(error))
+                self._unremoved.failed(self._now(), cause=str(error))
                 self._removing, self._finished = [], batch + self._finished
                 await asyncio.sleep(STORE_WAIT_S)
             else:
@@ -311,7 +318,7 @@ class Outbox:
                 try:
                     await self._store.renew(list(self._held.values()), self._now() + self._lease_ms)
                 except StoreUnavailable as error:
-                    log.error("store unavailable, leases not renewed", cause=str(error))
+                    self._unrenewed.failed(self._now(), cause=str(error))
 
     async def _perform(self, claimed: Claimed) -> Performed:
         performed = await self._try(claimed)
@@ -336,7 +343,7 @@ class Outbox:
                     pass
         except StoreUnavailable as error:
             # The lease runs out, and then it is tried again: at least once.
-            log.error("store unavailable, will be tried again", id=entry.id, cause=str(error))
+            self._untried.failed(self._now(), id=entry.id, cause=str(error))
         return performed
 
     async def _try(self, claimed: Claimed) -> Performed:
@@ -346,7 +353,7 @@ class Outbox:
         try:
             return await self._performers[entry.kind](claimed)
         except StoreUnavailable as error:
-            log.error("store unavailable, will be tried again", id=entry.id, cause=str(error))
+            self._untried.failed(self._now(), id=entry.id, cause=str(error))
             return Later("the store was unavailable")
         except Exception:
             log.exception("performing failed", msisdn=mask(claimed.msisdn), id=entry.id)

@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from ussd_server.log import mask
+from ussd_server.outage import Outage
 from ussd_server.store_url import RedisUrl
 from ussd_server.stores import redis_durability as durability
 from ussd_server.stores import redis_keys as keys
@@ -122,8 +123,12 @@ class RedisStore:
         self._due = Due(EVERY_LANE)
         self._look_s = look_ms / 1000
         self._looked = float("-inf")
-        self._looking: asyncio.Task[None] | None = None
+        self._blind = ""
+        """Why the last look saw nothing at all; "" where it did not fail."""
         self._tidied: float | None = None
+        self._outage = Outage(
+            "part of the store unavailable, the outbox goes on with the rest", over="the whole store is back"
+        )
         self._closing = ""
 
     # The layout, and requests -------------------------------------------------------------------------------------
@@ -375,10 +380,20 @@ class RedisStore:
         self.link.check()
         now = asyncio.get_running_loop().time()
         if now < self._looked + self._look_s:
+            if self._blind:
+                raise StoreUnavailable(self._blind)
             return
         self._looked = now
         calls = [self._call(bucket, "look", bucket.due).answer for bucket in self._buckets]
-        for number, lanes in (await self._told_by_some(calls)).items():
+        try:
+            told = await self._told_by_some(calls)
+        except StoreUnavailable as error:
+            self._blind = str(error)
+            raise
+        self._blind = ""
+        if len(told) == len(calls):
+            self._outage.worked(round(asyncio.get_running_loop().time() * 1000))
+        for number, lanes in told.items():
             for lane, heads in zip(EVERY_LANE, lanes, strict=True):
                 self._due.told(lane, number, _heads(heads))
 
@@ -389,13 +404,14 @@ class RedisStore:
         there is not `enough` already.
         """
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        now = round(asyncio.get_running_loop().time() * 1000)
         errors = [each for each in outcomes if isinstance(each, BaseException)]
         if errors:
             if not all(isinstance(each, StoreUnavailable) for each in errors) or not (
                 enough or len(errors) < len(outcomes)
             ):
                 raise errors[0]
-            log.error("part of the store unavailable, the outbox goes on with the rest", cause=str(errors[0]))
+            self._outage.failed(now, cause=str(errors[0]))
         return {place: each for place, each in enumerate(outcomes) if not isinstance(each, BaseException)}
 
     async def renew(self, claimed: Sequence[Claimed], lease: int) -> None:

@@ -18,6 +18,7 @@ from ussd_server.channels.base import Answer, Answering, Input
 from ussd_server.channels.sms import SMS
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
+from ussd_server.outage import Outage
 from ussd_server.stores.base import Change, JournalEntry, Store, StoreUnavailable
 from ussd_server.subscribers.record import Exchange, Subscriber
 from ussd_server.turns import pushes
@@ -73,6 +74,7 @@ class Conversations:
         self._stopwatch = stopwatch
         self._lanes: dict[str, deque[tuple[Input, Answering]] | None] = {}
         """The subscribers who have an input under way, with those that wait for it; nearly always that is none."""
+        self._outage = Outage("store unavailable, input refused")
         self._idle: asyncio.Future[None] | None = None
         self._busy: dict[Channel, Answer] = {}
         self._busy_of = flow
@@ -155,7 +157,7 @@ class Conversations:
         channel = input.channel.name
         if isinstance(error, StoreUnavailable):
             self._metrics.turns[channel, "refused"] += 1
-            log.error("store unavailable, input refused", msisdn=mask(input.msisdn), cause=str(error))
+            self._outage.failed(input.at, msisdn=mask(input.msisdn), cause=str(error))
         else:
             self._metrics.turns[channel, "failed"] += 1
             log.error("turn failed, nothing changed", msisdn=mask(input.msisdn), channel=channel, exc_info=error)

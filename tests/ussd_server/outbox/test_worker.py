@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from ussd_server.metrics import Metrics
 from ussd_server.outbox import worker
@@ -188,7 +189,7 @@ def test_what_has_no_room_waits_until_there_is(tmp_path: Path) -> None:
 
 
 def test_what_is_finished_is_removed_as_soon_as_the_store_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "STORE_WAIT_S", 0)
+    monkeypatch.setattr(worker, "STORE_WAIT_S", 0.001)
 
     async def story(at: Bench) -> None:
         settle, failures = at.store.settle, iter([StoreUnavailable("the disk is full")])
@@ -384,6 +385,32 @@ def test_a_store_that_fails_under_a_performer_costs_only_a_wait(tmp_path: Path) 
         await at.settled()
         await at.pass_time(FIRST_WAIT_MS)
         await at.until(lambda: len(at.performed) == 2)
+
+    bench(tmp_path, story)
+
+
+def test_a_store_that_is_away_is_told_once_and_so_is_its_return(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "STORE_WAIT_S", 0.001)
+
+    async def story(at: Bench) -> None:
+        claim, tries = at.store.claim, 0
+
+        async def away(*arguments: Any) -> list[Claimed]:
+            nonlocal tries
+            tries += 1
+            raise StoreUnavailable("the disk is full")
+
+        with capture_logs() as logs:
+            monkeypatch.setattr(at.store, "claim", away)
+            at.outbox.wake()
+            await at.until(lambda: tries > 50)
+            monkeypatch.setattr(at.store, "claim", claim)
+            await at.put("a")
+            await at.until(lambda: len(at.performed) == 1)
+        events = [line["event"] for line in logs]
+        assert events == ["store unavailable, the outbox waits", "the store is back, the outbox goes on"]
 
     bench(tmp_path, story)
 

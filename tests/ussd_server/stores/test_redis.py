@@ -154,6 +154,24 @@ def test_work_that_another_server_left_is_found_at_the_next_look(server: RedisSe
     asyncio.run(body())
 
 
+def test_while_redis_is_away_nobody_takes_it_for_a_store_without_work() -> None:
+    async def body() -> None:
+        with running() as redis:
+            store = RedisStore(parsed(redis.url), look_ms=3_600_000, patience_s=0.3)
+            await count(store)
+            redis.kill()
+            store._looked = float("-inf")  # an hour later
+            for _ in range(2):
+                with pytest.raises(StoreUnavailable, match=r"no answer for 0\.3 s"):
+                    await store.claim(T0, 1, LEASE)
+            redis.start()
+            store._looked = float("-inf")
+            assert len(await store.claim(T0, 1, LEASE)) == 1
+            await store.close()
+
+    asyncio.run(body())
+
+
 def test_where_a_part_of_redis_is_away_what_is_held_on_the_rest_is_performed(server: RedisServer) -> None:
     async def test(store: RedisStore) -> None:
         await asyncio.gather(*(count(store, 1, f"7910000{n:04}") for n in range(1000, 1012)))
