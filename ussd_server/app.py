@@ -30,7 +30,7 @@ from ussd_server.secrecy import agreement, keys
 from ussd_server.secrecy.vault import CodeHasher, Vault
 from ussd_server.settings import Settings
 from ussd_server.smsc_url import SmscUrl
-from ussd_server.store_url import SqliteUrl
+from ussd_server.store_url import RedisUrl, SqliteUrl
 from ussd_server.stores.base import StoreUnavailable
 from ussd_server.stores.opening import open_to_serve
 from ussd_server.subscribers.codes import DAY_MS, Policy
@@ -63,6 +63,12 @@ SETTLE_STOP_S = 0.3
 """How long what the last responses led to may take to be kept; what is left is let go of, for whoever starts next."""
 
 
+ONE_BOOK = (
+    "let every server of this store have this data directory, on one machine, or give them a billing system behind "
+    "ussd_server/operators/base.py"
+)
+
+
 def wall_clock() -> int:
     """Return the time in milliseconds since 1970 UTC."""
     return time.time_ns() // 1_000_000
@@ -81,7 +87,12 @@ def read_flow(path: Path, screen: Channel) -> Flow:
 
 
 def _embedded_operator(settings: Settings, catalogue: Catalogue) -> Operator:
-    embedded = EmbeddedOperator(settings.data / "operator.db", catalogue, wall_clock)
+    books = settings.data / "operator.db"
+    if isinstance(settings.store, RedisUrl):
+        log.warning(
+            "the embedded operator's books are not shared with servers elsewhere", books=str(books), mend=ONE_BOOK
+        )
+    embedded = EmbeddedOperator(books, catalogue, wall_clock)
     if not settings.operator_delay_s:
         return embedded
     slow = FaultyOperator(embedded)
@@ -118,7 +129,8 @@ class Server:
         self.store = await open_to_serve(settings.store, settings.require_durable)
         try:
             key_file = await self._take_keys()
-            self._operator = self._operator or _embedded_operator(settings, catalogue)
+            if self._operator is None:
+                self._operator = _embedded_operator(settings, catalogue)
         except BaseException:
             await self.store.close()
             raise

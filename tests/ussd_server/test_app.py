@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from smpp.alphabets import choose
 from smpp.constants import CommandId, Status, Ton
@@ -11,6 +12,7 @@ from smpp.events import BindRequested, Bound, Delivered, Event
 from smpp.link import Link, Role
 from smpp.pdu import Message
 from smpp.transport import LINGER_SECONDS, Connection, Listener, listen
+from tests import redis_servers
 from tests.ussd_server.turns.bench import MSISDN, SMALL
 from ussd_server import app
 from ussd_server.app import Server
@@ -139,3 +141,22 @@ def test_a_server_with_other_keys_than_the_stores_other_servers_does_not_start_a
         await listener.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", ["redis", "sqlite"])
+def test_books_of_an_embedded_operator_that_others_may_lack_are_told(kind: str, tmp_path: Path) -> None:
+    async def start(store: str) -> list[str]:
+        listener = await listen("127.0.0.1", 0, lambda: Link(Role.SMSC), SlowSmsc().on_event)
+        smsc = f"smpp://user:password@127.0.0.1:{listener.port}"
+        server = Server(load({"data": tmp_path, "store": store, "flows": SMALL, "smsc": [smsc]}))
+        with capture_logs() as logs:
+            await server.start()
+        await server.stop()
+        await listener.close()
+        return [str(line.get("mend")) for line in logs if line.get("books") == str(tmp_path / "operator.db")]
+
+    if kind == "sqlite":
+        assert asyncio.run(start(f"sqlite:///{tmp_path}/store.db")) == []
+        return
+    with redis_servers.running() as redis:
+        assert asyncio.run(start(redis.url)) == [app.ONE_BOOK]
