@@ -110,6 +110,10 @@ BUSY = "busy"
 """What a dialect calls the status of a gateway whose subscriber has a dialogue already."""
 
 
+TOGETHER = 32
+"""Inputs handed in within one turn of the loop: the store writes what these have changed while the next are played."""
+
+
 class Account:
     """One operator connection: its binds, and what is special about this operator."""
 
@@ -380,12 +384,12 @@ class Account:
         self._inputs.append((input, step.answer))
 
     def _hand_in(self) -> None:
-        """Hand in what was read at once, now that all of it is an input.
+        """Hand in what was read at once, now that all of it is an input; of a flood some, and the rest soon.
 
         A turn needs far more memory than what the processor has close by. Done in between, it would have the way to the
         next input begin in the cold.
         """
-        inputs, self._inputs = self._inputs, []
+        inputs, self._inputs = self._inputs[:TOGETHER], self._inputs[TOGETHER:]
         for input, answer in inputs:
             try:
                 if self.backlog.stands and kind_of(input) is Kind.DIALOGUE:
@@ -394,6 +398,8 @@ class Account:
                     self._conversations.take(input, answer)
             except Exception:
                 log.exception("input not taken", smsc=self.name, msisdn=mask(input.msisdn))
+        if self._inputs:
+            asyncio.get_running_loop().call_soon(self._hand_in)
 
     def _note_unnamed(self, message: Message) -> None:
         sign = ussd.unnamed(message, self._dialect)

@@ -9,11 +9,10 @@ from ussd_server.stores.copying import refuse_unfinished
 log = structlog.get_logger()
 
 
-async def open_store(url: StoreUrl, make: bool = True, require_durable: bool = False) -> Store:
+async def open_store(url: StoreUrl, make: bool = True) -> Store:
     """Return the store that this URL names, ready to be used. Raises StoreUnavailable with the cause.
 
-    Without `make`, one that no server has begun is NoStore. With `require_durable` one that could lose anything is
-    refused before anything is written.
+    Without `make`, one that no server has begun is NoStore.
     """
     if isinstance(url, SqliteUrl):
         from ussd_server.stores.sqlite import SqliteStore
@@ -25,8 +24,6 @@ async def open_store(url: StoreUrl, make: bool = True, require_durable: bool = F
 
     store = RedisStore(url, make)
     try:
-        if require_durable and (risks := await store.risks()):
-            raise StoreUnavailable(f"{url}: not durable, and --require-durable is given: {'; '.join(risks)}")
         await store.ping()
     except BaseException:
         await store.close()
@@ -39,10 +36,12 @@ async def open_to_serve(url: StoreUrl, require_durable: bool = False) -> Store:
 
     Raises StoreUnavailable where it is being copied into; with `require_durable` also where it could lose anything.
     """
-    store = await open_store(url, require_durable=require_durable)
+    store = await open_store(url)
     try:
         await refuse_unfinished(store, str(url))
         risks = await store.risks()
+        if risks and require_durable:
+            raise StoreUnavailable(f"{url}: not durable, and --require-durable is given: {'; '.join(risks)}")
     except BaseException:
         await store.close()
         raise

@@ -16,7 +16,6 @@ from redis.exceptions import RedisError
 
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.stores.buckets import SLOTS
-from ussd_server.stores.redis_tls import NO_TLS, speaks_plainly
 from ussd_server.stores.redis_wire import Address, Greeting
 
 ASK_S: Final = 1.0
@@ -79,9 +78,7 @@ async def _asked(address: Address, greeting: Greeting) -> AsyncIterator[Redis]:
         async with asyncio.timeout(2 * ASK_S):
             yield client
     except (RedisError, TimeoutError) as error:
-        plain = greeting.tls is not None and await speaks_plainly(address)
-        why = NO_TLS if plain else str(error) or "it does not answer"
-        raise NotAnswered(f"{address[0]}:{address[1]}: {why}") from None
+        raise NotAnswered(f"{address[0]}:{address[1]}: {str(error) or 'it does not answer'}") from None
     finally:
         with suppress(RedisError):
             await client.aclose()

@@ -15,13 +15,13 @@ from smpp import ussd
 from smpp.alphabets import choose, decode
 from smpp.constants import CommandId, Status, Tag, Ton, UssdOp
 from smpp.events import BindRequested, Bound, Closed, Delivered, Event, Responded
-from smpp.link import Link, Role
+from smpp.link import Link, LinkSettings, Role
 from smpp.pdu import Bind, Message
 from smpp.segments import STYLES, Style, split
 from smpp.transport import Connection, listen
 from tests.ussd_server.turns.bench import MSISDN, POOR, SCREEN, Bench
 from ussd_server.channels.base import Answering, Input
-from ussd_server.channels.gateway import Account, Gateway
+from ussd_server.channels.gateway import TOGETHER, Account, Gateway
 from ussd_server.dialects.files import load
 from ussd_server.outbox.worker import Done, Finished, Performed
 from ussd_server.secrecy.secrets import Secret
@@ -117,12 +117,13 @@ def make_account(url: SmscUrl, bench: Bench) -> Account:
     )
 
 
-def play(directory: Path, story: Callable[[Line], Awaitable[None]], **options: Any) -> None:
-    """Run a story on an account with these options of its URL."""
+def play(directory: Path, story: Callable[[Line], Awaitable[None]], smsc_window: int = 10, **options: Any) -> None:
+    """Run a story on an account with these options of its URL, on an SMSC with this window."""
 
     async def main() -> None:
         bench, smsc = Bench(directory), Smsc()
-        listener = await listen("127.0.0.1", 0, lambda: Link(Role.SMSC), smsc.on_event)
+        settings = LinkSettings(window=smsc_window)
+        listener = await listen("127.0.0.1", 0, lambda: Link(Role.SMSC, settings), smsc.on_event)
         account = make_account(SmscUrl("user", Secret("password"), "127.0.0.1", listener.port, **options), bench)
         account.start()
         try:
@@ -183,6 +184,28 @@ def test_an_input_that_breaks_something_takes_none_with_it_that_was_read_with_it
         assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["input not taken"]
 
     play(tmp_path, story)
+
+
+def test_of_a_flood_some_are_handed_in_at_a_time_in_their_order(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        take, loop = at.bench.conversations.take, asyncio.get_running_loop()
+        turns: list[list[str]] = [[]]
+
+        def noted(input: Input, answer: Answering) -> None:
+            if not turns[-1]:
+                loop.call_soon(turns.append, [])
+            turns[-1].append(input.msisdn)
+            take(input, answer)
+
+        at.bench.conversations.take = noted  # type: ignore[method-assign]
+        callers = [f"7916{number:07}" for number in range(2 * TOGETHER + 5)]
+        for session, caller in enumerate(callers):
+            at.smsc.deliver(ussd.dial(caller, "111", choose("*111#"), session=session))
+        await at.hear(dialled(session=len(callers)), len(callers))
+        assert [caller for turn in turns for caller in turn if caller != MSISDN] == callers
+        assert max(len(turn) for turn in turns) == TOGETHER
+
+    play(tmp_path, story, smsc_window=3 * TOGETHER)
 
 
 def test_the_input_is_acknowledged_before_it_is_answered(tmp_path: Path) -> None:
