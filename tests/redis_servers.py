@@ -164,22 +164,25 @@ class RedisCluster:
 
 
 class RedisSentinels:
-    """A master with two replicas, and three Sentinels that make one of these the master when it is gone."""
+    """A master with two replicas, and three Sentinels that make one of these the master when it is gone.
+
+    `first` are further options of the first replica.
+    """
 
     NAME = "main"
 
-    def __init__(self) -> None:
+    def __init__(self, *first: str, failover_timeout_ms: int = 3000) -> None:
         self.master = RedisServer(*DURABLE)
         follow = ("--replicaof", f"127.0.0.1 {self.master.port}", "--repl-diskless-sync-delay", "0")
-        self.replicas = [RedisServer(*DURABLE, *follow) for _ in range(2)]
-        wait_until(lambda: _replicas(self.master) == 2, "the replicas to follow")
+        self.replicas = [RedisServer(*DURABLE, *follow, *first), RedisServer(*DURABLE, *follow)]
+        wait_until(lambda: replicas_of(self.master) == 2, "the replicas to follow")
         self.sentinels = []
         for port in free_ports(3):
             place = Path(tempfile.mkdtemp(prefix="sentinel-"))
             (place / "sentinel.conf").write_text(
                 f"sentinel monitor {self.NAME} 127.0.0.1 {self.master.port} 2\n"
                 f"sentinel down-after-milliseconds {self.NAME} 500\n"
-                f"sentinel failover-timeout {self.NAME} 3000\n"
+                f"sentinel failover-timeout {self.NAME} {failover_timeout_ms}\n"
             )
             self.sentinels.append(RedisServer(port=port, program=(str(place / "sentinel.conf"), "--sentinel")))
         for sentinel in self.sentinels:
@@ -189,6 +192,14 @@ class RedisSentinels:
         with sentinel.client() as client:
             state = client.sentinel_master(self.NAME)
             return bool(state["num-other-sentinels"] == 2 and state["num-slaves"] == 2)
+
+    def states(self) -> list[str]:
+        """Return how far each Sentinel is with a failover; "" for one that carries out none."""
+        found = []
+        for sentinel in self.sentinels:
+            with sentinel.client() as client:
+                found.append(str(client.sentinel_master(self.NAME).get("failover-state", "")))
+        return found
 
     @property
     def url(self) -> str:
@@ -201,7 +212,8 @@ class RedisSentinels:
             server.stop()
 
 
-def _replicas(server: RedisServer) -> int:
+def replicas_of(server: RedisServer) -> int:
+    """Return how many replicas follow it."""
     with server.client() as client:
         return sum(1 for line in client.info("replication").values() if "state=online" in str(line) or (
             isinstance(line, dict) and line.get("state") == "online"))  # fmt: skip

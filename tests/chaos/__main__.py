@@ -58,6 +58,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="of the plan (by default a new one, which the report names)")
     parser.add_argument("--servers", type=int, default=2, help="on the one store (%(default)s)")
     parser.add_argument("--people", type=int, default=40, help="who use the service at once (%(default)s)")
+    parser.add_argument("--replicas", type=int, default=1, help="that a commit waits for with Sentinels (%(default)s)")
     parser.add_argument("--plan", action="store_true", help="only print the plan")
     options = parser.parse_args()
     # What terminals try again is no news here.
@@ -83,6 +84,7 @@ def _wanted(store: StoreKind, options: argparse.Namespace, seed: int) -> Wanted:
         seed,
         options.servers,
         options.people,
+        options.replicas,
     )
 
 

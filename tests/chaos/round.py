@@ -46,7 +46,10 @@ Tell = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to run: `people` at once, `faults` within `seconds` of load; the store as the report names it."""
+    """What to run: `people` at once, `faults` within `seconds` of load; the store as the report names it.
+
+    With Sentinels, a commit waits for so many `replicas`.
+    """
 
     store: StoreKind
     seconds: float
@@ -54,6 +57,7 @@ class Wanted:
     seed: int
     servers: int = 1
     people: int = 40
+    replicas: int = 1
 
 
 @dataclass
@@ -86,7 +90,7 @@ async def run(wanted: Wanted, directory: Path, missing: Mapping[plan.Kind, str],
     began = time.monotonic()
     scene = scene_of(wanted, missing)
     book = Ledger(directory / "ledger.jsonl")
-    stage = Stage(directory, book, scene, wanted.seed, wanted.store)
+    stage = Stage(directory, book, scene, wanted.seed, wanted.store, wanted.replicas)
     outcome = Outcome(wanted, missing=dict(missing))
     try:
         await _play(wanted, scene, stage, book, outcome, tell)

@@ -27,6 +27,9 @@ from ussd_server.terminals.credentials import Credentials
 UP_AGAIN_S = (0.0, 0.7)
 """How long a killed process is down."""
 
+REPLICATED_UP_AGAIN_S = (0.0, 2.5)
+"""The same for a server of several that keep a store: back before it is missed, while it is replaced, or after that."""
+
 LEFT_ALONE_S = (0.2, 3.0)
 """How long a process is left alone once it serves; then the next kill may come."""
 
@@ -72,10 +75,12 @@ def what_is_missing() -> dict[Kind, str]:
 class Stage:
     """All that runs: the SMSC, the servers behind a proxy each, the terminals' way to any of them."""
 
-    def __init__(self, directory: Path, book: Ledger, scene: Scene, seed: int, store: StoreKind) -> None:
+    def __init__(
+        self, directory: Path, book: Ledger, scene: Scene, seed: int, store: StoreKind, replicas: int = 1
+    ) -> None:
         self.directory = directory
         self.data = directory / "data"
-        self.store = Storage(store, directory)
+        self.store = Storage(store, directory, replicas)
         self.network = Network(directory, port(), book)
         self._book = book
         self._scene = scene
@@ -248,7 +253,8 @@ class Stage:
 
     async def _crash(self, child: Child, fault: Fault, down: float | None = None) -> None:
         """Kill a process, start it again, and leave it alone for a moment. Crashes of one wait for each other."""
-        down = self._rng.uniform(*UP_AGAIN_S) if down is None else down
+        replicated = child in self.store.children and len(self.store.children) > 1
+        down = self._rng.uniform(*(REPLICATED_UP_AGAIN_S if replicated else UP_AGAIN_S)) if down is None else down
         alone = self._rng.uniform(*(STORE_LEFT_ALONE_S if child in self.store.children else LEFT_ALONE_S))
         waits = child in self.servers and self._rng.random() >= TOO_SOON
         async with self._lock(child):

@@ -13,7 +13,8 @@ from typing import Any, Final
 import structlog
 
 from ussd_server.stores.base import StoreUnavailable
-from ussd_server.stores.redis_nodes import Nodes, NotFound
+from ussd_server.stores.redis_lease import Lease
+from ussd_server.stores.redis_nodes import Nodes, NotConfirmed, NotFound
 from ussd_server.stores.redis_scripts import Script
 from ussd_server.stores.redis_wire import Address, Greeting, Owner, Refused, Request, Wire, connect, pack
 
@@ -87,6 +88,7 @@ class Link(Owner):
 
     def __init__(self, nodes: Nodes, greeting: Greeting, name: str, patience_s: float = PATIENCE_S) -> None:
         self._nodes = nodes
+        self._lease = Lease(nodes)
         self._greeting = greeting
         self._name = name
         self._patience_s = patience_s
@@ -175,11 +177,14 @@ class Link(Owner):
         if not self._under_way:
             self._idle.set()
 
-    def copied(self, requests: Sequence[Request], replies: Sequence[Any], copies: int) -> None:
-        """Answer what was carried out, where enough replicas have it."""
+    def copied(self, wire: Wire, requests: Sequence[Request], replies: Sequence[Any], copies: int) -> None:
+        """Answer what was carried out, where enough replicas have it and it is sure whom they follow."""
+        assert self._loop is not None
         if copies >= self._greeting.replicas:
-            super().copied(requests, replies, copies)
-            self.answered(requests)
+            if self._lease.holds(wire.address, self._loop.time()):
+                self._told(wire, requests, replies, copies)
+            else:
+                self._task(self._hold(wire, requests, replies, copies))
             return
         reason = (
             f"{self._name}: written, but only {copies} of {self._greeting.replicas} replicas have it "
@@ -187,6 +192,33 @@ class Link(Owner):
         )
         for request in requests:
             self._fail(request, reason)
+
+    def _told(self, wire: Wire, requests: Sequence[Request], replies: Sequence[Any], copies: int) -> None:
+        super().copied(wire, requests, replies, copies)
+        self.answered(requests)
+
+    async def _hold(self, wire: Wire, requests: Sequence[Request], replies: Sequence[Any], copies: int) -> None:
+        """Answer what was carried out when it is sure that the server was still the one then."""
+        try:
+            await self._lease.renew(wire.address)
+        except NotConfirmed as error:
+            self.trouble(str(error))
+            for node in self._by_place.values():
+                if node.address == wire.address and node.wire is not None:
+                    node.wire.abort()
+            self._send_elsewhere(requests)
+        except asyncio.CancelledError:
+            for request in requests:
+                self._fail(request, self._closed)
+            raise
+        else:
+            self._told(wire, requests, replies, copies)
+
+    def keep_sure(self, address: Address) -> None:
+        """See to it that the answers to what is sent now will not have to be held."""
+        assert self._loop is not None
+        if self._greeting.replicas and self._lease.ages(address, self._loop.time()):
+            self._task(self._lease.renew_ahead(address))
 
     def refused(self, wire: Wire, request: Request, error: Refused) -> None:
         """Do what an error asks for: go elsewhere, wait a moment, load the script again; or give up."""
@@ -224,12 +256,16 @@ class Link(Owner):
         for node in self._by_place.values():
             if node.wire is wire:
                 node.wire = None
-        for request in requests:
-            request.unsure = True
         if requests:
             self.trouble("the connection broke")
-            self._find()
-            self._again(requests)
+            self._send_elsewhere(requests)
+
+    def _send_elsewhere(self, requests: Sequence[Request]) -> None:
+        """Send again, to whoever is the one now, what may have been carried out."""
+        for request in requests:
+            request.unsure = True
+        self._find()
+        self._again(requests)
 
     def trouble(self, text: str) -> None:
         """Remember what is wrong, for whoever gets no answer."""
@@ -254,6 +290,21 @@ class Link(Owner):
         if node is None:
             node = self._by_place[place] = _Node(self, address, self._greeting)
         return node
+
+    async def connect_surely(self, address: Address) -> Wire:
+        """Return a connection to a server that is confirmed to be the one since the connection was made.
+
+        Raises NotConfirmed, and what `connect` raises.
+        """
+        wire = await connect(address, self._greeting, self)
+        try:
+            await self._lease.renew(address)
+            if not wire.made:
+                raise ConnectionResetError("the connection was closed")
+        except BaseException:
+            wire.abort()
+            raise
+        return wire
 
     def _find(self) -> None:
         """Find out anew which server has which slots, unless that is under way."""
@@ -378,6 +429,7 @@ class Link(Owner):
         for request in left:
             self._fail(request, reason)
         await asyncio.gather(*(node.wire.gone for node in self._by_place.values() if node.wire))
+        await self._nodes.close()
 
 
 class _Node:
@@ -398,6 +450,7 @@ class _Node:
             self._link._again(requests)
         elif self.wire is not None:
             self._link.batches += 1
+            self._link.keep_sure(self.address)
             self.wire.send(requests)
         else:
             self.waiting += requests
@@ -433,7 +486,9 @@ class _Node:
         try:
             while (self.waiting or self.asking) and not self._left:
                 try:
-                    self.wire = await connect(self.address, self._greeting, self._link)
+                    self.wire = await self._link.connect_surely(self.address)
+                except NotConfirmed as error:
+                    self._link.trouble(str(error))
                 except Refused as error:
                     self._link.trouble(plain(error))
                     if error.code in ("NOAUTH", "WRONGPASS", "ERR", "NOPERM"):
@@ -478,4 +533,4 @@ def why(address: Address, error: OSError) -> str:
 def _address(text: str, wire: Wire) -> Address:
     """Return where `MOVED 42 HOST:PORT` points; an empty host is that of the server that says so."""
     host, _, port = text.split()[2].rpartition(":")
-    return host or wire.host, int(port)
+    return host or wire.address[0], int(port)

@@ -4,10 +4,11 @@ These questions are rare, so redis-py asks them; what a turn asks goes by `redis
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -16,10 +17,14 @@ from redis.exceptions import RedisError
 
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.stores.buckets import SLOTS
+from ussd_server.stores.redis_confirmation import View, judge, longest_failover_ms, majority, newest, open_vote
 from ussd_server.stores.redis_wire import Address, Greeting
 
 ASK_S: Final = 1.0
 """How long one server may take to say where the others are."""
+
+STRAGGLERS_S: Final = 0.03
+"""How long the other Sentinels are waited for when a majority has answered."""
 
 
 class NotFound(Exception):
@@ -34,6 +39,10 @@ class NotAnswered(Exception):
     """One server did not say where the others are. The text names it and says why."""
 
 
+class NotConfirmed(Exception):
+    """It is not sure that a server is still the one for its slots. The text says why."""
+
+
 class Nodes(Protocol):
     """Finds servers. `fixed` says that they never change, `several` that slots have servers of their own."""
 
@@ -42,6 +51,15 @@ class Nodes(Protocol):
 
     async def find(self) -> Sequence[Address]:
         """Return the address of each slot's server; raises NotFound."""
+
+    async def confirm(self, address: Address) -> float:
+        """Return for how many seconds, counted from the call, this server is surely the one.
+
+        Raises NotConfirmed. With 0 it is only sure that it was at the call.
+        """
+
+    async def close(self) -> None:
+        """Let go of the connections."""
 
 
 class Alone:
@@ -57,11 +75,16 @@ class Alone:
         """Return it, for each slot."""
         return self._homes
 
+    async def confirm(self, address: Address) -> float:
+        """Return that it is sure for ever: there is no other."""
+        return math.inf
 
-@asynccontextmanager
-async def _asked(address: Address, greeting: Greeting) -> AsyncIterator[Redis]:
-    """Give a client of one server, for a question. Raises NotAnswered where the server cannot be asked or refuses."""
-    client = Redis(
+    async def close(self) -> None:
+        """Do nothing: no connection is kept."""
+
+
+def _client(address: Address, greeting: Greeting) -> Redis:
+    return Redis(
         host=address[0],
         port=address[1],
         username=greeting.user or None,
@@ -74,48 +97,125 @@ async def _asked(address: Address, greeting: Greeting) -> AsyncIterator[Redis]:
         protocol=2,
         decode_responses=True,
     )
+
+
+@asynccontextmanager
+async def _answering(address: Address) -> AsyncIterator[None]:
+    """Raise NotAnswered where a server cannot be asked or refuses."""
     try:
         async with asyncio.timeout(2 * ASK_S):
-            yield client
-    except (RedisError, TimeoutError) as error:
+            yield
+    except (RedisError, OSError, TimeoutError) as error:
         raise NotAnswered(f"{address[0]}:{address[1]}: {str(error) or 'it does not answer'}") from None
-    finally:
-        with suppress(RedisError):
-            await client.aclose()
 
 
 class Sentinels:
-    """The master of this name, as its Sentinels know it. They are asked in turn, first who answered last."""
+    """The master of this name, as its Sentinels know it. All are asked, by connections that are kept."""
 
     fixed = False
     several = False
 
     def __init__(self, sentinels: Sequence[Address], master: str, greeting: Greeting, password: Secret[str] | None):
-        self._sentinels = list(sentinels)
+        greeting = replace(greeting, user="", password=password)
         self._master = master
-        self._greeting = replace(greeting, user="", password=password)
+        self._clients = {address: _client(address, greeting) for address in sentinels}
+        self._open_vote = 0
+        self._open_since = 0.0
 
     async def find(self) -> Sequence[Address]:
-        """Return the master's address, for each slot."""
-        reasons = []
-        for sentinel in list(self._sentinels):
-            try:
-                async with _asked(sentinel, self._greeting) as client:
-                    found = await client.sentinel_get_master_addr_by_name(self._master)
-            except NotAnswered as error:
-                if "unknown command" in str(error):
-                    mend = "this is no Sentinel, but a Redis: name Sentinels in the URL, or write redis://"
-                    reasons.append(f"{sentinel[0]}:{sentinel[1]}: {mend}")
-                else:
-                    reasons.append(str(error))
-                continue
-            if found:
-                self._sentinels.remove(sentinel)
-                self._sentinels.insert(0, sentinel)
-                host, port = cast(Address, found)
-                return [(host, port)] * SLOTS
-            reasons.append(f"{sentinel[0]}:{sentinel[1]} knows no master {self._master!r}")
-        raise NotFound("no Sentinel says where the master is: " + "; ".join(reasons))
+        """Return the master's address, for each slot, as the Sentinel has it that knows of the last failover."""
+        views, reasons = await self._ask(None)
+        if not views:
+            raise NotFound("no Sentinel says where the master is: " + "; ".join(reasons))
+        return [newest(views)] * SLOTS
+
+    async def confirm(self, address: Address) -> float:
+        """Ask a majority of the Sentinels; see `Nodes`."""
+        views, reasons = await self._ask(address)
+        if not views:
+            raise NotConfirmed("no Sentinel says whether this is the master: " + "; ".join(reasons))
+        verdict = judge(views, address, self._given_up(views))
+        if verdict.doubt:
+            why = "; ".join((verdict.doubt, *reasons))
+            raise NotConfirmed(f"{address[0]}:{address[1]} is not surely the master: {why}")
+        return verdict.lease_ms / 1000
+
+    def _given_up(self, views: Sequence[View]) -> int:
+        """Return the last vote that has been open for longer than a failover takes, 0 for none."""
+        now = asyncio.get_running_loop().time()
+        vote = open_vote(views)
+        if vote != self._open_vote:
+            self._open_vote, self._open_since = vote, now
+        return vote if now - self._open_since > longest_failover_ms(views) / 1000 else 0
+
+    async def _ask(self, about: Address | None) -> tuple[list[View], list[str]]:
+        """Return what the Sentinels say that answer in time, and why others do not."""
+        asked = {asyncio.ensure_future(self._view(each, about)) for each in self._clients}
+        views: list[View] = []
+        reasons: list[str] = []
+        try:
+            while asked:
+                enough = bool(views) and len(views) >= majority(views)
+                done, asked = await asyncio.wait(
+                    asked, timeout=STRAGGLERS_S if enough else None, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not done:
+                    break
+                for each in done:
+                    try:
+                        views.append(each.result())
+                    except NotAnswered as error:
+                        reasons.append(str(error))
+        finally:
+            for each in asked:
+                each.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        return views, sorted(reasons)
+
+    async def _view(self, sentinel: Address, about: Address | None) -> View:
+        try:
+            async with _answering(sentinel):
+                pipeline = self._clients[sentinel].pipeline(transaction=False)
+                # First the vote: what is told after it may only be newer. Asked with epoch 0, it gives none itself.
+                host, port = about or ("127.0.0.1", 0)
+                pipeline.execute_command("SENTINEL", "IS-MASTER-DOWN-BY-ADDR", host, port, 0, "?")
+                pipeline.execute_command("SENTINEL", "MYID")
+                pipeline.execute_command("SENTINEL", "MASTER", self._master)
+                pipeline.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._master)
+                return _view(*await pipeline.execute())
+        except NotAnswered as error:
+            raise NotAnswered(self._plain(sentinel, str(error))) from None
+
+    def _plain(self, sentinel: Address, text: str) -> str:
+        where = f"{sentinel[0]}:{sentinel[1]}"
+        if "unknown command" in text:
+            return f"{where}: this is no Sentinel, but a Redis: name Sentinels in the URL, or write redis://"
+        return f"{where} knows no master {self._master!r}" if "No such master" in text else text
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        for client in self._clients.values():
+            with suppress(RedisError, OSError):
+                await client.aclose()
+
+
+def _view(vote: Sequence[Any], id: str, state: Any, named: Sequence[str]) -> View:
+    """Return a Sentinel's answers as one."""
+    fields: dict[str, str] = state if isinstance(state, dict) else dict(zip(state[::2], state[1::2], strict=True))
+    return View(
+        sentinel=id,
+        names=(named[0], int(named[1])),
+        watches=(fields["ip"], int(fields["port"])),
+        flags=frozenset(fields["flags"].split(",")),
+        epoch=int(fields["config-epoch"]),
+        voted=int(vote[2]),
+        leader="" if vote[1] == "*" else vote[1],
+        sentinels=int(fields["num-other-sentinels"]) + 1,
+        quorum=int(fields["quorum"]),
+        heard_ms=int(fields["last-ok-ping-reply"]),
+        down_after_ms=int(fields["down-after-milliseconds"]),
+        failover_timeout_ms=int(fields["failover-timeout"]),
+    )
 
 
 class Cluster:
@@ -134,7 +234,7 @@ class Cluster:
         reasons = []
         for server in dict.fromkeys([*self._known, *self._seeds]):
             try:
-                async with _asked(server, self._greeting) as client:
+                async with _answering(server), _client(server, self._greeting) as client:
                     ranges = await client.cluster("SLOTS")
             except NotAnswered as error:
                 if "cluster support disabled" in str(error):
@@ -147,6 +247,13 @@ class Cluster:
                 return [home for home in homes if home]
             reasons.append(f"{server[0]}:{server[1]} knows no master for {homes.count(None)} slots")
         raise NotFound("no server of the Cluster says where the slots are: " + "; ".join(reasons))
+
+    async def confirm(self, address: Address) -> float:
+        """Return that it is sure for ever: nobody is asked. A master that is back takes no writes for 2 s by itself."""
+        return math.inf
+
+    async def close(self) -> None:
+        """Do nothing: no connection is kept."""
 
 
 def _homes(ranges: Sequence[Any], asked: str) -> list[Address | None]:

@@ -100,9 +100,9 @@ _Waiting: TypeAlias = Request | _Answered | _Copied
 class Wire(asyncio.Protocol):
     """A connection that has been made; `owner` is told of what did not go well, and of each batch that came back."""
 
-    def __init__(self, owner: "Owner", greeting: Greeting, host: str) -> None:
+    def __init__(self, owner: "Owner", greeting: Greeting, address: Address) -> None:
         self._owner = owner
-        self.host = host
+        self.address = address
         self._replicas = greeting.replicas
         self._wait = pack((b"WAIT", b"%d" % greeting.replicas, b"%d" % greeting.wait_ms))
         self._reader = hiredis.Reader()
@@ -214,7 +214,7 @@ class Wire(asyncio.Protocol):
             return
         held, self._copying = self._copying, []
         copies = reply if isinstance(reply, int) else 0
-        self._owner.copied([each for each, _ in held], [each for _, each in held], copies)
+        self._owner.copied(self, [each for each, _ in held], [each for _, each in held], copies)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Hand back what was not answered: nobody knows whether it was carried out."""
@@ -238,7 +238,7 @@ class Owner:
         if not request.answer.done():
             request.answer.set_exception(error)
 
-    def copied(self, requests: Sequence[Request], replies: Sequence[Any], copies: int) -> None:
+    def copied(self, wire: Wire, requests: Sequence[Request], replies: Sequence[Any], copies: int) -> None:
         """These were carried out, and so many replicas have what they changed."""
         for request, reply in zip(requests, replies, strict=True):
             if not request.answer.done():
@@ -257,7 +257,7 @@ class Owner:
 async def connect(address: Address, greeting: Greeting, owner: Owner) -> Wire:
     """Return a greeted connection. Raises OSError (also a TimeoutError), or `Refused` with what Redis said."""
     host, port = address
-    wire = Wire(Owner(), greeting, host)
+    wire = Wire(Owner(), greeting, address)
     try:
         async with asyncio.timeout(CONNECT_S):
             await asyncio.get_running_loop().create_connection(lambda: wire, host, port, ssl=greeting.tls)

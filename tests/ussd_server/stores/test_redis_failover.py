@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.redis_servers import RedisCluster, RedisSentinels, RedisServer, running, wait_until
+from tests.redis_servers import RedisCluster, RedisSentinels, RedisServer, replicas_of, running, wait_until
 from tests.ussd_server.stores.test_redis import ANNA, BORIS, T0, count, counted, parsed
 from ussd_server.stores.base import Change, JournalEntry, OutboxEntry, StoreUnavailable
 from ussd_server.stores.opening import open_store
@@ -119,6 +119,99 @@ def test_a_master_that_stands_still_is_left_for_the_new_one(sentinels: RedisSent
         sentinels.master.go_on()
 
     through(sentinels.url, disturb())
+
+
+# A failover half-way: a replica was chosen and has left the master, the other one still follows it ----------------
+
+
+@pytest.fixture
+def half_way() -> Iterator[RedisSentinels]:
+    """Give servers whose failover stops half-way: the replica that is chosen does not understand the order."""
+    options = ("--replica-priority", "1", "--rename-command", "SLAVEOF", "")
+    servers = RedisSentinels(*options, failover_timeout_ms=600_000)
+    yield servers
+    servers.stop()
+
+
+def order(server: RedisServer, *whom: str) -> None:
+    """Order a replica to follow another master, or none. The Sentinels say SLAVEOF, which is the same."""
+    with server.client() as client:
+        client.execute_command("REPLICAOF", *whom)
+
+
+def go_half_way(servers: RedisSentinels) -> None:
+    """Wait until the Sentinels have chosen the first replica, and let it leave the master as if it obeyed."""
+    wait_until(lambda: "wait_promotion" in servers.states(), "a replica to be chosen")
+    order(servers.replicas[0], "127.0.0.1", "1")
+
+
+async def is_refused_until_the_failover_ends(servers: RedisSentinels, impatient: RedisStore) -> None:
+    """See that nothing is acknowledged while the old master still has a replica; then all of it is there."""
+    await elsewhere(wait_until, lambda: replicas_of(servers.master) == 1, "the other replica to follow")
+    with pytest.raises(StoreUnavailable, match="not surely the master: a failover is under way"):
+        await count(impatient)
+    await impatient.close()
+    store = RedisStore(parsed(servers.url, "replicas=1&buckets=16"), patience_s=60)
+    counting = asyncio.ensure_future(count_surely(store, ANNA, 2))
+    await elsewhere(order, servers.replicas[0], "NO", "ONE")
+    await counting
+    assert await counted(store) == 2
+    await store.close()
+
+
+def test_a_master_that_is_back_in_the_middle_of_its_failover_is_given_nothing(half_way: RedisSentinels) -> None:
+    async def body() -> None:
+        store = RedisStore(parsed(half_way.url, "replicas=1&buckets=16"), patience_s=2)
+        await count(store)
+        half_way.master.kill()
+        await elsewhere(go_half_way, half_way)
+        await elsewhere(half_way.master.start)
+        await is_refused_until_the_failover_ends(half_way, store)
+
+    asyncio.run(body())
+
+
+def test_what_a_master_takes_that_stood_still_until_the_middle_of_its_failover_is_not_acknowledged(
+    half_way: RedisSentinels,
+) -> None:
+    async def body() -> None:
+        store = RedisStore(parsed(half_way.url, "replicas=1&buckets=16"), patience_s=2)
+        await count(store)
+        half_way.master.pause()
+        await elsewhere(go_half_way, half_way)
+        half_way.master.go_on()  # with all its connections, to us and to a replica
+        await is_refused_until_the_failover_ends(half_way, store)
+
+    asyncio.run(body())
+
+
+def test_nothing_is_acknowledged_without_a_majority_of_the_sentinels(sentinels: RedisSentinels) -> None:
+    async def body() -> None:
+        impatient = RedisStore(parsed(sentinels.url, "replicas=1&buckets=16"), patience_s=2)
+        await count_surely(impatient, ANNA, 1)
+        for each in sentinels.sentinels[1:]:
+            each.kill()
+        with pytest.raises(StoreUnavailable, match="not surely the master: only 1 of 3 Sentinels answer"):
+            await count(impatient, LOOKS * LOOKS)  # for a second the last answer of the Sentinels serves
+        await impatient.close()
+        times = await stored(sentinels)
+        store = RedisStore(parsed(sentinels.url, "replicas=1&buckets=16"), patience_s=60)
+        counting = asyncio.ensure_future(count_surely(store, ANNA, times + 1))
+        for each in sentinels.sentinels[1:]:
+            await elsewhere(each.start)
+        await counting
+        assert await counted(store) == times + 1
+        await store.close()
+
+    asyncio.run(body())
+
+
+async def stored(servers: RedisSentinels) -> int:
+    """Return how far ANNA is counted at the master, asked as if nobody watched it."""
+    store = RedisStore(parsed(servers.master.url, "buckets=16"))
+    times = await counted(store)
+    await store.close()
+    return times
 
 
 def test_what_no_replica_has_is_not_acknowledged(whole_sentinels: RedisSentinels) -> None:
