@@ -15,3 +15,7 @@
 
 docs/reliability.md tells what is promised and how it was tested.
 """
+
+from tests.development import require
+
+require("tests.chaos", "pytest")
