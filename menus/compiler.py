@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from menus import schema
 from menus.accept import Accept, parse_accept
-from menus.conditions import Condition, Mistake, compile_condition
+from menus.conditions import Condition, Mistake, compile_condition, facts_named
 from menus.entries import Code, Entries, Match, Push, Texts, exact_text, parse_code, parse_pattern
 from menus.flow import Availability, Flow
 from menus.graph import Bound, Shapes, Way, bound, longest, loop, reached, stuck
@@ -109,6 +109,7 @@ class _Compiler:
         self.pushes: dict[str, Push] = {}
         self.ways: list[Way] = []
         self.secrets: set[str] = set()
+        self.asked_for: set[str] = set()
         self.bound: Mapping[str, Bound] = {}
 
     def flow(self) -> Flow:
@@ -143,6 +144,7 @@ class _Compiler:
             home=self.head.home,
             within=_milliseconds(self.head.resume.within),
             secrets=frozenset(self.secrets),
+            facts=frozenset(self.asked_for),
             screens=Screens(nodes, phrases, self.head.home),
             availability=availability,
         )
@@ -725,6 +727,7 @@ class _Compiler:
         words = {"language": frozenset(self.style.languages.declared), "channel": frozenset(CHANNELS)}
         values = self.values(name, words=True)
         found = compile_condition(written, values, facts, words)
+        self.asked_for |= facts_named(written, facts)
         if not isinstance(found, Mistake):
             return found
         missing = _NO_VALUE.search(found.message)

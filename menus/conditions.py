@@ -4,7 +4,7 @@ Compiled once to closures over the session's values and the subscriber's facts.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -50,6 +50,11 @@ def compile_condition(
         return _Parser(text, names, facts, words).condition()
     except _Wrong as wrong:
         return wrong.mistake
+
+
+def facts_named(text: str, facts: Iterable[str]) -> frozenset[str]:
+    """Return which of these facts a condition may ask for: those whose name is a word of its text."""
+    return frozenset(name for _, _, name, _ in _TOKEN.findall(text)) & frozenset(facts)
 
 
 class _Parser:

@@ -26,6 +26,7 @@ from menus.events import (
     Screen,
     Send,
     Show,
+    Step,
 )
 from menus.flow import Flow
 from menus.limits import MAX_INPUT, MAX_ITEMS, MAX_STEPS, MAX_TAIL, MAX_VALUES_BYTES, SMS_WAITS_MS
@@ -35,7 +36,7 @@ from menus.render import Channel
 from menus.screens import BACK_KEY, HOME_KEY, NO_VALUES, Laid, key_to_options, shown_values
 from menus.session import Pending, Session, Value, Values, encode, pack
 
-__all__ = ["Facts", "Step", "accepts", "conclude", "say", "step"]
+__all__ = ["Facts", "Step", "accepts", "conclude", "say", "step", "work_out"]
 
 NAVIGATION: Final = {BACK_KEY: "back", HOME_KEY: "home"}
 NUMBERS: Final = {str(number): number for number in range(1, 1000)}
@@ -48,19 +49,19 @@ _SILENT: Final = (Asking, Check)
 _WAITING: Final = (Menu, Input)
 
 
-class Step(msgspec.Struct, frozen=True, gc=False):
-    """What a step leads to: the session to keep (None: nothing to keep) and what the shell must do, in order."""
-
-    session: Session | None
-    effects: tuple[Effect, ...] = ()
-
-
 def step(flow: Flow, session: Session | None, event: Event, now: int, facts: Facts, channel: Channel) -> Step:
     """Take one event. `facts` are the registry's, and `msisdn` and `language` of the subscriber.
 
     The effects hold at most one of `Show` and `Ask`. After an `Ask`, step again with its `Answered` or `Late` and the
     session of this step. Without either the event changed nothing that the subscriber would see.
+
+    What is in a step is shared with other subscribers' steps, so it must not be changed.
     """
+    return flow.memory.step(work_out, session, event, now, facts, channel)
+
+
+def work_out(flow: Flow, session: Session | None, event: Event, now: int, facts: Facts, channel: Channel) -> Step:
+    """Take one event without remembering any: this says what `step` returns."""
     if isinstance(event, Reply):
         return _reply(flow, session, event, now, facts, channel)
     if isinstance(event, Answered):

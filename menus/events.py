@@ -1,10 +1,10 @@
-"""What goes into a step and what comes out of it: events, effects, and the screen in between."""
+"""What goes into a step and what comes out of it: events, effects, the screen in between, and the step itself."""
 
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from menus.session import Pending, Value, Values
+from menus.session import Pending, Session, Value, Values
 
 # Events ---------------------------------------------------------------------------------------------------------
 
@@ -129,3 +129,10 @@ class Note(msgspec.Struct, frozen=True, gc=False):
 
 
 Effect: TypeAlias = Show | Ask | Order | Defer | Send | Note
+
+
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """What a step leads to: the session to keep (None: nothing to keep) and what the shell must do, in order."""
+
+    session: Session | None
+    effects: tuple[Effect, ...] = ()

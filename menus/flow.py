@@ -6,6 +6,7 @@ from functools import cached_property, lru_cache
 
 from menus.entries import Entries, Match, Push
 from menus.machine import Moves
+from menus.memory import Memory
 from menus.nodes import Node, Wording
 from menus.registry import Registry
 from menus.screens import KEPT, Screens
@@ -48,6 +49,8 @@ class Flow:
     within: int
     """For how many milliseconds a dropped session can be resumed."""
     secrets: frozenset[str]
+    facts: frozenset[str]
+    """The facts that conditions ask for; a step depends on no others, but for the language."""
     screens: Screens
     availability: Availability | None = None
 
@@ -98,3 +101,8 @@ class Flow:
             return fits(decode(value), shape) if shape is not None else True
 
         return lru_cache(KEPT)(fit)
+
+    @cached_property
+    def memory(self) -> Memory:
+        """Steps that were taken before."""
+        return Memory(self)
