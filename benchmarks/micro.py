@@ -201,7 +201,7 @@ def _engine() -> Iterable[Micro]:
     conversation = _Conversation()
     steps = len(PATHS["tariffs"])
     whole = _us(conversation.play, ROUNDS // 10)
-    yield Micro("engine, a step", whole / steps, f"mean of the {steps} steps of the measured path, pages rendered")
+    yield Micro("engine, a step", whole / steps, f"mean of the {steps} steps of the measured path, all taken before")
 
 
 def _plain_deliver() -> bytes:

@@ -145,6 +145,7 @@ class Walk:
 
     def take(self, session: Session | None, event: Event) -> None:
         step = engine.step(self.flow, session, event, NOW, self.facts, self.channel)
+        assert step == engine.work_out(self.flow, session, event, NOW, self.facts, self.channel)
         for effect in step.effects:
             match effect:
                 case Show():
