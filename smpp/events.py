@@ -1,10 +1,14 @@
-"""What a link tells its owner."""
+"""What a link tells its owner.
+
+A message that the owner's own decoder read is an event itself (`inputs.Heard`), in place of `Delivered`.
+"""
 
 from typing import Any, TypeAlias
 
 import msgspec
 
 from smpp.errors import CloseReason
+from smpp.inputs import Heard
 from smpp.pdu import Alert, Bind, BindResp, Malformed, Message, Outbind, Pdu
 
 
@@ -93,6 +97,7 @@ Event: TypeAlias = (
     | Bound
     | BindRefused
     | Delivered
+    | Heard
     | Responded
     | Expired
     | Lost

@@ -7,7 +7,7 @@ argument, `now` in milliseconds on a clock that does not go back: `timer` says w
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
@@ -29,11 +29,15 @@ from smpp.events import (
     Responded,
 )
 from smpp.framing import Framer
+from smpp.inputs import Heard
 from smpp.pdu import (
+    DECODERS,
     Alert,
     Bare,
     Bind,
     BindResp,
+    Decoders,
+    Delivery,
     Malformed,
     Message,
     MessageResp,
@@ -116,9 +120,12 @@ _RSYSERR: Final = int(Status.RSYSERR)
 
 
 class Link:
-    """One connection and its bind state."""
+    """One connection and its bind state.
 
-    def __init__(self, role: Role, settings: LinkSettings = DEFAULTS) -> None:
+    What one of `decoders` makes of a message, where it is no `Message`, is told as it is.
+    """
+
+    def __init__(self, role: Role, settings: LinkSettings = DEFAULTS, decoders: Decoders = DECODERS) -> None:
         self.role = role
         self.settings = settings
         self.closed = False
@@ -127,6 +134,7 @@ class Link:
         """Whether `tick` may be due sooner than `timer` last said; as long as not, a timer that runs may be left."""
         self._window, self._response_ms = settings.window, settings.response_ms  # every message asks for them
         self._framer = Framer(settings.max_pdu)
+        self._decoders = decoders
         self._out: list[bytes] = []
         self._state = State.OPEN
         self._sequence = 0
@@ -200,9 +208,9 @@ class Link:
         """Take octets from the connection, cut anywhere."""
         events: list[Event] = []
         self._heard = now
-        framer = self._framer
+        framer, decoders = self._framer, self._decoders
         for frame in framer.feed(data):
-            pdu = decode(frame)
+            pdu = decode(frame, decoders)
             action = self._actions.get(pdu.command)  # where the link has closed: for no command
             if action is not None and type(pdu) is not Malformed:
                 action(self, pdu, now, events)
@@ -377,7 +385,7 @@ class Link:
         self._pump(now)
         return True
 
-    def respond(self, pdu: Message, status: int = 0, message_id: str = "", tlvs: Tlvs | None = None) -> bool:
+    def respond(self, pdu: Delivery, status: int = 0, message_id: str = "", tlvs: Tlvs | None = None) -> bool:
         """Answer a delivered message; False where the link has closed meanwhile."""
         if self.closed:
             return False
@@ -465,9 +473,9 @@ def _with_sequence(frame: bytes, sequence: int) -> bytes:
 _Action: TypeAlias = Callable[[Link, Any, int, list[Event]], None]
 
 
-def _deliver(link: Link, pdu: Message, now: int, events: list[Event]) -> None:
+def _deliver(link: Link, pdu: Message | Heard, now: int, events: list[Event]) -> None:
     link._active = now
-    events.append(Delivered(pdu))
+    events.append(Delivered(pdu) if type(pdu) is Message else cast(Heard, pdu))
 
 
 def _settle(link: Link, pdu: MessageResp | Bare, now: int, events: list[Event]) -> None:

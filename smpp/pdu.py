@@ -5,11 +5,11 @@ the few that are of use. Decoding never raises: a body that makes no sense becom
 answer it. Encoding raises `ValueError` where a field does not fit, because then the caller is wrong.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from struct import Struct
 from struct import error as StructError
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 import msgspec
 
@@ -188,6 +188,18 @@ class Packed(msgspec.Struct, gc=False):
     status: int = 0
 
 
+class Delivery(Protocol):
+    """A message as it was delivered, in whatever form, that waits for its response."""
+
+    @property
+    def command(self) -> int:
+        """Its command."""
+
+    @property
+    def sequence(self) -> int:
+        """Its sequence number, which is the response's."""
+
+
 Pdu: TypeAlias = Message | Bind | BindResp | MessageResp | Bare | Outbind | Alert | Unknown
 
 
@@ -241,6 +253,10 @@ _TYPES: dict[int, type[Pdu]] = {
 _LONG_MESSAGES: Final = frozenset({int(CommandId.SUBMIT_SM), int(CommandId.DELIVER_SM)})
 
 
+Decoders: TypeAlias = Mapping[int, Callable[[bytes, int, int, int], Any]]
+"""By command: what makes a value of a whole PDU, its command, status and sequence number. Raises as `decode_long`."""
+
+
 class _Broken(Exception):
     """A field or TLV runs past the end of the body; stays inside this module."""
 
@@ -249,28 +265,15 @@ class _Broken(Exception):
         self.error = error
 
 
-def decode(frame: bytes) -> Pdu | Malformed:
-    """Decode one whole PDU, as `Framer` cuts them; never raises."""
-    try:
-        length, command, status, sequence = _unpack_header(frame)
-    except StructError:
-        return Malformed(0, 0, Status.RINVCMDLEN, f"{len(frame)} octets are less than a header")
-    if length != len(frame):
-        return Malformed(command, sequence, Status.RINVCMDLEN, f"command_length {length} of {len(frame)} octets")
-    try:
-        return _DECODERS.get(command, _decode_unknown)(frame, command, status, sequence)
-    except _Broken as broken:
-        return Malformed(command, sequence, broken.error, str(broken))
-    except (IndexError, ValueError, StructError):
-        return Malformed(command, sequence, Status.RINVCMDLEN, "the body ends inside its mandatory fields")
-
-
 def _decode_unknown(frame: bytes, command: int, status: int, sequence: int) -> Unknown:
     return Unknown(command, sequence, status, frame[HEADER_OCTETS:])
 
 
-def _decode_long(frame: bytes, command: int, status: int, sequence: int) -> Pdu:
-    """Decode a deliver_sm or submit_sm; the same as by its table, unrolled because every USSD step passes here."""
+def decode_long(frame: bytes, command: int, status: int, sequence: int) -> Message:
+    """Decode a deliver_sm or submit_sm; the same as by its table, unrolled because they are many.
+
+    Raises what `decode` makes a `Malformed` of.
+    """
     text = frame.decode("latin-1")
     find = text.index
     service_end = find("\0", HEADER_OCTETS)
@@ -280,7 +283,7 @@ def _decode_long(frame: bytes, command: int, status: int, sequence: int) -> Pdu:
         frame, destination_end + 1
     )
     if schedule or validity:  # their strings are not empty: what was read is not what it is called
-        return _decode_by_table(frame, command, status, sequence)
+        return cast(Message, _decode_by_table(frame, command, status, sequence))
     start = destination_end + 11
     end = start + length
     if end > len(frame):
@@ -384,10 +387,27 @@ _BODY_DECODERS: Final[dict[type[Pdu], Callable[[bytes, int, int, int], Pdu]]] = 
     BindResp: _decode_bind_response,
     Bare: _decode_bare,
 }
-_DECODERS: Final = {
-    int(command): _decode_long if command in _LONG_MESSAGES else _BODY_DECODERS.get(kind, _decode_by_table)
+DECODERS: Final[dict[int, Callable[[bytes, int, int, int], Any]]] = {
+    int(command): decode_long if command in _LONG_MESSAGES else _BODY_DECODERS.get(kind, _decode_by_table)
     for command, kind in _TYPES.items()
 }
+
+
+def decode(frame: bytes, decoders: Decoders = DECODERS) -> Pdu | Malformed:
+    """Decode one whole PDU, as `Framer` cuts them; never raises. `decoders` may have some of the owner's own."""
+    try:
+        length, command, status, sequence = _unpack_header(frame)
+    except StructError:
+        return Malformed(0, 0, Status.RINVCMDLEN, f"{len(frame)} octets are less than a header")
+    if length != len(frame):
+        return Malformed(command, sequence, Status.RINVCMDLEN, f"command_length {length} of {len(frame)} octets")
+    try:
+        pdu: Pdu = decoders.get(command, _decode_unknown)(frame, command, status, sequence)
+    except _Broken as broken:
+        return Malformed(command, sequence, broken.error, str(broken))
+    except (IndexError, ValueError, StructError):
+        return Malformed(command, sequence, Status.RINVCMDLEN, "the body ends inside its mandatory fields")
+    return pdu
 
 
 # Encoding -------------------------------------------------------------------------------------------------------
@@ -424,7 +444,7 @@ def encode(pdu: Pdu | Packed, sequence: int | None = None) -> bytes:
         raise ValueError(f"a number out of range: {wrong}") from wrong
 
 
-def acknowledge(message: Message) -> bytes:
+def acknowledge(message: Delivery) -> bytes:
     """Encode the response that says that a message was taken, and nothing else.
 
     A deliver_sm has the short way: every USSD step passes here. Raises as `encode`.

@@ -5,15 +5,16 @@ is that of a few short codes, and screens come again.
 """
 
 from struct import Struct
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 
 from smpp.alphabets import Encoded
 from smpp.constants import HEADER_OCTETS, CommandId, Tag
 from smpp.dialect import Dialect, Mark
+from smpp.inputs import Heard
 from smpp.pdu import Message, Packed, encode
-from smpp.ussd import Session, reply
+from smpp.ussd import Addresses, Session, addresses_of, reply
 
 HEADS_KEPT: Final = 256
 """How many short codes are remembered, with their types of number; who writes another one each time fills no memory."""
@@ -22,8 +23,6 @@ _SUBMIT_SM: Final = int(CommandId.SUBMIT_SM)
 _USSD_SERVICE_OP: Final = int(Tag.USSD_SERVICE_OP)
 _pack_tlv_head = Struct(">HH").pack
 _pack_fields = Struct("8xBxB").pack  # the NUL of the number, then esm_class to sm_length, of which two are not 0
-
-_Head: TypeAlias = tuple[str, int, int, str, int, int]
 
 
 class Shown(msgspec.Struct, frozen=True, gc=False):
@@ -44,7 +43,7 @@ class Replies:
         )
         tag = dialect.session_tag
         self._session_head = b"" if tag is None else _pack_tlv_head(tag, dialect.session_octets)
-        self._heads: dict[_Head, bytes] = {}
+        self._heads: dict[tuple[str, Addresses], bytes] = {}
 
     def shown(self, encoded: Encoded) -> Shown:
         """Make a screen ready. Raises `ValueError` where the text does not fit into its PDU."""
@@ -54,14 +53,15 @@ class Replies:
             raise ValueError(f"short_message holds 255 octets, not {len(encoded.data)}")
         return Shown(encoded, _pack_fields(encoded.data_coding, len(encoded.data)) + encoded.data)
 
-    def write(self, received: Message, session: Session, shown: Shown, ends: bool, pushed: bool) -> Packed:
+    def write(self, received: Message | Heard, session: Session, shown: Shown, ends: bool, pushed: bool) -> Packed:
         """Write the reply to a begin or answer as it was received, of this session (`ussd.session_of`).
 
         `ends` and `pushed` are those of `ussd.reply`.
         """
         dialect = self._dialect
         if not self._templates:
-            made = reply(received, shown.encoded, ends=ends, dialect=dialect, pushed=pushed)
+            whole = received.in_full() if type(received) is Heard else received
+            made = reply(whole, shown.encoded, ends=ends, dialect=dialect, pushed=pushed)
             return Packed(made.command, encode(made)[HEADER_OCTETS:])
         if ends:
             service_type, tlvs = self._end_pushed if pushed else self._end
@@ -71,24 +71,17 @@ class Replies:
             echo = session.in_menu
         if echo is not None:
             tlvs += self._session_head + echo
-        key = (
-            service_type,
-            received.dest_addr_ton,
-            received.dest_addr_npi,
-            received.destination_addr,
-            received.source_addr_ton,
-            received.source_addr_npi,
-        )
-        head = self._heads.get(key) or self._head(key)
+        addresses = received.likeness.addresses if type(received) is Heard else addresses_of(received)
+        head = self._heads.get((service_type, addresses)) or self._head(service_type, addresses)
         return Packed(_SUBMIT_SM, head + received.source_addr.encode("latin-1") + shown.octets + tlvs)
 
-    def _head(self, key: _Head) -> bytes:
+    def _head(self, service_type: str, addresses: Addresses) -> bytes:
         """Write what comes before the subscriber's number."""
-        service_type, source_ton, source_npi, source, ton, npi = key
+        source_ton, source_npi, source, ton, npi = addresses
         text = f"{service_type}\0{chr(source_ton)}{chr(source_npi)}{source}\0{chr(ton)}{chr(npi)}"
         if len(self._heads) >= HEADS_KEPT:
             self._heads.clear()
-        head = self._heads[key] = text.encode("latin-1")
+        head = self._heads[service_type, addresses] = text.encode("latin-1")
         return head
 
 

@@ -13,7 +13,7 @@ import msgspec
 from smpp.errors import BIND_HOPELESS, CloseReason
 from smpp.events import BindRefused, Bound, Closed, Event, Outbound
 from smpp.link import DEFAULTS, Link, LinkSettings, Role
-from smpp.pdu import Bind, Message, Outbind, Packed, Tlvs
+from smpp.pdu import DECODERS, Bind, Decoders, Delivery, Message, Outbind, Packed, Tlvs
 
 LINGER_SECONDS: Final = 2
 """How long a closed link may take to get its last octets out, and its peer to take note."""
@@ -62,7 +62,7 @@ class Connection(asyncio.Protocol):
             self._flush_soon()
         return taken
 
-    def respond(self, pdu: Message, status: int = 0, message_id: str = "", tlvs: Tlvs | None = None) -> bool:
+    def respond(self, pdu: Delivery, status: int = 0, message_id: str = "", tlvs: Tlvs | None = None) -> bool:
         """As `Link.respond`."""
         written = self.link.respond(pdu, status, message_id, tlvs)
         if not self._flush_waits:
@@ -359,8 +359,8 @@ class Binding:
     """Keeps one bind alive: connects, binds, and when it is lost tries again after a while, until stopped.
 
     Events of each connection go to `on_event`, those that come with every message to `handlers`; `on_read` is that of a
-    connection. Answer a message on the connection that brought it. `on_retry` is told before each wait. `random` gives
-    numbers in [0, 1).
+    connection, `decoders` are the links'. Answer a message on the connection that brought it. `on_retry` is told before
+    each wait. `random` gives numbers in [0, 1).
     """
 
     def __init__(
@@ -377,6 +377,7 @@ class Binding:
         server_name: str | None = None,
         handlers: Mapping[type[Event], "OnEvent"] | None = None,
         on_read: Callable[[], None] | None = None,
+        decoders: Decoders = DECODERS,
     ) -> None:
         self.connection: Connection | None = None
         self._host, self._port, self._ssl, self._server_name = host, port, ssl, server_name
@@ -386,6 +387,7 @@ class Binding:
         self._on_read = on_read
         self._on_retry = on_retry
         self._random = random
+        self._link = partial(Link, Role.ESME, settings, decoders)
         self._settings = settings
         self._backoff = backoff
         self._task: asyncio.Task[None] | None = None
@@ -445,7 +447,7 @@ class Binding:
 
     async def _hold_once(self) -> None:
         """Connect, bind, and return when the connection is gone."""
-        link = Link(Role.ESME, self._settings)
+        link = self._link()
         async with asyncio.timeout(self._settings.bind_ms / 1000):
             connection = await connect(self._host, self._port, link, self._note, self._ssl, self._server_name)
         try:
@@ -497,8 +499,7 @@ class Awaited(Binding):
 
     async def _hold_once(self) -> None:
         """Listen until the task is cancelled. Raises `OSError` where the port is not to be had."""
-        link = partial(Link, Role.ESME, self._settings)
-        self._listener = await listen(self._host, self._port, link, self._called, self._ssl)
+        self._listener = await listen(self._host, self._port, self._link, self._called, self._ssl)
         self._tell(f"waits for the SMSC's call at {self._host}:{self.port}")
         try:
             await asyncio.get_running_loop().create_future()

@@ -122,7 +122,8 @@ class Session(msgspec.Struct, frozen=True):
     in_end: bytes | None = None
 
 
-_NO_SESSION: Final = Session()
+NO_SESSION: Final = Session()
+"""That of a message without one."""
 
 
 def session_of(message: Message, dialect: Dialect) -> Session:
@@ -130,9 +131,13 @@ def session_of(message: Message, dialect: Dialect) -> Session:
     tag = dialect.session_tag
     value = None if tag is None else message.tlvs.get(tag)
     if value is None or len(value) != dialect.session_octets:
-        return _NO_SESSION
-    key = (value, dialect)
-    return _sessions.get(key) or _read_session(value, dialect)
+        return NO_SESSION
+    return session_in(value, dialect)
+
+
+def session_in(value: bytes, dialect: Dialect) -> Session:
+    """Read the octets of a session TLV, of the dialect's length."""
+    return _sessions.get((value, dialect)) or _read_session(value, dialect)
 
 
 # A gateway has few ids and counts from 0: the same values come again and again. Emptied when it is full, because that
@@ -176,6 +181,21 @@ def _text(message: Message, default: Alphabet) -> str:
     if not octets or message.esm_class & _UDHI:
         octets = message.user_data
     return alphabets.decode(octets, message.data_coding, default).removesuffix("\r")
+
+
+Addresses: TypeAlias = tuple[int, int, str, int, int]
+"""Between whom a message goes, but for the subscriber's number: TON, NPI and number of the service, TON and NPI."""
+
+
+def addresses_of(message: Message) -> Addresses:
+    """Return the addresses of a received message."""
+    return (
+        message.dest_addr_ton,
+        message.dest_addr_npi,
+        message.destination_addr,
+        message.source_addr_ton,
+        message.source_addr_npi,
+    )
 
 
 def _carry(message: Message) -> Message:

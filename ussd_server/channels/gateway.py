@@ -20,8 +20,9 @@ from smpp.constants import CommandId, Status, status_name
 from smpp.dialect import Dialect
 from smpp.errors import THROTTLED, TRANSIENT
 from smpp.events import Bound, Closed, Delivered, Event, Expired, Ignored, Lost, Nacked, Responded
+from smpp.inputs import Heard, Inputs
 from smpp.link import Link, LinkSettings
-from smpp.pdu import Bind, Message, MessageResp, Outbind, Packed, Password
+from smpp.pdu import DECODERS, Bind, Delivery, Message, MessageResp, Outbind, Packed, Password
 from smpp.reassembly import part_of
 from smpp.replies import Replies, Shown
 from smpp.transport import Awaited, Binding, Connection, Retrying
@@ -30,7 +31,7 @@ from ussd_server.channels.base import Answer, Answering, Input
 from ussd_server.channels.lineup import Lineup, Waiting
 from ussd_server.channels.pace import Pace
 from ussd_server.channels.sms import SMS, SendOutcome, SendResult
-from ussd_server.channels.ussd import Line, PushOutcome, to_input
+from ussd_server.channels.ussd import Done, Line, PushOutcome, done_by
 from ussd_server.dialects.files import load as load_dialect
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
@@ -67,7 +68,7 @@ class UssdStep(msgspec.Struct, gc=False):
     account: "Account"
     heard_by: Connection
     up: "_Up"
-    received: Message
+    received: Message | Heard
     session: ussd.Session
     msisdn: str
     awaited: bool
@@ -196,8 +197,9 @@ class Account:
                 _link_settings(url),
                 ssl=tls,
                 server_name=url.check_name,
-                handlers={Delivered: self._on_delivered, Responded: self._on_responded},
+                handlers={Heard: self._on_heard, Delivered: self._on_delivered, Responded: self._on_responded},
                 on_read=self._hand_in,
+                decoders=DECODERS | {int(CommandId.DELIVER_SM): Inputs(dialect).read},
             )
             if command != CommandId.BIND_RECEIVER:
                 self._senders.append(binding)
@@ -326,6 +328,24 @@ class Account:
 
     # What comes in ----------------------------------------------------------------------------------------------------
 
+    def _on_heard(self, connection: Connection, heard: Heard) -> None:
+        """Take a begin or an answer that was known by its likeness, as nearly all are."""
+        if self._leaving:
+            self._metrics.suppressed["leaving"] += 1
+            return
+        self._metrics.pdus["in", "deliver_sm"] += 1
+        likeness, session = heard.likeness, heard.session
+        msisdn = parse(heard.source_addr, likeness.source_addr_ton, likeness.source_addr_npi, self._country)
+        if isinstance(msisdn, NotSubscriber):
+            self._leave_alone(connection, heard, msisdn)
+        elif likeness.begins and self.backlog.full:
+            self._turn_away(connection, heard)
+        else:
+            if likeness.unnamed:
+                self._note_unnamed(likeness.unnamed)
+            done: Done = ("dial" if likeness.begins else "reply", heard.text, session.sequence)
+            self._put(connection, heard, session, msisdn, done, shows=not likeness.last)
+
     def _on_delivered(self, connection: Connection, event: Delivered) -> None:
         if self._leaving:
             self._metrics.suppressed["leaving"] += 1
@@ -336,52 +356,82 @@ class Account:
         if receipts.is_receipt(message):
             self._receipt(connection, message)
         elif isinstance(msisdn, NotSubscriber):
-            # Short codes, names, machines: nobody there reads an answer, and some would answer it.
-            self._metrics.suppressed[msisdn.reason] += 1
-            log.info("no subscriber's number, not answered", reason=msisdn.reason)
-            connection.respond(message)
+            self._leave_alone(connection, message, msisdn)
         else:
             session = ussd.session_of(message, self._dialect)
             heard = ussd.classify(message, self._dialect, None, session)
             if heard is None:
                 self._read(connection, message, msisdn)
             elif self.backlog.full and isinstance(heard, ussd.Begin):
-                self._metrics.turned_away[self.name] += 1
-                self._conversations.turned_away()
-                connection.respond(message, Status.RTHROTTLED)
+                self._turn_away(connection, message)
             else:
                 self._heard(connection, message, session, heard, msisdn)
+
+    def _leave_alone(self, connection: Connection, message: Delivery, sender: NotSubscriber) -> None:
+        """Answer nothing to short codes, names, machines: nobody there reads it, and some would answer it."""
+        self._metrics.suppressed[sender.reason] += 1
+        log.info("no subscriber's number, not answered", reason=sender.reason)
+        connection.respond(message)
+
+    def _turn_away(self, connection: Connection, message: Delivery) -> None:
+        self._metrics.turned_away[self.name] += 1
+        self._conversations.turned_away()
+        connection.respond(message, Status.RTHROTTLED)
 
     def _heard(
         self, connection: Connection, message: Message, session: ussd.Session, heard: ussd.Input, msisdn: str
     ) -> None:
-        up = self._up[connection]
-        waits = shows = True
-        if type(heard) is ussd.Answer:
+        shows = waits = True
+        if isinstance(heard, ussd.Answer):
             shows = not heard.last
             if not heard.op_known:
-                self._note_unnamed(message)
+                self._note_unnamed(ussd.unnamed(message, self._dialect))
         else:
-            waits = type(heard) is ussd.Begin
+            waits = isinstance(heard, ussd.Begin)
+        self._put(connection, message, session, msisdn, done_by(heard), waits=waits, shows=shows)
+
+    def _put(
+        self,
+        connection: Connection,
+        received: Message | Heard,
+        session: ussd.Session,
+        msisdn: str,
+        done: Done,
+        *,
+        waits: bool = True,
+        shows: bool = True,
+    ) -> None:
+        """Make an input of what was done, and see to it that its answer is sent."""
+        up = self._up[connection]
         unaccepted = up.unaccepted
         accepted = msisdn not in unaccepted
-        awaited = accepted and waits
-        input = to_input(
-            heard,
+        others = self._accepted_by_others(up, msisdn) if len(self._up) > 1 else ()
+        kind, text, number = done
+        step = -1 if number is None else number
+        dialogue = f"{self.name}/{session.dialogue}"
+        sequence, now, read = received.sequence, self._now(), connection.read_at
+        input = Input(
             msisdn,
             self.screen,
+            kind,
+            text,
             self.name,
+            dialogue,
             up.name,
-            message.sequence,
-            self._now(),
+            sequence,
+            now,
+            "",
+            step,
             accepted,
-            self._accepted_by_others(up, msisdn) if len(self._up) > 1 else (),
-            connection.read_at,
+            others,
+            None,
+            read,
         )
+        awaited = accepted and waits
         if awaited:
             unaccepted.add(msisdn)
-        step = UssdStep(self, connection, up, message, session, msisdn, awaited, waits, shows)
-        self._inputs.append((input, step.answer))
+        answer = UssdStep(self, connection, up, received, session, msisdn, awaited, waits, shows).answer
+        self._inputs.append((input, answer))
 
     def _hand_in(self) -> None:
         """Hand in what was read at once, now that all of it is an input; of a flood some, and the rest soon.
@@ -401,8 +451,7 @@ class Account:
         if self._inputs:
             asyncio.get_running_loop().call_soon(self._hand_in)
 
-    def _note_unnamed(self, message: Message) -> None:
-        sign = ussd.unnamed(message, self._dialect)
+    def _note_unnamed(self, sign: str) -> None:
         if sign:
             log.info("operation that the dialect does not name", smsc=self.name, dialect=self._dialect.name, sign=sign)
 
@@ -413,7 +462,9 @@ class Account:
         if step.awaited:
             unaccepted.discard(step.msisdn)
         if answer.text is None:
-            step.reply = ussd.release(step.received, self._dialect) if step.waits else None
+            received = step.received
+            whole = received.in_full() if isinstance(received, Heard) else received
+            step.reply = ussd.release(whole, self._dialect) if step.waits else None
             if step.reply is not None:  # nothing to say: nobody is to wait for it
                 self._show(step)
         elif step.shows:

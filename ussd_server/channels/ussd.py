@@ -1,4 +1,4 @@
-"""USSD: how much fits on its screens, and how a dialogue's message becomes an input."""
+"""USSD: how much fits on its screens, and what was done in a dialogue."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from typing import Literal, Protocol, TypeAlias
 from menus.render import Channel
 from smpp import ussd
 from smpp.alphabets import septets, ucs2_units
-from ussd_server.channels.base import Input
 from ussd_server.dialects.files import load as load_dialect
 
 SEPTETS = 182
@@ -42,35 +41,19 @@ def _fits(septet_limit: int, ucs2_limit: int) -> Callable[[str], bool]:
     return fits
 
 
-def to_input(
-    heard: ussd.Input,
-    msisdn: str,
-    channel: Channel,
-    account: str,
-    link: str,
-    sequence: int,
-    now: int,
-    accepted: bool,
-    others: tuple[str, ...] = (),
-    read: float = 0.0,
-) -> Input:
-    """Return what the subscriber, or their phone, did in a dialogue.
+Done: TypeAlias = tuple[Literal["dial", "reply", "drop", "confirm"], str, int | None]
+"""What a subscriber, or their phone, did in a dialogue: an `Input`'s kind and text, its step where one is counted."""
 
-    `account`, with the network's id, names the dialogue.
-    """
-    kind: Literal["dial", "reply", "drop", "confirm"] = "drop"
-    text, number = "abort", None
+
+def done_by(heard: ussd.Input) -> Done:
+    """Return what was done where a message was heard."""
     if isinstance(heard, ussd.Answer):
-        kind, text, number = "reply", heard.text, heard.sequence
-    elif isinstance(heard, ussd.Begin):
-        kind, text, number = "dial", heard.text, heard.sequence
-    elif isinstance(heard, ussd.Confirm):
-        kind, text = "confirm", "closes" if heard.closes else ""
-    dialogue = f"{account}/{heard.dialogue}"
-    step = -1 if number is None else number
-    return Input(
-        msisdn, channel, kind, text, account, dialogue, link, sequence, now, "", step, accepted, others, None, read
-    )
+        return "reply", heard.text, heard.sequence
+    if isinstance(heard, ussd.Begin):
+        return "dial", heard.text, heard.sequence
+    if isinstance(heard, ussd.Confirm):
+        return "confirm", "closes" if heard.closes else "", None
+    return "drop", "abort", None
 
 
 # Pushes --------------------------------------------------------------------------------------------------------------
