@@ -1,5 +1,6 @@
 """What is in `deploy/` is what systemd takes and the server understands."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -7,11 +8,13 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from tests.acceptance.gateway import Gateway
 from tests.acceptance.harness import COMMAND, ServerProcess, free_port, own_environment
+from tests.acceptance.switch import Switch
 from tests.acceptance.units import DEPLOY, Notified, Units
 
 MOST_EXPOSED = 20
@@ -137,6 +140,35 @@ def test_none_is_restarted_while_another_is_not_ready(tmp_path: Path) -> None:
         units.close()
         for smsc in smscs.values():
             smsc.close()
+
+
+def test_one_that_ends_again_after_its_restart_keeps_the_others_from_it(tmp_path: Path) -> None:
+    """It is ready each time that it was started anew; yet the next one is not restarted, and the line says why."""
+
+    async def main() -> None:
+        async with Switch(Random(5)) as switch:
+
+            def start(port: int, environment: dict[str, str]) -> ServerProcess:
+                return ServerProcess(tmp_path / "data", smsc=switch.url, environment=environment, http_port=port)
+
+            units = Units(tmp_path, start)
+            one, two = free_port(), free_port()
+            try:
+                for port in (one, two):
+                    await asyncio.to_thread(units.start, port)
+                units.crashing.add(one)
+                code, said = await asyncio.to_thread(units.rolling_restart, str(one), str(two))
+                (line,) = said
+                assert code == 1
+                assert line.startswith(
+                    f"rolling-restart: {one} ended after its restart and was started anew, the rest are"
+                )
+                assert line.endswith(f"; see: journalctl -u ussd-server@{one}")
+                assert units.restarted == [one]
+            finally:
+                await asyncio.to_thread(units.close)
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(
