@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ussd_server.mistakes import cause, nearest
@@ -182,15 +182,41 @@ def _buckets(text: str) -> int:
     return number
 
 
-OPTIONS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
-    "password_file": ("password", _from_file("password_file")),
-    "sentinel_password_file": ("sentinel_password", _from_file("sentinel_password_file")),
-    "ca_file": ("ca_file", Path),
-    "replicas": ("replicas", lambda text: _whole("replicas", text, 0, MAX_REPLICAS)),
-    "prefix": ("prefix", _prefix),
-    "buckets": ("buckets", _buckets),
+class Option(NamedTuple):
+    """What may stand behind the ? of a Redis URL: the field that it fills, what reads it, and words for a reader."""
+
+    field: str
+    read: Callable[[str], Any]
+    form: str
+    meaning: str
+
+
+OPTIONS: Final[Mapping[str, Option]] = {
+    "password_file": Option(
+        "password", _from_file("password_file"), "FILE", "the password, which so stays out of the list of processes"
+    ),
+    "sentinel_password_file": Option(
+        "sentinel_password", _from_file("sentinel_password_file"), "FILE", "the Sentinels' own password"
+    ),
+    "replicas": Option(
+        "replicas",
+        lambda text: _whole("replicas", text, 0, MAX_REPLICAS),
+        "0",
+        "a commit is acknowledged only when so many replicas have it, too",
+    ),
+    "prefix": Option(
+        "prefix", _prefix, "ussd", "what every key begins with, so that several services may share a Redis"
+    ),
+    "ca_file": Option(
+        "ca_file", Path, "FILE", "authorities (PEM) that may have signed the servers' certificates; else the system's"
+    ),
+    "buckets": Option(
+        "buckets",
+        _buckets,
+        "256",
+        "shares that subscribers are spread over, a power of two; only what the first start of all says counts",
+    ),
 }
-"""What may stand behind the ? of a Redis URL: the field that it fills, and what reads it."""
 
 
 def _options(query: str) -> dict[str, Any]:
@@ -200,7 +226,7 @@ def _options(query: str) -> dict[str, Any]:
             raise ValueError(f"unknown option after the ? ({ESCAPES})")
         if key not in OPTIONS:
             raise ValueError(f"unknown option {key!r} after the ?{nearest(key, OPTIONS)}")
-        field, read = OPTIONS[key]
+        field, read, *_ = OPTIONS[key]
         if field in found:
             raise ValueError(f"{key} is given twice")
         found[field] = read(value)

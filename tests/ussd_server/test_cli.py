@@ -17,6 +17,7 @@ from tests.ussd_server.command_line import Said, without_settings
 from ussd_server.cli.common import columns
 from ussd_server.cli.journal import readable
 from ussd_server.cli.program import app, outcome
+from ussd_server.store_url import FORMS, OPTIONS
 from ussd_server.stores.base import Change, JournalEntry
 from ussd_server.stores.sqlite import SqliteStore
 
@@ -59,6 +60,17 @@ def test_every_command_has_help_with_examples(words: tuple[str, ...], said: Said
     assert f"ussd-server {' '.join(words)}" in said.out
     assert "\x1b" not in said.out
     assert not re.search(r"<\w+(\[\w+\])?( range)?>", said.out)  # Python's types are nothing to a reader
+
+
+@pytest.mark.parametrize("words", [("run",), ("store", "copy")], ids=" ".join)
+def test_help_lists_what_a_stores_url_may_have_with_examples(words: tuple[str, ...], said: Said) -> None:
+    assert said(*words, "--help") == 0
+    told = " ".join(said.out.split())
+    for form in FORMS.split(", "):
+        assert form in told
+    for key, option in OPTIONS.items():
+        assert f"{key}={option.form}: {option.meaning}" in told
+    assert "?ca_file=/etc/redis/ca.pem" in told
 
 
 def test_help_has_a_short_name(said: Said) -> None:

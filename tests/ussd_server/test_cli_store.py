@@ -135,7 +135,7 @@ def test_what_holds_data_is_added_to_only_where_that_is_said(said: Said) -> None
     fill("old.db", 2)
     at("new.db", lambda store: store.commit(Change(0, Subscriber(ANNA))))
     assert said("store", "copy", OLD, NEW) == 1
-    assert "holds other data; take an empty one, or say --into-nonempty" in said.err
+    assert said.err == f"error: {NEW} holds other data; take an empty store, or say --into-nonempty\n"
     assert said("store", "copy", OLD, NEW, "--into-nonempty") == 0
     assert sorted(at("new.db", lambda store: store.subscribers("", 10))) == ["79100000000", "79100000001", ANNA]
 

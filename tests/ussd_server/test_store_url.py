@@ -81,4 +81,15 @@ def test_a_mistake_is_said_with_its_mend_and_without_the_password(text: str, mis
 
 
 def test_every_option_fills_a_field() -> None:
-    assert {field for field, _ in OPTIONS.values()} <= set(RedisUrl.__dataclass_fields__)
+    assert {option.field for option in OPTIONS.values()} <= set(RedisUrl.__dataclass_fields__)
+
+
+def options_table() -> str:
+    rows = (f"| `{key}={option.form}` | {option.meaning} |" for key, option in OPTIONS.items())
+    return "\n".join(["| option after the `?` | what |", "|---|---|", *rows])
+
+
+def test_the_documentation_has_the_options_as_they_are() -> None:
+    """Where it fails, the right table is in the message: copy it."""
+    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert f"\n\n{options_table()}\n\n" in text, f"\n{options_table()}\n"

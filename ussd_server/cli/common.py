@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from ussd_server.settings import Settings, SettingsError, meaning
+from ussd_server.store_url import FORMS, OPTIONS
 from ussd_server.subscribers.msisdn import NotSubscriber, parse
 
 EXIT_FAILED = 1
@@ -50,6 +51,18 @@ def moment(at: int) -> str:
 def examples(*lines: str) -> str:
     """Return the end of a help text: each line an example that can be copied."""
     return "\n\n".join(("[bold]Examples[/]", *(f"  {line}" for line in lines)))
+
+
+def store_options() -> str:
+    """Return how a store's URL is written, and what may stand in a Redis URL, for the end of a help text."""
+    lines = [
+        "[bold]Stores[/], for --store",
+        *(f"  {form}" for form in FORMS.split(", ")),
+        "[bold]Options of a Redis URL[/], as in redis+sentinel://a.example,b.example/MASTER?replicas=1&prefix=kiosk",
+        *(f"  [bold]{key}[/]={option.form}: {option.meaning}" for key, option in OPTIONS.items()),
+        "  rediss:// in place of redis:// is TLS; quote a URL with & or ? for the shell.",
+    ]
+    return "\n\n" + "\n\n".join(lines)
 
 
 def span(option: str, written: str) -> int:

@@ -30,6 +30,7 @@ from ussd_server.cli.common import (
     Store,
     console,
     examples,
+    store_options,
     subscriber_number,
 )
 from ussd_server.cli.process import run_until_signal
@@ -172,8 +173,11 @@ def add_to(app: typer.Typer) -> None:
             "ussd-server run --settings /etc/ussd-server.toml",
             "ussd-server run --store redis://redis.example/0 --require-durable --smsc 'smpp://user:password@a.example'",
             "ussd-server run --store 'redis://ussd@redis.example/0?password_file=/run/secrets/redis' --smsc ...",
+            "ussd-server run --store 'redis+sentinel://a.example,b.example/MASTER?replicas=1&prefix=kiosk' --smsc ...",
+            "ussd-server run --store 'rediss+cluster://a.example,b.example?ca_file=/etc/redis/ca.pem' --smsc ...",
         )
         + _smsc_options()
+        + store_options()
     )(run)
     app.command(
         epilog=examples(

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ussd_server import store_url
-from ussd_server.cli.common import EXIT_FAILED, Failure, columns, console, examples, now
+from ussd_server.cli.common import EXIT_FAILED, Failure, columns, console, examples, now, store_options
 from ussd_server.settings import SettingsError
 from ussd_server.store_url import StoreUrl
 from ussd_server.stores.base import NoStore, Store
@@ -43,7 +43,9 @@ Target: TypeAlias = Annotated[str, typer.Argument(metavar="TO", help="The store 
         "ussd-server store copy sqlite:///var/ussd-server.db redis://127.0.0.1:6379/0",
         "ussd-server store copy sqlite:///var/ussd-server.db redis://127.0.0.1:6379/0 --while-running",
         "ussd-server store copy redis://127.0.0.1:6379/0 sqlite:///var/ussd-server.db",
+        "ussd-server store copy sqlite:///var/ussd-server.db 'rediss://redis.example/0?ca_file=/etc/redis/ca.pem'",
     )
+    + store_options()
 )
 def copy(
     source: Source,
@@ -72,7 +74,7 @@ def copy(
             )
         if users := await there.in_use():
             raise Failure(f"{to} is in use by {users}: nobody may write it meanwhile")
-        copier = Copier(here, there, str(whence), now(), moved)
+        copier = Copier(here, there, str(whence), str(to), now(), moved)
         went_on = await copier.begin(into_nonempty)
         return await copier.seed() if while_running else await copier.copy(went_on)
 
@@ -96,7 +98,7 @@ def compare(source: Source, target: Target) -> int:
     whence, to = _two(source, target)
 
     async def work(here: Store, there: Store, moved: Moved) -> Walk:
-        return await Copier(here, there, str(whence), now(), moved).compare()
+        return await Copier(here, there, str(whence), str(to), now(), moved).compare()
 
     walk = _with_both(whence, to, work, make=False)
     _show(walk.source, walk.target)

@@ -296,7 +296,10 @@ class Store(Protocol):
         """Return who else has the store open, in words for a person; "" for nobody, or where that cannot be told."""
 
     async def risks(self) -> list[str]:
-        """Return what could lose what was acknowledged, as the store is set up, each with its mend; [] for nothing."""
+        """Return what could lose what was acknowledged, as the store is set up, each with its mend; [] for nothing.
+
+        Nothing is written for that, also where the store has not begun.
+        """
 
     async def ping(self) -> None:
         """Return where the store can be read and written."""

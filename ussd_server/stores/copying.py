@@ -96,20 +96,28 @@ class Copied:
 
 
 class Copier:
-    """Copies `source`, whose name is `name`, into `target`; `alone` says that the target holds nothing else.
+    """Copies `source` into `target`; `name` and `into` are what they are called.
 
     `now` is in ms: nonces whose time is over by then are left where they are.
     """
 
     def __init__(
-        self, source: Store, target: Store, name: str, now: int, moved: Moved = lambda what, more: None
+        self,
+        source: Store,
+        target: Store,
+        name: str,
+        into: str,
+        now: int,
+        moved: Moved = lambda what, more: None,
     ) -> None:
         self._source = source
         self._target = target
         self._name = name
+        self._into = into
         self._now = now
         self._moved = moved
         self._alone = True
+        """Whether the target holds nothing else."""
 
     async def begin(self, into_nonempty: bool = False) -> bool:
         """Mark the target, and return whether an earlier copy goes on. Raises CopyError where it may not be."""
@@ -123,10 +131,10 @@ class Copier:
             await self._sweep()
             return True
         if found:
-            raise CopyError(f"the store to copy into is being {found}; end that copy, or take an empty store")
+            raise CopyError(f"{self._into} is being {found}; end that copy, or take an empty store")
         self._alone = await self._is_empty()
         if not self._alone and not into_nonempty:
-            raise CopyError("the store to copy into holds other data; take an empty one, or say --into-nonempty")
+            raise CopyError(f"{self._into} holds other data; take an empty store, or say --into-nonempty")
         await self._join_keys()
         await self._target.set_mark((COPIED if self._alone else ADDED) + self._name)
         return False
@@ -146,7 +154,7 @@ class Copier:
                 await self._target.set_mark("")
                 return Copied(walk, first.differing, changed, went_on)
             if walk.source.digest == before.source.digest:
-                raise CopyError(f"the store copied into does not hold what was written: {_list(walk)}")
+                raise CopyError(f"{self._into} does not hold what was written: {_list(walk)}")
             changed += walk.differing
         raise CopyError(
             f"{self._name} changed during each of {MAX_WALKS} comparisons, servers still run on it: stop them and give "
@@ -265,7 +273,7 @@ class Copier:
             ours, theirs = await self._source.noted_keys(), await self._target.noted_keys()
             joined = (ours or theirs) if self._alone else agreement.joined(theirs, ours)
             if joined is None:
-                raise CopyError(f"{self._name} has other keys than the store to copy into; take one with the same keys")
+                raise CopyError(f"{self._into} has other keys than {self._name}; take a store with the same keys")
             if joined == theirs or await self._target.note_keys(theirs, joined):
                 return
 

@@ -9,10 +9,11 @@ from ussd_server.stores.copying import refuse_unfinished
 log = structlog.get_logger()
 
 
-async def open_store(url: StoreUrl, make: bool = True) -> Store:
+async def open_store(url: StoreUrl, make: bool = True, require_durable: bool = False) -> Store:
     """Return the store that this URL names, ready to be used. Raises StoreUnavailable with the cause.
 
-    Without `make`, one that no server has begun is NoStore.
+    Without `make`, one that no server has begun is NoStore. With `require_durable` one that could lose anything is
+    refused before anything is written.
     """
     if isinstance(url, SqliteUrl):
         from ussd_server.stores.sqlite import SqliteStore
@@ -24,6 +25,8 @@ async def open_store(url: StoreUrl, make: bool = True) -> Store:
 
     store = RedisStore(url, make)
     try:
+        if require_durable and (risks := await store.risks()):
+            raise StoreUnavailable(f"{url}: not durable, and --require-durable is given: {'; '.join(risks)}")
         await store.ping()
     except BaseException:
         await store.close()
@@ -36,12 +39,10 @@ async def open_to_serve(url: StoreUrl, require_durable: bool = False) -> Store:
 
     Raises StoreUnavailable where it is being copied into; with `require_durable` also where it could lose anything.
     """
-    store = await open_store(url)
+    store = await open_store(url, require_durable=require_durable)
     try:
         await refuse_unfinished(store, str(url))
         risks = await store.risks()
-        if risks and require_durable:
-            raise StoreUnavailable(f"{url}: not durable, and --require-durable is given: {'; '.join(risks)}")
     except BaseException:
         await store.close()
         raise

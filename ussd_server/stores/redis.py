@@ -35,7 +35,7 @@ from ussd_server.stores.base import (
     OutboxKind,
     StoreUnavailable,
 )
-from ussd_server.stores.buckets import BUCKETS, bucket_of, slot
+from ussd_server.stores.buckets import BUCKETS, SLOTS, bucket_of, slot
 from ussd_server.stores.cache import CACHED_OCTETS, CACHED_RECORDS, Cache
 from ussd_server.stores.due import HINTS, Due
 from ussd_server.stores.redis_keys import Bucket
@@ -753,10 +753,9 @@ class RedisStore:
 
     async def risks(self) -> list[str]:
         """Return what each server could lose of what was acknowledged, and the mend; nothing where it is durable."""
-        if not self._buckets:
-            await self._open()
         found: list[str] = []
-        for one in self.link.one_of_each([bucket.slot for bucket in self._buckets]):
+        await self.link.ask(self._meta_slot, (b"PING",)).answer  # from now on it is known where the servers are
+        for one in self.link.one_of_each(range(SLOTS)):
             info = await self.link.ask(one, (b"INFO",)).answer
             try:
                 command = (b"CONFIG", b"GET", *durability.SETTINGS)

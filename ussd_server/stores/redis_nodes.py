@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.stores.buckets import SLOTS
 from ussd_server.stores.redis_confirmation import View, judge, longest_failover_ms, majority, newest, open_vote
+from ussd_server.stores.redis_tls import NO_TLS, speaks_plainly
 from ussd_server.stores.redis_wire import Address, Greeting
 
 ASK_S: Final = 1.0
@@ -100,13 +101,15 @@ def _client(address: Address, greeting: Greeting) -> Redis:
 
 
 @asynccontextmanager
-async def _answering(address: Address) -> AsyncIterator[None]:
-    """Raise NotAnswered where a server cannot be asked or refuses."""
+async def _answering(address: Address, tls: bool) -> AsyncIterator[None]:
+    """Raise NotAnswered where a server cannot be asked or refuses; `tls` says whether it is asked by TLS."""
     try:
         async with asyncio.timeout(2 * ASK_S):
             yield
     except (RedisError, OSError, TimeoutError) as error:
-        raise NotAnswered(f"{address[0]}:{address[1]}: {str(error) or 'it does not answer'}") from None
+        plain = tls and await speaks_plainly(address)
+        why = NO_TLS if plain else str(error) or "it does not answer"
+        raise NotAnswered(f"{address[0]}:{address[1]}: {why}") from None
 
 
 class Sentinels:
@@ -118,6 +121,7 @@ class Sentinels:
     def __init__(self, sentinels: Sequence[Address], master: str, greeting: Greeting, password: Secret[str] | None):
         greeting = replace(greeting, user="", password=password)
         self._master = master
+        self._tls = greeting.tls is not None
         self._clients = {address: _client(address, greeting) for address in sentinels}
         self._open_vote = 0
         self._open_since = 0.0
@@ -174,7 +178,7 @@ class Sentinels:
 
     async def _view(self, sentinel: Address, about: Address | None) -> View:
         try:
-            async with _answering(sentinel):
+            async with _answering(sentinel, self._tls):
                 pipeline = self._clients[sentinel].pipeline(transaction=False)
                 # First the vote: what is told after it may only be newer. Asked with epoch 0, it gives none itself.
                 host, port = about or ("127.0.0.1", 0)
@@ -234,7 +238,8 @@ class Cluster:
         reasons = []
         for server in dict.fromkeys([*self._known, *self._seeds]):
             try:
-                async with _answering(server), _client(server, self._greeting) as client:
+                tls = self._greeting.tls is not None
+                async with _answering(server, tls), _client(server, self._greeting) as client:
                     ranges = await client.cluster("SLOTS")
             except NotAnswered as error:
                 if "cluster support disabled" in str(error):

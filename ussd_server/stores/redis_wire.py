@@ -17,6 +17,7 @@ import hiredis
 
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.stores.redis_scripts import EVERY_SCRIPT, Script
+from ussd_server.stores.redis_tls import NoTls, speaks_plainly
 
 CONNECT_S: Final = 2.0
 """How long connecting and greeting may take together."""
@@ -263,6 +264,12 @@ async def connect(address: Address, greeting: Greeting, owner: Owner) -> Wire:
             await asyncio.get_running_loop().create_connection(lambda: wire, host, port, ssl=greeting.tls)
             await _greet(wire, greeting)
         wire.hand_over(owner)
+    except (TimeoutError, ssl.SSLError) as error:
+        wire.abort()
+        untrusted = isinstance(error, ssl.SSLCertVerificationError)
+        if greeting.tls is not None and not untrusted and await speaks_plainly(address):
+            raise NoTls from None
+        raise
     except BaseException:
         wire.abort()
         raise

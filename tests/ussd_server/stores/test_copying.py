@@ -76,13 +76,13 @@ async def furnish(store: Store) -> None:
 
 
 async def copy(source: Store, target: Store, **options: bool) -> Any:
-    copier = Copier(source, target, "the old store", T0)
+    copier = Copier(source, target, "the old store", "the new one", T0)
     return await copier.copy(await copier.begin(**options))
 
 
 async def differences(source: Store, target: Store) -> list[str]:
     """Return what differs, as it is named, by a walk that writes nothing."""
-    walk = await Copier(source, target, "the old store", T0).compare()
+    walk = await Copier(source, target, "the old store", "the new one", T0).compare()
     assert walk.differing == len(walk.named)
     return walk.named
 
@@ -327,7 +327,7 @@ def test_a_store_that_does_not_hold_what_is_written_is_found_out(tmp_path: Path)
 def test_a_store_that_is_still_written_can_be_copied_ahead(tmp_path: Path) -> None:
     async def body(source: Store, target: Store) -> None:
         await furnish(source)
-        copier = Copier(source, target, "the old store", T0)
+        copier = Copier(source, target, "the old store", "the new one", T0)
         assert not await copier.begin()
         await copier.seed()
         assert await target.mark() == "copied from the old store"
@@ -352,7 +352,7 @@ def test_a_store_that_holds_anything_is_left_alone(what: str, tmp_path: Path) ->
             assert await target.commit_terminal(Terminal("kiosk-1", "another"), 0)
         else:
             assert await target.use_nonce("kiosk-1", "another", T0)
-        with pytest.raises(CopyError, match="holds other data; take an empty one, or say --into-nonempty"):
+        with pytest.raises(CopyError, match="the new one holds other data; take an empty store, or say"):
             await copy(source, target)
         assert len(await target.subscribers("", 100)) == (what == "subscriber")
         assert await target.mark() == ""
@@ -365,7 +365,7 @@ def test_what_is_added_to_a_store_leaves_what_only_that_has(tmp_path: Path) -> N
         await furnish(source)
         assert await target.commit(Change(0, Subscriber(ANNA, "en"), outbox=[entry("old")]))
         assert await target.commit(Change(0, Subscriber("447700900123", "en")))
-        copier = Copier(source, failing(target, "restore", 5), "the old store", T0)
+        copier = Copier(source, failing(target, "restore", 5), "the old store", "the new one", T0)
         assert not await copier.begin(into_nonempty=True)
         with pytest.raises(StoreUnavailable):
             await copier.copy()
@@ -400,7 +400,7 @@ def test_half_a_store_is_neither_copied_nor_copied_into_from_another(tmp_path: P
             await copy(source, target)
         await source.set_mark("")
         await target.set_mark("copied from a third")
-        with pytest.raises(CopyError, match="is being copied from a third; end that copy, or take an empty store"):
+        with pytest.raises(CopyError, match="the new one is being copied from a third; end that copy"):
             await copy(source, target)
         assert await target.nonces(None, 1) == list[Nonce]()
 
@@ -417,7 +417,7 @@ def test_the_copy_goes_with_the_keys_that_it_is_sealed_with(pair: tuple[str, str
     async def body(source: Store, target: Store) -> None:
         await furnish(source)
         assert await source.note_keys("", note(RING))
-        copier = Copier(source, target, "the old store", T0)
+        copier = Copier(source, target, "the old store", "the new one", T0)
         await copier.begin()
         assert await target.noted_keys() == note(RING)
         assert await source.note_keys(note(RING), note(ROTATED))  # meanwhile
@@ -433,7 +433,7 @@ def test_what_is_added_must_have_the_keys_of_what_is_there(tmp_path: Path) -> No
         await target.restore(Everything(Subscriber("447700900123")))
         assert await source.note_keys("", note(STRANGERS))
         assert await target.note_keys("", note(RING))
-        with pytest.raises(CopyError, match="the old store has other keys than the store to copy into; take one with"):
+        with pytest.raises(CopyError, match="the new one has other keys than the old store; take a store"):
             await copy(source, target, into_nonempty=True)
         assert (await target.mark(), await target.noted_keys()) == ("", note(RING))
         assert await source.note_keys(note(STRANGERS), note(ROTATED))

@@ -20,6 +20,7 @@ from ussd_server.stores import redis_link
 from ussd_server.stores.base import Change, JournalEntry, KeptAnswer, NoStore, OutboxEntry, StoreUnavailable
 from ussd_server.stores.opening import open_store, open_to_serve
 from ussd_server.stores.redis import RedisStore
+from ussd_server.stores.redis_tls import speaks_plainly
 from ussd_server.subscribers.record import Subscriber
 
 ANNA, BORIS = "79100000001", "79100000002"
@@ -544,6 +545,25 @@ def test_tls_is_spoken_and_the_certificate_checked(tmp_path: Path) -> None:
             await store.close()
 
         asyncio.run(body())
+
+
+@pytest.mark.parametrize("scheme", ["rediss", "rediss+sentinel", "rediss+cluster"])
+def test_a_redis_that_speaks_no_tls_is_said_to_with_the_mend(scheme: str) -> None:
+    with running("--requirepass", "secret") as redis:
+        path = "/main" if "sentinel" in scheme else ""
+
+        async def body() -> None:
+            store = RedisStore(parsed(f"{scheme}://127.0.0.1:{redis.port}{path}"), patience_s=3.5)
+            with pytest.raises(StoreUnavailable, match="it answers, but not to TLS: write redis in place of rediss in"):
+                await store.ping()
+            await store.close()
+
+        asyncio.run(body())
+
+
+def test_nobody_is_asked_plainly_where_nobody_is() -> None:
+    port = redis_servers.free_ports(1)[0]
+    assert not asyncio.run(speaks_plainly(("127.0.0.1", port)))
 
 
 def test_a_replica_is_refused_and_named_so() -> None:
