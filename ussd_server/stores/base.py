@@ -48,6 +48,13 @@ class StoreUnavailable(Exception):
     """
 
 
+class Unsure(StoreUnavailable):
+    """The change was refused, perhaps for what it did itself: it was sent twice, and the first may have been written.
+
+    The store can be asked again at once. What the record then has tells whether it was.
+    """
+
+
 class NoStore(StoreUnavailable):
     """No server has begun this store yet, and whoever opened it may not."""
 

@@ -34,6 +34,7 @@ from ussd_server.stores.base import (
     NoStore,
     OutboxKind,
     StoreUnavailable,
+    Unsure,
 )
 from ussd_server.stores.buckets import BUCKETS, SLOTS, bucket_of, slot
 from ussd_server.stores.cache import CACHED_OCTETS, CACHED_RECORDS, Cache
@@ -171,7 +172,7 @@ class RedisStore:
     def _sure(self, request: Request) -> None:
         """Raise where a refusal proves nothing: an earlier sending of the same may be what it was refused for."""
         if request.unsure:
-            raise StoreUnavailable(f"{self._name}: the connection broke at that moment, so it may have been written")
+            raise Unsure(f"{self._name}: the connection broke at that moment, so it may have been written")
 
     # Records ------------------------------------------------------------------------------------------------------
 

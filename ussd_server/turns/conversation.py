@@ -19,7 +19,7 @@ from ussd_server.channels.sms import SMS
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
 from ussd_server.outage import Outage
-from ussd_server.stores.base import Change, JournalEntry, Store, StoreUnavailable
+from ussd_server.stores.base import Change, JournalEntry, Store, StoreUnavailable, Unsure
 from ussd_server.subscribers.record import Exchange, Subscriber
 from ussd_server.turns import pushes
 from ussd_server.turns.admission import MAX_PARTS_WAITING, MAX_WAITING, Admission, Kind
@@ -193,7 +193,14 @@ class Conversations:
             if heard is None or (heard.push.kind == "ask" and input.kind != "confirm"):
                 exchanges = keep(record.exchanges, name, remember(last, input, typed, answer))
                 turn.record = replace(turn.record, exchanges=exchanges)
-            if await self._commit(turn.change(heard.settles if heard else ()), age):
+            try:
+                committed = await self._commit(turn.change(heard.settles if heard else ()), age)
+            except Unsure:
+                kept = await self._kept(input, name, typed)
+                if kept is None:
+                    raise
+                return kept
+            if committed:
                 self._count(input, "answered")
                 if heard is not None or turn.journal:
                     self._count_push(turn, heard)
@@ -201,6 +208,15 @@ class Conversations:
             latest = True
             self._count(input, "conflict")
         raise StoreUnavailable(f"another server changed this subscriber {MAX_CONFLICTS} times during one turn")
+
+    async def _kept(self, input: Input, name: str, typed: bytes) -> Answer | None:
+        """Return the answer that this input has in the record, by a commit of which we do not know; None for none."""
+        record, _ = await self._store.load(input.msisdn, latest=True)
+        last = record.exchanges.get(name)
+        if last is None or standing(last, input, typed) != "repeated":
+            return None
+        self._count(input, "repeated")
+        return Answer(last.text, last.ends, pushed=last.pushed)
 
     def _count(self, input: Input, result: str) -> None:
         self._metrics.turns[input.channel.name, result] += 1

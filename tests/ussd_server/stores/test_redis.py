@@ -17,10 +17,11 @@ from tests.redis_servers import DURABLE, RedisServer, running
 from ussd_server import store_url
 from ussd_server.store_url import RedisUrl
 from ussd_server.stores import redis_link
-from ussd_server.stores.base import Change, JournalEntry, KeptAnswer, NoStore, OutboxEntry, StoreUnavailable
+from ussd_server.stores.base import Change, JournalEntry, KeptAnswer, NoStore, OutboxEntry, StoreUnavailable, Unsure
 from ussd_server.stores.opening import open_store, open_to_serve
 from ussd_server.stores.redis import RedisStore
 from ussd_server.stores.redis_tls import speaks_plainly
+from ussd_server.stores.redis_wire import Wire
 from ussd_server.subscribers.record import Subscriber
 
 ANNA, BORIS = "79100000001", "79100000002"
@@ -309,6 +310,35 @@ def test_a_commit_whose_answer_was_lost_is_sent_again_and_made_once() -> None:
                     client.client_kill_filter(_type="normal", skipme=True)
                     await counting
             assert await counted(store) == 21
+
+        on(server, test, patience_s=60)
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["record", "with an entry"])
+def test_a_commit_that_is_refused_for_what_another_did_after_it_is_not_said_to_have_failed(
+    whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running() as server:
+
+        async def test(store: RedisStore) -> None:
+            await count(store)
+            record, version = await store.load(ANNA)
+            more = [OutboxEntry("late", "sms", T0, {})] if whole else []
+            received = Wire.data_received
+
+            def lose(wire: Wire, data: bytes) -> None:
+                """Redis has made the commit. Another server goes on from it, and then the connection breaks."""
+                monkeypatch.setattr(Wire, "data_received", received)
+                key = store._home(ANNA).record
+                with server.client() as client:
+                    client.set(key, (7).to_bytes(8, "big") + client.get(key)[8:])
+                wire.abort()
+
+            monkeypatch.setattr(Wire, "data_received", lose)
+            change = Change(version, msgspec.structs.replace(record, language="en"), outbox=more)
+            with pytest.raises(Unsure, match="may have been written"):
+                await store.commit(change)
+            assert (await store.load(ANNA))[0].language == "en"
 
         on(server, test, patience_s=60)
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from menus.compiler import compile_flow
 from tests.ussd_server.turns.bench import MSISDN, SMALL, Bench, play
 from ussd_server.channels.base import Answer
-from ussd_server.stores.base import Change, StoreUnavailable
+from ussd_server.stores.base import Change, JournalEntry, StoreUnavailable, Unsure
 from ussd_server.subscribers.record import Subscriber
 from ussd_server.turns.admission import MAX_WAITING, Kind
 from ussd_server.turns.service import REGISTRY
@@ -329,6 +329,33 @@ def test_what_cannot_be_kept_is_refused_politely_and_works_again_later(tmp_path:
         assert refused.text
         assert not (await at.store.load(MSISDN))[0].active
         assert (await at.dial("*111*2163#")).text == "Activated."
+
+    play(tmp_path, story)
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_what_may_have_been_kept_is_looked_for_and_answered_where_it_was(tmp_path: Path, written: bool) -> None:
+    """The store wrote it, its answer was lost, and another server went on: sent again it was refused."""
+
+    async def story(at: Bench) -> None:
+        await at.dial("*111*2163#")
+        commit = at.store.commit
+
+        async def unsure(change: Change) -> bool:
+            at.store.commit = commit  # type: ignore[method-assign]
+            if written:
+                assert await commit(change)
+            record, version = await at.store.load(MSISDN)
+            assert await commit(Change(version, replace(record, language="en"), [JournalEntry(at.now, "elsewhere")]))
+            raise Unsure("the connection broke")
+
+        at.store.commit = unsure  # type: ignore[method-assign]
+        answer = await at.dial("*111#")
+        assert answer.durable is written
+        assert (answer.text or "").startswith("Menu") is written
+        assert await at.journal() == ["activated", "elsewhere"]
+        again = await at.take(at.input("dial", "*111#"))  # the SMSC has it delivered anew
+        assert (again.text or "").startswith("Menu")
 
     play(tmp_path, story)
 
