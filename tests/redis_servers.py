@@ -8,8 +8,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -123,36 +123,11 @@ class RedisCluster:
             for port, bus in zip(servers, buses, strict=True)
         ]
         self.masters = self.servers[:3]
-        first = self.servers[0].client()
-        for server, bus in zip(self.servers[1:], buses[1:], strict=True):
-            first.execute_command("CLUSTER MEET", "127.0.0.1", server.port, bus)
-        for index, server in enumerate(self.masters):
-            low, high = 16384 * index // 3, 16384 * (index + 1) // 3 - 1
-            server.client().execute_command("CLUSTER ADDSLOTSRANGE", low, high)
-        wait_until(self._all_meet, "the cluster's servers to know each other")
-        for index, server in enumerate(self.servers[3:]):
-            client = server.client()
-            client.execute_command("CLUSTER REPLICATE", self.id_of(self.masters[index % 3]))
-        wait_until(self._whole, "the cluster to be whole")
-        first.close()
+        make_cluster(servers, buses)
 
     def id_of(self, server: RedisServer) -> str:
         with server.client() as client:
             return _text(client.execute_command("CLUSTER MYID"))
-
-    def _all_meet(self) -> bool:
-        return all(_nodes(server) == len(self.servers) for server in self.servers)
-
-    def _whole(self) -> bool:
-        for server in self.servers:
-            with server.client() as client:
-                if "cluster_state:ok" not in _text(client.execute_command("CLUSTER INFO", raw=True)):
-                    return False
-        for server in self.servers[3:]:
-            with server.client() as client:
-                if client.info("replication").get("master_link_status") != "up":
-                    return False
-        return True
 
     @property
     def url(self) -> str:
@@ -170,10 +145,13 @@ class RedisSentinels:
     """
 
     NAME = "main"
+    FAILOVER_MS = 3_000
+    """How long a failover may take; after twice as long another one is tried."""
 
-    def __init__(self, *first: str, failover_timeout_ms: int = 3000) -> None:
-        self.master = RedisServer(*DURABLE)
-        follow = ("--replicaof", f"127.0.0.1 {self.master.port}", "--repl-diskless-sync-delay", "0")
+    def __init__(self, *first: str) -> None:
+        at_once = ("--repl-diskless-sync-delay", "0")
+        self.master = RedisServer(*DURABLE, *at_once)
+        follow = (*at_once, "--replicaof", f"127.0.0.1 {self.master.port}")
         self.replicas = [RedisServer(*DURABLE, *follow, *first), RedisServer(*DURABLE, *follow)]
         wait_until(lambda: replicas_of(self.master) == 2, "the replicas to follow")
         self.sentinels = []
@@ -182,7 +160,7 @@ class RedisSentinels:
             (place / "sentinel.conf").write_text(
                 f"sentinel monitor {self.NAME} 127.0.0.1 {self.master.port} 2\n"
                 f"sentinel down-after-milliseconds {self.NAME} 500\n"
-                f"sentinel failover-timeout {self.NAME} {failover_timeout_ms}\n"
+                f"sentinel failover-timeout {self.NAME} {self.FAILOVER_MS}\n"
             )
             self.sentinels.append(RedisServer(port=port, program=(str(place / "sentinel.conf"), "--sentinel")))
         for sentinel in self.sentinels:
@@ -192,6 +170,12 @@ class RedisSentinels:
         with sentinel.client() as client:
             state = client.sentinel_master(self.NAME)
             return bool(state["num-other-sentinels"] == 2 and state["num-slaves"] == 2)
+
+    def give_time(self, failover_ms: int) -> None:
+        """Let a failover take so long, also one that is under way."""
+        for sentinel in self.sentinels:
+            with sentinel.client() as client:
+                client.sentinel_set(self.NAME, "failover-timeout", failover_ms)
 
     def states(self) -> list[str]:
         """Return how far each Sentinel is with a failover; "" for one that carries out none."""
@@ -225,9 +209,31 @@ def _text(reply: object) -> str:
     return reply.decode() if isinstance(reply, bytes) else str(reply)
 
 
-def _nodes(server: RedisServer) -> int:
-    with server.client() as client:
-        return int(client.cluster("INFO")["cluster_known_nodes"])
+def make_cluster(ports: Sequence[int], buses: Sequence[int]) -> None:
+    """Make running servers a Cluster, and wait until it is whole: three masters, whom the others follow in turn."""
+    with ExitStack() as stack:
+        clients = [stack.enter_context(redis.Redis(port=port, socket_timeout=5)) for port in ports]
+        masters = clients[:3]
+        for port, bus in zip(ports[1:], buses[1:], strict=True):
+            clients[0].execute_command("CLUSTER MEET", "127.0.0.1", port, bus)
+        for index, client in enumerate(masters):
+            low, high = 16384 * index // 3, 16384 * (index + 1) // 3 - 1
+            client.execute_command("CLUSTER ADDSLOTSRANGE", low, high)
+        everybody = str(len(clients))
+        wait_until(
+            lambda: all(client.cluster("INFO")["cluster_known_nodes"] == everybody for client in clients),
+            "the cluster's servers to know each other",
+        )
+        for index, client in enumerate(clients[3:]):
+            client.execute_command("CLUSTER REPLICATE", _text(masters[index % 3].execute_command("CLUSTER MYID")))
+        wait_until(lambda: all(map(_is_whole, clients)), "the cluster to be whole")
+
+
+def _is_whole(client: "redis.Redis") -> bool:
+    """Whether a server of a Cluster serves and, as a replica, follows."""
+    told = client.info("replication")
+    ok = "cluster_state:ok" in _text(client.execute_command("CLUSTER INFO", raw=True))
+    return ok and (told["role"] == "master" or told.get("master_link_status") == "up")
 
 
 # Shared by all tests of a run (of an xdist worker), each with a prefix of its own ------------------------------------

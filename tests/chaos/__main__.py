@@ -24,6 +24,7 @@ USUAL: Final[Mapping[StoreKind, tuple[float, int]]] = {
     "sqlite": (400, 180),
     "redis": (540, 480),
     "sentinel": (300, 150),
+    "cluster": (300, 150),
 }
 """Seconds and faults. A server's start takes most of a run without a store that can be killed by itself."""
 
@@ -58,7 +59,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="of the plan (by default a new one, which the report names)")
     parser.add_argument("--servers", type=int, default=2, help="on the one store (%(default)s)")
     parser.add_argument("--people", type=int, default=40, help="who use the service at once (%(default)s)")
-    parser.add_argument("--replicas", type=int, default=1, help="that a commit waits for with Sentinels (%(default)s)")
+    parser.add_argument(
+        "--replicas", type=int, default=1, help="that a commit waits for, where there are any (%(default)s)"
+    )
     parser.add_argument("--plan", action="store_true", help="only print the plan")
     options = parser.parse_args()
     # What terminals try again is no news here.

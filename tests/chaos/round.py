@@ -48,7 +48,7 @@ Tell = Callable[[str, float], None]
 class Wanted:
     """What to run: `people` at once, `faults` within `seconds` of load; the store as the report names it.
 
-    With Sentinels, a commit waits for so many `replicas`.
+    With Sentinels and in a Cluster, a commit waits for so many `replicas`.
     """
 
     store: StoreKind
@@ -81,7 +81,7 @@ class Outcome:
 
 def scene_of(wanted: Wanted, missing: Iterable[plan.Kind]) -> Scene:
     """Return what there is to hinder, but for the kinds that cannot be done here."""
-    without = {*missing, *(() if wanted.store == "sentinel" else ("failover",))}
+    without = {*missing, *(() if wanted.store in ("sentinel", "cluster") else ("failover",))}
     return Scene(wanted.servers, PROCESSES[wanted.store], frozenset(without))
 
 

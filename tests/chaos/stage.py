@@ -17,7 +17,7 @@ from tests.chaos.network import Network
 from tests.chaos.plan import SERVER, STORE, Fault, Kind, Scene
 from tests.chaos.processes import Child, is_ready, port, server
 from tests.chaos.proxy import Proxy
-from tests.chaos.storage import Storage, StoreKind
+from tests.chaos.storage import StoreKind, storage
 from ussd_server.store_url import parse
 from ussd_server.stores.base import Store, StoreUnavailable
 from ussd_server.stores.opening import open_store
@@ -25,19 +25,13 @@ from ussd_server.terminals import credentials
 from ussd_server.terminals.credentials import Credentials
 
 UP_AGAIN_S = (0.0, 0.7)
-"""How long a killed process is down."""
-
-REPLICATED_UP_AGAIN_S = (0.0, 2.5)
-"""The same for a server of several that keep a store: back before it is missed, while it is replaced, or after that."""
+"""How long a killed process is down; of one that keeps a store, the store says it."""
 
 LEFT_ALONE_S = (0.2, 3.0)
 """How long a process is left alone once it serves; then the next kill may come."""
 
 STORE_LEFT_ALONE_S = (0.1, 1.5)
 """The same for a store, which starts in no time."""
-
-FAILS_OVER_S = (2.0, 4.0)
-"""How long a master is down that is to be replaced."""
 
 TOO_SOON = 0.3
 """Of the servers so many may be killed already while they start."""
@@ -80,7 +74,7 @@ class Stage:
     ) -> None:
         self.directory = directory
         self.data = directory / "data"
-        self.store = Storage(store, directory, replicas)
+        self.store = storage(store, directory, replicas)
         self.network = Network(directory, port(), book)
         self._book = book
         self._scene = scene
@@ -248,14 +242,16 @@ class Stage:
         await asyncio.gather(*(self._crash(child, fault) for child in self._all()))
 
     async def _fail_over(self, fault: Fault) -> None:
-        """Kill the store's master, and leave it down until a replica is the master."""
-        await self._crash(await self.store.master(), fault, self._rng.uniform(*FAILS_OVER_S))
+        """Kill a master of the store, and leave it down until a replica is the master."""
+        masters = await self.store.masters()
+        if masters:
+            await self._crash(self._rng.choice(masters), fault, self._rng.uniform(*self.store.replaced_s))
 
     async def _crash(self, child: Child, fault: Fault, down: float | None = None) -> None:
         """Kill a process, start it again, and leave it alone for a moment. Crashes of one wait for each other."""
-        replicated = child in self.store.children and len(self.store.children) > 1
-        down = self._rng.uniform(*(REPLICATED_UP_AGAIN_S if replicated else UP_AGAIN_S)) if down is None else down
-        alone = self._rng.uniform(*(STORE_LEFT_ALONE_S if child in self.store.children else LEFT_ALONE_S))
+        kept = child in self.store.children
+        down = self._rng.uniform(*(self.store.up_again_s if kept else UP_AGAIN_S)) if down is None else down
+        alone = self._rng.uniform(*(STORE_LEFT_ALONE_S if kept else LEFT_ALONE_S))
         waits = child in self.servers and self._rng.random() >= TOO_SOON
         async with self._lock(child):
             before = child.kills
@@ -300,8 +296,7 @@ class Stage:
         process = self._child(fault).process
         if process is not None:
             self._note(fault)
-            calls, below = self.store.writes
-            await disks.full(process.pid, fault.span / 1000, calls, below)
+            await disks.full(process.pid, fault.span / 1000, self.store.writes_by, self.store.written())
 
     async def _step_clock(self, fault: Fault) -> None:
         """Set the clock of all servers forth or back, and right again after a while."""

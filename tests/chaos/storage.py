@@ -1,7 +1,8 @@
 """Where the servers keep their records: a file, or Redis with its processes."""
 
 import asyncio
-from collections.abc import Mapping
+import signal
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -9,16 +10,16 @@ from typing import Any, Final, Literal, TypeAlias
 import redis.asyncio
 
 from tests.chaos.processes import Child, port
-from tests.redis_servers import DURABLE
+from tests.redis_servers import DURABLE, make_cluster
 
-StoreKind: TypeAlias = Literal["sqlite", "redis", "sentinel"]
+StoreKind: TypeAlias = Literal["sqlite", "redis", "sentinel", "cluster"]
 
 READY_S: Final = 30.0
 
 MASTER: Final = "chaos"
 
-PROCESSES: Final[Mapping[StoreKind, int]] = {"sqlite": 0, "redis": 1, "sentinel": 3}
-"""How many processes keep the records: none for a file, one Redis, or a master with two replicas."""
+PROCESSES: Final[Mapping[StoreKind, int]] = {"sqlite": 0, "redis": 1, "sentinel": 3, "cluster": 6}
+"""How many processes keep the records: none for a file, one Redis, a master with two replicas, three with one each."""
 
 SENTINELS: Final = 3
 
@@ -28,69 +29,135 @@ sentinel down-after-milliseconds {name} 700
 sentinel failover-timeout {name} 3000
 """
 
+CLUSTER: Final = """\
+cluster-enabled yes
+cluster-port {bus}
+cluster-node-timeout 1000
+"""
+
+_REDIS: Final = ("setpriv", "--pdeathsig", "KILL", "redis-server")
+
+
+def storage(kind: StoreKind, directory: Path, replicas: int = 1) -> "Storage":
+    """Return a store of this kind, not started yet; where there are any, a commit waits for so many replicas."""
+    match kind:
+        case "sqlite":
+            return Storage(kind, directory)
+        case "redis":
+            return RedisStorage(kind, directory)
+        case "sentinel":
+            return SentinelStorage(kind, directory, replicas)
+        case "cluster":
+            return ClusterStorage(kind, directory, replicas)
+
 
 class Storage:
-    """A store of this kind, and the processes that may be killed: those that keep the records.
+    """A store, and the processes that may be killed: those that keep the records. As such, a file without any."""
 
-    With Sentinels, a commit waits for so many `replicas`.
-    """
+    up_again_s = (0.0, 0.7)
+    """How long one that was killed is down."""
 
-    def __init__(self, kind: StoreKind, directory: Path, replicas: int = 1) -> None:
+    replaced_s = (2.0, 4.0)
+    """How long a master is down that is to be replaced."""
+
+    writes_by = "pwrite64"
+    """The calls by which files are written."""
+
+    def __init__(self, kind: StoreKind, directory: Path) -> None:
         self.kind = kind
         self.place = directory / "store"
         self.children: list[Child] = []
         self.url = f"sqlite:///{directory / 'data' / 'ussd-server.db'}"
-        self._ports = [port() for _ in range(PROCESSES[kind])]
-        self._sentinels: list[Child] = []
-        for number, each in enumerate(self._ports):
-            arguments = self._command(number)
-            name = f"store {number + 1}" if len(self._ports) > 1 else "store"
-            self.children.append(Child(name, lambda arguments=arguments: arguments, directory))  # type: ignore[misc]
-            self.url = f"redis://127.0.0.1:{each}/0"
-        if kind == "sentinel":
-            self._sentinel_ports = [port() for _ in range(SENTINELS)]
-            hosts = ",".join(f"127.0.0.1:{each}" for each in self._sentinel_ports)
-            self.url = f"redis+sentinel://{hosts}/{MASTER}?replicas={replicas}"
-            for number, each in enumerate(self._sentinel_ports):
-                arguments = [*_REDIS, str(self._sentinel_file(number)), "--sentinel", "--port", str(each)]
-                name = f"sentinel {number + 1}"
-                self._sentinels.append(Child(name, lambda arguments=arguments: arguments, directory))  # type: ignore[misc]
-
-    def _sentinel_file(self, number: int) -> Path:
-        return self.place / f"sentinel-{number + 1}.conf"
-
-    def _command(self, number: int) -> list[str]:
-        # A file, because the Sentinel writes into it whom it is to follow after a failover.
-        return [*_REDIS, str(self.place / str(number) / "redis.conf")]
-
-    def _write_files(self) -> None:
-        for number, each in enumerate(self._ports):
-            place = self.place / str(number)
-            place.mkdir(parents=True)
-            lines = ["bind 127.0.0.1", f"port {each}", f"dir {place}", "repl-diskless-sync-delay 0"]
-            lines += [" ".join(pair).removeprefix("--") for pair in zip(DURABLE[::2], DURABLE[1::2], strict=True)]
-            if number:
-                lines.append(f"replicaof 127.0.0.1 {self._ports[0]}")
-            (place / "redis.conf").write_text("\n".join(lines).replace("save ", 'save ""') + "\n")
-        for number in range(len(self._sentinels)):
-            self._sentinel_file(number).write_text(SENTINEL.format(name=MASTER, port=self._ports[0]))
 
     async def start(self) -> None:
         """Start what there is to start, and wait until it answers."""
-        self._write_files()
-        for child in (*self.children, *self._sentinels):
-            child.start()
-        async with asyncio.timeout(READY_S):
-            while not await self._is_whole():
-                await asyncio.sleep(0.05)
 
-    async def _is_whole(self) -> bool:
-        for each in self._ports:
-            if not await _ask(each, "PING"):
-                return False
-        if not self._sentinels:
-            return True
-        known = (str(len(self._ports) - 1), str(SENTINELS - 1))
+    async def masters(self) -> list[Child]:
+        """Return the processes that take the writes now and have others that may replace them."""
+        return []
+
+    def written(self) -> list[Path]:
+        """Return the files that are written as `writes_by` says where other things are written so, too."""
+        return []
+
+    async def close(self) -> None:
+        """Be sure that nothing is left running."""
+        for child in self.children:
+            await child.end(signal.SIGKILL)
+
+
+class RedisStorage(Storage):
+    """One Redis, or several."""
+
+    writes_by = "write,writev"
+
+    def __init__(self, kind: StoreKind, directory: Path) -> None:
+        super().__init__(kind, directory)
+        self.ports = [port() for _ in range(PROCESSES[kind])]
+        for number in range(len(self.ports)):
+            name = f"store {number + 1}" if len(self.ports) > 1 else "store"
+            self.children.append(_redis(name, directory, str(self._place(number) / "redis.conf")))
+        self.url = f"redis://127.0.0.1:{self.ports[0]}/0"
+
+    def _place(self, number: int) -> Path:
+        return self.place / str(number)
+
+    def further(self, number: int) -> str:
+        """Return what else stands in the settings of this one."""
+        return ""
+
+    async def start(self) -> None:
+        """Write the settings, start, and wait until it can be used."""
+        for number, each in enumerate(self.ports):
+            place = self._place(number)
+            place.mkdir(parents=True)
+            lines = ["bind 127.0.0.1", f"port {each}", f"dir {place}", "repl-diskless-sync-delay 0"]
+            lines += [" ".join(pair).removeprefix("--") for pair in zip(DURABLE[::2], DURABLE[1::2], strict=True)]
+            lines.append(self.further(number))
+            # A file, because a Sentinel writes into it whom it is to follow after a failover.
+            (place / "redis.conf").write_text("\n".join(lines).replace("save ", 'save ""') + "\n")
+        for child in self.children:
+            child.start()
+        await _until(self.answers)
+
+    async def answers(self) -> bool:
+        """Whether each process answers."""
+        return all([await _ask(each, "PING") for each in self.ports])
+
+    def written(self) -> list[Path]:
+        """Return the files with the records, as far as there are any yet."""
+        return sorted(self.place.glob("*/appendonlydir/*"))
+
+
+class SentinelStorage(RedisStorage):
+    """A master with two replicas, and three Sentinels, which nobody kills. It is missed after 0.7 s."""
+
+    up_again_s = (0.0, 2.5)  # before it is missed, while it is replaced, or after that
+
+    def __init__(self, kind: StoreKind, directory: Path, replicas: int) -> None:
+        super().__init__(kind, directory)
+        self._sentinel_ports = [port() for _ in range(SENTINELS)]
+        self._sentinels = [
+            _redis(f"sentinel {number}", directory, str(self.place / f"{each}.conf"), "--sentinel", "--port", str(each))
+            for number, each in enumerate(self._sentinel_ports, 1)
+        ]
+        hosts = ",".join(f"127.0.0.1:{each}" for each in self._sentinel_ports)
+        self.url = f"redis+sentinel://{hosts}/{MASTER}?replicas={replicas}"
+
+    def further(self, number: int) -> str:
+        """Return whom it follows."""
+        return f"replicaof 127.0.0.1 {self.ports[0]}" if number else ""
+
+    async def start(self) -> None:
+        """Start all, and wait until the Sentinels know everybody."""
+        await super().start()
+        for each, sentinel in zip(self._sentinel_ports, self._sentinels, strict=True):
+            (self.place / f"{each}.conf").write_text(SENTINEL.format(name=MASTER, port=self.ports[0]))
+            sentinel.start()
+        await _until(self._know_everybody)
+
+    async def _know_everybody(self) -> bool:
+        known = (str(len(self.ports) - 1), str(SENTINELS - 1))
         for each in self._sentinel_ports:
             state = await _ask(each, "SENTINEL", "MASTER", MASTER)
             fields = dict(zip(state[::2], state[1::2], strict=True)) if isinstance(state, list) else state or {}
@@ -99,25 +166,53 @@ class Storage:
                 return False
         return True
 
-    async def master(self) -> Child:
-        """Return the process that takes the writes now."""
+    async def masters(self) -> list[Child]:
+        """Return the master as a Sentinel knows it."""
         found = await _ask(self._sentinel_ports[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)
-        return self.children[self._ports.index(int(found[1])) if found else 0]
-
-    @property
-    def writes(self) -> tuple[str, list[Path]]:
-        """Return the calls by which files are written, and which files where other things are written so, too."""
-        if self.kind == "sqlite":
-            return "pwrite64", []
-        return "write,writev", sorted(self.place.glob("*/appendonlydir/*"))
+        return [self.children[self.ports.index(int(found[1]))]] if found else []
 
     async def close(self) -> None:
         """Be sure that nothing is left running."""
-        for child in (*self.children, *self._sentinels):
-            await child.end()
+        await super().close()
+        for each in self._sentinels:
+            await each.end(signal.SIGKILL)
 
 
-_REDIS: Final = ("setpriv", "--pdeathsig", "KILL", "redis-server")
+class ClusterStorage(RedisStorage):
+    """A Cluster of three masters with a replica each. Who is gone is missed after a second, and replaced soon after."""
+
+    up_again_s = (0.0, 4.0)
+    replaced_s = (4.0, 6.0)
+
+    def __init__(self, kind: StoreKind, directory: Path, replicas: int) -> None:
+        super().__init__(kind, directory)
+        self._buses = [port() for _ in self.ports]
+        hosts = ",".join(f"127.0.0.1:{each}" for each in self.ports)
+        self.url = f"redis+cluster://{hosts}?replicas={replicas}"
+
+    def further(self, number: int) -> str:
+        """Return the settings of a Cluster's server."""
+        return CLUSTER.format(bus=self._buses[number])
+
+    async def start(self) -> None:
+        """Start all, and wait until they are a Cluster and each replica follows."""
+        await super().start()
+        await asyncio.to_thread(make_cluster, self.ports, self._buses)
+
+    async def masters(self) -> list[Child]:
+        """Return those that say that they are masters."""
+        roles = [await _ask(each, "ROLE") for each in self.ports]
+        return [child for child, role in zip(self.children, roles, strict=True) if role and role[0] == "master"]
+
+
+def _redis(name: str, directory: Path, *arguments: str) -> Child:
+    return Child(name, lambda: [*_REDIS, *arguments], directory)
+
+
+async def _until(true: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(READY_S):
+        while not await true():
+            await asyncio.sleep(0.05)
 
 
 async def _ask(at: int, *command: str) -> Any:
