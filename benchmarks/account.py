@@ -95,6 +95,12 @@ class Conversations:
         """Keep who waits for an answer."""
         self.taken.append(answer)
 
+    async def all_taken(self) -> None:
+        """Return when every dialogue's input is here: of a flood some are handed in at each turn of the loop."""
+        for _ in range(WIDTH):
+            if len(self.taken) < WIDTH:
+                await asyncio.sleep(0)
+
     def answer_all(self) -> int:
         """Answer every input, and return how many there were."""
         taken, self.taken = self.taken, []
@@ -173,6 +179,7 @@ async def _measure(loop: Loop) -> AsyncIterator[float]:
             piece = responses + smsc.inputs(round_)
             began = process_time()
             loop.protocol.data_received(piece)
+            await conversations.all_taken()
             answered = conversations.answer_all()
             await asyncio.sleep(0)  # what was sent is written at the end of the loop's turn
             took += process_time() - began

@@ -7,7 +7,7 @@ argument, `now` in milliseconds on a clock that does not go back: `timer` says w
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -47,6 +47,7 @@ from smpp.pdu import (
     Tlvs,
     Unknown,
     acknowledge,
+    acknowledge_and_send,
     decode,
     encode,
 )
@@ -115,6 +116,7 @@ _STATE_OF_BIND: Final = {
 }
 _BOUND: Final = frozenset(_STATE_OF_BIND.values())
 _NEVER: Final = 1 << 63
+_DELIVER_SM: Final = int(CommandId.DELIVER_SM)
 _GENERIC_NACK: Final = int(CommandId.GENERIC_NACK)
 _RSYSERR: Final = int(Status.RSYSERR)
 
@@ -395,6 +397,17 @@ class Link:
             self._out.append(acknowledge(pdu))
         return True
 
+    def answer(self, pdu: Delivery, reply: Packed, tag: Any, now: int) -> bool:
+        """Respond that a delivered message was taken, and send a reply as what is urgent: both at once."""
+        room = not (self._urgent or self._queue or self._held_until) and len(self._pending) < self._window
+        command = reply.command
+        if not room or pdu.command != _DELIVER_SM or command not in self._may_send:
+            self.respond(pdu)
+            return self.send(reply, tag, now, urgent=True)
+        sequence = self._sequence % LAST_SEQUENCE + 1
+        self._request(tag, sequence, acknowledge_and_send(pdu, reply, sequence), command, now)
+        return True
+
     def hold(self, until: int, now: int) -> None:
         """Let the messages that are not urgent wait until `until`, in their order: the other side is throttling."""
         self._held_until = until
@@ -475,7 +488,7 @@ _Action: TypeAlias = Callable[[Link, Any, int, list[Event]], None]
 
 def _deliver(link: Link, pdu: Message | Heard, now: int, events: list[Event]) -> None:
     link._active = now
-    events.append(Delivered(pdu) if type(pdu) is Message else cast(Heard, pdu))
+    events.append(Delivered(pdu) if isinstance(pdu, Message) else pdu)
 
 
 def _settle(link: Link, pdu: MessageResp | Bare, now: int, events: list[Event]) -> None:

@@ -417,6 +417,7 @@ _pack_tlv = _TLV.pack
 _DELIVER_SM: Final = int(CommandId.DELIVER_SM)
 _DELIVER_SM_RESP: Final = int(CommandId.DELIVER_SM_RESP)
 _pack_acknowledgement = Struct(">IIIIx").pack
+_pack_two_heads = Struct(">IIIIxIIII").pack
 
 
 def encode(pdu: Pdu | Packed, sequence: int | None = None) -> bytes:
@@ -453,6 +454,16 @@ def acknowledge(message: Delivery) -> bytes:
         return encode(MessageResp(message.command | RESPONSE_BIT, message.sequence))
     try:
         return _pack_acknowledgement(17, _DELIVER_SM_RESP, 0, message.sequence)  # the header and one NUL
+    except StructError as wrong:
+        raise ValueError(f"a number out of range: {wrong}") from wrong
+
+
+def acknowledge_and_send(delivered: Delivery, request: Packed, sequence: int) -> bytes:
+    """Encode the response that a deliver_sm was taken, and behind it a request, as `acknowledge` and `encode` do."""
+    body = request.body
+    length = len(body) + HEADER_OCTETS
+    try:
+        return _pack_two_heads(17, _DELIVER_SM_RESP, 0, delivered.sequence, length, request.command, 0, sequence) + body
     except StructError as wrong:
         raise ValueError(f"a number out of range: {wrong}") from wrong
 

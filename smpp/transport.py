@@ -69,6 +69,13 @@ class Connection(asyncio.Protocol):
             self._flush_soon()
         return written
 
+    def answer(self, pdu: Delivery, reply: Packed, tag: Any) -> bool:
+        """As `Link.answer`."""
+        taken = self.link.answer(pdu, reply, tag, int(self._loop.time() * 1000))
+        if not self._flush_waits:
+            self._flush_soon()
+        return taken
+
     def hold(self, delay_ms: int) -> None:
         """As `Link.hold`, for this long from now."""
         now = self._now()

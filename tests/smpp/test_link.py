@@ -40,6 +40,7 @@ from smpp.pdu import (
     Message,
     MessageResp,
     Outbind,
+    Packed,
     Password,
     Pdu,
     Unknown,
@@ -218,6 +219,27 @@ def test_a_response_brings_back_the_tag() -> None:
     response = MessageResp(CommandId.SUBMIT_SM_RESP, 2, Status.RTHROTTLED)
     assert link.receive(encode(response), 1) == [Responded(tag, Status.RTHROTTLED, response)]
     assert link.receive(encode(response), 1) == [Ignored(response)]
+
+
+@pytest.mark.parametrize("bind", [CommandId.BIND_TRANSCEIVER, CommandId.BIND_RECEIVER], ids=["both ways", "receiver"])
+@pytest.mark.parametrize("under_way", [0, 1, 2, 3], ids="{} under way".format)
+@pytest.mark.parametrize("command", [CommandId.DELIVER_SM, CommandId.DATA_SM], ids=["deliver_sm", "data_sm"])
+def test_an_answer_is_a_response_and_an_urgent_message(bind: CommandId, under_way: int, command: CommandId) -> None:
+    reply, outcomes = Packed(CommandId.SUBMIT_SM, b"body"), []
+    for at_once in (True, False):
+        link = bound(Role.ESME, bind, LinkSettings(window=2, queue=1))
+        for number in range(under_way):
+            link.send(Message(CommandId.SUBMIT_SM), number, now=1)
+        (event,) = link.receive(encode(Message(command), 17), now=1)
+        assert isinstance(event, Delivered)
+        if at_once:
+            taken = link.answer(event.pdu, reply, "reply", now=1)
+        else:
+            assert link.respond(event.pdu)
+            taken = link.send(reply, "reply", now=1, urgent=True)
+        outcomes.append((taken, link.take(), link.in_flight, link.urgent, link.timer()))
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0][0] == (bind == CommandId.BIND_TRANSCEIVER and under_way < 3)
 
 
 def test_a_generic_nack_completes_the_request_of_its_sequence() -> None:

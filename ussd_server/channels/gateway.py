@@ -457,23 +457,41 @@ class Account:
 
     def answered(self, step: UssdStep, answer: Answer) -> None:
         """Acknowledge an input, now that what it changed is durable, and show the answer."""
-        step.heard_by.respond(step.received)
-        unaccepted = step.up.unaccepted
-        if step.awaited:
-            unaccepted.discard(step.msisdn)
-        if answer.text is None:
+        if answer.text is not None and step.shows:
+            self._reply(step, answer.text, answer)
+            return
+        self._acknowledge(step)
+        if answer.text is not None:
+            log.info("not shown, the gateway had closed the dialogue", smsc=self.name, msisdn=mask(step.msisdn))
+        elif step.waits:
             received = step.received
             whole = received.in_full() if isinstance(received, Heard) else received
-            step.reply = ussd.release(whole, self._dialect) if step.waits else None
+            step.reply = ussd.release(whole, self._dialect)
             if step.reply is not None:  # nothing to say: nobody is to wait for it
                 self._show(step)
-        elif step.shows:
-            shown = self._shown(answer.text)
-            step.reply = self._replies.write(step.received, step.session, shown, answer.ends, answer.pushed)
-            unaccepted.add(step.msisdn)
+
+    def _reply(self, step: UssdStep, text: str, answer: Answer) -> None:
+        """Acknowledge an input and show a text; in one go where nothing is special, as every USSD step passes here."""
+        received = step.received
+        try:
+            reply = self._replies.write(received, step.session, self._shown(text), answer.ends, answer.pushed)
+        except ValueError:
+            self._acknowledge(step)
+            raise
+        step.reply = reply
+        step.up.unaccepted.add(step.msisdn)
+        if not self._answers_back or self._pace.limit is not None:
+            step.heard_by.respond(received)
             self._show(step)
-        else:
-            log.info("not shown, the gateway had closed the dialogue", smsc=self.name, msisdn=mask(step.msisdn))
+            return
+        self._metrics.pdus["out", "submit_sm"] += 1
+        if not step.heard_by.answer(received, reply, step):
+            self._not_shown(step, NO_LINK)
+
+    def _acknowledge(self, step: UssdStep) -> None:
+        step.heard_by.respond(step.received)
+        if step.awaited:
+            step.up.unaccepted.discard(step.msisdn)
 
     def _accepted_by_others(self, up: _Up, msisdn: str) -> tuple[str, ...]:
         """Name the other links on which the gateway took our last answer: it may spread a dialogue over all binds."""
