@@ -139,14 +139,17 @@ class _Conversation:
         asyncio.run(self._rehearse(operator))
 
     async def _rehearse(self, operator: EmbeddedOperator) -> None:
-        """Play once and keep every answer of the operator."""
-        for _ in range(MAX_QUERIES):
+        """Play as several subscribers, and keep every answer of the operator."""
+        own = self._facts
+        for number in range(MAX_QUERIES):
+            self._facts = {**own, "msisdn": str(int(MSISDN) + number)}
             try:
                 self.play()
             except _Unanswered as unanswered:
                 ask = unanswered.ask
                 self._answers[_key(ask)] = await self._queries.ask(ask.operation, MSISDN, ask.arguments)
             else:
+                self._facts = own
                 await operator.close()
                 return
         raise AssertionError("the path asks without end")

@@ -9,7 +9,7 @@ get that copy, so whoever comes back with it is known at once. What was read fro
 
 What somebody typed may be a secret, so neither that nor anything that follows from it is ever kept. A kept step begins
 with nothing, or with what another kept step led to; and it was taken by one or two digits at a screen that asks for no
-value, by an answer that the operator gives to many, or by an entry without anything after it.
+value, by an answer that came to another subscriber as well, or by an entry without anything after it.
 """
 
 from collections.abc import Callable
@@ -73,6 +73,7 @@ class Memory:
         self._kept: dict[object, _Kept] = {}
         self._carried: dict[bytes, Carried] = {}
         self._addresses: set[tuple[int, int]] = set()
+        self._first_came_to: dict[int, object] = {}
         self.octets = 0
         """What the sessions of the kept steps carry together, in its stored form."""
         self.forget()
@@ -162,7 +163,16 @@ class Memory:
             known = replace(stands, trail=shared[0], values=shared[1])
             return self.step(work_out, known, event, now, facts, channel)
         done = work_out(self._flow, session, event, now, facts, channel)
+        if isinstance(event, Answered) and event.value is not None and not self._came_to_others(event, facts):
+            return done
         return self._keep(key, begins, done)
+
+    def _came_to_others(self, event: Answered, facts: Facts) -> bool:
+        """Whether this answer came to another subscriber before; one subscriber's own list is not worth keeping."""
+        if len(self._first_came_to) >= self._most_steps:
+            self._first_came_to.clear()
+        answer, subscriber = hash((event.outcome, event.value.packed)), facts.get("msisdn")
+        return self._first_came_to.setdefault(answer, subscriber) != subscriber
 
     def _may_keep(self, stands: Session, event: Event) -> bool:
         """Whether nothing that somebody typed freely goes into this step, as far as the session carries none."""

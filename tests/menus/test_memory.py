@@ -90,6 +90,14 @@ class Counted:
 FREE = [Reply("x")]
 
 
+def warm() -> Flow:
+    """Return the flow with the usual way remembered: two subscribers took it."""
+    flow = flow_with()
+    for msisdn in ("79101111111", "79102222222"):
+        Counted(flow, facts=FACTS | {"msisdn": msisdn}).walks()
+    return flow
+
+
 def agree(flow: Flow, session: Session | None, event: Event) -> bool:
     """Whether a step is the same with and without memory; of a session that cannot be, also how it fails."""
     facts = FACTS | {"channel": USSD.name}
@@ -107,15 +115,14 @@ def agree(flow: Flow, session: Session | None, event: Event) -> bool:
 
 def test_what_one_subscriber_did_is_known_for_the_next():
     flow = flow_with()
-    first, second = Counted(flow), Counted(flow, "s2")
+    first, second = Counted(flow), Counted(flow, "s2", facts=FACTS | {"msisdn": "79102222222"})
     assert len(first.walks()) == 10
-    assert second.walks() == FREE
-    assert first.walks() == FREE
+    assert len(second.walks()) == 7  # from the first list to the last, and what is free
+    assert first.walks() == second.walks() == FREE
 
 
 def test_a_session_that_was_read_from_a_store_is_known():
-    flow = flow_with()
-    Counted(flow).walks()
+    flow = warm()
     talk = Counted(flow, "s2")
     for event in (Begin("s2", "main"), *map(Reply, ("1", "3", "0", "99", "00"))):
         assert talk.does(event) == []
@@ -123,23 +130,20 @@ def test_a_session_that_was_read_from_a_store_is_known():
 
 
 def test_the_same_list_is_known_though_it_was_made_anew():
-    flow = flow_with()
-    Counted(flow).walks()
+    flow = warm()
     assert Counted(flow, answers=ANSWERS | {"items": ("ok", Items(GOODS))}).walks() == FREE
     assert len(Counted(flow, answers=ANSWERS | {"items": ("ok", OTHERS)}).walks()) > 1
 
 
 @pytest.mark.parametrize("differs", [{"active": False}, {"language": "ru"}])
 def test_whoever_differs_in_what_counts_has_steps_of_their_own(differs: dict[str, str | bool]):
-    flow = flow_with()
-    Counted(flow).walks()
+    flow = warm()
     assert len(Counted(flow, facts=FACTS | differs).walks()) > 5
 
 
 def test_facts_that_no_condition_asks_for_make_no_difference():
-    flow = flow_with()
+    flow = warm()
     assert flow.facts == {"active", "age"}
-    Counted(flow).walks()
     assert Counted(flow, facts=FACTS | {"msisdn": "79100000000", "locked": True}).walks() == FREE
 
 
@@ -161,10 +165,10 @@ DIFFERENT: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("differs", DIFFERENT, ids=repr)
 def test_a_session_that_differs_anywhere_has_its_own_step(differs: dict[str, Any]):
-    flow = flow_with()
+    flow = warm()
     talk = Counted(flow)
     talk.walks()
-    talk.does(Begin("s1", "main"), *map(Reply, ("1", "99", "3", "1", "00", "3", "0", "99")))
+    talk.does(*[Begin("s1", "main"), *map(Reply, ("1", "99", "3", "1", "00", "3", "0", "99"))] * 2)
     assert len(talk.taken) > 20
     for session, event in list(talk.taken):
         if session is not None:
@@ -172,7 +176,7 @@ def test_a_session_that_differs_anywhere_has_its_own_step(differs: dict[str, Any
 
 
 def test_an_event_that_differs_anywhere_has_its_own_step():
-    flow = flow_with()
+    flow = warm()
     talk = Counted(flow)
     talk.walks()
     answers = [Answered("s1-1", *outcome) for outcome in OUTCOMES["items"]] + [Answered("s1-9", "ok", GOODS)]
@@ -189,7 +193,7 @@ def test_an_event_that_differs_anywhere_has_its_own_step():
 
 
 def test_what_two_sessions_carry_is_not_mixed_up():
-    flow = flow_with()
+    flow = warm()
     talk = Counted(flow)
     talk.walks()
     sessions = [session for session, _ in talk.taken if session is not None]
@@ -251,6 +255,18 @@ def test_a_single_subscribers_answer_is_not_remembered():
     assert not [one for one in ("424242", "Thing 2") if one in repr(vars(flow.memory))]
 
 
+def test_a_list_that_is_one_subscribers_own_is_not_remembered():
+    flow = flow_with(steps=20)
+    for number in range(60):
+        own = Items(item(1000 + number + one) for one in range(1, 4))
+        talk = Counted(flow, facts=FACTS | {"msisdn": f"7910{number:07}"}, answers=ANSWERS | {"items": ("ok", own)})
+        for _ in range(2):
+            talk.does(Begin("s1", "main"), *map(Reply, ("1", "3", "0", "00")))
+    assert "Thing 10" not in repr(vars(flow.memory))
+    assert len(flow.memory._first_came_to) <= 20
+    assert len(flow.memory) == 2  # the menu, and what it asks
+
+
 def test_a_step_that_does_more_than_show_or_ask_is_not_remembered():
     flow = flow_with()
     many = Items(item(number) for number in range(1, 200))
@@ -265,6 +281,7 @@ def test_it_never_holds_more_than_it_may():
         for language in ("ru", "en", "ru-Latn"):
             for items in (GOODS, OTHERS, Items(GOODS[:9])):
                 talk = Counted(flow, facts=FACTS | {"language": language}, answers=ANSWERS | {"items": ("ok", items)})
+                flow.memory._first_came_to[hash(("ok", items.packed))] = "another"
                 for event in (Begin("s1", "main"), *map(Reply, ("1", "3", "0", "99", "00"))):
                     talk.does(event)
                     assert len(few.memory) <= 5
@@ -278,6 +295,7 @@ def test_an_address_that_is_used_again_leads_to_nothing_wrong():
     for number in range(60):
         items = Items(item(number + one) for one in range(1, 5))
         talk = Counted(flow, f"s{number}", answers=ANSWERS | {"items": ("ok", items)})
+        flow.memory._first_came_to[hash(("ok", items.packed))] = "another"
         for event in (Begin(talk.id, "main"), *map(Reply, ("1", "3", "0", "2", "0", "00"))):
             talk.does(event)
             for key, kept in flow.memory._kept.items():
