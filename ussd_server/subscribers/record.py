@@ -88,8 +88,8 @@ class Subscriber(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.activated_at > 0
 
 
-def facts(subscriber: Subscriber, now: int, default_language: str, policy: Policy = POLICY) -> Values:
-    """Return what conditions and texts of a flow may ask about the subscriber; the caller adds the channel."""
+def facts(subscriber: Subscriber, now: int, default_language: str, channel: str, policy: Policy = POLICY) -> Values:
+    """Return what conditions and texts of a flow may ask about the subscriber."""
     access = subscriber.access  # untouched in nearly every record, and every turn comes by here
     return {
         "msisdn": subscriber.msisdn,
@@ -98,6 +98,7 @@ def facts(subscriber: Subscriber, now: int, default_language: str, policy: Polic
         "has_code": access.sealed is not None and condition(access, now, policy) == "valid",
         "locked": bool(access.locked_until or access.reservations) and locked_until(access, now) > 0,
         "language": subscriber.language or default_language,
+        "channel": channel,
     }
 
 

@@ -20,7 +20,7 @@ from ussd_server.log import mask
 from ussd_server.metrics import Metrics
 from ussd_server.outage import Outage
 from ussd_server.stores.base import Change, JournalEntry, Store, StoreUnavailable, Unsure
-from ussd_server.subscribers.record import Exchange, Subscriber
+from ussd_server.subscribers.record import Exchange
 from ussd_server.turns import pushes
 from ussd_server.turns.admission import MAX_PARTS_WAITING, MAX_WAITING, Admission, Kind
 from ussd_server.turns.eager import Eager
@@ -178,7 +178,8 @@ class Conversations:
                 # Another server may have gone on, and nothing is committed here that would find out.
                 latest = True
                 continue
-            turn = self._begin(record, version, input)
+            until = input.at + self._limits.deadline_ms
+            turn = Turn(self.flow, record, version, input.at, until, self._tools, input.account, input.number)
             if known == "new":
                 answer = await self._play(turn, input, heard, last)
             elif known == "stale":
@@ -309,10 +310,6 @@ class Conversations:
             self._metrics.letters["whole"] += 1
         for each in taken.lost:
             self._metrics.letters[each.reason] += 1
-
-    def _begin(self, record: Subscriber, version: int, input: Input) -> Turn:
-        until = input.at + self._limits.deadline_ms
-        return Turn(self.flow, record, version, input.at, until, self._tools, input.account, input.number)
 
     async def _play(
         self, turn: Turn, input: Input, heard: pushes.Heard | None = None, last: Exchange | None = None

@@ -102,8 +102,7 @@ class Turn(msgspec.Struct, gc=False):
 
     def facts(self, channel: Channel) -> Values:
         """Return what conditions may ask about this subscriber."""
-        known = facts(self.record, self.now, self.flow.default_language, self.tools.policy)
-        known["channel"] = channel.name
+        known = facts(self.record, self.now, self.flow.default_language, channel.name, self.tools.policy)
         if self.language:
             known["language"] = self.language
         return known

@@ -165,7 +165,7 @@ def test_a_secret_cannot_be_stored_by_mistake() -> None:
 
 
 def test_facts_are_those_that_flows_may_name_and_the_number() -> None:
-    found = facts(Subscriber(MSISDN), NOW, "ru") | {"channel": "ussd"}
+    found = facts(Subscriber(MSISDN), NOW, "ru", "ussd")
     assert set(REGISTRY.facts) <= set(found)
     assert set(found) <= set(REGISTRY.facts) | {"msisdn"}
 
@@ -192,6 +192,6 @@ CODED = Access(sealed=SEALED, generation=1, issued_at=NOW)
     ],
 )
 def test_facts_say_what_holds_at_the_moment(record: Subscriber, now: int, expected: dict[str, object]) -> None:
-    found = facts(record, now, "ru")
+    found = facts(record, now, "ru", "ussd")
     assert found["msisdn"] == MSISDN
     assert {name: found[name] for name in expected} == expected

@@ -20,7 +20,7 @@ from ussd_server.operators.faulty import FaultyOperator
 from ussd_server.outbox.deliveries import Deliveries
 from ussd_server.outbox.performers import Performers
 from ussd_server.outbox.pushes import Manners, Pusher
-from ussd_server.outbox.worker import Outbox
+from ussd_server.outbox.worker import LEASE_MS, Outbox
 from ussd_server.secrecy.keys import Keyring
 from ussd_server.secrecy.vault import CodeHasher, Vault
 from ussd_server.stores.sqlite import SqliteStore
@@ -85,7 +85,13 @@ class Bench:
     """One server without its links. `dial`, `reply`, `text` are what a subscriber does; time moves when told."""
 
     def __init__(
-        self, directory: Path, *, deadline_ms: int = 60_000, turns: int = 1000, manners: Manners = MANNERS
+        self,
+        directory: Path,
+        *,
+        deadline_ms: int = 60_000,
+        turns: int = 1000,
+        manners: Manners = MANNERS,
+        lease_ms: int = LEASE_MS,
     ) -> None:
         self.now = 1_800_000_000_000
         self.store = SqliteStore(directory / "store.db")
@@ -128,7 +134,7 @@ class Bench:
             self.deliveries,
         )
         self.performers = performers.by_kind()
-        self.outbox = Outbox(self.store, self.performers, self.metrics, lambda: self.now)
+        self.outbox = Outbox(self.store, self.performers, self.metrics, lambda: self.now, lease_ms)
         self._sequence = count(1)
         self._dialogues = count(1)
         self.dialogue = 0
