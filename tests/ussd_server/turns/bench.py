@@ -181,6 +181,14 @@ class Bench:
             while not reached():
                 await asyncio.sleep(0.001)
 
+    async def outbox_rests(self) -> None:
+        """Let all be done that is claimed, or being claimed."""
+        quiet = 0
+        while quiet < 2:  # what ended last lets the next be claimed
+            await self.store.ping()  # after what was being claimed
+            await asyncio.sleep(0.001)
+            quiet = 0 if self.outbox.under_way else quiet + 1
+
     async def journal(self, msisdn: str = MSISDN) -> list[str]:
         """Return the kinds of a subscriber's journal entries, oldest first."""
         return [entry.kind for entry in reversed(await self.store.journal(msisdn))]

@@ -483,6 +483,7 @@ def test_an_operator_that_stays_away_ends_in_a_plain_no_by_sms(tmp_path: Path) -
             at.now += 60_000
             at.outbox.wake()
             await asyncio.sleep(0.001)
+            await at.outbox_rests()  # a lease that ended meanwhile would have it done twice
         assert await at.sms_until(1) == ["Not now."]
 
     day_ms = 86_400_000  # a lease longer than this clock, which runs faster than anything is done, needs for it all
