@@ -716,6 +716,19 @@ class SqliteStore:
 
     # Changes, in an open transaction ------------------------------------------------------------------------------
 
+    def _apply_all(self, commits: Sequence[_Commit]) -> list[_Outcome]:
+        """Write those changes that can be written, of a group that has just begun its transaction.
+
+        Nearly always that is all of them. A savepoint before would have SQLite keep a copy of each page that is
+        changed; without one the whole transaction is begun anew where a change is refused.
+        """
+        try:
+            return self._apply(commits)
+        except (_Refused, *_UNFIT):
+            roll_back(self._db)
+            self._db.execute("BEGIN IMMEDIATE")
+            return self._apply_each(commits)
+
     def _apply_each(self, commits: Sequence[_Commit]) -> list[_Outcome]:
         """Write those changes that can be written: all at once, or where one is refused, by halves."""
         unfit: Exception | None = None
@@ -824,7 +837,7 @@ class SqliteStore:
             return
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            versions = self._apply_each(commits) if commits else []
+            versions = self._apply_all(commits) if commits else []
             answers = [self._perform(job) for job in jobs]
             self._db.execute("COMMIT")
         except sqlite3.Error as error:

@@ -170,9 +170,9 @@ class Conversations:
         for _ in range(MAX_CONFLICTS):
             record, version = await self._store.load(input.msisdn, latest)
             last = record.exchanges.get(name)
-            heard = None if record.push is None else pushes.heard(record, input, typed)
-            if isinstance(heard, Exchange):
-                last, heard = heard, None
+            heard = None
+            if record.push is not None:
+                last, heard = pushes.heard(record, input, typed, last)
             known = "new" if heard is not None else standing(last, input, typed)
             if known != "new" and not latest:
                 # Another server may have gone on, and nothing is committed here that would find out.

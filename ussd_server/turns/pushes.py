@@ -260,13 +260,27 @@ class Heard(msgspec.Struct, frozen=True):
         return (JournalEntry(now, "push ended", told),) if self.result else ()
 
 
-def heard(record: Subscriber, input: Input, typed: bytes) -> Heard | Exchange | None:
-    """Say what an input means for the push under way, None: nothing.
+def heard(
+    record: Subscriber, input: Input, typed: bytes, last: Exchange | None
+) -> tuple[Exchange | None, Heard | None]:
+    """Return the exchange that an input follows, and what it means for the push under way, None: nothing.
 
-    An exchange is the one, before the push, that this input repeats.
+    The exchange is `last`, or the one before the push where this input repeats that.
     """
     push = record.push
-    if push is None or input.channel.name != "ussd" or input.kind == "message":
+    if push is not None and push.before is not None and _repeats(push, push.before, input, typed):
+        return push.before, None
+    return last, None if push is None else _heard(push, input)
+
+
+def _repeats(push: Pushed, before: Exchange, input: Input, typed: bytes) -> bool:
+    """Whether an input is the one before the push, and comes again."""
+    goes_on = input.channel.name == "ussd" and input.kind in ("reply", "drop")
+    return goes_on and input.account == push.account and is_repetition(before, input, typed)
+
+
+def _heard(push: Pushed, input: Input) -> Heard | None:
+    if input.channel.name != "ussd" or input.kind == "message":
         return None
     if input.kind == "dial":
         if push.kind == "notify":
@@ -276,8 +290,6 @@ def heard(record: Subscriber, input: Input, typed: bytes) -> Heard | Exchange | 
         return None
     if input.kind == "confirm":
         return Heard(push, "confirmed" if push.kind == "notify" else "aborted")
-    if push.before is not None and is_repetition(push.before, input, typed):
-        return push.before
     if input.kind == "drop":
         return Heard(push, "aborted")
     return Heard(push, "answered") if push.kind == "ask" else None

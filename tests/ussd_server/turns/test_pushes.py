@@ -38,8 +38,12 @@ def exchange(at: int = NOON, *, ends: bool = False, text: str | None = "menu", d
 def heard(record: Subscriber, kind: str, *, typed: bytes = b"", **changed: object) -> object:
     usual = {"account": ACCOUNT, "dialogue": f"{ACCOUNT}/9", "link": "link", "sequence": 7, "at": NOON}
     input = Input(msisdn=MSISDN, channel=SCREEN, kind=kind, text="", **(usual | changed))  # type: ignore[arg-type]
-    found = pushes.heard(record, input, typed)
-    return found.result if isinstance(found, pushes.Heard) else found
+    newest = exchange(NOON, text="newest")
+    last, found = pushes.heard(record, input, typed, newest)
+    if found is not None:
+        assert last is newest
+        return found.result
+    return None if last is newest else last
 
 
 def under_way(kind: str, *, sent: bool = True, before: Exchange | None = None) -> Subscriber:
