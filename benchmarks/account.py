@@ -59,10 +59,19 @@ class Pipe(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written: list[bytes] = []
+        self._came = asyncio.Event()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Keep the octets of one write."""
         self.written.append(bytes(data))
+        self._came.set()
+
+    async def next_write(self) -> bytes:
+        """Wait until something is written, and return all that was since the last call."""
+        while not self.written:
+            self._came.clear()
+            await self._came.wait()
+        return written(self)
 
     def is_closing(self) -> bool:
         """Never: it lasts as long as the measurement."""
@@ -113,17 +122,17 @@ class Conversations:
 class Smsc:
     """What the other side says: the inputs of `WIDTH` dialogues, and the responses to our submits."""
 
-    def __init__(self) -> None:
+    def __init__(self, sequence: int = 0) -> None:
         self._templates = [deliver_template(op, text, SHORT_CODE) for op, text in SAID]
-        self._sequence = 0
+        self._sequence = sequence
 
-    def inputs(self, round_: int) -> bytes:
-        """Return the next step of every dialogue; each has a session and a number of its own."""
+    def inputs(self, round_: int, width: int = WIDTH) -> bytes:
+        """Return the next step of so many dialogues; each has a session and a number of its own."""
         template, msisdn_at = self._templates[round_ % len(SAID)]
         out = bytearray()
-        for dialogue in range(WIDTH):
+        for dialogue in range(width):
             self._sequence += 1
-            session = round_ // len(SAID) * WIDTH + dialogue
+            session = round_ // len(SAID) * width + dialogue
             pack_into(">I", template, SEQUENCE_AT, self._sequence)
             template[msisdn_at : msisdn_at + MSISDN_DIGITS] = str(FIRST_MSISDN + session % 20_000).encode()
             pack_into(">H", template, len(template) - 2, session % 256 << 8 | round_ % len(SAID) << 1)
@@ -145,15 +154,15 @@ class Smsc:
         return out
 
 
-def account(conversations: Conversations) -> Account:
+def account(conversations: Any, now: Callable[[], int] = lambda: NOW) -> Account:
     """Return the account that the server would have for a URL such as the benchmark's."""
     return Account(
         SmscUrl.parse("smpp://bench:bench@127.0.0.1:2775?window=1000"),
-        cast(Any, conversations),
+        conversations,
         screen(182, 80),
         Metrics(),
         country="7",
-        now=lambda: NOW,
+        now=now,
         random=Random(1).random,
         boot="bench.",
         on_bound=lambda: None,
@@ -161,17 +170,20 @@ def account(conversations: Conversations) -> Account:
     )
 
 
+async def bind(loop: Loop, account: Account, smsc: Smsc) -> None:
+    """Have an account bound to the SMSC."""
+    account.start()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    loop.protocol.data_received(smsc.responses(written(loop.pipe)))
+    assert account.bound
+
+
 async def _measure(loop: Loop) -> AsyncIterator[float]:
     """Yield what a step takes, µs of CPU time, over and over."""
     conversations, smsc = Conversations(), Smsc()
-    measured = account(conversations)
-    measured.start()
-    await asyncio.sleep(0.01)
-    loop.protocol.data_received(smsc.responses(_written(loop.pipe)))
-    assert measured.bound
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)  # as the server does
+    await bind(loop, account(conversations), smsc)
+    settle()
     responses = b""
     for first in count(0, ROUNDS):
         took = 0.0
@@ -183,15 +195,23 @@ async def _measure(loop: Loop) -> AsyncIterator[float]:
             answered = conversations.answer_all()
             await asyncio.sleep(0)  # what was sent is written at the end of the loop's turn
             took += process_time() - began
-            responses = smsc.responses(_written(loop.pipe))
+            responses = smsc.responses(written(loop.pipe))
             if answered != WIDTH or len(responses) != WIDTH * (HEADER + 2):
                 raise AssertionError(f"{answered} of {WIDTH} inputs came through, or their answers did not")
         yield took / (ROUNDS * WIDTH) * 1e6
 
 
-def _written(pipe: Pipe) -> bytes:
-    written, pipe.written = pipe.written, []
-    return b"".join(written)
+def written(pipe: Pipe) -> bytes:
+    """Return what was written since the last call."""
+    pieces, pipe.written = pipe.written, []
+    return b"".join(pieces)
+
+
+def settle() -> None:
+    """Collect garbage as the server does."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 def measure_account() -> float:
@@ -201,10 +221,11 @@ def measure_account() -> float:
         figures = _measure(loop)
         return min([await anext(figures) for _ in range(REPEATS)])
 
-    return _run(best)
+    return run(best)
 
 
-def _run(measure: Callable[[Loop], Coroutine[Any, Any, Result]]) -> Result:
+def run(measure: Callable[[Loop], Coroutine[Any, Any, Result]]) -> Result:
+    """Measure on a loop whose connections are pipes."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with asyncio.Runner(loop_factory=Loop) as runner:
         return runner.run(measure(cast(Loop, runner.get_loop())))
@@ -226,7 +247,7 @@ def main() -> None:
     if options.beside:
         beside(Path(__file__), options.beside)
     elif options.on_demand:
-        _run(_on_demand)
+        run(_on_demand)
     else:
         print(f"{measure_account():.2f} µs a step")
 

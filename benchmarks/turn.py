@@ -64,16 +64,16 @@ class Turns:
     """The turn and what it stands on, in a directory of its own."""
 
     def __init__(self, directory: Path) -> None:
-        self._now = NOW
+        self.now = NOW
         self.store = SqliteStore(directory / "store.db")
-        self.operator = EmbeddedOperator(directory / "operator.db", read_catalogue(), lambda: self._now)
+        self.operator = EmbeddedOperator(directory / "operator.db", read_catalogue(), lambda: self.now)
         self._screen = screen(182, 80)
         ids = count(1)
         vault = Vault(Keyring().completed(NOW))
-        self._conversations = Conversations(
+        self.conversations = Conversations(
             compile_flow(FLOWS.read_bytes(), str(FLOWS), REGISTRY, self._screen.fits),
             self.store,
-            Tools(Queries(self.operator), Policy(), lambda: self._now, lambda: f"0123456789ab-{next(ids):x}"),
+            Tools(Queries(self.operator), Policy(), lambda: self.now, lambda: f"0123456789ab-{next(ids):x}"),
             Limits(DEADLINE_MS, Patience(replies_an_hour=20)),
             Admission(NUMBERS),
             Metrics(),
@@ -92,7 +92,7 @@ class Turns:
     async def rounds(self, numbers: int) -> AsyncIterator[list[float]]:
         """Take the path with the next subscribers, over and over; yield the CPU µs of each of its steps."""
         for at in count():
-            self._now += ROUND_MS
+            self.now += ROUND_MS
             msisdns = [str(FIRST_MSISDN + (at * WIDTH + one) % numbers) for one in range(WIDTH)]
             took = []
             for number, step in enumerate(PATH):
@@ -114,7 +114,7 @@ class Turns:
             dialogue=dialogue,
             link="bench#1",
             sequence=next(self._sequences),
-            at=self._now,
+            at=self.now,
         )
 
     async def _answered(self, inputs: list[Input], step: Step) -> None:
@@ -130,7 +130,7 @@ class Turns:
             elif not missing and not done.done():
                 done.set_result(None)
 
-        take = self._conversations.take
+        take = self.conversations.take
         for input in inputs:
             take(input, answer)
         await done
