@@ -111,7 +111,7 @@ BUSY = "busy"
 """What a dialect calls the status of a gateway whose subscriber has a dialogue already."""
 
 
-TOGETHER = 32
+TOGETHER = 64
 """Inputs handed in within one turn of the loop: the store writes what these have changed while the next are played."""
 
 
