@@ -5,7 +5,10 @@ from typing import Any, Final
 import structlog
 
 AGAIN_MS: Final = 60_000
-"""Between two lines of the same outage. After so long without a failure the next one is another outage."""
+"""Between two lines of the same outage. After so long without a failure the next one is another outage.
+
+A clock set back by less is not noticed; by more, the next failure is another outage, or it would be silent for long.
+"""
 
 log = structlog.get_logger()
 
@@ -22,14 +25,14 @@ class Outage:
 
     def failed(self, now: int, **fields: object) -> None:
         """Say that it failed, unless that was said a moment ago; `fields` are of this failure."""
-        if self._since is None or not 0 <= now - self._last <= AGAIN_MS:
-            self._since = now
+        if self._since is None or abs(now - self._last) > AGAIN_MS:
+            self._since = self._last = now
             self._say(now, fields)
         elif now - self._told >= AGAIN_MS:
             self._say(now, {"lasts_seconds": (now - self._since) // 1000, "times": self._untold + 1, **fields})
         else:
             self._untold += 1
-        self._last = now
+        self._last = max(self._last, now)
 
     def worked(self, now: int) -> None:
         """Say that it is over, where it was under way."""

@@ -42,6 +42,13 @@ def test_without_an_end_a_minute_of_quiet_is_one() -> None:
     assert [line["cause"] for line in told(outage, [4, 5, 5 + AGAIN_MS + 1])] == ["at 4", f"at {6 + AGAIN_MS}"]
 
 
+def test_failures_out_of_order_are_one_outage() -> None:
+    crossed = [at for second in range(20) for at in (second * SECOND + 5 * SECOND, second * SECOND)]
+    assert [line["cause"] for line in told(Outage("input refused"), crossed)] == ["at 5000"]
+    lines = told(Outage("store away"), [5 * SECOND, 0, 65 * SECOND, 64 * SECOND])
+    assert [line["cause"] for line in lines] == ["at 5000", "at 65000"]
+
+
 def test_a_clock_that_is_set_back_silences_nothing() -> None:
     outage = Outage("store away", over="store back")
     hour = 3_600_000

@@ -157,7 +157,7 @@ class Conversations:
         channel = input.channel.name
         if isinstance(error, StoreUnavailable):
             self._metrics.turns[channel, "refused"] += 1
-            self._outage.failed(input.at, msisdn=mask(input.msisdn), cause=str(error))
+            self._outage.failed(self._tools.clock(), msisdn=mask(input.msisdn), cause=str(error))
         else:
             self._metrics.turns[channel, "failed"] += 1
             log.error("turn failed, nothing changed", msisdn=mask(input.msisdn), channel=channel, exc_info=error)

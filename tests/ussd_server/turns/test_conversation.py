@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from menus.compiler import compile_flow
 from tests.ussd_server.turns.bench import MSISDN, SMALL, Bench, play
 from ussd_server.channels.base import Answer
+from ussd_server.outage import AGAIN_MS
 from ussd_server.stores.base import Change, JournalEntry, StoreUnavailable, Unsure
 from ussd_server.subscribers.record import Subscriber
 from ussd_server.turns.admission import MAX_WAITING, Kind
@@ -329,6 +331,20 @@ def test_what_cannot_be_kept_is_refused_politely_and_works_again_later(tmp_path:
         assert refused.text
         assert not (await at.store.load(MSISDN))[0].active
         assert (await at.dial("*111*2163#")).text == "Activated."
+
+    play(tmp_path, story)
+
+
+def test_an_outage_of_the_store_is_said_once_however_long_its_inputs_had_waited(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        async def away(change: Change) -> bool:
+            raise StoreUnavailable("away")
+
+        at.store.commit = away  # type: ignore[method-assign]
+        with capture_logs() as logs:
+            for waited in (0, 2 * AGAIN_MS, 0, 2 * AGAIN_MS):
+                await at.dial("*111#", at=at.now - waited)
+        assert [line["event"] for line in logs] == ["store unavailable, input refused"]
 
     play(tmp_path, story)
 
