@@ -202,11 +202,17 @@ class RedisStore:
 
     async def _durably(self, bucket: Bucket, command: tuple[bytes | str | int, ...]) -> Any:
         """Return the reply to what only reads when as many replicas as are waited for have what it tells of."""
-        found = self.link.ask(bucket.slot, command)
-        if self._url.replicas:
+        while True:
+            found = self.link.ask(bucket.slot, command)
+            if not self._url.replicas:
+                return await found.answer
             # Only what writes is waited for, together with all that was written before: let there be something.
-            await self.link.ask(bucket.slot, (b"SET", bucket.ping, b""), writes=True).answer
-        return await found.answer
+            ping = self.link.ask(bucket.slot, (b"SET", bucket.ping, b""), writes=True)
+            await ping.answer
+            reply = await found.answer
+            if not (found.resent or ping.resent):
+                return reply
+            # What was read may be an old master's, and the write the new one's: read where the write is confirmed.
 
     def _decoded(self, msisdn: str, value: bytes) -> Subscriber:
         try:

@@ -223,6 +223,7 @@ class Link(Owner):
     def refused(self, wire: Wire, request: Request, error: Refused) -> None:
         """Do what an error asks for: go elsewhere, wait a moment, load the script again; or give up."""
         assert self._loop is not None
+        request.resent = True
         if error.code == "NOSCRIPT" and request.script is not None:
             wire.reload(request.script)
             wire.send([request])
@@ -263,7 +264,7 @@ class Link(Owner):
     def _send_elsewhere(self, requests: Sequence[Request]) -> None:
         """Send again, to whoever is the one now, what may have been carried out."""
         for request in requests:
-            request.unsure = True
+            request.unsure = request.resent = True
         self._find()
         self._again(requests)
 

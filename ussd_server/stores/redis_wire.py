@@ -59,10 +59,11 @@ class Greeting:
 class Request:
     """A command under way, and who waits for its reply.
 
-    `unsure` says that it was sent by a connection that broke: it may have been carried out.
+    `unsure` says that it was sent by a connection that broke: it may have been carried out. `resent` says that it was
+    sent more than once, so that another server may have answered it than what was sent with it.
     """
 
-    __slots__ = ("answer", "packed", "script", "slot", "unsure", "until", "writes")
+    __slots__ = ("answer", "packed", "resent", "script", "slot", "unsure", "until", "writes")
 
     def __init__(
         self,
@@ -80,6 +81,7 @@ class Request:
         self.script = script
         self.writes = writes
         self.unsure = False
+        self.resent = False
 
 
 class _Answered:

@@ -1,0 +1,104 @@
+"""What a server did is told only where it is sure whose it is; whoever asked is answered, whatever goes wrong."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import ExitStack
+
+import pytest
+
+from tests.redis_servers import RedisServer, replicas_of, running, wait_until
+from tests.ussd_server.stores.test_redis import ANNA, parsed, store_at
+from ussd_server.stores import redis as redis_store
+from ussd_server.stores.base import Change
+from ussd_server.stores.buckets import SLOTS
+from ussd_server.stores.redis import RedisStore
+from ussd_server.stores.redis_nodes import NotConfirmed
+from ussd_server.stores.redis_wire import Address
+from ussd_server.subscribers.record import Subscriber
+
+OLD, NEW = "ru", "en"
+"""What the record says at the old master, and at the new one."""
+
+
+class Named:
+    """Servers of which a test names the master; that one is confirmed only for the moment of the question."""
+
+    fixed = several = False
+
+    def __init__(self, master: RedisServer) -> None:
+        self.name(master)
+
+    def name(self, master: RedisServer) -> None:
+        self._master = ("127.0.0.1", master.port)
+
+    async def find(self) -> Sequence[Address]:
+        """Return the one that the test names."""
+        return [self._master] * SLOTS
+
+    async def confirm(self, address: Address) -> float:
+        """Confirm that one."""
+        if address != self._master:
+            raise NotConfirmed("a failover is over")
+        return 0.0
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+@pytest.fixture
+def masters() -> Iterator[tuple[RedisServer, RedisServer]]:
+    """Give an old master and a new one, each with a replica."""
+    with ExitStack() as stack:
+        pair = [stack.enter_context(running("--repl-diskless-sync-delay", "0")) for _ in range(2)]
+        for each in pair:
+            stack.enter_context(running("--replicaof", f"127.0.0.1 {each.port}"))
+        for each in pair:
+            wait_until(lambda each=each: replicas_of(each) == 1, "the replica to follow")  # type: ignore[misc]
+        yield pair[0], pair[1]
+
+
+def after_a_failover(
+    masters: tuple[RedisServer, RedisServer],
+    monkeypatch: pytest.MonkeyPatch,
+    test: Callable[[RedisStore, Named], Coroutine[None, None, None]],
+    patience_s: float = 30,
+) -> None:
+    """Let a store with a connection to the old master meet a failover that it has not heard of."""
+
+    async def body() -> None:
+        for server, language in zip(masters, (OLD, NEW), strict=True):
+            alone = store_at(server)
+            assert await alone.commit(Change(0, Subscriber(ANNA, language=language)))
+            await alone.close()
+        nodes = Named(masters[0])
+        monkeypatch.setattr(redis_store, "_nodes", lambda url, greeting: nodes)
+        url = f"redis+sentinel://127.0.0.1:{masters[0].port}/main"
+        store = RedisStore(parsed(url, "buckets=4&replicas=1"), patience_s=patience_s)
+        assert (await store.load(ANNA, latest=True))[0].language == OLD
+        nodes.name(masters[1])
+        try:
+            await test(store, nodes)
+        finally:
+            await store.close()
+
+    asyncio.run(body())
+
+
+def test_what_was_read_at_the_old_master_is_not_durable_because_the_new_one_is_confirmed(
+    masters: tuple[RedisServer, RedisServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(store: RedisStore, nodes: Named) -> None:
+        assert (await store.load(ANNA, latest=True))[0].language == NEW
+
+    after_a_failover(masters, monkeypatch, test)
+
+
+def test_what_was_read_at_a_replica_is_not_durable_because_the_new_master_takes_writes(
+    masters: tuple[RedisServer, RedisServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(store: RedisStore, nodes: Named) -> None:
+        with masters[0].client() as client:
+            client.execute_command("REPLICAOF", "127.0.0.1", "1")  # its connections stay, and it reads on
+        assert (await store.load(ANNA, latest=True))[0].language == NEW
+
+    after_a_failover(masters, monkeypatch, test)
