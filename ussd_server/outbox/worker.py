@@ -151,6 +151,8 @@ class Outbox:
         self._workers: list[asyncio.Task[None]] = []
         self._renewer: asyncio.Task[None] | None = None
         self._outage = Outage("store unavailable, the outbox waits", over="the store is back, the outbox goes on")
+        self._missing: set[int] = set()
+        """The lanes that could not reach the store when they asked last; part of it may be away, and others go on."""
         self._unremoved = Outage("store unavailable, what is done is removed later")
         self._unrenewed = Outage("store unavailable, leases not renewed")
         self._untried = Outage("store unavailable, will be tried again")
@@ -250,19 +252,28 @@ class Outbox:
                 claimed = await self._claim(lane)
                 pause = await self._pause(lane, bool(claimed))
             except StoreUnavailable as error:
+                self._missing.add(lane.number)
                 self._outage.failed(self._now(), cause=str(error))
-                claimed, pause = [], STORE_WAIT_S
-            else:
-                self._outage.worked(self._now())
-            for each in claimed:
-                self._begin(lane, each)
+                claimed, pause = None, STORE_WAIT_S
+            if claimed is not None:
+                self._reached(lane)
+                for each in claimed:
+                    self._begin(lane, each)
             if pause != 0:
                 await _wait(lane.news, pause)
 
-    async def _claim(self, lane: _Lane) -> list[Claimed]:
+    def _reached(self, lane: _Lane) -> None:
+        """Say that the store is back, when every lane that could not reach it has asked it again."""
+        if lane.number in self._missing:
+            self._missing.remove(lane.number)
+            if not self._missing:
+                self._outage.worked(self._now())
+
+    async def _claim(self, lane: _Lane) -> list[Claimed] | None:
+        """Return what was claimed, None where the store was not asked for want of room."""
         room = lane.room(self._pressed())
         if not room:
-            return []
+            return None
         return await self._store.claim(self._now(), room, self._lease_ms, [lane.number])
 
     def _begin(self, lane: _Lane, claimed: Claimed) -> None:

@@ -27,7 +27,16 @@ from ussd_server.outbox.worker import (
     Performer,
     wait_ms,
 )
-from ussd_server.stores.base import MESSAGES, Change, Claimed, OutboxEntry, OutboxKind, StoreUnavailable
+from ussd_server.stores.base import (
+    EVERY_LANE,
+    MESSAGES,
+    PUSHES,
+    Change,
+    Claimed,
+    OutboxEntry,
+    OutboxKind,
+    StoreUnavailable,
+)
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.record import Subscriber
 
@@ -409,6 +418,44 @@ def test_a_store_that_is_away_is_told_once_and_so_is_its_return(
             monkeypatch.setattr(at.store, "claim", claim)
             await at.put("a")
             await at.until(lambda: len(at.performed) == 1)
+        events = [line["event"] for line in logs]
+        assert events == ["store unavailable, the outbox waits", "the store is back, the outbox goes on"]
+
+    bench(tmp_path, story)
+
+
+@pytest.mark.parametrize("lane", [MESSAGES, PUSHES])
+def test_a_store_is_back_only_when_the_lane_that_missed_it_has_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lane: int
+) -> None:
+    """With a part of the store away, other lanes go on; and a lane that has no room now asks nothing."""
+    monkeypatch.setattr(worker, "STORE_WAIT_S", 0.001)
+    monkeypatch.setattr(worker, "YIELD_S", 0.001)
+
+    async def story(at: Bench) -> None:
+        claim, tries = at.store.claim, [0 for _ in EVERY_LANE]
+
+        async def partly_away(now: int, room: int, lease_ms: int, lanes: Sequence[int]) -> list[Claimed]:
+            tries[lanes[0]] += 1
+            if away and list(lanes) == [lane]:
+                raise StoreUnavailable("a master is away")
+            return await claim(now, room, lease_ms, lanes)
+
+        async def asked(*of: int) -> None:
+            for _ in range(5):
+                before = list(tries)
+                at.outbox.wake()
+                await at.until(lambda: all(tries[each] > before[each] for each in of))  # noqa: B023
+
+        away = True
+        with capture_logs() as logs:
+            monkeypatch.setattr(at.store, "claim", partly_away)
+            await asked(*EVERY_LANE)
+            at.pressed = True  # pushes have no room then
+            await asked(*(each for each in EVERY_LANE if each != PUSHES))
+            assert [line["event"] for line in logs] == ["store unavailable, the outbox waits"]
+            at.pressed = away = False
+            await asked(*EVERY_LANE)
         events = [line["event"] for line in logs]
         assert events == ["store unavailable, the outbox waits", "the store is back, the outbox goes on"]
 
