@@ -169,7 +169,9 @@ class Account:
         self._links = count(1)
         self._up: dict[Connection, _Up] = {}
         self._inputs: list[tuple[Input, Answering]] = []
-        """What was read at once and is not handed in yet."""
+        """What was read and is not handed in yet."""
+        self._handing_in = False
+        """Whether some of it is handed in at the next turn of the loop."""
         self._pace = Pace(url.rate)
         self._lineup: Lineup[SmsPart | UssdPush] = Lineup(self._pace)
         self._share = max(1, url.window // 2)
@@ -198,7 +200,7 @@ class Account:
                 ssl=tls,
                 server_name=url.check_name,
                 handlers={Heard: self._on_heard, Delivered: self._on_delivered, Responded: self._on_responded},
-                on_read=self._hand_in,
+                on_read=self._on_read,
                 decoders=DECODERS | {int(CommandId.DELIVER_SM): Inputs(dialect).read},
             )
             if command != CommandId.BIND_RECEIVER:
@@ -433,12 +435,17 @@ class Account:
         answer = UssdStep(self, connection, up, received, session, msisdn, awaited, waits, shows).answer
         self._inputs.append((input, answer))
 
-    def _hand_in(self) -> None:
-        """Hand in what was read at once, now that all of it is an input; of a flood some, and the rest soon.
+    def _on_read(self) -> None:
+        """Hand in what was read at once, now that all of it is an input.
 
         A turn needs far more memory than what the processor has close by. Done in between, it would have the way to the
         next input begin in the cold.
         """
+        if not self._handing_in:
+            self._hand_in()
+
+    def _hand_in(self) -> None:
+        """Hand in what waits; of a flood some, and the rest in the next turns of the loop, after what came before."""
         inputs, self._inputs = self._inputs[:TOGETHER], self._inputs[TOGETHER:]
         for input, answer in inputs:
             try:
@@ -448,7 +455,8 @@ class Account:
                     self._conversations.take(input, answer)
             except Exception:
                 log.exception("input not taken", smsc=self.name, msisdn=mask(input.msisdn))
-        if self._inputs:
+        self._handing_in = bool(self._inputs)
+        if self._handing_in:
             asyncio.get_running_loop().call_soon(self._hand_in)
 
     def _note_unnamed(self, sign: str) -> None:
@@ -475,7 +483,7 @@ class Account:
         received = step.received
         try:
             reply = self._replies.write(received, step.session, self._shown(text), answer.ends, answer.pushed)
-        except ValueError:
+        except Exception:  # its change is kept, so the gateway is not to repeat it
             self._acknowledge(step)
             raise
         step.reply = reply
