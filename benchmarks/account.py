@@ -6,7 +6,6 @@ that came in one piece was read, which is how turns that wait for one commit ans
 the measured time. `--beside DIR` measures another working tree in turns with this one and prints both.
 """
 
-import argparse
 import asyncio
 import gc
 import logging
@@ -22,7 +21,7 @@ from typing import Any, TypeVar, cast
 import structlog
 import uvloop
 
-from benchmarks.beside import beside
+from benchmarks.beside import command
 from benchmarks.loadgen import FIRST_MSISDN
 from benchmarks.paths import FIXED_TEXT, SHORT_CODE
 from benchmarks.wire import (
@@ -240,16 +239,7 @@ async def _on_demand(loop: Loop) -> None:
 
 def main() -> None:
     """Measure, and print the figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--beside", type=Path, metavar="DIR", help="another working tree, measured in turns")
-    parser.add_argument("--on-demand", action="store_true", help="print one figure for each line of standard input")
-    options = parser.parse_args()
-    if options.beside:
-        beside(Path(__file__), options.beside)
-    elif options.on_demand:
-        run(_on_demand)
-    else:
-        print(f"{measure_account():.2f} µs a step")
+    command(Path(__file__), str(__doc__), lambda: print(f"{measure_account():.2f} µs a step"), lambda: run(_on_demand))
 
 
 if __name__ == "__main__":

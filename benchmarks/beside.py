@@ -1,7 +1,9 @@
 """Two working trees measured in turns, a moment each: what slows one on a shared machine slows the other."""
 
+import argparse
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -40,3 +42,17 @@ def beside(script: Path, other: Path, pairs: int = PAIRS) -> None:
     print(
         f"{median(theirs / ours for ours, theirs in zip(*took, strict=True)):.2f} times as fast (median of the pairs)"
     )
+
+
+def command(script: Path, about: str, once: Callable[[], None], on_demand: Callable[[], None]) -> None:
+    """Be the command line of a script that measures one figure: once, for each line of standard input, or beside."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--beside", type=Path, metavar="DIR", help="another working tree, measured in turns")
+    parser.add_argument("--on-demand", action="store_true", help="print one figure for each line of standard input")
+    options = parser.parse_args()
+    if options.beside:
+        beside(script, options.beside)
+    elif options.on_demand:
+        on_demand()
+    else:
+        once()

@@ -5,7 +5,6 @@ does both, so what comes next often is not. There is no socket. `--beside DIR` m
 with this one and prints both.
 """
 
-import argparse
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -15,7 +14,7 @@ from statistics import median
 from time import process_time
 
 from benchmarks.account import SAID, Loop, Smsc, account, bind, run, settle
-from benchmarks.beside import beside
+from benchmarks.beside import command
 from benchmarks.turn import NUMBERS, ROUND_MS, Turns
 from benchmarks.wire import SUBMIT_SM
 from ussd_server.cli.process import SWITCH_S
@@ -75,16 +74,7 @@ async def _on_demand(loop: Loop) -> None:
 
 def main() -> None:
     """Measure, and print the figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--beside", type=Path, metavar="DIR", help="another working tree, measured in turns")
-    parser.add_argument("--on-demand", action="store_true", help="print one figure for each line of standard input")
-    options = parser.parse_args()
-    if options.beside:
-        beside(Path(__file__), options.beside)
-    elif options.on_demand:
-        run(_on_demand)
-    else:
-        print(f"{run(_best):.1f} µs a step")
+    command(Path(__file__), str(__doc__), lambda: print(f"{run(_best):.1f} µs a step"), lambda: run(_on_demand))
 
 
 if __name__ == "__main__":
