@@ -28,6 +28,7 @@ from ussd_server.stores.base import (
     OutboxKind,
     Store,
     StoreUnavailable,
+    Unsure,
 )
 
 log = structlog.get_logger()
@@ -177,7 +178,8 @@ class Outbox:
     async def commit(self, change: Change) -> bool:
         """Commit a change with work for the outbox, and see to that work; False where the change was refused.
 
-        What may be performed at once is begun here, without a look into the store.
+        What may be performed at once is begun here, without a look into the store. Where we cannot know whether it
+        was committed (Unsure), what the store may hold for us begins when the lease ends, and the rest at once.
         """
         lanes = [self._lanes[LANES[entry.kind]] for entry in change.outbox]
         yields = self._pressed()
@@ -190,6 +192,9 @@ class Outbox:
             try:
                 now = self._now()
                 got = await self._store.commit_and_hold(change, now, now + self._lease_ms)
+            except Unsure:
+                self.wake(lane.number for lane in lanes)
+                raise
             finally:
                 for lane in lanes:
                     lane.reserved -= 1

@@ -200,7 +200,7 @@ class Conversations:
                 kept = await self._kept(input, name, typed)
                 if kept is None:
                     raise
-                return kept
+                answer, committed = kept, True
             if committed:
                 self._count(input, "answered")
                 if heard is not None or turn.journal:
@@ -216,7 +216,6 @@ class Conversations:
         last = record.exchanges.get(name)
         if last is None or standing(last, input, typed) != "repeated":
             return None
-        self._count(input, "repeated")
         return Answer(last.text, last.ends, pushed=last.pushed)
 
     def _count(self, input: Input, result: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.ussd_server.turns.bench import MSISDN, Bench, play
 from ussd_server.channels.ussd import PushOutcome
 from ussd_server.outbox.pushes import Manners
-from ussd_server.stores.base import Change
+from ussd_server.stores.base import Change, Unsure
 from ussd_server.turns import pushes
 from ussd_server.turns.pushes import BUSY_MS, READING_MS, PushOrder
 from ussd_server.turns.quiet import MINUTE_MS, QuietHours
@@ -180,6 +180,24 @@ def test_an_answer_that_comes_twice_is_taken_once(tmp_path: Path) -> None:
         first = await at.take(again)
         assert await at.take(again) == first
         assert at.metrics.turns["ussd", "repeated"] == 1
+        await ended(at, "ask", "answered")
+
+    play(tmp_path, story)
+
+
+def test_an_answer_is_counted_where_its_commit_was_found_only_afterwards(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await queue(at, screen="offers")
+        await shown(at)
+        commit = at.store.commit
+
+        async def unsure(change: Change) -> bool:
+            at.store.commit = commit  # type: ignore[method-assign]
+            assert await commit(change)
+            raise Unsure("the connection broke")
+
+        at.store.commit = unsure  # type: ignore[method-assign]
+        assert (await at.reply("1", dialogue="a/200")).durable
         await ended(at, "ask", "answered")
 
     play(tmp_path, story)

@@ -36,6 +36,7 @@ from ussd_server.stores.base import (
     OutboxEntry,
     OutboxKind,
     StoreUnavailable,
+    Unsure,
 )
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.record import Subscriber
@@ -251,6 +252,22 @@ def test_what_is_committed_while_a_stop_begins_is_left_and_is_committed_all_the_
         assert await committing
         assert at.performed == []
         assert await at.store.next_due() == at.now + (LEASE_MS if away else 0)
+
+    bench(tmp_path, story)
+
+
+def test_what_was_perhaps_committed_is_looked_for_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "LOOK_S", 3600)
+
+    async def story(at: Bench) -> None:
+        async def unsure(change: Change, now: int, lease: int) -> None:
+            assert await at.store.commit(change)
+            raise Unsure("the connection broke")
+
+        at.store.commit_and_hold = unsure  # type: ignore[assignment, method-assign]
+        with pytest.raises(Unsure):
+            await at.commit("a")
+        await at.until(lambda: at.performed == [("a", 1)])
 
     bench(tmp_path, story)
 

@@ -369,6 +369,8 @@ def test_what_may_have_been_kept_is_looked_for_and_answered_where_it_was(tmp_pat
         answer = await at.dial("*111#")
         assert answer.durable is written
         assert (answer.text or "").startswith("Menu") is written
+        assert at.metrics.turns["ussd", "answered"] == (2 if written else 1)
+        assert at.metrics.turns["ussd", "repeated"] == 0
         assert await at.journal() == ["activated", "elsewhere"]
         again = await at.take(at.input("dial", "*111#"))  # the SMSC has it delivered anew
         assert (again.text or "").startswith("Menu")
