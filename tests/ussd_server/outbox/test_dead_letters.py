@@ -80,7 +80,7 @@ def test_an_sms_that_was_refused_is_sent_when_it_is_taken_back(tmp_path: Path) -
         await at.reply("1")
         await at.reply("2")
         await at.reply("1")
-        await at.until(lambda: at.metrics.outbox["sms", "hopeless"] == 1)
+        await at.until(lambda: at.metrics.outbox["sms", "hopeless"] == 1 and not at.outbox.under_way)
         assert at.network.sms == []
         at.network.outcome = SendOutcome("sent")
         dead = await take_back(at)
@@ -125,7 +125,7 @@ def test_a_record_that_has_changed_meanwhile_is_not_lost(tmp_path: Path) -> None
         at.network.outcome = SendOutcome("refused", "0x0b")
         await at.store.commit(Change(0, Subscriber(MSISDN), outbox=[entry]))
         at.outbox.wake()
-        await at.until(lambda: at.metrics.outbox["sms", "hopeless"] == 1)
+        await at.until(lambda: at.metrics.outbox["sms", "hopeless"] == 1 and not at.outbox.under_way)
         (dead,) = await at.store.dead_letters(MSISDN)
         record, version = await at.store.load(MSISDN, latest=True)
         assert await at.store.commit(Change(version, replace(record, language="en")))
