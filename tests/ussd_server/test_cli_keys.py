@@ -171,6 +171,22 @@ def test_a_rotated_kek_is_in_use_and_every_code_is_under_it(said: Said) -> None:
     assert said.out == f"0 codes moved to {new.id}.\n"
 
 
+def test_a_kek_is_given_to_every_server_before_codes_are_moved_to_it(said: Said) -> None:
+    said("init")
+    before = load(PATH)
+    put(Vault(before).seal(CODE, MSISDN, 1))
+    assert said("rotate", "kek", "--no-rewrap") == 0
+    new = load(PATH).current("kek").id
+    assert new != before.current("kek").id
+    assert said.out.splitlines() == [
+        f"{new} is in use; servers that run take it up within 2 seconds.",
+        "No code was moved. Copy var/keys.json into every data directory now, then: ussd-server keys rewrap",
+    ]
+    assert Vault(before).check(code(), CODE, MSISDN, 1).right
+    assert said("rewrap") == 0
+    assert said.out == f"1 code moved to {new}.\n"
+
+
 def test_a_kek_is_rotated_before_the_first_start(said: Said) -> None:
     said("init")
     assert said("rotate", "kek") == 0

@@ -106,11 +106,18 @@ def list_(store: Store = None, data: Data = None, settings: SettingsFile = None)
 
 @app.command(
     epilog=examples(
-        "ussd-server keys rotate kek", "ussd-server keys rotate transport", "ussd-server keys rotate signing"
+        "ussd-server keys rotate kek",
+        "ussd-server keys rotate kek --no-rewrap",
+        "ussd-server keys rotate transport",
+        "ussd-server keys rotate signing",
     )
 )
 def rotate(
     kind: Annotated[str, typer.Argument(metavar="[KIND]", help="kek, transport or signing")] = "kek",
+    move: Annotated[
+        bool,
+        typer.Option("--rewrap/--no-rewrap", help="kek: move the codes to the new key, or leave that to `keys rewrap`"),
+    ] = True,
     store: Store = None,
     data: Data = None,
     settings: SettingsFile = None,
@@ -118,6 +125,8 @@ def rotate(
     """Make a new key and use it from now on; the one before stays readable until it is retired. Nothing stops.
 
     kek encrypts what is stored. All codes are put under the new one; if that is interrupted, go on with `keys rewrap`.
+    A server with a data directory of its own cannot open them until it has the new keys.json: with several, use
+    --no-rewrap, copy the file into every data directory, then give `keys rewrap`.
 
     transport is what terminals seal codes to. They learn the new one when they ask for the server's keys.
 
@@ -132,15 +141,21 @@ def rotate(
     ring = keys.change(where.data / FILE_NAME, lambda ring: ring.rotate(rotated, now()).completed(now()))
     out = console()
     out.print(f"{ring.current(rotated).id} is in use; servers that run take it up within {KEYS_S:g} seconds.")
-    if rotated == "kek":
+    if rotated == "kek" and move:
         _rewrap(where)
+    elif rotated == "kek":
+        file = where.data / FILE_NAME
+        out.print(f"No code was moved. Copy {file} into every data directory now, then: ussd-server keys rewrap")
     else:
         out.print(NEXT_STEPS[rotated])
 
 
 @app.command("rewrap", epilog=examples("ussd-server keys rewrap"))
 def rewrap_(store: Store = None, data: Data = None, settings: SettingsFile = None) -> None:
-    """Put every stored code under the kek in use: what `rotate kek` does after making it. Can be ended at any time."""
+    """Put every stored code under the kek in use: what `rotate kek` does after making it. Can be ended at any time.
+
+    Every server must have that key by then, or it cannot open the codes.
+    """
     where = load_settings({"store": store, "data": data, "settings": settings})
     _ring(where)
     _rewrap(where)
