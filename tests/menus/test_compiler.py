@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from menus.compiler import FlowErrors, compile_flow
 from menus.entries import Match, Push
-from menus.registry import Operation, PushName
+from menus.registry import Operation, PushName, Text
 from menus.schema import json_schema
 from tests.menus.small import HEAD, REGISTRY, SHOP, shop
 
@@ -204,6 +204,19 @@ def test_a_value_must_be_there_on_every_way():
     assert problems(source) == [
         "f:16:16: 'number' has no value on some way to 'next'; it is missing when coming from 'main'"
     ]
+
+
+@pytest.mark.parametrize("fact", ["msisdn", *sorted(REGISTRY.facts)])
+@pytest.mark.parametrize("kind", ["menu", "end"])
+def test_a_text_names_no_fact(fact: str, kind: str):
+    """Remembered steps depend on it (docs/decisions/0024): they are found by the facts that conditions name alone."""
+    known = dataclasses.replace(REGISTRY, facts={**REGISTRY.facts, "msisdn": Text()})
+    text = f"{{ru: 'А {{{fact}}}', en: 'A {{{fact}}}'}}"
+    options = "\n    options:\n      - {ru: Б, en: B, to: main}" if kind == "menu" else ""
+    with pytest.raises(FlowErrors) as caught:
+        compile_flow(f"{NODES}  main:\n    {kind}: {text}{options}\n", "f", known)
+    assert len(caught.value.problems) == 2  # in each language
+    assert all(f"there is no value {fact!r} here" in str(problem) for problem in caught.value.problems)
 
 
 def test_what_a_terminal_brings_is_there_with_its_shape():

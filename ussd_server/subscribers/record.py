@@ -89,7 +89,7 @@ class Subscriber(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def facts(subscriber: Subscriber, now: int, default_language: str, channel: str, policy: Policy = POLICY) -> Values:
-    """Return what conditions and texts of a flow may ask about the subscriber."""
+    """Return what a flow's conditions may ask about the subscriber; no text can name it, so screens may be shared."""
     access = subscriber.access  # untouched in nearly every record, and every turn comes by here
     return {
         "msisdn": subscriber.msisdn,
