@@ -126,13 +126,13 @@ def _dialects() -> Iterable[Micro]:
         yield Micro(f"read a USSD input and make its answer, dialect {name}", _us(answer))
 
 
-class _Conversation:
+class Conversation:
     """The path of the rate runs, played through the engine alone: queries have their answers beforehand."""
 
     def __init__(self) -> None:
         self._flow = compile_flow(FLOWS.read_bytes(), str(FLOWS), REGISTRY)
         self._screen = screen(182, 80)
-        self._facts = {**facts(Subscriber(MSISDN, activated_at=1), NOW, "ru"), "channel": "ussd"}
+        self._facts = facts(Subscriber(MSISDN, activated_at=1), NOW, "ru", "ussd")
         self._answers: dict[tuple[str, ...], tuple[str, Value]] = {}
         operator = EmbeddedOperator(":memory:", read_catalogue(), lambda: NOW)
         self._queries = Queries(operator)
@@ -201,7 +201,7 @@ def _turn() -> Iterable[Micro]:
 
 
 def _engine() -> Iterable[Micro]:
-    conversation = _Conversation()
+    conversation = Conversation()
     steps = len(PATHS["tariffs"])
     whole = _us(conversation.play, ROUNDS // 10)
     yield Micro("engine, a step", whole / steps, f"mean of the {steps} steps of the measured path, all taken before")
