@@ -51,7 +51,10 @@ class Lease:
     async def _ask(self, address: Address, now: float) -> None:
         try:
             seconds = await self._nodes.confirm(address)
-        except NotConfirmed as error:
+        except Exception as error:
+            # What nobody expects confirms nothing either, and must not end who waits here.
+            if not isinstance(error, NotConfirmed):
+                error = NotConfirmed(f"asking for the master failed: {error!r}")
             self._doubts[address] = error
             self._until.pop(address, None)
             self._aging.pop(address, None)

@@ -99,6 +99,8 @@ class Link(Owner):
         self._by_place: dict[tuple[Address, int], _Node] = {}
         self._homeless: list[Request] = []
         self._later: set[Request] = set()
+        self._held: set[Request] = set()
+        """What was carried out, until it is sure that the server was still the one then."""
         self._under_way = 0
         self._octets = 0
         self._trouble = ""
@@ -184,6 +186,7 @@ class Link(Owner):
             if self._lease.holds(wire.address, self._loop.time()):
                 self._told(wire, requests, replies, copies)
             else:
+                self._held.update(requests)
                 self._task(self._hold(wire, requests, replies, copies))
             return
         reason = (
@@ -206,13 +209,16 @@ class Link(Owner):
             for node in self._by_place.values():
                 if node.address == wire.address and node.wire is not None:
                     node.wire.abort()
-            self._send_elsewhere(requests)
-        except asyncio.CancelledError:
-            for request in requests:
-                self._fail(request, self._closed)
-            raise
+            self._send_elsewhere([request for request, _ in self._let_go(requests, replies)])
         else:
-            self._told(wire, requests, replies, copies)
+            in_time = self._let_go(requests, replies)
+            self._told(wire, [request for request, _ in in_time], [reply for _, reply in in_time], copies)
+
+    def _let_go(self, requests: Sequence[Request], replies: Sequence[Any]) -> list[tuple[Request, Any]]:
+        """Hold these no longer; return those that were not refused meanwhile, with their replies."""
+        in_time = [each for each in zip(requests, replies, strict=True) if each[0] in self._held]
+        self._held.difference_update(requests)
+        return in_time
 
     def keep_sure(self, address: Address) -> None:
         """See to it that the answers to what is sent now will not have to be held."""
@@ -320,6 +326,8 @@ class Link(Owner):
                 self.trouble(str(error))
                 if error.hopeless:
                     self._give_up(error)
+            except Exception as error:  # what nobody expects must not end the search
+                self.trouble(f"asking where the servers are failed: {error!r}")
             await asyncio.sleep(AGAIN_S)  # whoever wants to know it now has this answer
             if not self._homeless:
                 break
@@ -365,9 +373,11 @@ class Link(Owner):
         self._watching = None
         now = self._loop.time()
         self._homeless = self._in_time(self._homeless, now)
-        for request in [request for request in self._later if request.until <= now]:
-            self._later.discard(request)
-            self._fail(request, self._too_late(request))
+        for waiting in (self._later, self._held):
+            late = [request for request in waiting if request.until <= now]
+            waiting.difference_update(late)
+            for request in late:
+                self._fail(request, self._too_late(request))
         for node in list(self._by_place.values()):
             node.waiting, node.asking = self._in_time(node.waiting, now), self._in_time(node.asking, now)
             if node.wire is not None:
@@ -424,9 +434,10 @@ class Link(Owner):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for node in list(self._by_place.values()):
             node.leave()
-        left = [*self._homeless, *self._later, *self._fresh]
+        left = [*self._homeless, *self._later, *self._held, *self._fresh]
         self._homeless, self._fresh = [], []
         self._later.clear()
+        self._held.clear()
         for request in left:
             self._fail(request, reason)
         await asyncio.gather(*(node.wire.gone for node in self._by_place.values() if node.wire))

@@ -189,6 +189,9 @@ class Sentinels:
                 return _view(*await pipeline.execute())
         except NotAnswered as error:
             raise NotAnswered(self._plain(sentinel, str(error))) from None
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            where = f"{sentinel[0]}:{sentinel[1]}"
+            raise NotAnswered(f"{where}: its answer is not one of a Sentinel: {error!r}") from None
 
     def _plain(self, sentinel: Address, text: str) -> str:
         where = f"{sentinel[0]}:{sentinel[1]}"

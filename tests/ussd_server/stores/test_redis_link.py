@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
 from tests.redis_servers import RedisServer, replicas_of, running, wait_until
 from tests.ussd_server.stores.test_redis import ANNA, parsed, store_at
 from ussd_server.stores import redis as redis_store
-from ussd_server.stores.base import Change
+from ussd_server.stores.base import Change, StoreUnavailable
 from ussd_server.stores.buckets import SLOTS
 from ussd_server.stores.redis import RedisStore
 from ussd_server.stores.redis_nodes import NotConfirmed
@@ -21,22 +22,35 @@ OLD, NEW = "ru", "en"
 
 
 class Named:
-    """Servers of which a test names the master; that one is confirmed only for the moment of the question."""
+    """Servers of which a test names the master; that one is confirmed only for the moment of the question.
+
+    `errors` are what the next questions whether it is the one end with instead, `lost` those where it is; with `silent`
+    it is not said whether it is the one.
+    """
 
     fixed = several = False
 
     def __init__(self, master: RedisServer) -> None:
         self.name(master)
+        self.errors: list[Exception] = []
+        self.lost: list[Exception] = []
+        self.silent = False
 
     def name(self, master: RedisServer) -> None:
         self._master = ("127.0.0.1", master.port)
 
     async def find(self) -> Sequence[Address]:
         """Return the one that the test names."""
+        if self.lost:
+            raise self.lost.pop()
         return [self._master] * SLOTS
 
     async def confirm(self, address: Address) -> float:
         """Confirm that one."""
+        if self.silent:
+            await asyncio.get_running_loop().create_future()
+        if self.errors:
+            raise self.errors.pop()
         if address != self._master:
             raise NotConfirmed("a failover is over")
         return 0.0
@@ -100,5 +114,73 @@ def test_what_was_read_at_a_replica_is_not_durable_because_the_new_master_takes_
         with masters[0].client() as client:
             client.execute_command("REPLICAOF", "127.0.0.1", "1")  # its connections stay, and it reads on
         assert (await store.load(ANNA, latest=True))[0].language == NEW
+
+    after_a_failover(masters, monkeypatch, test)
+
+
+# What was carried out, and is held until it is sure that the server was still the one -------------------------------
+
+
+def test_an_error_that_nobody_expects_confirms_nothing_and_it_is_asked_again(
+    masters: tuple[RedisServer, RedisServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(store: RedisStore, nodes: Named) -> None:
+        nodes.errors = [ValueError("no number"), ValueError("no number")]  # ahead of time, and when it is needed
+        assert (await store.load(ANNA, latest=True))[0].language == NEW
+
+    after_a_failover(masters, monkeypatch, test)
+
+
+def test_an_error_that_nobody_expects_does_not_end_the_search_for_the_master(
+    masters: tuple[RedisServer, RedisServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(store: RedisStore, nodes: Named) -> None:
+        nodes.lost = [ValueError("no number")]
+        assert (await store.load(ANNA, latest=True))[0].language == NEW
+        assert not nodes.lost
+
+    after_a_failover(masters, monkeypatch, test)
+
+
+def test_an_error_that_nobody_expects_is_told_when_the_time_is_over(
+    masters: tuple[RedisServer, RedisServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(store: RedisStore, nodes: Named) -> None:
+        nodes.errors = [ValueError("no number")] * 10_000
+        with pytest.raises(StoreUnavailable, match=r"no answer for 2 s: .*ValueError\('no number'\)"):
+            await store.load(ANNA, latest=True)
+
+    after_a_failover(masters, monkeypatch, test, patience_s=2)
+
+
+def test_what_is_held_is_refused_when_its_time_is_over(
+    masters: tuple[RedisServer, RedisServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(store: RedisStore, nodes: Named) -> None:
+        nodes.silent = True
+        with pytest.raises(StoreUnavailable, match="no answer for 2 s"):
+            await store.load(ANNA, latest=True)
+
+    after_a_failover(masters, monkeypatch, test, patience_s=2)
+
+
+def test_what_is_held_when_the_store_is_closed_is_refused_at_once(
+    masters: tuple[RedisServer, RedisServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(store: RedisStore, nodes: Named) -> None:
+        link, copied, held = store.link, store.link.copied, asyncio.Event()
+
+        def hold_and_end(*carried_out: Any) -> None:
+            copied(*carried_out)
+            for task in link._tasks:  # as closing does, before any of them has begun
+                task.cancel()
+            held.set()
+
+        monkeypatch.setattr(link, "copied", hold_and_end)
+        loading = asyncio.ensure_future(store.load(ANNA, latest=True))
+        await held.wait()
+        await link.close("it is closed", 0, tuple)
+        with pytest.raises(StoreUnavailable, match="it is closed"):
+            await loading
 
     after_a_failover(masters, monkeypatch, test)
