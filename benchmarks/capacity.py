@@ -72,22 +72,22 @@ class Assumed:
 
 
 MEASURED = Measured(
-    wire_s=17e-6,
-    turn_s=122e-6,
-    sqlite_step_s=148e-6,
-    redis_step_s=195e-6,
-    redis_cpu_s=59e-6,
-    sms_s=223e-6,
+    wire_s=10e-6,
+    turn_s=66e-6,
+    sqlite_step_s=95e-6,
+    redis_step_s=111e-6,
+    redis_cpu_s=28e-6,
+    sms_s=278e-6,
     flush_s=0.2e-3,
     smpp_octets=291.0,
-    redis_octets=1_900.0,
+    redis_octets=1_820.0,
     redis_log_octets=1_730.0,
     sqlite_log_octets=2_400.0,
-    redis_subscriber=606.0,
+    redis_subscriber=608.0,
     redis_disk_subscriber=385.0,
     sqlite_subscriber=222.0,
     session_octets=2_275.0,
-    server_octets=86 * MB,
+    server_octets=88 * MB,
 )
 
 ASSUMED = Assumed(

@@ -60,7 +60,7 @@ def main() -> int:
     parser.add_argument("--servers", type=int, default=2, help="on the one store (%(default)s)")
     parser.add_argument("--people", type=int, default=40, help="who use the service at once (%(default)s)")
     parser.add_argument(
-        "--replicas", type=int, default=1, help="that a commit waits for, where there are any (%(default)s)"
+        "--replicas", type=int, help="that a commit waits for, where there are any (by default all of them)"
     )
     parser.add_argument("--plan", action="store_true", help="only print the plan")
     options = parser.parse_args()

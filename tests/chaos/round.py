@@ -48,7 +48,7 @@ Tell = Callable[[str, float], None]
 class Wanted:
     """What to run: `people` at once, `faults` within `seconds` of load; the store as the report names it.
 
-    With Sentinels and in a Cluster, a commit waits for so many `replicas`.
+    With Sentinels and in a Cluster, a commit waits for so many `replicas`, None for all of a master's.
     """
 
     store: StoreKind
@@ -57,7 +57,7 @@ class Wanted:
     seed: int
     servers: int = 1
     people: int = 40
-    replicas: int = 1
+    replicas: int | None = None
 
 
 @dataclass

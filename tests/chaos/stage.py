@@ -70,7 +70,7 @@ class Stage:
     """All that runs: the SMSC, the servers behind a proxy each, the terminals' way to any of them."""
 
     def __init__(
-        self, directory: Path, book: Ledger, scene: Scene, seed: int, store: StoreKind, replicas: int = 1
+        self, directory: Path, book: Ledger, scene: Scene, seed: int, store: StoreKind, replicas: int | None = None
     ) -> None:
         self.directory = directory
         self.data = directory / "data"

@@ -21,6 +21,9 @@ MASTER: Final = "chaos"
 PROCESSES: Final[Mapping[StoreKind, int]] = {"sqlite": 0, "redis": 1, "sentinel": 3, "cluster": 6}
 """How many processes keep the records: none for a file, one Redis, a master with two replicas, three with one each."""
 
+REPLICAS: Final[Mapping[StoreKind, int]] = {"sentinel": 2, "cluster": 1}
+"""How many replicas each master has. Where a commit waits for fewer of them, two faults at once may lose it."""
+
 SENTINELS: Final = 3
 
 SENTINEL: Final = """\
@@ -38,8 +41,9 @@ cluster-node-timeout 1000
 _REDIS: Final = ("setpriv", "--pdeathsig", "KILL", "redis-server")
 
 
-def storage(kind: StoreKind, directory: Path, replicas: int = 1) -> "Storage":
-    """Return a store of this kind, not started yet; where there are any, a commit waits for so many replicas."""
+def storage(kind: StoreKind, directory: Path, replicas: int | None = None) -> "Storage":
+    """Return a store of this kind, not started yet; a commit waits for so many replicas, None for all of them."""
+    replicas = REPLICAS.get(kind, 0) if replicas is None else replicas
     match kind:
         case "sqlite":
             return Storage(kind, directory)

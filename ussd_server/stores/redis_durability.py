@@ -15,7 +15,7 @@ def risks(info: Mapping[str, str], config: Mapping[str, str] | None, kind: Kind,
     `info` are the fields of INFO; `config` the settings, None where Redis does not tell them; `replicas` is how many
     replicas a commit waits for.
     """
-    found = [*_of_a_crash(info, config), *_of_no_room(info, config), *_of_a_failover(kind, replicas)]
+    found = [*_of_a_crash(info, config), *_of_no_room(info, config), *_of_a_failover(info, kind, replicas)]
     return [line for line in found if line]
 
 
@@ -41,10 +41,19 @@ def _of_no_room(info: Mapping[str, str], config: Mapping[str, str] | None) -> li
     return [f"a full Redis drops records as it likes ({policy}): set maxmemory-policy noeviction"]
 
 
-def _of_a_failover(kind: Kind, replicas: int) -> list[str]:
-    if kind == "alone" or replicas:
+def _of_a_failover(info: Mapping[str, str], kind: Kind, replicas: int) -> list[str]:
+    if kind == "alone":
         return []
-    return ["a failover loses what no replica has yet: let commits wait for one with ?replicas=1 in the store's URL"]
+    there = int(info.get("connected_slaves", "0"))
+    if not replicas:
+        wanted = max(there, 1)
+        return [
+            f"a failover loses what no replica has yet: let commits wait with ?replicas={wanted} in the store's URL"
+        ]
+    if replicas < there:
+        # Whichever replica is promoted must have what was acknowledged, also when the ones that have it are away.
+        return [f"a failover while a replica is down, too, can lose what {replicas} of {there} have: ?replicas={there}"]
+    return []
 
 
 def fields(info: str) -> dict[str, str]:

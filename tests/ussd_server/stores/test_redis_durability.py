@@ -51,6 +51,13 @@ def test_a_failover_loses_what_no_replica_was_waited_for(kind: Kind, replicas: i
     assert len(risks({}, GOOD, kind, replicas)) == lines
 
 
+@pytest.mark.parametrize(("replicas", "there", "mend"), [(0, 2, "?replicas=2"), (1, 2, "?replicas=2"), (2, 2, ""),
+                                                         (3, 2, ""), (1, 1, "")])  # fmt: skip
+def test_what_only_some_replicas_have_is_lost_where_another_is_promoted(replicas: int, there: int, mend: str) -> None:
+    found = risks({"connected_slaves": str(there)}, GOOD, "sentinel", replicas)
+    assert [line.endswith(mend) or mend in line for line in found] == [True] * bool(mend)
+
+
 def test_fields_are_read_from_info() -> None:
     assert fields("# Persistence\r\naof_enabled:1\r\nloading:0\r\n") == {"aof_enabled": "1", "loading": "0"}
 
