@@ -114,6 +114,9 @@ BUSY = "busy"
 TOGETHER = 64
 """Inputs handed in within one turn of the loop: the store writes what these have changed while the next are played."""
 
+LINE = 256
+"""Inputs that may wait for that. Of more the first are handed in at once: only who is handed in can be refused."""
+
 
 class Account:
     """One operator connection: its binds, and what is special about this operator."""
@@ -441,12 +444,21 @@ class Account:
         A turn needs far more memory than what the processor has close by. Done in between, it would have the way to the
         next input begin in the cold.
         """
+        too_many = len(self._inputs) - LINE
+        if too_many > 0:
+            self._hand_in(too_many)
         if not self._handing_in:
-            self._hand_in()
+            self._go_on()
 
-    def _hand_in(self) -> None:
-        """Hand in what waits; of a flood some, and the rest in the next turns of the loop, after what came before."""
-        inputs, self._inputs = self._inputs[:TOGETHER], self._inputs[TOGETHER:]
+    def _go_on(self) -> None:
+        """Hand in some of what waits, and the rest in the next turns of the loop, after what came before."""
+        self._hand_in(TOGETHER)
+        self._handing_in = bool(self._inputs)
+        if self._handing_in:
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _hand_in(self, amount: int) -> None:
+        inputs, self._inputs = self._inputs[:amount], self._inputs[amount:]
         for input, answer in inputs:
             try:
                 if self.backlog.stands and kind_of(input) is Kind.DIALOGUE:
@@ -455,9 +467,6 @@ class Account:
                     self._conversations.take(input, answer)
             except Exception:
                 log.exception("input not taken", smsc=self.name, msisdn=mask(input.msisdn))
-        self._handing_in = bool(self._inputs)
-        if self._handing_in:
-            asyncio.get_running_loop().call_soon(self._hand_in)
 
     def _note_unnamed(self, sign: str) -> None:
         if sign:

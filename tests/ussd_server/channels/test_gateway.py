@@ -21,7 +21,7 @@ from smpp.segments import STYLES, Style, split
 from smpp.transport import Connection, listen
 from tests.ussd_server.turns.bench import MSISDN, POOR, SCREEN, Bench
 from ussd_server.channels.base import Answering, Input
-from ussd_server.channels.gateway import TOGETHER, Account, Gateway
+from ussd_server.channels.gateway import LINE, TOGETHER, Account, Gateway
 from ussd_server.dialects.files import load
 from ussd_server.outbox.worker import Done, Finished, Performed
 from ussd_server.secrecy.secrets import Secret
@@ -199,7 +199,7 @@ def test_of_a_flood_some_are_handed_in_at_a_time_in_their_order(tmp_path: Path) 
             take(input, answer)
 
         at.bench.conversations.take = noted  # type: ignore[method-assign]
-        callers = [f"7916{number:07}" for number in range(4 * TOGETHER)]
+        callers = [f"7916{number:07}" for number in range(3 * TOGETHER)]
         for session, caller in enumerate(callers):
             at.smsc.deliver(ussd.dial(caller, "111", choose("*111#"), session=session))
         await at.hear(dialled(session=len(callers)), len(callers))
@@ -207,6 +207,25 @@ def test_of_a_flood_some_are_handed_in_at_a_time_in_their_order(tmp_path: Path) 
         assert max(len(turn) for turn in turns) == TOGETHER
 
     play(tmp_path, story, smsc_window=5 * TOGETHER)
+
+
+def test_of_a_greater_flood_no_more_wait_than_may(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        on_read, waited = at.account._on_read, list[int]()
+
+        def read() -> None:
+            on_read()
+            waited.append(len(at.account._inputs))
+
+        for connection in at.account._up:
+            connection.on_read = read
+        for session in range(3 * LINE):
+            caller = f"7916{session:07}"
+            at.smsc.deliver(ussd.dial(caller, "111", choose("*111#"), session=session))
+        await at.hear(dialled(session=1), 3 * LINE + 1)
+        assert 0 < max(waited) <= LINE
+
+    play(tmp_path, story, smsc_window=4 * LINE)
 
 
 def test_the_input_is_acknowledged_before_it_is_answered(tmp_path: Path) -> None:
