@@ -2,15 +2,18 @@
 
 import asyncio
 import os
+import random
 import signal
+import socket
 import subprocess
 import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
+from typing import Final
 
-from tests.acceptance.harness import COMMAND, free_port, own_environment
+from tests.acceptance.harness import COMMAND, own_environment
 
 STOP_S = 30.0
 """How long a process may take to stop in good order; the server promises ten seconds on a machine of its own."""
@@ -113,6 +116,16 @@ def _says_ready(http: int) -> bool:
         return response.status == HTTPStatus.OK
 
 
+KEPT_PORTS: Final = range(20_000, 32_000)
+"""Below those that the system gives to whoever asks for any."""
+
+
 def port() -> int:
-    """Return a port to keep over restarts."""
-    return free_port()
+    """Return a loopback port to keep over restarts: nobody is given it while whose it is does not listen.
+
+    A proxy that was given the port of the server behind it called itself until there were no more files to open.
+    """
+    while True:
+        number = random.SystemRandom().choice(KEPT_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", number)):
+            return number
