@@ -37,7 +37,7 @@ BEFORE_S, AFTER_S = 30.0, 60.0
 RECOVERY_S = 20.0
 """How long after the peak something may still be refused: dialogues of the peak are still under way."""
 
-PHASES = ("before", "peak", "after")
+PHASES = ("before", "peak", "after", "after")
 MOST_P99_MS = 500.0
 """What an admitted step may take, p99 of each minute of the peak: five times the delay that the server allows itself,
 a thirtieth of a gateway's timer."""
@@ -185,7 +185,9 @@ def _capacity(data: Path, out: Path) -> float:
 
 def _offer(capacity: float, minutes: float, every_s: float) -> dict[str, Any]:
     dialogues = capacity / len(PATHS[PATH])
-    parts = ((min(BEFORE_S, minutes * 60), BEFORE), (minutes * 60, BEYOND), (AFTER_S, AFTER))
+    # A row covers no more than one part, however long rows are: what is judged after the peak begins one.
+    after = (RECOVERY_S, AFTER), (AFTER_S - RECOVERY_S, AFTER)
+    parts = ((min(BEFORE_S, minutes * 60), BEFORE), (minutes * 60, BEYOND), *after)
     return {
         "path": PATH,
         "numbers": NUMBERS,
