@@ -6,7 +6,7 @@ left the master when they were asked. They vote only when as many as the quorum 
 `down-after-milliseconds`: for so long it is sure beforehand.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,9 +69,21 @@ def newest(views: Sequence[View]) -> Address:
     return max(views, key=lambda view: view.epoch).names
 
 
-def open_vote(views: Sequence[View]) -> int:
-    """Return the last failover that was voted for and has not made a master, 0 for none."""
-    return max((view.voted for view in views if view.voted > view.epoch), default=0)
+def open_votes(views: Sequence[View], since: Mapping[int, int], now: int) -> dict[int, int]:
+    """Return since when (ms) it is known of each failover that was voted for and may still make a master.
+
+    `since` is what this returned when the Sentinels were asked before. Not all answer each time, so one that nobody
+    tells of now stays known, until everybody knows of a master that was made later.
+    """
+    told = {view.voted: now for view in views if view.voted > view.epoch}
+    made = min(view.epoch for view in views)
+    return {vote: at for vote, at in (told | dict(since)).items() if vote > made}
+
+
+def given_up(views: Sequence[View], since: Mapping[int, int], now: int) -> set[int]:
+    """Return those of the open votes that are so old that nothing comes of them any more."""
+    longest = longest_failover_ms(views)
+    return {vote for vote, at in since.items() if now - at > longest}
 
 
 def longest_failover_ms(views: Sequence[View]) -> int:
@@ -79,10 +91,10 @@ def longest_failover_ms(views: Sequence[View]) -> int:
     return ELECTION_MS + 2 * max(view.failover_timeout_ms for view in views)
 
 
-def judge(views: Sequence[View], address: Address, given_up: int = 0) -> Verdict:
+def judge(views: Sequence[View], address: Address, given_up: Collection[int] = ()) -> Verdict:
     """Return whether this server is the master, by what at least one Sentinel says that was asked about it.
 
-    `given_up` is the last vote that is so long ago that nothing comes of it any more.
+    `given_up` are votes that are so long ago that nothing comes of them any more.
     """
     each = {view.sentinel: view for view in views}  # the URL may name one twice
     known = max(view.sentinels for view in views)
@@ -104,9 +116,9 @@ def judge(views: Sequence[View], address: Address, given_up: int = 0) -> Verdict
     return Verdict(f"only {len(agreeing)} of {known} Sentinels see it up")
 
 
-def _settled(view: View, given_up: int, answered: dict[str, View]) -> bool:
+def _settled(view: View, given_up: Collection[int], answered: Mapping[str, View]) -> bool:
     """Whether nothing comes any more of what this Sentinel voted for: nobody who answered carries out a failover."""
-    return view.voted <= max(view.epoch, given_up) or view.leader in answered
+    return view.voted <= view.epoch or view.voted in given_up or view.leader in answered
 
 
 def _lease_ms(settled: Sequence[View], address: Address, known: int, needed: int) -> int:

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.stores.buckets import SLOTS
-from ussd_server.stores.redis_confirmation import View, judge, longest_failover_ms, majority, newest, open_vote
+from ussd_server.stores.redis_confirmation import View, given_up, judge, majority, newest, open_votes
 from ussd_server.stores.redis_tls import NO_TLS, speaks_plainly
 from ussd_server.stores.redis_wire import Address, Greeting
 
@@ -123,8 +123,7 @@ class Sentinels:
         self._master = master
         self._tls = greeting.tls is not None
         self._clients = {address: _client(address, greeting) for address in sentinels}
-        self._open_vote = 0
-        self._open_since = 0.0
+        self._open_votes: dict[int, int] = {}
 
     async def find(self) -> Sequence[Address]:
         """Return the master's address, for each slot, as the Sentinel has it that knows of the last failover."""
@@ -138,19 +137,13 @@ class Sentinels:
         views, reasons = await self._ask(address)
         if not views:
             raise NotConfirmed("no Sentinel says whether this is the master: " + "; ".join(reasons))
-        verdict = judge(views, address, self._given_up(views))
+        now = int(asyncio.get_running_loop().time() * 1000)
+        self._open_votes = open_votes(views, self._open_votes, now)
+        verdict = judge(views, address, given_up(views, self._open_votes, now))
         if verdict.doubt:
             why = "; ".join((verdict.doubt, *reasons))
             raise NotConfirmed(f"{address[0]}:{address[1]} is not surely the master: {why}")
         return verdict.lease_ms / 1000
-
-    def _given_up(self, views: Sequence[View]) -> int:
-        """Return the last vote that has been open for longer than a failover takes, 0 for none."""
-        now = asyncio.get_running_loop().time()
-        vote = open_vote(views)
-        if vote != self._open_vote:
-            self._open_vote, self._open_since = vote, now
-        return vote if now - self._open_since > longest_failover_ms(views) / 1000 else 0
 
     async def _ask(self, about: Address | None) -> tuple[list[View], list[str]]:
         """Return what the Sentinels say that answer in time, and why others do not."""

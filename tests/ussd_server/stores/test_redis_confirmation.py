@@ -11,10 +11,11 @@ from ussd_server.stores.redis_confirmation import (
     MOST_MS,
     Verdict,
     View,
+    given_up,
     judge,
     longest_failover_ms,
     newest,
-    open_vote,
+    open_votes,
 )
 
 MASTER: Final = ("10.0.0.1", 6379)
@@ -77,11 +78,37 @@ def test_a_new_master_is_confirmed_while_the_rest_of_its_failover_is_under_way()
 
 def test_a_vote_that_led_to_nothing_is_forgotten_after_the_longest_failover() -> None:
     views = said(CALM, FORGIVING, FORGIVING)[1:]
-    assert (open_vote(views), longest_failover_ms(views)) == (1, 370_000)
-    assert judge(views, MASTER, given_up=1).doubt == ""
+    assert longest_failover_ms(views) == 370_000
+    since = open_votes(views, {}, 1_000)
+    assert since == {1: 1_000}
+    assert given_up(views, since, 371_000) == set()
+    assert judge(views, MASTER, given_up(views, since, 371_001)).doubt == ""
     later = [replace(view, voted=2) for view in views]
-    assert judge(later, MASTER, given_up=1).doubt.startswith("the Sentinels voted")
-    assert open_vote(said(CALM, replace(CALM, voted=3, epoch=3))) == 0
+    assert judge(later, MASTER, given_up(later, open_votes(later, since, 371_001), 371_001)).doubt
+    assert open_votes(said(CALM, replace(CALM, voted=3, epoch=3)), {}, 1_000) == {}
+
+
+def test_a_vote_is_not_forgotten_later_because_another_sentinel_answers_meanwhile() -> None:
+    early, late = replace(FORGIVING, sentinel="s2"), replace(FORGIVING, sentinel="s3", voted=2)
+    since: dict[int, int] = {}
+    for now in range(0, 371_000, 1_000):  # now the one does not answer, now the other
+        since = open_votes([early if now % 2_000 else late], since, now)
+    assert since == {2: 0, 1: 1_000}
+    assert given_up([early], since, 371_000) == {2}, "the older one was heard of later"
+    assert open_votes([replace(late, epoch=2)], since, 371_000) == {}
+
+
+@given(st.lists(st.tuples(st.lists(st.integers(1, 5), min_size=1, max_size=5), st.integers(1, 100_000))))
+def test_a_vote_is_given_up_when_it_was_known_for_the_longest_failover(said_when: list[tuple[list[int], int]]) -> None:
+    since: dict[int, int] = {}
+    first: dict[int, int] = {}
+    now = 0
+    for votes, later in said_when:
+        now += later
+        views = said(*(replace(FORGIVING, voted=vote) for vote in votes))
+        since = open_votes(views, since, now)
+        first = dict.fromkeys(votes, now) | first
+        assert given_up(views, since, now) == {vote for vote, at in first.items() if now - at > 370_000}
 
 
 @pytest.mark.parametrize(
