@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 from urllib.request import urlopen
 
 from benchmarks.processes import BenchmarkFailed, Process, argon, generator, http_port, server, terminals
@@ -147,7 +148,7 @@ def _site(logs: Path, *, pinned: bool) -> Iterator[Site]:
     with ExitStack() as stack:
         data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ussd-bench-")))
         stage = set_stage(data, PERSONS)
-        apart = {} if pinned else {"cpu": None}
+        apart: dict[str, Any] = {} if pinned else {"cpu": None}
         phones, smsc = generator(logs / f"generator-{part}.log", **apart)
         stack.enter_context(phones)
         real = stack.enter_context(server(smsc, data, logs / f"server-{part}.log", **apart))

@@ -86,7 +86,9 @@ class Loop(uvloop.Loop):
     pipe: Pipe
     protocol: asyncio.Protocol
 
-    async def create_connection(self, factory: Callable[[], asyncio.Protocol], *_: Any, **__: Any) -> Any:
+    async def create_connection(  # type: ignore[override]
+        self, factory: Callable[[], asyncio.Protocol], *_: Any, **__: Any
+    ) -> Any:
         """Make the protocol and tell it that it is connected."""
         self.pipe, self.protocol = Pipe(), factory()
         self.protocol.connection_made(self.pipe)

@@ -251,8 +251,8 @@ def most_subscribers(on: Deployment, measured: Measured = MEASURED, assumed: Ass
         middle = (low + high) // 2
         full = uses(demand(middle, assumed), on, measured, assumed)[0].used > 1
         low, high = (low, middle) if full else (middle, high)
-    digits = max(0, len(str(low)) - 3)
-    return low // 10**digits * 10**digits
+    step: int = 10 ** max(0, len(str(low)) - 3)
+    return low // step * step
 
 
 def fitting(asked: Demand, replicas: int, measured: Measured = MEASURED, assumed: Assumed = ASSUMED) -> Deployment:

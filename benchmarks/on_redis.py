@@ -180,7 +180,8 @@ class Site:
         after = self.redis.figures()
 
         def grown(*names: str) -> float:
-            return round(sum(after[name] - before[name] for name in names) / steps, 1)
+            each = sum(after[name] - before[name] for name in names) / steps
+            return float(round(each, 1))
 
         return OnRedis(
             who=who,

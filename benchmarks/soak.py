@@ -203,19 +203,18 @@ def _watch(found: Soak, load: Process, real: Process, probe: Probe, console: Con
         used, cpu = real.cpu_seconds() - cpu, real.cpu_seconds()
         waited, kept = real.kept_seconds() - kept, real.kept_seconds()
         answers, asked = probe.answers - asked, probe.answers.copy()
-        names = ("seconds", "offered", "admitted", "shed", "steps", "under_way", "p50_ms", "p99_ms", "max_ms")
+        counted = ("seconds", "offered", "admitted", "shed", "steps", "under_way")
+        names = (*counted, "p50_ms", "p99_ms", "max_ms", "shed_p99_ms", "pause_ms")
         row = Row(
-            PHASES[minute["phase"]],
-            *(minute[name] for name in names),
-            minute["shed_p99_ms"],
-            minute["pause_ms"],
-            real.rss(),
-            round(used / max(1, minute["steps"]) * 1e6, 1),
-            round(used / minute["seconds"], 2),
-            round(waited / minute["seconds"], 2),
-            probe.metric("ussd_server_turns_limit"),
-            sum(count for answer, count in answers.items() if answer.startswith("503, Retry-After ")),
-            answers.total(),
+            phase=PHASES[minute["phase"]],
+            **{name: minute[name] for name in names},
+            rss=real.rss(),
+            cpu_us=round(used / max(1, minute["steps"]) * 1e6, 1),
+            core=round(used / minute["seconds"], 2),
+            kept=round(waited / minute["seconds"], 2),
+            limit=probe.metric("ussd_server_turns_limit"),
+            visits_refused=sum(count for answer, count in answers.items() if answer.startswith("503, Retry-After ")),
+            visits=answers.total(),
         )
         found.rows.append(row)
         console.print(" ".join(_cells(row)), style="dim", highlight=False)
