@@ -4,8 +4,9 @@ A turn is not durable and has no effect outside until its `change` is committed;
 commit is thrown away and made again from the newer record.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -31,6 +32,10 @@ _DONE_HERE = ACTIONS.keys() | {"push"}
 MAX_LATE = 3
 """Sessions of one subscriber that may wait for late answers; whoever dials on while the operator is away has one SMS
 coming for each of the latest."""
+
+
+Played: TypeAlias = Show | Coroutine[Any, Any, Show | None] | None
+"""What a turn shows, or what comes to that when the operator has answered."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +83,15 @@ class Turn(msgspec.Struct, gc=False):
         that an SMS will follow, and becomes durable work whose answer goes on with the session by SMS. Until then the
         session is kept under the query's id, out of the way of newer ones; `place` says so when the answer is there.
         """
+        played = self.begin(event, channel, place)
+        return await played if isinstance(played, Coroutine) else played
+
+    def begin(self, event: Event, channel: Channel, place: str = "") -> Played:
+        """Play as `play` does, at once where the operator is not asked: a coroutine costs as much as a step."""
         place = place or channel.name
-        session = self.record.sessions.get(place)
-        known = self.facts(channel)
+        return self._go_on(self.record.sessions.get(place), event, self.facts(channel), channel, place)
+
+    def _go_on(self, session: Session | None, event: Event, known: Values, channel: Channel, place: str) -> Played:
         while True:
             done = step(self.flow, session, event, self.now, known, channel)
             session = done.session
@@ -97,9 +108,16 @@ class Turn(msgspec.Struct, gc=False):
             if asked is None:
                 self._keep(place, session)
                 return shown
-            event = await self._answer(asked)
-            if asked.operation in _DONE_HERE:
-                known = self.facts(channel)
+            if asked.operation not in _DONE_HERE:
+                return self._go_on_after(asked, session, known, channel, place)
+            event = self._do(asked)
+            known = self.facts(channel)
+
+    async def _go_on_after(
+        self, asked: Ask, session: Session | None, known: Values, channel: Channel, place: str
+    ) -> Show | None:
+        played = self._go_on(session, await self._query(asked), known, channel, place)
+        return await played if isinstance(played, Coroutine) else played
 
     def facts(self, channel: Channel) -> Values:
         """Return what conditions may ask about this subscriber."""
@@ -149,16 +167,19 @@ class Turn(msgspec.Struct, gc=False):
             case Note():
                 self.journal.append(JournalEntry(self.now, effect.kind, effect.data))
 
-    async def _answer(self, asked: Ask) -> Event:
-        if asked.operation in _DONE_HERE:
-            if asked.operation == "push":
-                acted = self._push(asked)
-            else:
-                acted = act(asked.operation, self.record, asked.arguments, asked.id, self.now, self.tools.policy)
-            self.take_over(acted)
-            if self.language and asked.operation == "set_language":
-                self.language = asked.arguments["language"]
-            return Answered(asked.id, acted.outcome, acted.value)
+    def _do(self, asked: Ask) -> Event:
+        """Carry out what is done on the record, in the turn."""
+        if asked.operation == "push":
+            acted = self._push(asked)
+        else:
+            acted = act(asked.operation, self.record, asked.arguments, asked.id, self.now, self.tools.policy)
+        self.take_over(acted)
+        if self.language and asked.operation == "set_language":
+            self.language = asked.arguments["language"]
+        return Answered(asked.id, acted.outcome, acted.value)
+
+    async def _query(self, asked: Ask) -> Event:
+        """Ask the operator."""
         query = self.tools.queries.ask(asked.operation, self.record.msisdn, asked.arguments)
         answer = await eager.within(query, self._time_left)
         if isinstance(answer, eager.Late):
