@@ -1,21 +1,21 @@
 """An SMS exchange in this process: the whole server on a real store and file, between a transport without a network.
 
 Each round brings one keyword from each of `WIDTH` subscribers in one piece; it is over when every keyword is
-acknowledged, every answer was sent and taken by the SMSC, and the outbox is empty.
+acknowledged, every answer was sent and taken by the SMSC, and the outbox is empty. `--beside DIR` measures another
+working tree in turns with this one and prints both.
 """
 
-import argparse
 import asyncio
-import logging
+import sys
 import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from struct import pack_into, unpack_from
 from time import process_time
-from typing import cast
 
-import structlog
-
-from benchmarks.account import Loop
+from benchmarks.account import Loop, run
+from benchmarks.beside import command
 from benchmarks.loadgen import FIRST_MSISDN
 from benchmarks.wire import BINDS, DELIVER_SM, MSISDN_DIGITS, RESPONSE, SEQUENCE_AT, SUBMIT_SM, pdu, sms_template
 from ussd_server.app import Server
@@ -23,8 +23,8 @@ from ussd_server.settings import load
 
 WIDTH = 64
 NUMBERS = 6_400
-ROUNDS = 50
-REPEATS = 9  # the best one counts: everything else on the machine can only make one slower
+ROUNDS = 5
+REPEATS = 60  # the best one counts: everything else on the machine can only make one slower
 POLL_S = 0.001
 """How soon to look again for what was written, so that waiting for the disk is no work."""
 
@@ -90,7 +90,8 @@ class Exchanges:
         return b"".join(out), acknowledged, answered
 
 
-async def _measure(loop: Loop, directory: Path, repeats: int) -> list[float]:
+async def _measure(loop: Loop, directory: Path) -> AsyncGenerator[float, None]:
+    """Yield what an exchange takes, µs of CPU time, all threads of the server, over and over."""
     smsc = "smpp://bench:bench@127.0.0.1:1?window=1000&receipts=0"
     server = Server(load({"data": directory, "smsc": [smsc], "sms_replies_per_hour": 1000}))
     await server.start()
@@ -99,27 +100,30 @@ async def _measure(loop: Loop, directory: Path, repeats: int) -> list[float]:
         await exchanges.bound()
         for _ in range(NUMBERS // WIDTH):
             await exchanges.play()
-        return [sum([await exchanges.play() for _ in range(ROUNDS)]) / (ROUNDS * WIDTH) * 1e6 for _ in range(repeats)]
+        while True:
+            yield sum([await exchanges.play() for _ in range(ROUNDS)]) / (ROUNDS * WIDTH) * 1e6
     finally:  # not the link: nobody is there who would take leave
         await server.outbox.stop(0)
         await server.store.close()
 
 
-def measure_exchange(repeats: int = REPEATS) -> float:
-    """Return the CPU time of an exchange, µs, all threads of the server."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    with (
-        tempfile.TemporaryDirectory(prefix="ussd-bench-") as directory,
-        asyncio.Runner(loop_factory=Loop) as runner,
-    ):
-        return min(runner.run(_measure(cast(Loop, runner.get_loop()), Path(directory), repeats)))
+async def _best(loop: Loop) -> float:
+    with tempfile.TemporaryDirectory(prefix="ussd-bench-") as directory:
+        async with aclosing(_measure(loop, Path(directory))) as figures:
+            return min([await anext(figures) for _ in range(REPEATS)])
+
+
+async def _on_demand(loop: Loop) -> None:
+    """Print one figure for each line of standard input, until it ends."""
+    with tempfile.TemporaryDirectory(prefix="ussd-bench-") as directory:
+        async with aclosing(_measure(loop, Path(directory))) as figures:
+            for _ in sys.stdin:
+                print(await anext(figures), flush=True)
 
 
 def main() -> None:
     """Measure, and print the figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=REPEATS, help="how often; the best counts (%(default)s)")
-    print(f"{measure_exchange(parser.parse_args().repeats):.2f} µs an exchange")
+    command(Path(__file__), str(__doc__), lambda: print(f"{run(_best):.2f} µs an exchange"), lambda: run(_on_demand))
 
 
 if __name__ == "__main__":
