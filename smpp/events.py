@@ -1,6 +1,7 @@
 """What a link tells its owner.
 
-A message that the owner's own decoder read is an event itself (`inputs.Heard`), in place of `Delivered`.
+A message that the owner's own decoder read is an event itself (`inputs.Heard`), in place of `Delivered`. So is the tag
+of an urgent request that the other side took, in place of `Responded`: every USSD step has one of each.
 """
 
 from typing import Any, TypeAlias
@@ -38,6 +39,8 @@ class Delivered(msgspec.Struct, frozen=True, gc=False):
 
 class Responded(msgspec.Struct, frozen=True, gc=False):
     """The other side answered the request that was sent with `tag`. A generic_nack counts: `pdu` is what came.
+
+    Where an urgent request was taken, its tag is told instead.
 
     `status` is its status, and ESME_RSYSERR for a generic_nack that has none.
     """

@@ -7,7 +7,7 @@ argument, `now` in milliseconds on a clock that does not go back: `timer` says w
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
@@ -29,9 +29,9 @@ from smpp.events import (
     Responded,
 )
 from smpp.framing import Framer
-from smpp.inputs import Heard
 from smpp.pdu import (
     DECODERS,
+    UNREADABLE,
     Alert,
     Bare,
     Bind,
@@ -50,6 +50,7 @@ from smpp.pdu import (
     acknowledge_and_send,
     decode,
     encode,
+    unpack_header,
 )
 
 LAST_SEQUENCE: Final = 0x7FFFFFFF
@@ -107,6 +108,7 @@ class _Request(msgspec.Struct, frozen=True, gc=False):
     tag: Any
     answer: int
     deadline: int
+    urgent: bool = False
 
 
 _STATE_OF_BIND: Final = {
@@ -147,6 +149,8 @@ class Link:
         self._queue: deque[tuple[Any, bytes]] = deque()
         self._may_send: frozenset[int] = frozenset()
         self._held_until = 0
+        self._waits = False
+        """Whether something waits, is held or is to end, so that whatever goes or comes is `_pump`'s affair."""
         self._heard = 0
         self._active = 0  # when the last message or response went either way
         self._enquiry: _Request | None = None
@@ -210,20 +214,27 @@ class Link:
         """Take octets from the connection, cut anywhere."""
         events: list[Event] = []
         self._heard = now
-        framer, decoders = self._framer, self._decoders
+        framer = self._framer
         for frame in framer.feed(data):
-            pdu = decode(frame, decoders)
-            action = self._actions.get(pdu.command)  # where the link has closed: for no command
-            if action is not None and type(pdu) is not Malformed:
-                action(self, pdu, now, events)
-            elif self.closed:
-                return events
-            else:
-                _refuse(self, pdu, now, events)
+            _, command, status, sequence = unpack_header(frame)
+            take = self._takers.get(command)
+            if take is not None:
+                take(self, frame, command, status, sequence, now, events)
+            elif not self.closed:
+                self._take_other(frame, now, events)
         if framer.fault is not None and not self.closed:
             self._write(Bare(CommandId.GENERIC_NACK, 0, Status.RINVCMDLEN))
             self._close(CloseReason.BAD_LENGTH, events)
         return events
+
+    def _take_other(self, frame: bytes, now: int, events: list[Event]) -> None:
+        """Take a PDU that is no message and no response to one, or that has no place here."""
+        pdu = decode(frame, self._decoders)
+        action = self._actions.get(pdu.command)
+        if action is None or type(pdu) is Malformed:
+            _refuse(self, pdu, now, events)
+        else:
+            action(self, pdu, now, events)
 
     def lost(self, now: int) -> list[Event]:
         """Say that the connection is gone."""
@@ -372,10 +383,10 @@ class Link:
         command = message.command
         if command not in self._may_send:
             return False
-        if self._urgent or self._queue or self._held_until or len(self._pending) >= self._window:
+        if self._waits or len(self._pending) >= self._window:
             return self._enqueue(message, tag, now, urgent)
         sequence = self._sequence % LAST_SEQUENCE + 1
-        self._request(tag, sequence, encode(message, sequence), command, now)
+        self._request(tag, sequence, encode(message, sequence), command, now, urgent)
         return True
 
     def _enqueue(self, message: Message | Packed, tag: Any, now: int, urgent: bool) -> bool:
@@ -383,6 +394,7 @@ class Link:
         if self.queued >= self.settings.queue:
             return False
         (self._urgent if urgent else self._queue).append((tag, encode(message)))
+        self._waits = True
         self.due_sooner = True
         self._pump(now)
         return True
@@ -399,13 +411,13 @@ class Link:
 
     def answer(self, pdu: Delivery, reply: Packed, tag: Any, now: int) -> bool:
         """Respond that a delivered message was taken, and send a reply as what is urgent: both at once."""
-        room = not (self._urgent or self._queue or self._held_until) and len(self._pending) < self._window
         command = reply.command
-        if not room or pdu.command != _DELIVER_SM or command not in self._may_send:
+        crowded = self._waits or len(self._pending) >= self._window
+        if crowded or pdu.command != _DELIVER_SM or command not in self._may_send:
             self.respond(pdu)
             return self.send(reply, tag, now, urgent=True)
         sequence = self._sequence % LAST_SEQUENCE + 1
-        self._request(tag, sequence, acknowledge_and_send(pdu, reply, sequence), command, now)
+        self._request(tag, sequence, acknowledge_and_send(pdu, reply, sequence), command, now, True)
         return True
 
     def hold(self, until: int, now: int) -> None:
@@ -419,27 +431,35 @@ class Link:
         if self._held_until and now >= self._held_until:
             self._held_until = 0
         while len(self._pending) < self._window:
-            if self._urgent:
-                tag, frame = self._urgent.popleft()
-            elif self._queue and not self._held_until:
-                tag, frame = self._queue.popleft()
-            else:
+            urgent = bool(self._urgent)
+            if not urgent and (self._held_until or not self._queue):
                 break
+            tag, frame = (self._urgent if urgent else self._queue).popleft()
             sequence = self._sequence % LAST_SEQUENCE + 1
             command = int.from_bytes(frame[4:8], "big")
-            self._request(tag, sequence, _with_sequence(frame, sequence), command, now)
+            self._request(tag, sequence, _with_sequence(frame, sequence), command, now, urgent)
         if self._drain_deadline is not None and not self._pending and not self.queued and self._state in _BOUND:
             self._send_unbind(now)
+        self._waits = bool(self.queued or self._held_until) or self._drain_deadline is not None
 
-    def _request(self, tag: Any, sequence: int, frame: bytes, command: int, now: int) -> None:
+    def _request(self, tag: Any, sequence: int, frame: bytes, command: int, now: int, urgent: bool) -> None:
         """Write a request and wait for its answer."""
         self._active = now
         self._sequence = sequence
         deadline = now + self._response_ms
         if deadline < self._told_due:
             self.due_sooner = True
-        self._pending[sequence] = _Request(tag, command | RESPONSE_BIT, deadline)
+        self._pending[sequence] = _Request(tag, command | RESPONSE_BIT, deadline, urgent)
         self._out.append(frame)
+
+    def _settled(self, sequence: int, now: int, events: list[Event]) -> None:
+        """Wait for this response no longer, and do what it held up."""
+        del self._pending[sequence]
+        if self._waits:
+            if self._owed_nothing():
+                self._close(self._parting, events)
+            else:
+                self._pump(now)
 
     # Inside -----------------------------------------------------------------------------------------------------
 
@@ -453,6 +473,7 @@ class Link:
     def _enter(self, state: State) -> None:
         self._state = state
         self.closed = state is State.CLOSED
+        self._takers = _TAKERS[self.role, state]
         self._actions = _ACTIONS[self.role, state]
         self._may_send = _MAY_SEND[self.role, state]
         self.due_sooner = True
@@ -485,31 +506,31 @@ def _with_sequence(frame: bytes, sequence: int) -> bytes:
 
 _Action: TypeAlias = Callable[[Link, Any, int, list[Event]], None]
 
-
-def _deliver(link: Link, pdu: Message | Heard, now: int, events: list[Event]) -> None:
-    link._active = now
-    events.append(Delivered(pdu) if isinstance(pdu, Message) else pdu)
+_Taker: TypeAlias = Callable[[Link, bytes, int, int, int, int, list[Event]], None]
+"""Takes a PDU as it came, its command, status and sequence number: messages and responses, nearly all that comes."""
 
 
-def _settle(link: Link, pdu: MessageResp | Bare, now: int, events: list[Event]) -> None:
-    """Match a response to its request; a generic_nack answers any, and is a refusal though it gives no reason."""
-    pending, sequence, status = link._pending, pdu.sequence, pdu.status
-    request = pending.get(sequence)
-    if request is None:
-        events.append(Ignored(pdu))
+def _deliver(link: Link, frame: bytes, command: int, status: int, sequence: int, now: int, events: list[Event]) -> None:
+    try:
+        message = link._decoders[command](frame, command, status, sequence)
+    except UNREADABLE:
+        link._take_other(frame, now, events)
         return
-    if pdu.command != request.answer:
-        if pdu.command != _GENERIC_NACK:
-            events.append(Ignored(pdu))
-            return
-        status = status or _RSYSERR
-    del pending[sequence]
-    events.append(Responded(request.tag, status, pdu))
-    if link._urgent or link._queue or link._drain_deadline is not None:
-        if link._owed_nothing():
-            link._close(link._parting, events)
-        else:
-            link._pump(now)
+    link._active = now
+    events.append(Delivered(message) if type(message) is Message else message)
+
+
+def _settle(link: Link, frame: bytes, command: int, status: int, sequence: int, now: int, events: list[Event]) -> None:
+    """Match a response to its request."""
+    request = link._pending.get(sequence)
+    if request is None or request.answer != command:
+        link._take_other(frame, now, events)
+        return
+    if request.urgent and not status:
+        events.append(request.tag)
+    else:
+        events.append(Responded(request.tag, status, cast(Pdu, decode(frame))))
+    link._settled(sequence, now, events)
 
 
 def _nacked(link: Link, pdu: Bare, now: int, events: list[Event]) -> None:
@@ -521,8 +542,11 @@ def _nacked(link: Link, pdu: Bare, now: int, events: list[Event]) -> None:
         link._close(CloseReason.BIND_REFUSED, events)
     elif link._state is State.UNBINDING and pdu.sequence == link._handshake:
         link._close(link._parting, events)
+    elif pdu.sequence in link._pending:  # a refusal, though it may give no reason
+        events.append(Responded(link._pending[pdu.sequence].tag, pdu.status or _RSYSERR, pdu))
+        link._settled(pdu.sequence, now, events)
     else:
-        _settle(link, pdu, now, events)
+        events.append(Ignored(pdu))
 
 
 def _answer_enquiry(link: Link, pdu: Bare, now: int, events: list[Event]) -> None:
@@ -566,6 +590,7 @@ def _peer_unbinds(link: Link, pdu: Bare, now: int, events: list[Event]) -> None:
     link._parting = CloseReason.UNBOUND_BY_PEER
     link._handshake = 0
     link._state_deadline = link._drain_deadline = now + link.settings.linger_ms
+    link._waits = True
 
 
 def _unbound(link: Link, pdu: Bare, now: int, events: list[Event]) -> None:
@@ -630,10 +655,6 @@ _BIND_REQUESTS: Final[dict[int, _Action]] = dict.fromkeys(_BINDS, _ask_owner)
 _BIND_AGAIN: Final[dict[int, _Action]] = dict.fromkeys(_BINDS, _already_bound)
 _BIND_ANSWERS: Final[dict[int, _Action]] = {command | RESPONSE_BIT: _bind_answered for command in _BINDS}
 
-_TO_ESME: Final[dict[int, _Action]] = {CommandId.DELIVER_SM: _deliver, CommandId.DATA_SM: _deliver}
-_TO_SMSC: Final[dict[int, _Action]] = {CommandId.SUBMIT_SM: _deliver, CommandId.DATA_SM: _deliver}
-_ANSWERS_TO_ESME: Final[dict[int, _Action]] = {CommandId.SUBMIT_SM_RESP: _settle, CommandId.DATA_SM_RESP: _settle}
-_ANSWERS_TO_SMSC: Final[dict[int, _Action]] = {CommandId.DELIVER_SM_RESP: _settle, CommandId.DATA_SM_RESP: _settle}
 _ALERTS: Final[dict[int, _Action]] = {CommandId.ALERT_NOTIFICATION: _alert}
 _UNBINDING: Final[dict[int, _Action]] = {CommandId.UNBIND_RESP: _unbound}
 
@@ -641,18 +662,34 @@ _ESME, _SMSC = Role.ESME, Role.SMSC
 _ACTIONS: Final[dict[tuple[Role, State], dict[int, _Action]]] = {
     (_ESME, State.OPEN): _ALWAYS | {CommandId.OUTBIND: _outbind},
     (_ESME, State.BINDING): _ALWAYS | _BIND_ANSWERS | {CommandId.OUTBIND: _outbind},
-    (_ESME, State.BOUND_TRX): _ALWAYS | _TO_ESME | _ANSWERS_TO_ESME | _ALERTS,
-    (_ESME, State.BOUND_TX): _ALWAYS | _ANSWERS_TO_ESME,
-    (_ESME, State.BOUND_RX): _ALWAYS | _TO_ESME | _ALERTS,
-    (_ESME, State.UNBINDING): _ALWAYS | _ANSWERS_TO_ESME | _UNBINDING | dict.fromkeys(_MESSAGES, _left),
+    (_ESME, State.BOUND_TRX): _ALWAYS | _ALERTS,
+    (_ESME, State.BOUND_TX): _ALWAYS,
+    (_ESME, State.BOUND_RX): _ALWAYS | _ALERTS,
+    (_ESME, State.UNBINDING): _ALWAYS | _UNBINDING | dict.fromkeys(_MESSAGES, _left),
     (_ESME, State.CLOSED): {},
     (_SMSC, State.OPEN): _ALWAYS | _BIND_REQUESTS,
     (_SMSC, State.BINDING): _ALWAYS | _BIND_AGAIN,
-    (_SMSC, State.BOUND_TRX): _ALWAYS | _BIND_AGAIN | _TO_SMSC | _ANSWERS_TO_SMSC,
-    (_SMSC, State.BOUND_TX): _ALWAYS | _BIND_AGAIN | _TO_SMSC,
-    (_SMSC, State.BOUND_RX): _ALWAYS | _BIND_AGAIN | _ANSWERS_TO_SMSC,
-    (_SMSC, State.UNBINDING): _ALWAYS | _ANSWERS_TO_SMSC | _UNBINDING | dict.fromkeys(_MESSAGES, _busy),
+    (_SMSC, State.BOUND_TRX): _ALWAYS | _BIND_AGAIN,
+    (_SMSC, State.BOUND_TX): _ALWAYS | _BIND_AGAIN,
+    (_SMSC, State.BOUND_RX): _ALWAYS | _BIND_AGAIN,
+    (_SMSC, State.UNBINDING): _ALWAYS | _UNBINDING | dict.fromkeys(_MESSAGES, _busy),
     (_SMSC, State.CLOSED): {},
+}
+
+_TO_ESME: Final[dict[int, _Taker]] = {CommandId.DELIVER_SM: _deliver, CommandId.DATA_SM: _deliver}
+_TO_SMSC: Final[dict[int, _Taker]] = {CommandId.SUBMIT_SM: _deliver, CommandId.DATA_SM: _deliver}
+_ANSWERS_TO_ESME: Final[dict[int, _Taker]] = {CommandId.SUBMIT_SM_RESP: _settle, CommandId.DATA_SM_RESP: _settle}
+_ANSWERS_TO_SMSC: Final[dict[int, _Taker]] = {CommandId.DELIVER_SM_RESP: _settle, CommandId.DATA_SM_RESP: _settle}
+_NO_MESSAGES: Final[dict[int, _Taker]] = {}
+_TAKERS: Final[dict[tuple[Role, State], dict[int, _Taker]]] = dict.fromkeys(_ACTIONS, _NO_MESSAGES) | {
+    (_ESME, State.BOUND_TRX): _TO_ESME | _ANSWERS_TO_ESME,
+    (_ESME, State.BOUND_TX): _ANSWERS_TO_ESME,
+    (_ESME, State.BOUND_RX): _TO_ESME,
+    (_ESME, State.UNBINDING): _ANSWERS_TO_ESME,
+    (_SMSC, State.BOUND_TRX): _TO_SMSC | _ANSWERS_TO_SMSC,
+    (_SMSC, State.BOUND_TX): _TO_SMSC,
+    (_SMSC, State.BOUND_RX): _ANSWERS_TO_SMSC,
+    (_SMSC, State.UNBINDING): _ANSWERS_TO_SMSC,
 }
 
 _FROM_ESME: Final = frozenset({int(CommandId.SUBMIT_SM), int(CommandId.DATA_SM)})

@@ -216,7 +216,8 @@ class Malformed(msgspec.Struct, frozen=True):
 
 _HEADER = Struct(">IIII")
 _TLV = Struct(">HH")
-_unpack_header = _HEADER.unpack_from
+unpack_header: Final = _HEADER.unpack_from
+"""Reads length, command, status and sequence number of a PDU."""
 _unpack_tlv = _TLV.unpack_from
 
 # From esm_class to sm_length where schedule_delivery_time and validity_period are empty: octets all.
@@ -263,6 +264,10 @@ class _Broken(Exception):
     def __init__(self, error: Status, reason: str) -> None:
         super().__init__(reason)
         self.error = error
+
+
+UNREADABLE: Final = (_Broken, IndexError, ValueError, StructError)
+"""What a decoder raises where a body does not parse."""
 
 
 def _decode_unknown(frame: bytes, command: int, status: int, sequence: int) -> Unknown:
@@ -396,7 +401,7 @@ DECODERS: Final[dict[int, Callable[[bytes, int, int, int], Any]]] = {
 def decode(frame: bytes, decoders: Decoders = DECODERS) -> Pdu | Malformed:
     """Decode one whole PDU, as `Framer` cuts them; never raises. `decoders` may have some of the owner's own."""
     try:
-        length, command, status, sequence = _unpack_header(frame)
+        length, command, status, sequence = unpack_header(frame)
     except StructError:
         return Malformed(0, 0, Status.RINVCMDLEN, f"{len(frame)} octets are less than a header")
     if length != len(frame):
@@ -405,7 +410,7 @@ def decode(frame: bytes, decoders: Decoders = DECODERS) -> Pdu | Malformed:
         pdu: Pdu = decoders.get(command, _decode_unknown)(frame, command, status, sequence)
     except _Broken as broken:
         return Malformed(command, sequence, broken.error, str(broken))
-    except (IndexError, ValueError, StructError):
+    except UNREADABLE:
         return Malformed(command, sequence, Status.RINVCMDLEN, "the body ends inside its mandatory fields")
     return pdu
 

@@ -36,8 +36,8 @@ class Connection(asyncio.Protocol):
         self.peer = ""
         self.read_at = 0.0
         """When the octets that are being handled were read, seconds of `time.monotonic`."""
-        self.handlers: Mapping[type[Event], OnEvent] = {}
-        """Who is told of events of a type, instead of `on_event`."""
+        self.handlers: Mapping[type, OnEvent] = {}
+        """Who is told of events of a type, instead of `on_event`; so too of tags, where these are events."""
         self.on_read: Callable[[], None] | None = None
         """Called when everything that was read at once has been told."""
         self._on_event = on_event
@@ -382,7 +382,7 @@ class Binding:
         backoff: Backoff = DEFAULT_BACKOFF,
         ssl: tls.SSLContext | None = None,
         server_name: str | None = None,
-        handlers: Mapping[type[Event], "OnEvent"] | None = None,
+        handlers: Mapping[type, "OnEvent"] | None = None,
         on_read: Callable[[], None] | None = None,
         decoders: Decoders = DECODERS,
     ) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from copy import copy
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,7 +22,6 @@ from smpp.events import (
     Bound,
     Closed,
     Delivered,
-    Event,
     Expired,
     Ignored,
     Lost,
@@ -221,6 +221,25 @@ def test_a_response_brings_back_the_tag() -> None:
     assert link.receive(encode(response), 1) == [Ignored(response)]
 
 
+@pytest.mark.parametrize("at_once", [True, False], ids=["answer", "urgent message"])
+@pytest.mark.parametrize("status", [Status.ROK, Status.RTHROTTLED], ids=["taken", "refused"])
+@pytest.mark.parametrize("crowded", [False, True], ids=["at once", "from the queue"])
+def test_of_an_urgent_request_that_was_taken_its_tag_is_told(at_once: bool, status: int, crowded: bool) -> None:
+    link, tag = bound(Role.ESME, settings=LinkSettings(window=1)), object()
+    if crowded:
+        assert link.send(SUBMIT, "before", 0)
+    if at_once:
+        assert link.answer(Message(CommandId.DELIVER_SM, 17), Packed(CommandId.SUBMIT_SM, b"body"), tag, 0)
+    else:
+        assert link.send(SUBMIT, tag, 0, urgent=True)
+    if crowded:
+        link.receive(encode(MessageResp(CommandId.SUBMIT_SM_RESP, 2)), 0)
+    response = MessageResp(CommandId.SUBMIT_SM_RESP, 3 if crowded else 2, status, "" if status else "0")
+    (event,) = link.receive(encode(response), 1)
+    assert event == (Responded(tag, status, response) if status else tag)
+    assert link.in_flight == 0
+
+
 @pytest.mark.parametrize("bind", [CommandId.BIND_TRANSCEIVER, CommandId.BIND_RECEIVER], ids=["both ways", "receiver"])
 @pytest.mark.parametrize("under_way", [0, 1, 2, 3], ids="{} under way".format)
 @pytest.mark.parametrize("command", [CommandId.DELIVER_SM, CommandId.DATA_SM], ids=["deliver_sm", "data_sm"])
@@ -273,13 +292,11 @@ def test_no_more_than_the_window_is_under_way_and_urgent_ones_overtake() -> None
     assert link.send(SUBMIT, "urgent", 0, urgent=True)
     assert not link.send(SUBMIT, "one too many", 0)
     assert (link.in_flight, link.queued) == (2, 3)
-    order = []
+    order: list[Any] = []
     for sequence in range(2, 7):
-        (event,) = link.receive(encode(MessageResp(CommandId.SUBMIT_SM_RESP, sequence)), 1)
-        assert isinstance(event, Responded)
+        order += link.receive(encode(MessageResp(CommandId.SUBMIT_SM_RESP, sequence)), 1)
         assert link.in_flight <= 2
-        order.append(event.tag)
-    assert order == ["a", "b", "urgent", "c", "d"]
+    assert [event.tag if isinstance(event, Responded) else event for event in order] == ["a", "b", "urgent", "c", "d"]
     assert [pdu.sequence for pdu in written(link)] == [2, 3, 4, 5, 6]
 
 
@@ -589,7 +606,7 @@ class BackToBack(RuleBasedStateMachine):
             link.connected(self.now)
         self.links[Role.ESME].bind(BIND, self.now)
 
-    def note(self, role: Role, events: list[Event]) -> None:
+    def note(self, role: Role, events: list[Any]) -> None:
         link = self.links[role]
         for event in events:
             assert not self.closed[role], "nothing may follow Closed"
@@ -599,6 +616,8 @@ class BackToBack(RuleBasedStateMachine):
                 self.inbox[role].append(event.pdu)
             elif isinstance(event, Responded | Expired | Lost):
                 self.ended[role, event.tag] += 1
+            elif isinstance(event, int):  # an urgent one was taken
+                self.ended[role, event] += 1
             elif isinstance(event, Closed):
                 self.closed[role] += 1
             else:

@@ -202,7 +202,12 @@ class Account:
                 _link_settings(url),
                 ssl=tls,
                 server_name=url.check_name,
-                handlers={Heard: self._on_heard, Delivered: self._on_delivered, Responded: self._on_responded},
+                handlers={
+                    Heard: self._on_heard,
+                    UssdStep: _on_accepted,
+                    Delivered: self._on_delivered,
+                    Responded: self._on_responded,
+                },
                 on_read=self._on_read,
                 decoders=DECODERS | {int(CommandId.DELIVER_SM): Inputs(dialect).read},
             )
@@ -586,8 +591,6 @@ class Account:
         tag, status = event.tag, event.status
         if type(tag) is not UssdStep:
             self._turn_responded(tag, status, event.pdu.message_id if isinstance(event.pdu, MessageResp) else "")
-        elif not status:
-            tag.up.unaccepted.discard(tag.msisdn)
         elif status in THROTTLED and not tag.retried:
             self._throttled(status)
             tag.retried = True
@@ -688,6 +691,11 @@ class Account:
         cause = f"{retrying.reason}: {status_name(retrying.status)}" if retrying.status else retrying.reason
         self._unbound_because[label] = cause
         say("not bound", smsc=self.name, bind=label, cause=cause, next_try_seconds=round(retrying.delay_ms / 1000, 1))
+
+
+def _on_accepted(connection: Connection, step: UssdStep) -> None:
+    """Note that the gateway took a USSD answer."""
+    step.up.unaccepted.discard(step.msisdn)
 
 
 def _settle(one: SmsPart | UssdPush, reason: str, *, later: bool = False, known: bool = True) -> None:
