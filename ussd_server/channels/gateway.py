@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -22,7 +21,7 @@ from smpp.errors import THROTTLED, TRANSIENT
 from smpp.events import Bound, Closed, Delivered, Event, Expired, Ignored, Lost, Nacked, Responded
 from smpp.inputs import Heard, Inputs
 from smpp.link import Link, LinkSettings
-from smpp.pdu import DECODERS, Bind, Delivery, Message, MessageResp, Outbind, Packed, Password
+from smpp.pdu import DECODERS, Bind, Delivery, Message, MessageResp, Outbind, Packed, Password, Pdu
 from smpp.reassembly import part_of
 from smpp.replies import Replies, Shown
 from smpp.transport import Awaited, Binding, Connection, Retrying
@@ -30,7 +29,7 @@ from ussd_server.channels import sms
 from ussd_server.channels.base import Answer, Answering, Input
 from ussd_server.channels.lineup import Lineup, Waiting
 from ussd_server.channels.pace import Pace
-from ussd_server.channels.sms import SMS, SendOutcome, SendResult
+from ussd_server.channels.sms import SMS, SendOutcome
 from ussd_server.channels.ussd import Done, Line, PushOutcome, done_by
 from ussd_server.dialects.files import load as load_dialect
 from ussd_server.log import mask
@@ -83,11 +82,14 @@ class UssdStep(msgspec.Struct, gc=False):
 
 
 class SmsPart(msgspec.Struct, gc=False):
-    """A submit_sm that is a part of an SMS, and what becomes of it. Its place in the queue is the tag of the PDU."""
+    """A submit_sm that is an SMS (`whole`) or a part of one, and what becomes of it.
 
-    message: Message
+    Its place in the queue is the tag of the PDU.
+    """
+
+    message: Message | Packed
     done: asyncio.Future[SendOutcome]
-    message_id: str = ""
+    whole: bool
 
 
 class _Up(msgspec.Struct, gc=False):
@@ -148,17 +150,24 @@ class Account:
             return replies.shown(choose(text, dialect.gsm_coding, dialect.ucs2_coding, dialect.alphabet))
 
         self._shown = lru_cache(SCREENS_KEPT)(shown)
-        self._spelling = sms.Spelling(
-            url.source_ton,
-            url.source_npi,
-            url.dest_ton,
-            url.dest_npi,
-            url.sms_gsm,
-            url.sms_ucs2,
-            self._alphabet,
-            url.long,
-            url.receipts,
+        self._writer = sms.Writer(
+            sms.Spelling(
+                url.source_ton,
+                url.source_npi,
+                url.dest_ton,
+                url.dest_npi,
+                url.sms_gsm,
+                url.sms_ucs2,
+                self._alphabet,
+                url.long,
+                url.receipts,
+            )
         )
+        self._tells_ends = url.receipts
+        """Whether receipts are asked for, so that the ids of what was sent are of use."""
+        self._sent = SendOutcome("sent", account=self.name)
+        self.sending = 0
+        """SMS that are under way here, long ones too."""
         self._deliveries = deliveries
         self._submit_base, self._receipt_base = url.response_id, url.receipt_id
         self._receipts = 0
@@ -180,6 +189,8 @@ class Account:
         self._share = max(1, url.window // 2)
         """SMS and pushes take half of each window at most, so that a USSD answer never waits for them."""
         self._next_turn: asyncio.TimerHandle | None = None
+        self._turns_come = False
+        """Whether those who wait are looked at when the loop has told all that it has at hand."""
         # Not from 0: a server that starts anew must not number a dialogue as it did before.
         self._pushes = count(int(random() * 0x10000))
         self.backlog = Backlog()
@@ -262,27 +273,44 @@ class Account:
     async def stop(self, drain_ms: int) -> None:
         """Wait for the responses under way, unbind and close; what waits for its turn is to be sent later."""
         for one in self._lineup.clear():
-            _settle(one, "the server stops", later=True)
+            self._settle(one, "the server stops", later=True)
         await asyncio.gather(*(binding.stop(drain_ms) for binding in self._bindings.values()))
 
-    async def send_sms(self, source: str, msisdn: str, text: str, reference: int) -> SendOutcome:
-        """Send an SMS and return when the SMSC has answered every part of it."""
+    def send_sms(self, source: str, msisdn: str, text: str, reference: int) -> asyncio.Future[SendOutcome]:
+        """Send an SMS; the future is done when the SMSC has answered every part of it, or will not.
+
+        Whoever does not wait for it any more cancels the future: what has not gone out by then stays here.
+        """
         loop = asyncio.get_running_loop()
         try:
-            cut = sms.parts(source, msisdn, text, reference, self._spelling)
+            cut = self._writer.write(source, msisdn, text, reference)
         except ValueError as error:
-            return SendOutcome("refused", str(error))
-        parts = [SmsPart(message, loop.create_future()) for message in cut]
+            return _known(SendOutcome("refused", str(error)))
+        self.sending += 1
+        if len(cut) > 1:
+            long = loop.create_task(self._send_long(cut))
+            long.add_done_callback(self._long_ended)
+            return long
+        done = loop.create_future()
+        self._line_up(SmsPart(cut[0], done, True))
+        return done
+
+    async def _send_long(self, cut: Sequence[Message | Packed]) -> SendOutcome:
+        """Send all parts of an SMS; the first that was refused, or else is to come later, speaks for the whole."""
+        loop = asyncio.get_running_loop()
+        parts = [SmsPart(message, loop.create_future(), False) for message in cut]
         for part in parts:
-            self._lineup.put(part)
-        self._take_turns()
+            self._line_up(part)
         outcomes = [await part.done for part in parts]
         for result in ("refused", "later"):
             for outcome in outcomes:
                 if outcome.result == result:
                     return outcome
-        ids = tuple(outcome.message_ids[0] for outcome in outcomes) if self._spelling.receipts else ()
-        return SendOutcome("sent", account=self.name, message_ids=ids if all(ids) else ())
+        ids = tuple(id for outcome in outcomes for id in outcome.message_ids)
+        return SendOutcome("sent", account=self.name, message_ids=ids if len(ids) == len(parts) else ())
+
+    def _long_ended(self, _: object) -> None:
+        self.sending -= 1
 
     async def push(self, source: str, msisdn: str, text: str, ends: bool) -> PushOutcome:
         """Send a notification (`ends`) or a question, and return what the gateway said to it."""
@@ -298,8 +326,7 @@ class Account:
         except ValueError as error:
             return PushOutcome("refused", str(error))
         push = UssdPush(message, asyncio.get_running_loop().create_future())
-        self._lineup.put(push)
-        self._take_turns()
+        self._line_up(push)
         return await push.done
 
     def _pushed_session(self) -> int:
@@ -307,26 +334,45 @@ class Account:
         mask = self._dialect.id_mask
         return next(self._pushes) * (mask & -mask) & mask
 
+    def _line_up(self, one: SmsPart | UssdPush) -> None:
+        """Let a message wait for its turn."""
+        self._lineup.put(one)
+        self._take_turns_soon()
+
+    def _take_turns_soon(self) -> None:
+        """See to those who wait, once for all that commits and responses bring within this turn of the loop."""
+        if not self._turns_come and self._lineup.waits:
+            self._turns_come = True
+            asyncio.get_running_loop().call_soon(self._take_turns)
+
     def _take_turns(self) -> None:
         """Send the SMS and pushes whose turn it is, and come back when it is the next one's."""
+        self._turns_come = False
         if self._next_turn is not None:
             self._next_turn.cancel()
             self._next_turn = None
-        room = self._share * sum(one.bound for one in self._senders)
-        if not room:
+        senders = [one for one in self._senders if one.bound]
+        if not senders:
             for one in self._lineup.clear():
-                _settle(one, NO_LINK, later=True)
+                self._settle(one, NO_LINK, later=True)
             return
+        room = self._share * len(senders)
         loop = asyncio.get_running_loop()
         now = loop.time()
-        while (waiting := self._lineup.take(now, room)) is not None:
+        lineup, sent = self._lineup, 0
+        while (waiting := lineup.take(now, room)) is not None:
             one = waiting.message
             if one.done.done():  # nobody waits for it any more
-                self._lineup.ended()
-            elif not self._send(one.message, waiting):
-                self._lineup.ended()
-                _settle(one, NO_LINK, later=True)
-        wait = self._lineup.wait(now, room)
+                lineup.ended()
+                self._settle(one, "")
+                continue
+            sent += 1
+            if not _least_busy(senders).send(one.message, waiting):
+                lineup.ended()
+                self._settle(one, NO_LINK, later=True)
+        if sent:
+            self._metrics.pdus["out", "submit_sm"] += sent
+        wait = lineup.wait(now, room)
         if wait is not None:
             self._next_turn = loop.call_later(wait, self._take_turns)
 
@@ -334,7 +380,7 @@ class Account:
         """Send by the link of this account that has the least to do."""
         self._metrics.pdus["out", "submit_sm"] += 1
         senders = [one for one in self._senders if one.bound]
-        return bool(senders) and min(senders, key=_load).send(message, tag, urgent=urgent)
+        return bool(senders) and _least_busy(senders).send(message, tag, urgent=urgent)
 
     # What comes in ----------------------------------------------------------------------------------------------------
 
@@ -589,8 +635,11 @@ class Account:
 
     def _on_responded(self, connection: Connection, event: Responded) -> None:
         tag, status = event.tag, event.status
-        if type(tag) is not UssdStep:
-            self._turn_responded(tag, status, event.pdu.message_id if isinstance(event.pdu, MessageResp) else "")
+        if type(tag) is Waiting:
+            if status:
+                self._turned_down(tag, status)
+            else:
+                self._taken(tag, event.pdu)
         elif status in THROTTLED and not tag.retried:
             self._throttled(status)
             tag.retried = True
@@ -603,26 +652,36 @@ class Account:
             meaning = self._dialect.statuses.get(status)
             self._not_shown(tag, f"{status_name(status)}, {meaning}" if meaning else status_name(status))
 
-    def _turn_responded(self, waiting: Waiting[SmsPart | UssdPush], status: int, message_id: str) -> None:
-        one, now = waiting.message, asyncio.get_running_loop().time()
-        if status == Status.ROK:
-            self._lineup.accepted(now)
-            if isinstance(one, SmsPart):
-                one.message_id = receipts.same_id(message_id, self._submit_base)
-            _settle(one, "")
-        elif status in THROTTLED:
+    def _taken(self, waiting: Waiting[SmsPart | UssdPush], response: Pdu) -> None:
+        """Tell who waits that the SMSC took it."""
+        one = waiting.message
+        self._lineup.accepted(asyncio.get_running_loop().time())
+        if type(one) is SmsPart:
+            outcome = self._sent
+            if self._tells_ends and type(response) is MessageResp and response.message_id:
+                id = receipts.same_id(response.message_id, self._submit_base)
+                outcome = SendOutcome("sent", account=self.name, message_ids=(id,))
+            self._sms_ended(one, outcome)
+        else:
+            self._settle(one, "")
+        self._take_turns_soon()
+
+    def _turned_down(self, waiting: Waiting[SmsPart | UssdPush], status: int) -> None:
+        """Keep for later what the SMSC will take then; tell who waits of all else."""
+        one = waiting.message
+        if status in THROTTLED:
             self._throttled(status)
             if isinstance(one, UssdPush):
                 self._lineup.ended()  # it has a time of its own, which may be over by then
-                _settle(one, status_name(status), later=True)
-            elif not self._lineup.throttled(waiting, now):
-                _settle(one, status_name(status), later=True)
+                self._settle(one, status_name(status), later=True)
+            elif not self._lineup.throttled(waiting, asyncio.get_running_loop().time()):
+                self._settle(one, status_name(status), later=True)
         else:
             self._metrics.pdu_errors["out", status_name(status)] += 1
             self._lineup.ended()
             busy = isinstance(one, UssdPush) and self._dialect.statuses.get(status) == BUSY
-            _settle(one, status_name(status), later=status in self._transient or busy)
-        self._take_turns()
+            self._settle(one, status_name(status), later=status in self._transient or busy)
+        self._take_turns_soon()
 
     def _throttled(self, status: int) -> None:
         """Stand still for a moment, then go on slower. What is under way says the same, which is no news."""
@@ -676,8 +735,23 @@ class Account:
     def _turn_lost(self, one: SmsPart | UssdPush, cause: str) -> None:
         """Give up waiting for a response: nobody knows whether the SMSC took it."""
         self._lineup.ended()
-        _settle(one, cause, later=True, known=False)
-        self._take_turns()
+        self._settle(one, cause, later=True, known=False)
+        self._take_turns_soon()
+
+    def _sms_ended(self, part: SmsPart, outcome: SendOutcome) -> None:
+        if part.whole:
+            self.sending -= 1
+        if not part.done.done():
+            part.done.set_result(outcome)
+
+    def _settle(self, one: SmsPart | UssdPush, reason: str, *, later: bool = False, known: bool = True) -> None:
+        """Tell who waits what became of a submit: no `reason`, it was taken; not `known`, nobody answered it."""
+        if isinstance(one, SmsPart):
+            self._sms_ended(one, SendOutcome("later" if later else "refused" if reason else "sent", reason))
+        elif not one.done.done():
+            unlucky: Literal["unknown", "later", "refused"]
+            unlucky = "unknown" if not known else "later" if later else "refused"
+            one.done.set_result(PushOutcome(unlucky if reason else "accepted", reason))
 
     def _count_binds(self) -> None:
         self._metrics.links[self.name] = self.bound
@@ -696,16 +770,6 @@ class Account:
 def _on_accepted(connection: Connection, step: UssdStep) -> None:
     """Note that the gateway took a USSD answer."""
     step.up.unaccepted.discard(step.msisdn)
-
-
-def _settle(one: SmsPart | UssdPush, reason: str, *, later: bool = False, known: bool = True) -> None:
-    """Tell who waits what became of a submit: no `reason`, it was taken; not `known`, nobody answered it."""
-    if isinstance(one, SmsPart) and not one.done.done():
-        result: SendResult = "later" if later else "refused" if reason else "sent"
-        one.done.set_result(SendOutcome(result, reason, message_ids=(one.message_id,)))
-    elif isinstance(one, UssdPush) and not one.done.done():
-        unlucky: Literal["unknown", "later", "refused"] = "unknown" if not known else "later" if later else "refused"
-        one.done.set_result(PushOutcome(unlucky if reason else "accepted", reason))
 
 
 _KINDS = {
@@ -772,6 +836,17 @@ def _load(binding: Binding) -> int:
     return binding.load
 
 
+def _least_busy(bindings: Sequence[Binding]) -> Binding:
+    return bindings[0] if len(bindings) == 1 else min(bindings, key=_load)
+
+
+def _known(outcome: SendOutcome) -> asyncio.Future[SendOutcome]:
+    """Return an outcome that needs no waiting for."""
+    done = asyncio.get_running_loop().create_future()
+    done.set_result(outcome)
+    return done
+
+
 class Gateway:
     """All accounts of this server.
 
@@ -782,10 +857,11 @@ class Gateway:
     def __init__(self, accounts: Sequence[Account], slots: int) -> None:
         self.accounts: Mapping[str, Account] = {account.name: account for account in accounts}
         self._most = max(1, slots // max(1, len(accounts)))
-        self._sending: Counter[str] = Counter()
 
-    async def send_sms(self, account: str, source: str, msisdn: str, text: str, reference: int) -> SendOutcome:
-        """Send an SMS by this account.
+    def send_sms(
+        self, account: str, source: str, msisdn: str, text: str, reference: int
+    ) -> asyncio.Future[SendOutcome]:
+        """Send an SMS by this account, as it does.
 
         Where it has none (its order came from a terminal), or one that is no longer configured, it goes by the first
         that is bound.
@@ -795,14 +871,10 @@ class Gateway:
             every = self.accounts.values()
             chosen = next((one for one in every if one.bound), next(iter(every), None))
         if chosen is None:
-            return SendOutcome("later", "no SMSC is configured")
-        if self._sending[chosen.name] >= self._most:
-            return SendOutcome("later", "as many SMS wait for this SMSC as may", crowded=True)
-        self._sending[chosen.name] += 1
-        try:
-            return await chosen.send_sms(source, msisdn, text, reference)
-        finally:
-            self._sending[chosen.name] -= 1
+            return _known(SendOutcome("later", "no SMSC is configured"))
+        if chosen.sending >= self._most:
+            return _known(SendOutcome("later", "as many SMS wait for this SMSC as may", crowded=True))
+        return chosen.send_sms(source, msisdn, text, reference)
 
     def line(self, account: str) -> Line | None:
         """Return this account, if it is bound here; any that can push where "" is given.

@@ -35,6 +35,11 @@ class Lineup(Generic[T]):
         """Return how many wait or are under way."""
         return len(self._heap) + self._flying
 
+    @property
+    def waits(self) -> bool:
+        """Whether a message waits for its turn."""
+        return bool(self._heap)
+
     def put(self, message: T) -> None:
         """Let a message wait for its turn."""
         self._numbers += 1

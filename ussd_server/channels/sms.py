@@ -1,16 +1,18 @@
 """SMS: what a received message says, the parts of one to send, and what may become of it."""
 
-from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+import asyncio
+from collections.abc import Sequence
+from struct import Struct
+from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from menus.render import Channel
-from smpp.alphabets import Alphabet, alphabet_of
-from smpp.constants import CommandId, DataCoding, Npi, Ton
-from smpp.pdu import Message
+from smpp.alphabets import Alphabet, alphabet_of, choose
+from smpp.constants import HEADER_OCTETS, CommandId, DataCoding, Npi, Ton
+from smpp.pdu import Message, Packed, encode
 from smpp.reassembly import Piece, read
-from smpp.segments import Style, split
+from smpp.segments import GSM_ALONE, UCS2_ALONE, Style, split
 
 SMS = Channel("sms")
 """SMS screens are as long as they are: the network joins the parts of a long one."""
@@ -55,8 +57,15 @@ USUAL = Spelling()
 
 def parts(source: str, msisdn: str, text: str, reference: int, spelling: Spelling = USUAL) -> list[Message]:
     """Return the submit_sm of a text: one, or several that the phone joins by their common `reference` (16 bits)."""
+    bare = _bare(source, msisdn, spelling)
+    cut = split(text, reference, spelling.gsm_coding, spelling.ucs2_coding, spelling.style, spelling.default)
+    return [part.into(bare) for part in cut]
+
+
+def _bare(source: str, msisdn: str, spelling: Spelling) -> Message:
+    """Return a submit_sm without its text."""
     named = not source.isdigit()
-    bare = Message(
+    return Message(
         CommandId.SUBMIT_SM,
         source_addr_ton=Ton.ALPHANUMERIC if named else spelling.source_ton,
         source_addr_npi=Npi.UNKNOWN if named else spelling.source_npi,
@@ -66,15 +75,53 @@ def parts(source: str, msisdn: str, text: str, reference: int, spelling: Spellin
         destination_addr=msisdn,
         registered_delivery=RECEIPT_OF_ANY_END if spelling.receipts else 0,
     )
-    cut = split(text, reference, spelling.gsm_coding, spelling.ucs2_coding, spelling.style, spelling.default)
-    return [part.into(bare) for part in cut]
+
+
+_SUBMIT_SM: Final = int(CommandId.SUBMIT_SM)
+_ALONE: Final[dict[Alphabet, int]] = {"gsm": GSM_ALONE, "ucs2": UCS2_ALONE}
+"""Octets of a text that is one SMS, by the alphabet in which it is written and travels alike."""
+_FIELDS: Final = Struct("6xBxBxB")
+"""The NUL of the number, then esm_class to sm_length; registered_delivery, data_coding and sm_length are not 0."""
+_pack_fields = _FIELDS.pack
+
+HEADS_KEPT: Final = 256
+"""Senders that are remembered; a server has a few."""
+
+
+class Writer:
+    """Writes the submit_sm of one operator: those that `parts` makes, at a fraction of its cost where a text is short.
+
+    Every answer to an SMS passes here. Of a short one only subscriber and text are its own; no text is kept.
+    """
+
+    def __init__(self, spelling: Spelling) -> None:
+        self._spelling = spelling
+        self._registered = RECEIPT_OF_ANY_END if spelling.receipts else 0
+        self._heads: dict[str, bytes] = {}
+
+    def write(self, source: str, msisdn: str, text: str, reference: int) -> Sequence[Message | Packed]:
+        """Return the submit_sm of a text, as `parts` does."""
+        spelling = self._spelling
+        data, coding, alphabet = choose(text, spelling.gsm_coding, spelling.ucs2_coding, spelling.default)
+        if len(data) > _ALONE.get(alphabet, -1):
+            return parts(source, msisdn, text, reference, spelling)
+        head = self._heads.get(source) or self._head(source)
+        fields = _pack_fields(self._registered, coding, len(data))
+        return (Packed(_SUBMIT_SM, b"".join((head, msisdn.encode(), fields, data))),)
+
+    def _head(self, source: str) -> bytes:
+        """Write what comes before the subscriber's number."""
+        bare = _bare(source, "", self._spelling)
+        if len(self._heads) >= HEADS_KEPT:
+            self._heads.clear()
+        head = self._heads[source] = encode(bare)[HEADER_OCTETS : -_FIELDS.size]
+        return head
 
 
 SendResult: TypeAlias = Literal["sent", "later", "refused"]
 
 
-@dataclass(frozen=True)
-class SendOutcome:
+class SendOutcome(msgspec.Struct, frozen=True):
     """What became of a submit_sm: `sent`, to be tried `later`, or `refused` for good; and the network's reason.
 
     Where receipts were asked for and can be known, `message_ids` are those of the parts, and `account` where they come.
@@ -91,5 +138,10 @@ class SendOutcome:
 class Sender(Protocol):
     """Whatever takes an SMS to the network."""
 
-    async def send_sms(self, account: str, source: str, msisdn: str, text: str, reference: int) -> SendOutcome:
-        """Send an SMS by this account; return when the network has answered every part of it."""
+    def send_sms(
+        self, account: str, source: str, msisdn: str, text: str, reference: int
+    ) -> "asyncio.Future[SendOutcome]":
+        """Send an SMS by this account; the future is done when the network has answered every part of it.
+
+        Who does not wait any more cancels it; what has not gone out by then stays here.
+        """

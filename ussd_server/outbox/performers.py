@@ -13,11 +13,21 @@ from msgspec.structs import replace
 
 from menus.engine import conclude, say
 from menus.events import Answered
-from ussd_server.channels.sms import SMS, Sender
+from ussd_server.channels.sms import SMS, Sender, SendOutcome
 from ussd_server.operators.base import Operator, OperatorUnavailable
 from ussd_server.outbox.deliveries import Deliveries
 from ussd_server.outbox.pushes import Pusher
-from ussd_server.outbox.worker import FIRST_WAIT_MS, Done, Finished, Hopeless, Later, Performed, Performer, wait_ms
+from ussd_server.outbox.worker import (
+    FINISHED,
+    FIRST_WAIT_MS,
+    Done,
+    HandedOver,
+    Hopeless,
+    Later,
+    Performed,
+    Performer,
+    wait_ms,
+)
 from ussd_server.secrecy import vault
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.stores.base import Claimed, JournalEntry, OutboxKind, Store, StoreUnavailable
@@ -85,31 +95,44 @@ class Performers:
             "delivery": self.give_up_delivery,
         }
 
-    async def send_sms(self, claimed: Claimed) -> Performed:
+    def send_sms(self, claimed: Claimed) -> HandedOver | Awaitable[Performed]:
         """Send an SMS; it is done when the SMSC has taken every part of it."""
-        data = claimed.entry.data
-        text = data.get("text")
+        text = claimed.entry.data.get("text")
         if text is None:
-            try:
-                text = self._vault.open_text(data["sealed"], claimed.msisdn, claimed.entry.id).reveal()
-            except vault.VaultError as error:
-                return Hopeless(str(error))
+            return self._send_sealed(claimed)
+        return HandedOver(self._hand_over(claimed, text), self._sent)
+
+    async def _send_sealed(self, claimed: Claimed) -> Performed:
+        """Send an SMS that holds an access code."""
+        try:
+            text = self._vault.open_text(claimed.entry.data["sealed"], claimed.msisdn, claimed.entry.id).reveal()
+        except vault.VaultError as error:
+            return Hopeless(str(error))
+        came = self._sent(claimed, await self._hand_over(claimed, text))
+        return came if isinstance(came, Performed) else await came
+
+    def _hand_over(self, claimed: Claimed, text: str) -> "asyncio.Future[SendOutcome]":
+        data = claimed.entry.data
         # The same reference each time, so that the phone joins parts of a repeated send with those it has.
-        reference = crc32(claimed.entry.id.encode()) & 0xFFFF
-        outcome = await self._network.send_sms(
-            data.get("account", ""), data["from"] or self._sender, claimed.msisdn, text, reference
+        return self._network.send_sms(
+            data.get("account", ""), data["from"] or self._sender, claimed.msisdn, text, _reference(claimed)
         )
+
+    def _sent(self, claimed: Claimed, outcome: SendOutcome) -> Performed | Awaitable[Performed]:
+        """Return what became of the SMS, or what is to be done for that."""
+        if outcome.result == "sent":
+            # Without an id nothing more will be heard of it.
+            return self._await_receipts(claimed, outcome) if outcome.message_ids else FINISHED
         if outcome.crowded:  # nothing failed: it must be there when there is room, however often there was none
             longest = min(wait_ms(claimed.tries), LONGEST_CROWDED_MS)
-            spread = FIRST_WAIT_MS + (longest - FIRST_WAIT_MS) * reference // 0xFFFF  # not all at the same moment
+            # Not all at the same moment.
+            spread = FIRST_WAIT_MS + (longest - FIRST_WAIT_MS) * _reference(claimed) // 0xFFFF
             return Later(outcome.reason, self._tools.clock() + spread)
         if outcome.result == "later":
             return Later(outcome.reason)
-        if outcome.result == "refused":
-            return Hopeless(f"the SMSC refused it: {outcome.reason}")
-        if not outcome.message_ids:  # nothing more will be heard of it
-            return Finished()
+        return Hopeless(f"the SMSC refused it: {outcome.reason}")
 
+    async def _await_receipts(self, claimed: Claimed, outcome: SendOutcome) -> Performed:
         async def work(turn: Turn) -> None:
             self._deliveries.sent(turn, claimed.entry.id, outcome)
 
@@ -262,6 +285,11 @@ class Performers:
             if await self._store.commit(turn.change(settled=(claimed.entry.id,))):
                 return Done()
         raise StoreUnavailable(f"the subscriber was changed {MAX_CONFLICTS} times meanwhile")
+
+
+def _reference(claimed: Claimed) -> int:
+    """Return a number of 16 bits for the entry, the same each time."""
+    return crc32(claimed.entry.id.encode()) & 0xFFFF
 
 
 class _Outdated(Exception):

@@ -8,10 +8,10 @@ longer each time; one that can never be done, or is worth nothing any more, is b
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+import msgspec
 import structlog
 
 from ussd_server.log import mask
@@ -63,26 +63,22 @@ STORE_WAIT_S = 1.0
 """How long to leave a store alone that could not be reached."""
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(msgspec.Struct, frozen=True):
     """Performed, and removed by the performer's own commit."""
 
 
-@dataclass(frozen=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """Performed, and nothing came of it that must be kept: the entry is only to be removed."""
 
 
-@dataclass(frozen=True)
-class Later:
+class Later(msgspec.Struct, frozen=True):
     """Not possible now. `due` is when to try again (ms), 0: after a while that grows with each try."""
 
     reason: str
     due: int = 0
 
 
-@dataclass(frozen=True)
-class Hopeless:
+class Hopeless(msgspec.Struct, frozen=True):
     """Not possible ever; `late`: not any more."""
 
     reason: str
@@ -90,8 +86,21 @@ class Hopeless:
 
 
 Performed: TypeAlias = Done | Finished | Later | Hopeless
+FINISHED = Finished()
 _METRIC: Mapping[type, str] = {Done: "done", Finished: "done", Later: "later", Hopeless: "hopeless"}
-Performer: TypeAlias = Callable[[Claimed], Awaitable[Performed]]
+
+
+class HandedOver(NamedTuple):
+    """There is nothing to do for us until `done` is done; `then` says what its result comes to, or is awaited for it.
+
+    `then` is called with the entry as it was claimed. An SMS is not worth a task that only waits for its SMSC.
+    """
+
+    done: asyncio.Future[Any]
+    then: Callable[[Claimed, Any], Performed | Awaitable[Performed]]
+
+
+Performer: TypeAlias = Callable[[Claimed], HandedOver | Awaitable[Performed]]
 
 
 def wait_ms(tries: int) -> int:
@@ -107,18 +116,18 @@ def _unsent(entry: OutboxEntry, now: int, late: bool) -> tuple[JournalEntry, ...
 
 
 class _Lane:
-    """One lane's entries under way, and what its worker waits for."""
+    """One lane's entries under way, each by what is done with it, and what its worker waits for."""
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.tasks: set[asyncio.Task[Performed]] = set()
+        self.under_way: set[asyncio.Future[Any]] = set()
         self.news = asyncio.Event()
         self.reserved = 0
         """Room kept for entries that are being committed and may be held from then on."""
 
     def room(self, yields: bool) -> int:
         most = UNDER_WAY if not yields else 0 if self.number == PUSHES else YIELDING
-        return max(0, most - len(self.tasks) - self.reserved)
+        return max(0, most - len(self.under_way) - self.reserved)
 
 
 class Outbox:
@@ -162,7 +171,7 @@ class Outbox:
     @property
     def under_way(self) -> int:
         """How many entries this server performs now, or is removing."""
-        return sum(len(lane.tasks) for lane in self._lanes) + len(self._finished) + len(self._removing)
+        return sum(len(lane.under_way) for lane in self._lanes) + len(self._finished) + len(self._removing)
 
     def start(self) -> None:
         """Begin to work."""
@@ -225,18 +234,20 @@ class Outbox:
         rest.cancel()
 
     async def _rest(self) -> None:
-        while tasks := self._tasks():  # the last of them may leave one that removes what they finished
+        while tasks := self._under_way():  # the last of them may leave one that removes what they finished
             await asyncio.wait(tasks)
 
     async def stop(self, seconds: float) -> None:
         """Drain; cancel what takes longer, and let go of it: whoever starts next does it at once."""
         await self.drain(seconds)
-        late = self._tasks()
+        late = self._under_way()
         if self._renewer is not None:
             late.append(self._renewer)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        while late:
+            for future in late:
+                future.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+            late = [future for future in self._under_way() if not future.done()]  # what an answer at that moment began
         left = list(self._held.values())
         self._held.clear()
         now = self._now()
@@ -246,9 +257,9 @@ class Outbox:
             if isinstance(error, BaseException):
                 log.error("not released, will be done when its lease ends", cause=str(error))
 
-    def _tasks(self) -> list[asyncio.Task[Any]]:
-        tasks: list[asyncio.Task[Any]] = [task for lane in self._lanes for task in lane.tasks]
-        return tasks if self._remover is None else [*tasks, self._remover]
+    def _under_way(self) -> list[asyncio.Future[Any]]:
+        futures = [future for lane in self._lanes for future in lane.under_way]
+        return futures if self._remover is None else [*futures, self._remover]
 
     async def _work(self, lane: _Lane) -> None:
         while not self._stopping:
@@ -283,15 +294,52 @@ class Outbox:
 
     def _begin(self, lane: _Lane, claimed: Claimed) -> None:
         """Perform an entry, but for one still under way: its lease ended while the process or the store stood still."""
-        under_way = claimed.entry.id in self._held
-        self._held[claimed.entry.id] = claimed
-        if not under_way:
-            task = asyncio.get_running_loop().create_task(self._perform(claimed))
-            lane.tasks.add(task)
-            task.add_done_callback(partial(self._ended, lane))
+        id, held = claimed.entry.id, self._held
+        under_way = id in held
+        held[id] = claimed
+        if under_way:
+            return
+        expires = claimed.entry.expires
+        try:
+            begun = _expired() if expires and self._now() >= expires else self._performers[claimed.entry.kind](claimed)
+        except Exception as error:
+            begun = _failed(error)
+        if isinstance(begun, HandedOver):
+            done, then = begun
+            lane.under_way.add(done)
+            done.add_done_callback(partial(self._answered, lane, claimed, then))
+        else:
+            self._work_on(lane, claimed, begun)
+
+    def _work_on(self, lane: _Lane, claimed: Claimed, work: Awaitable[Performed]) -> None:
+        """Have a task do what is to be done for an entry."""
+        task = asyncio.get_running_loop().create_task(self._perform(claimed, work))
+        lane.under_way.add(task)
+        task.add_done_callback(partial(self._ended, lane))
+
+    def _answered(
+        self,
+        lane: _Lane,
+        claimed: Claimed,
+        then: Callable[[Claimed, Any], Performed | Awaitable[Performed]],
+        done: asyncio.Future[Any],
+    ) -> None:
+        """See what came of an entry that was handed over. Nearly always it is only to be removed."""
+        lane.under_way.discard(done)
+        if done.cancelled():  # by a stop
+            return
+        try:
+            came = then(claimed, done.result())
+        except Exception as error:
+            came = _failed(error)
+        if type(came) is Finished:
+            self._metrics.outbox[claimed.entry.kind, "done"] += 1
+            self._remove(self._held.pop(claimed.entry.id))
+        else:
+            self._work_on(lane, claimed, _told(came) if isinstance(came, Performed) else came)
 
     def _ended(self, lane: _Lane, task: asyncio.Task[Performed]) -> None:
-        lane.tasks.discard(task)
+        lane.under_way.discard(task)
         if task.cancelled() or not isinstance(task.result(), Finished):
             # The same subscriber's next entry may be claimed now, and what this one led to.
             self.wake()
@@ -336,8 +384,8 @@ class Outbox:
                 except StoreUnavailable as error:
                     self._unrenewed.failed(self._now(), cause=str(error))
 
-    async def _perform(self, claimed: Claimed) -> Performed:
-        performed = await self._try(claimed)
+    async def _perform(self, claimed: Claimed, work: Awaitable[Performed]) -> Performed:
+        performed = await self._try(claimed, work)
         entry = claimed.entry
         self._metrics.outbox[entry.kind, _METRIC[type(performed)]] += 1
         held = self._held.pop(entry.id)  # by now perhaps a later claim than the one that began this
@@ -362,18 +410,27 @@ class Outbox:
             self._untried.failed(self._now(), id=entry.id, cause=str(error))
         return performed
 
-    async def _try(self, claimed: Claimed) -> Performed:
-        entry = claimed.entry
-        if entry.expires and self._now() >= entry.expires:
-            return Hopeless("it expired before it could be done", late=True)
+    async def _try(self, claimed: Claimed, work: Awaitable[Performed]) -> Performed:
         try:
-            return await self._performers[entry.kind](claimed)
+            return await work
         except StoreUnavailable as error:
-            self._untried.failed(self._now(), id=entry.id, cause=str(error))
+            self._untried.failed(self._now(), id=claimed.entry.id, cause=str(error))
             return Later("the store was unavailable")
         except Exception:
-            log.exception("performing failed", msisdn=mask(claimed.msisdn), id=entry.id)
+            log.exception("performing failed", msisdn=mask(claimed.msisdn), id=claimed.entry.id)
             return Later("failed here; see the log")
+
+
+async def _expired() -> Performed:
+    return Hopeless("it expired before it could be done", late=True)
+
+
+async def _told(performed: Performed) -> Performed:
+    return performed
+
+
+async def _failed(error: Exception) -> Performed:
+    raise error
 
 
 async def _wait(news: asyncio.Event, seconds: float | None) -> None:

@@ -123,10 +123,11 @@ def test_a_slow_account_does_not_take_the_others_slots(tmp_path: Path) -> None:
         turned_away = await gateway.send_sms(at.account.name, "111", MSISDN, "?", 7)
         assert turned_away == SendOutcome("later", "as many SMS wait for this SMSC as may", crowded=True)
         assert (await gateway.send_sms(other.name, "111", MSISDN, "?", 7)).reason == "no bound link takes it"
-        for one in sending:
-            one.cancel()
-        await asyncio.gather(*sending, return_exceptions=True)
+        assert at.smsc.connection is not None
+        at.smsc.connection.close()
+        assert {(await one).result for one in sending} == {"later"}
         at.smsc.silent = False
+        await at.until(lambda: len(at.smsc.binds) == 2 and at.account.bound)
         assert (await gateway.send_sms(at.account.name, "111", MSISDN, "?", 7)).result == "sent"
 
     play(tmp_path, story)

@@ -19,7 +19,7 @@ from smpp.link import Link, LinkSettings, Role
 from smpp.pdu import Bind, Message
 from smpp.segments import STYLES, Style, split
 from smpp.transport import Connection, listen
-from tests.ussd_server.turns.bench import MSISDN, POOR, SCREEN, Bench
+from tests.ussd_server.turns.bench import MSISDN, POOR, SCREEN, Bench, perform
 from ussd_server.channels.base import Answering, Input
 from ussd_server.channels.gateway import LINE, TOGETHER, Account, Gateway
 from ussd_server.dialects.files import load
@@ -318,7 +318,7 @@ async def sent(at: Line, text: str = "Hello", came: Performed | None = None) -> 
     assert await bench.store.commit(Change(version, record, outbox=[entry]))
     (claimed,) = await bench.store.claim(bench.now, 1, 30_000)
     bench.network.send_sms = Gateway([at.account], 1).send_sms  # type: ignore[method-assign]
-    assert await bench.performers["sms"](claimed) == (came or Done())
+    assert await perform(bench.performers["sms"], claimed) == (came or Done())
 
 
 async def told(at: Line) -> list[str]:

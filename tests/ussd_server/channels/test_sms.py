@@ -1,10 +1,28 @@
-"""What a received SMS says, whatever its SMSC put around it."""
+"""What a received SMS says, whatever its SMSC put around it; and how one is written."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from smpp.constants import CommandId
-from smpp.pdu import Message
-from ussd_server.channels.sms import text_of
+from smpp.constants import CommandId, DataCoding
+from smpp.pdu import Message, encode
+from smpp.segments import STYLES
+from ussd_server.channels.sms import HEADS_KEPT, Spelling, Writer, parts, text_of
+
+octets = st.integers(0, 255)
+spellings = st.builds(
+    Spelling,
+    octets,
+    octets,
+    octets,
+    octets,
+    st.sampled_from([DataCoding.DEFAULT, DataCoding.LATIN_1, DataCoding.GSM7]),
+    st.sampled_from([DataCoding.UCS2, DataCoding.USSD_UCS2]),
+    st.sampled_from(["gsm", "latin-1", "ucs2"]),
+    st.sampled_from(STYLES),
+    st.booleans(),
+)
+texts = st.text("ab1 €[é@ñ", max_size=200) | st.text("слово ж€", max_size=150) | st.text(max_size=10)
 
 
 @pytest.mark.parametrize(
@@ -28,3 +46,20 @@ def test_what_was_written_is_read_without_what_was_not(octets: bytes, coding: in
 
 def test_the_accounts_alphabet_is_that_of_data_coding_0() -> None:
     assert text_of(Message(CommandId.DELIVER_SM, short_message=b"$"), "latin-1") == "$"
+
+
+@given(spellings, st.lists(st.tuples(st.sampled_from(["111", "Bank", ""]), texts, st.integers(0, 1 << 20)), max_size=4))
+def test_an_sms_is_written_as_it_is_field_by_field(spelling: Spelling, sms: list[tuple[str, str, int]]) -> None:
+    writer = Writer(spelling)
+    for source, text, reference in sms:
+        written = writer.write(source, "79100000001", text, reference)
+        expected = parts(source, "79100000001", text, reference, spelling)
+        assert [encode(pdu, 7) for pdu in written] == [encode(message, 7) for message in expected]
+
+
+def test_a_new_sender_each_time_fills_no_memory() -> None:
+    writer = Writer(Spelling())
+    for number in range(3 * HEADS_KEPT):
+        (packed,) = writer.write(f"{number}", "79100000001", "Hello", 1)
+        assert f"\0\0\1{number}\0".encode() in encode(packed)
+        assert len(writer._heads) <= HEADS_KEPT

@@ -119,7 +119,10 @@ def test_a_receipt_that_is_faster_than_the_response_waits_for_it(tmp_path: Path)
             await at.deliveries.take("a", [MSISDN], DELIVERED)
             return await send_sms(*arguments)
 
-        at.network.send_sms = slow  # type: ignore[method-assign]
+        def begin(*arguments: Any) -> asyncio.Future[SendOutcome]:
+            return asyncio.ensure_future(slow(*arguments))
+
+        at.network.send_sms = begin  # type: ignore[method-assign]
         await enqueue(at)
         await at.until(lambda: at.metrics.outbox["receipt", "done"] == 1)
         assert at.network.sms

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ussd_server.turns.bench import MSISDN, POOR, Bench, play
+from tests.ussd_server.turns.bench import MSISDN, POOR, Bench, perform, play
 from ussd_server.channels.sms import SendOutcome
 from ussd_server.outbox import performers
 from ussd_server.outbox.worker import FIRST_WAIT_MS, LONGEST_WAIT_MS, Later
@@ -178,7 +178,7 @@ def test_an_sms_that_there_was_often_no_room_for_is_looked_at_again_soon(tmp_pat
         waits = []
         for crowded in (True, False):
             at.network.outcome = SendOutcome("later", "as many wait as may", crowded=crowded)
-            done = await at.performers["sms"](Claimed(MSISDN, entry, 9, at.now))
+            done = await perform(at.performers["sms"], Claimed(MSISDN, entry, 9, at.now))
             assert isinstance(done, Later)
             waits.append(done.due)
         assert at.now + FIRST_WAIT_MS <= waits[0] <= at.now + performers.LONGEST_CROWDED_MS

@@ -20,6 +20,7 @@ from ussd_server.outbox.worker import (
     YIELDING,
     Done,
     Finished,
+    HandedOver,
     Hopeless,
     Later,
     Outbox,
@@ -194,6 +195,75 @@ def test_what_has_no_room_waits_until_there_is(tmp_path: Path) -> None:
         await at.until(lambda: len(at.performed) == len(every))
         await at.settled()
         assert await at.store.next_due() is None
+
+    bench(tmp_path, story)
+
+
+class Network:
+    """What an outbox hands its SMS over to: they end when they are told to."""
+
+    def __init__(self, at: Bench) -> None:
+        self.at = at
+        self.waiting: dict[str, asyncio.Future[Performed | Exception]] = {}
+        performers: dict[OutboxKind, Performer] = {"sms": self._send}
+        at.outbox._performers = performers
+
+    def _send(self, claimed: Claimed) -> HandedOver:
+        self.at.performed.append((claimed.entry.id, claimed.attempt))
+        done = self.waiting[claimed.entry.id] = asyncio.get_running_loop().create_future()
+        return HandedOver(done, self._came)
+
+    def _came(self, claimed: Claimed, what: Performed | Exception) -> Performed | Awaitable[Performed]:
+        if isinstance(what, Exception):
+            raise what
+        return self._done(claimed) if isinstance(what, Done) else what
+
+    async def _done(self, claimed: Claimed) -> Performed:
+        record, version = await self.at.store.load(claimed.msisdn)
+        assert await self.at.store.commit(Change(version, record, settled=(claimed.entry.id,)))
+        return Done()
+
+
+@pytest.mark.parametrize(
+    ("what", "then"),
+    [
+        (Finished(), None),
+        (Done(), None),
+        (Hopeless("no such number"), None),
+        (Later("no link"), FIRST_WAIT_MS),
+        (ValueError("defect"), FIRST_WAIT_MS),
+    ],
+)
+def test_what_is_handed_over_ends_as_it_is_told_and_the_next_begins(
+    tmp_path: Path, what: Performed | Exception, then: int | None
+) -> None:
+    async def story(at: Bench) -> None:
+        network = Network(at)
+        assert await at.commit("a", "b")
+        assert await at.commit("late", msisdn="79100000002")
+        await at.until(lambda: set(network.waiting) == {"a", "late"})
+        network.waiting["a"].set_result(what)
+        if then is None:
+            await at.until(lambda: "b" in network.waiting)
+            network.waiting["b"].set_result(Finished())
+        network.waiting["late"].set_result(Finished())
+        await at.settled()
+        assert await at.store.next_due() == (None if then is None else at.now + then)
+
+    bench(tmp_path, story)
+
+
+def test_a_stop_gives_back_what_is_handed_over_and_nobody_sends_it_then(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        network = Network(at)
+        for id, msisdn in zip("abc", (MSISDN, "79100000002", "79100000003"), strict=True):
+            assert await at.commit(id, msisdn=msisdn)
+        network.waiting["b"].set_result(Finished())
+        network.waiting["c"].set_result(Later("the link was lost"))
+        await at.outbox.stop(0)
+        assert network.waiting["a"].cancelled()
+        again = await at.store.claim(at.now, 10, LEASE_MS)
+        assert sorted((each.entry.id, each.attempt) for each in again) == [("a", 2), ("c", 2)]
 
     bench(tmp_path, story)
 

@@ -20,9 +20,10 @@ from ussd_server.operators.faulty import FaultyOperator
 from ussd_server.outbox.deliveries import Deliveries
 from ussd_server.outbox.performers import Performers
 from ussd_server.outbox.pushes import Manners, Pusher
-from ussd_server.outbox.worker import LEASE_MS, Outbox
+from ussd_server.outbox.worker import LEASE_MS, HandedOver, Outbox, Performed, Performer
 from ussd_server.secrecy.keys import Keyring
 from ussd_server.secrecy.vault import CodeHasher, Vault
+from ussd_server.stores.base import Claimed
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.codes import Policy
 from ussd_server.turns.admission import Admission
@@ -74,11 +75,24 @@ class Network:
             await self.on_push()
         return self.push_outcome
 
-    async def send_sms(self, account: str, source: str, msisdn: str, text: str, reference: int) -> SendOutcome:
+    def send_sms(
+        self, account: str, source: str, msisdn: str, text: str, reference: int
+    ) -> asyncio.Future[SendOutcome]:
         """Note an SMS down as (source, MSISDN, text)."""
         if self.outcome.result == "sent":
             self.sms.append((source, msisdn, text))
-        return self.outcome
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(self.outcome)
+        return done
+
+
+async def perform(performer: Performer, claimed: Claimed) -> Performed:
+    """Perform an entry, and return what came of it, as an outbox does."""
+    begun = performer(claimed)
+    if not isinstance(begun, HandedOver):
+        return await begun
+    came = begun.then(claimed, await begun.done)
+    return came if isinstance(came, Performed) else await came
 
 
 class Bench:
