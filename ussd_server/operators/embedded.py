@@ -43,8 +43,11 @@ APPLICATION_ID = 0x55534F50
 SEAL_BYTES = 12
 """Of a quote's seal: 96 bits, far more than anybody can try against a file on the same machine."""
 
-KEPT_SERVICES = 1_000
-"""Sets of services kept as offerings: most numbers have one of a few."""
+KEPT_PRODUCTS = 1_000
+"""What a number has, kept as offerings: most have one of a few."""
+
+KEPT_ACCOUNTS = 20_000
+"""Accounts kept in memory; what a number has is one of those above, so most take no more than their number."""
 
 _MIGRATIONS = (
     (
@@ -123,7 +126,10 @@ class EmbeddedOperator:
         self._clock = clock
         self._thread: ThreadPoolExecutor | None = None
         self._reading = False
-        self._services = lru_cache(KEPT_SERVICES)(self._in_order)
+        self._data_version = 0
+        self._kept: dict[str, tuple[Products, Money]] = {}
+        """What numbers have, as the file said when it had this version."""
+        self._products = lru_cache(KEPT_PRODUCTS)(self._as_products)
         try:
             self._open()
         except (sqlite3.Error, OSError, SchemaError) as error:
@@ -152,14 +158,15 @@ class EmbeddedOperator:
         return self._catalogue.tariffs_on_sale if kind == "tariff" else self._catalogue.services_on_sale
 
     async def products(self, msisdn: str) -> Products:
-        """Return the tariff in force today, the one that follows it, and the services in the catalogue's order."""
-        account = self._read(msisdn)
-        following = self._offering(account.next_tariff) if account.next_tariff else None
-        return Products(self._offering(account.tariff), self._services(account.services), following)
+        """Return the tariff in force today, the one that follows it, and the services in the catalogue's order.
+
+        Who has the same gets the very same object.
+        """
+        return self._has(msisdn)[0]
 
     async def balance(self, msisdn: str) -> Money:
         """Return the balance."""
-        return self._money(self._read(msisdn).balance)
+        return self._has(msisdn)[1]
 
     async def quote(self, msisdn: str, change: Change, offering: str) -> Quote | InsufficientFunds | NotPossible:
         """Price a change; the quote holds for the catalogue's `quote_minutes`."""
@@ -350,9 +357,28 @@ class EmbeddedOperator:
         activated_at = self._clock() - opening.sim_ms
         return _Account(msisdn, opening.balance, activated_at, opening.tariff, "", "", opening.services)
 
-    def _in_order(self, ids: frozenset[str]) -> tuple[Offering, ...]:
-        """Return these services as the catalogue has them."""
-        return tuple(each for each in self._catalogue.services if each.id in ids)
+    def _has(self, msisdn: str) -> tuple[Products, Money]:
+        """Return what a number has, from memory unless something was written since it was read."""
+        if not self._reading:
+            self._begin_reading()
+        has = self._kept.get(msisdn)
+        if has is None:
+            account = self._read(msisdn)
+            has = (
+                self._products(account.tariff, account.services, account.next_tariff),
+                self._money(account.balance),
+            )
+            if not account.next_tariff:  # which begins some day, though nothing is written then
+                if len(self._kept) >= KEPT_ACCOUNTS:
+                    self._kept.clear()
+                self._kept[msisdn] = has
+        return has
+
+    def _as_products(self, tariff: str, services: frozenset[str], next_tariff: str) -> Products:
+        """Return these as the catalogue has them."""
+        following = self._offering(next_tariff) if next_tariff else None
+        owned = tuple(each for each in self._catalogue.services if each.id in services)
+        return Products(self._offering(tariff), owned, following)
 
     def _offering(self, id: str) -> Offering:
         """Return what this id sells; what the catalogue has dropped since is shown by its id."""
@@ -372,15 +398,27 @@ class EmbeddedOperator:
     # The file -----------------------------------------------------------------------------------------------------
 
     def _reader(self) -> sqlite3.Connection:
-        """Return what reads the file as it is in this turn of the loop: whatever is asked within one is read together.
-
-        To take and to give back the file's locks is half of what reading an account costs.
-        """
+        """Return what reads the file as it is in this turn of the loop."""
         if not self._reading:
-            asyncio.get_running_loop().call_soon(self._read_anew)
-            self._reads.execute("BEGIN")
-            self._reading = True
+            self._begin_reading()
         return self._reads
+
+    def _begin_reading(self) -> None:
+        """Read the file as it is now until this turn of the loop ends: whatever is asked meanwhile is read together.
+
+        To take and to give back the file's locks is half of what reading an account costs. What is in memory is
+        forgotten if anybody has written, this process or another.
+        """
+        asyncio.get_running_loop().call_soon(self._read_anew)
+        try:
+            self._reads.execute("BEGIN")
+            ((version,),) = self._reads.execute("PRAGMA data_version").fetchall()
+        except sqlite3.Error as error:
+            raise self._unavailable(error) from error
+        if version != self._data_version:
+            self._data_version = version
+            self._kept.clear()
+        self._reading = True
 
     def _read_anew(self) -> None:
         """End what was read together: what is asked from here on sees what was written meanwhile."""
@@ -388,14 +426,16 @@ class EmbeddedOperator:
         roll_back(self._reads)
 
     def _read(self, msisdn: str) -> _Account:
+        reader = self._reader()
         try:
-            return self._account(self._reader(), msisdn)
+            return self._account(reader, msisdn)
         except sqlite3.Error as error:
             raise self._unavailable(error) from error
 
     def _query(self, query: str, parameter: str) -> list[tuple[str, OrderStatus, str, int | None]]:
+        reader = self._reader()
         try:
-            return self._reader().execute(query, (parameter,)).fetchall()
+            return reader.execute(query, (parameter,)).fetchall()
         except sqlite3.Error as error:
             raise self._unavailable(error) from error
 
@@ -403,6 +443,7 @@ class EmbeddedOperator:
         """Do this in one transaction that is on the disk when it is over."""
         self._read_anew()
         if self._thread is None:
+            self._kept.clear()  # a connection does not notice what it writes itself
             return self._transact(work)
         # Shielded: who stops waiting does not stop an order that has begun.
         try:

@@ -170,7 +170,7 @@ class Queries:
         seen = self._on_offer.get(kind)
         if seen is None or seen.offerings is not offerings:  # most subscribers are offered the very same sequence
             seen = self._on_offer[kind] = _OnOffer(offerings)
-        return "ok", seen.items(_owned(await self._operator.products(msisdn)))
+        return "ok", seen.items(await self._operator.products(msisdn))
 
     async def _find_offering(self, msisdn: str, arguments: Values) -> Outcome:
         for offering in await self._operator.offerings(msisdn, arguments["kind"]):
@@ -218,15 +218,22 @@ class _OnOffer:
         self.offerings = offerings
         self._ids = frozenset(one.id for one in offerings)
         self._items: dict[frozenset[str], Items] = {}
+        self._seen: dict[int, tuple[Products, Items]] = {}
 
-    def items(self, owned: frozenset[str]) -> Items:
-        """Return them with those marked that are `owned`; anything else may be among these."""
-        owned &= self._ids
+    def items(self, products: Products) -> Items:
+        """Return them with those marked that a subscriber has, or has ordered."""
+        seen = self._seen.get(id(products))  # an operator may have the very same products for many
+        if seen is not None and seen[0] is products:
+            return seen[1]
+        owned = _owned(products) & self._ids
         items = self._items.get(owned)
         if items is None:
             if len(self._items) >= KEPT_OFFERS:
                 self._items.clear()
             items = self._items[owned] = Items(offering_value(one, one.id in owned) for one in self.offerings)
+        if len(self._seen) >= KEPT_OFFERS:
+            self._seen.clear()
+        self._seen[id(products)] = products, items
         return items
 
 

@@ -178,6 +178,53 @@ def test_what_another_process_wrote_is_read_in_the_next_turn_of_the_loop(tmp_pat
     on(tmp_path, test)
 
 
+def test_what_a_number_has_is_read_once_until_somebody_writes(tmp_path: Path) -> None:
+    async def test(operator: EmbeddedOperator) -> None:
+        read: list[str] = []
+        operator._reads.set_trace_callback(lambda statement: read.append(statement) if "SELECT" in statement else None)
+
+        async def has() -> list[str]:
+            """Ask in a turn of the loop of its own; return what was read from the file."""
+            read.clear()
+            await asyncio.sleep(0)
+            await operator.products(RICH)
+            await operator.balance(RICH)
+            return read
+
+        assert len(await has()) == 1
+        assert await has() == []
+        await operator.top_up(POOR, 500)
+        assert len(await has()) == 1
+        assert await has() == []
+
+    on(tmp_path, test)
+
+
+def test_no_more_accounts_are_kept_than_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ussd_server.operators.embedded.KEPT_ACCOUNTS", 3)
+
+    async def test(operator: EmbeddedOperator) -> None:
+        for number in range(8):
+            assert (await operator.balance(f"7910000000{number}")).minor >= 0
+            assert 0 < len(operator._kept) <= 3
+
+    on(tmp_path, test)
+
+
+def test_a_tariff_that_begins_is_in_force_though_nothing_was_written(tmp_path: Path) -> None:
+    async def test() -> None:
+        now = T0
+        operator = EmbeddedOperator(tmp_path / FILE, catalogue(tmp_path), lambda: now)
+        await operator.submit_order("o1", YOUNG, await quoted(operator, "change_tariff", "most", YOUNG))
+        assert (await operator.products(YOUNG)).tariff.id != "most"
+        now += DAY
+        await asyncio.sleep(0)
+        assert (await operator.products(YOUNG)).tariff.id == "most"
+        await operator.close()
+
+    asyncio.run(test())
+
+
 def test_a_refused_write_takes_nothing_and_the_same_order_succeeds_later(tmp_path: Path) -> None:
     async def test(operator: EmbeddedOperator) -> None:
         quote = await quoted(operator, "add_service", "mail")
@@ -253,7 +300,10 @@ class Books(RuleBasedStateMachine):
         self.made = 0
 
     def open(self) -> None:
-        self.operator = EmbeddedOperator(self.place / FILE, catalogue(self.place), lambda: self.now, self.manual)
+        known = catalogue(self.place)
+        self.operator = EmbeddedOperator(self.place / FILE, known, lambda: self.now, self.manual)
+        self.beside = EmbeddedOperator(self.place / FILE, known, lambda: self.now, self.manual)
+        """That of another server, which only looks."""
 
     def do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(work)
@@ -323,7 +373,7 @@ class Books(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        self.do(self.operator.close())
+        self.close()
         self.open()
 
     @invariant()
@@ -332,6 +382,8 @@ class Books(RuleBasedStateMachine):
         for msisdn in NUMBERS:
             booked = [amount for whose, amount, _, _ in lines if whose == msisdn]
             assert self.balance(msisdn) == self.balances[msisdn] >= 0
+            assert self.do(self.beside.balance(msisdn)).minor == self.balances[msisdn]
+            assert self.do(self.beside.products(msisdn)) == self.do(self.operator.products(msisdn))
             assert sum(booked) == (self.balances[msisdn] if booked else 0)
         charged = [purchase for _, amount, _, purchase in lines if amount < 0]
         assert len(set(charged)) == len(charged)
@@ -342,8 +394,12 @@ class Books(RuleBasedStateMachine):
         for id, state in self.states.items():
             assert self.do(self.operator.order_state(id)) == state
 
-    def teardown(self) -> None:
+    def close(self) -> None:
         self.do(self.operator.close())
+        self.do(self.beside.close())
+
+    def teardown(self) -> None:
+        self.close()
         self.runner.close()
         self.folder.cleanup()
 

@@ -199,11 +199,15 @@ def test_those_who_have_other_things_get_other_lists_and_no_more_are_kept_than_a
     monkeypatch.setattr(operations, "KEPT_OFFERS", 2)
     offers = tuple(msgspec.structs.replace(TARIFF, id=f"t{number}") for number in range(5))
     lists = _OnOffer(offers)
-    for number in range(5):
-        items = lists.items(frozenset({f"t{number}", "another"}))
-        assert [one["owned"] for one in items] == [each == number for each in range(5)]
-        assert lists.items(frozenset({f"t{number}"})) is items
+    another = msgspec.structs.replace(TARIFF, id="another")
+    for offer in (*offers, *offers):
+        products = base.Products(offer, (another,))
+        items = lists.items(products)
+        assert [one["owned"] for one in items] == [each is offer for each in offers]
+        assert lists.items(products) is items
+        assert lists.items(base.Products(offer, ())) is items
         assert len(lists._items) <= 2
+        assert len(lists._seen) <= 2
 
 
 @pytest.mark.parametrize("value", [offering_value(TARIFF), quote_value(GOOD)])
