@@ -1,7 +1,8 @@
 """What a link tells its owner.
 
-A message that the owner's own decoder read is an event itself (`inputs.Heard`), in place of `Delivered`. So is the tag
-of an urgent request that the other side took, in place of `Responded`: every USSD step has one of each.
+A message that the owner's own decoder read is an event itself (`inputs.Heard`, `inputs.Texted`), in place of
+`Delivered`. So is the tag of an urgent request that the other side took, in place of `Responded`: every USSD step has
+one of each.
 """
 
 from typing import Any, TypeAlias
@@ -9,7 +10,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from smpp.errors import CloseReason
-from smpp.inputs import Heard
+from smpp.inputs import Heard, Texted
 from smpp.pdu import Alert, Bind, BindResp, Malformed, Message, Outbind, Pdu
 
 
@@ -101,6 +102,7 @@ Event: TypeAlias = (
     | BindRefused
     | Delivered
     | Heard
+    | Texted
     | Responded
     | Expired
     | Lost

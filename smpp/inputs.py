@@ -1,7 +1,8 @@
 """A dialect's inputs, known by their likeness: what `ussd.classify` finds in a deliver_sm, at a fraction of its cost.
 
-Every USSD step passes here. Sequence number, subscriber, session and text are an input's own. All the rest comes again
-and again and is known by its octets, once a message with the same was read in full. Nothing that was typed is kept.
+Every USSD step and every SMS passes here. Sequence number, subscriber, session and text are an input's own. All the
+rest comes again and again and is known by its octets, once a message with the same was read in full. Nothing that was
+typed is kept.
 """
 
 import re
@@ -63,6 +64,26 @@ class Heard(msgspec.Struct, frozen=True, gc=False):
         return message
 
 
+class TextLikeness(msgspec.Struct, frozen=True, gc=False):
+    """What SMS have in common that are whole by themselves: from what kind of number, to which, in which coding."""
+
+    source_addr_ton: int
+    source_addr_npi: int
+    destination_addr: str
+    data_coding: int
+
+
+@final
+class Texted(msgspec.Struct, frozen=True, gc=False):
+    """An SMS that was known by its likeness; it waits for `Link.respond`, as `Heard` does. `data` is its text."""
+
+    command: int
+    sequence: int
+    source_addr: str
+    data: bytes
+    likeness: TextLikeness
+
+
 class Inputs:
     """Reads what is delivered to an account of one dialect."""
 
@@ -70,19 +91,28 @@ class Inputs:
         self._dialect = dialect
         self._session_octets = 0 if dialect.session_tag is None else dialect.session_octets
         self._likenesses: dict[bytes, Likeness] = {}
+        self._text_likenesses: dict[bytes, TextLikeness] = {}
 
-    def read(self, frame: bytes, command: int, status: int, sequence: int) -> Heard | Message:
+    def read(self, frame: bytes, command: int, status: int, sequence: int) -> Heard | Texted | Message:
         """Read a deliver_sm, as a decoder does; it comes as a `Message` where its like was not read before."""
         find = frame.index
         source_at = find(0, HEADER_OCTETS) + 3
         source_end = find(0, source_at)
         text_at = find(0, source_end + 3) + _FIXED_OCTETS
         text_end = text_at + frame[text_at - 1]
+        head = b""
+        if text_end == len(frame) and text_at < text_end:  # no TLVs, as nearly every SMS
+            head = frame[HEADER_OCTETS:source_at] + frame[source_end : text_at - 1]
+            known = self._text_likenesses.get(head)
+            if known is not None:
+                return Texted(command, sequence, frame[source_at:source_end].decode("latin-1"), frame[text_at:], known)
         session_at = len(frame) - self._session_octets
         key = frame[HEADER_OCTETS:source_at] + frame[source_end:text_at] + frame[text_end:session_at]
         likeness = self._likenesses.get(key)
         if likeness is None or text_end > session_at:
             message = decode_long(frame, command, status, sequence)
+            if head:
+                self._learn_text(head, message, frame[text_at:])
             self._learn(key, message, frame[text_at:text_end], len(frame) - text_end)
             return message
         session = session_in(frame[session_at:], self._dialect) if self._session_octets else NO_SESSION
@@ -113,6 +143,20 @@ class Inputs:
             message.source_addr_ton,
             message.source_addr_npi,
             addresses_of(message),
+        )
+
+    def _learn_text(self, head: bytes, message: Message, text: bytes) -> None:
+        """Keep what an SMS without TLVs is like, if another one with the same `head` is sure to be so."""
+        if message.esm_class or message.schedule_delivery_time or message.validity_period or message.tlvs:
+            return  # a receipt or a part, say
+        if message.short_message != text or classify(message, self._dialect) is not None:
+            return
+        if _DIALLED.search(message.destination_addr):
+            return  # it may be what was typed
+        if len(self._text_likenesses) >= LIKENESSES_KEPT:
+            self._text_likenesses.clear()
+        self._text_likenesses[head] = TextLikeness(
+            message.source_addr_ton, message.source_addr_npi, message.destination_addr, message.data_coding
         )
 
     def _ends_with_session(self, message: Message, tlv_octets: int) -> bool:

@@ -25,6 +25,8 @@ from smpp.pdu import Message
 
 Way: TypeAlias = Literal["udh8", "udh16", "sar"]
 
+_UDHI: Final = int(EsmClass.UDHI)
+_REFERENCE, _TOTAL, _NUMBER = int(Tag.SAR_MSG_REF_NUM), int(Tag.SAR_TOTAL_SEGMENTS), int(Tag.SAR_SEGMENT_SEQNUM)
 _WAYS: Final[dict[tuple[int, int], Way]] = {(0x00, 3): "udh8", (0x08, 4): "udh16"}
 """The information elements of parts, with their length in octets (TS 23.040 §9.2.3.24.1, §9.2.3.24.8)."""
 
@@ -115,11 +117,11 @@ def mark_of(message: Message) -> Mark | None:
     """
     payload = message.payload
     mark = None
-    if message.esm_class & EsmClass.UDHI and payload:
+    if message.esm_class & _UDHI and payload:
         mark = _by_header(payload[1 : payload[0] + 1])
-    if mark is None:
-        reference = message.integer(Tag.SAR_MSG_REF_NUM)
-        total, number = message.integer(Tag.SAR_TOTAL_SEGMENTS), message.integer(Tag.SAR_SEGMENT_SEQNUM)
+    if mark is None and message.tlvs:
+        reference = message.integer(_REFERENCE)
+        total, number = message.integer(_TOTAL), message.integer(_NUMBER)
         if reference is not None and total is not None and number is not None:
             mark = Mark("sar", reference, total, number)
     return mark if mark is not None and mark.total > 1 and 0 < mark.number <= mark.total <= 255 else None
@@ -193,12 +195,14 @@ def read(pieces: list[Piece]) -> str:
     used = {piece.alphabet for piece in pieces}
     if len(used) == 1 and not ("ucs2" in used and len(octets) % 2):
         return alphabets.read(octets, pieces[0].alphabet)
-    return "".join(_alone(piece) for piece in pieces)
+    return "".join(read_one(piece.data, piece.alphabet) for piece in pieces)
 
 
-def _alone(piece: Piece) -> str:
-    whole = len(piece.data) & ~1 if piece.alphabet == "ucs2" else len(piece.data)
-    return alphabets.read(piece.data[:whole], piece.alphabet)
+def read_one(data: bytes, alphabet: Alphabet) -> str:
+    """Return the text of a message that is whole by itself, or of a part alone; as `read` does."""
+    if alphabet == "ucs2" and len(data) % 2:
+        data = data[:-1]
+    return alphabets.read(data, alphabet)
 
 
 def _belongs(part: Part, letter: Letter) -> bool:

@@ -11,8 +11,10 @@ from smpp import ussd
 from smpp.alphabets import choose
 from smpp.constants import CommandId, EsmClass, Tag, UssdOp
 from smpp.dialect import STANDARD, Dialect
-from smpp.inputs import LIKENESSES_KEPT, Heard, Inputs
+from smpp.inputs import LIKENESSES_KEPT, Heard, Inputs, Texted
 from smpp.pdu import DECODERS, Malformed, Message, Pdu, decode, encode
+from smpp.reassembly import part_of
+from smpp.receipts import is_receipt
 from tests.smpp.strategies import cstrings, long_messages
 from tests.smpp.test_ussd import BY_REFERENCE, BY_WORDS, END_BIT_ALONE
 
@@ -28,9 +30,19 @@ def reading(dialect: Dialect) -> Any:
     return lambda frame: decode(frame, decoders)
 
 
-def agrees(read: Heard | Pdu | Malformed, frame: bytes, dialect: Dialect) -> bool:
+def agrees(read: Heard | Texted | Pdu | Malformed, frame: bytes, dialect: Dialect) -> bool:
     """Return whether it says what the codec and `classify` say. Raises AssertionError where not; False: in full."""
     full = decode(frame)
+    if isinstance(read, Texted):
+        assert isinstance(full, Message)
+        assert ussd.classify(full, dialect) is None
+        assert not is_receipt(full)
+        assert part_of(full, full.source_addr) is None
+        assert (read.command, read.sequence, read.source_addr) == (full.command, full.sequence, full.source_addr)
+        assert read.data == full.user_data == full.short_message
+        same = ("source_addr_ton", "source_addr_npi", "destination_addr", "data_coding")
+        assert [getattr(read.likeness, name) for name in same] == [getattr(full, name) for name in same]
+        return True
     if not isinstance(read, Heard):
         assert read == full
         return False
@@ -118,12 +130,11 @@ def test_the_second_of_a_kind_is_known(dialect: Dialect) -> None:
     [
         {"esm_class": int(EsmClass.UDHI)},
         {"esm_class": 4},
-        {"tlvs": {}, "service_type": "CMT"},
         {"tlvs": {int(Tag.USSD_SERVICE_OP): b"\x12", int(Tag.ITS_SESSION_INFO): b"\1\3"}},
         {"tlvs": {int(Tag.ITS_SESSION_INFO): b"\1\2", int(Tag.USSD_SERVICE_OP): b"\x12"}},
         {"validity_period": "000000000100000R"},
     ],
-    ids=["header", "receipt", "SMS", "end of the session", "session elsewhere", "dates"],
+    ids=["header", "receipt", "end of the session", "session elsewhere", "dates"],
 )
 def test_what_is_not_sure_is_read_in_full(changes: dict[str, Any]) -> None:
     read = reading(STANDARD)
@@ -146,6 +157,55 @@ def test_nothing_that_was_typed_is_kept(dialect: Dialect, place: str) -> None:
         read = inputs.read(frame, int(CommandId.DELIVER_SM), 0, 1)
     assert isinstance(read, Heard) == (place == SERVICE)
     assert "471" not in repr(inputs._likenesses)
+
+
+@given(
+    st.sampled_from(DIALECTS),
+    long_messages,
+    st.lists(st.tuples(cstrings, st.binary(max_size=12), st.binary(max_size=4)), min_size=2, max_size=6),
+    st.sampled_from(["", "CMT", "USSD"]),
+)
+def test_an_sms_is_known_for_what_it_is_in_full(
+    dialect: Dialect, base: Message, inputs: list[tuple[str, bytes, bytes]], service_type: str
+) -> None:
+    read = reading(dialect)
+    base = replace(base, command=int(CommandId.DELIVER_SM), service_type=service_type, tlvs={})
+    plain = replace(base, esm_class=0, schedule_delivery_time="", validity_period="")
+    for sequence, (source, text, rest) in enumerate(inputs):
+        for message in (plain, base):
+            frame = encode(replace(message, source_addr=source, short_message=text), sequence + 1)
+            agrees(read(frame), frame, dialect)
+            longer = (len(frame) + len(rest)).to_bytes(4, "big") + frame[4:] + rest
+            agrees(read(longer), longer, dialect)
+
+
+def test_the_second_sms_to_a_number_is_known_whatever_it_says() -> None:
+    read = reading(STANDARD)
+    known = []
+    for number, text in enumerate(["1", "balance", "", "*111#", "да"]):
+        sms = Message(
+            CommandId.DELIVER_SM, source_addr=f"7910000000{number}", destination_addr="111", short_message=text.encode()
+        )
+        frame = encode(sms, number + 1)
+        known.append(agrees(read(frame), frame, STANDARD))
+    assert known == [False, True, False, True, True]
+
+
+def test_nothing_that_an_sms_says_is_kept() -> None:
+    inputs = Inputs(STANDARD)
+    for number, place in enumerate(["111", "*111*4711#", "111"]):
+        sms = Message(CommandId.DELIVER_SM, source_addr="7", destination_addr=place, short_message=b"4711")
+        inputs.read(encode(sms, number), int(CommandId.DELIVER_SM), 0, number)
+    assert inputs._text_likenesses
+    assert "471" not in repr(inputs._text_likenesses)
+
+
+def test_a_new_number_in_every_sms_fills_no_memory() -> None:
+    inputs = Inputs(STANDARD)
+    for number in range(3 * LIKENESSES_KEPT):
+        sms = Message(CommandId.DELIVER_SM, source_addr="7", destination_addr=f"{number}", short_message=b"1")
+        inputs.read(encode(sms, 1), int(CommandId.DELIVER_SM), 0, 1)
+        assert 0 < len(inputs._text_likenesses) <= LIKENESSES_KEPT
 
 
 def test_a_new_short_code_in_every_message_fills_no_memory() -> None:

@@ -19,10 +19,10 @@ from smpp.constants import CommandId, Status, status_name
 from smpp.dialect import Dialect
 from smpp.errors import THROTTLED, TRANSIENT
 from smpp.events import Bound, Closed, Delivered, Event, Expired, Ignored, Lost, Nacked, Responded
-from smpp.inputs import Heard, Inputs
+from smpp.inputs import Heard, Inputs, Texted
 from smpp.link import Link, LinkSettings
 from smpp.pdu import DECODERS, Bind, Delivery, Message, MessageResp, Outbind, Packed, Password, Pdu
-from smpp.reassembly import part_of
+from smpp.reassembly import Part, part_of
 from smpp.replies import Replies, Shown
 from smpp.transport import Awaited, Binding, Connection, Retrying
 from ussd_server.channels import sms
@@ -79,6 +79,20 @@ class UssdStep(msgspec.Struct, gc=False):
     def answer(self, answer: Answer) -> None:
         """Take what the input led to."""
         self.account.answered(self, answer)
+
+
+class SmsInput(msgspec.Struct, gc=False):
+    """An SMS that came, or a part of one, which waits for its response."""
+
+    heard_by: Connection
+    received: Message | Texted
+
+    def answer(self, answer: Answer) -> None:
+        """Respond to it; what it led to goes out from the outbox."""
+        if answer.durable:
+            self.heard_by.respond(self.received)
+        else:
+            self.heard_by.respond(self.received, Status.RTHROTTLED if answer.busy else Status.RX_T_APPN)
 
 
 class SmsPart(msgspec.Struct, gc=False):
@@ -216,6 +230,7 @@ class Account:
                 handlers={
                     Heard: self._on_heard,
                     UssdStep: _on_accepted,
+                    Texted: self._on_texted,
                     Delivered: self._on_delivered,
                     Responded: self._on_responded,
                 },
@@ -417,11 +432,27 @@ class Account:
             session = ussd.session_of(message, self._dialect)
             heard = ussd.classify(message, self._dialect, None, session)
             if heard is None:
-                self._read(connection, message, msisdn)
+                part = part_of(message, msisdn, self._alphabet)
+                text = sms.text_of(message, self._alphabet) if part is None else ""
+                self._read(connection, message, msisdn, message.destination_addr, text, part)
             elif self.backlog.full and isinstance(heard, ussd.Begin):
                 self._turn_away(connection, message)
             else:
                 self._heard(connection, message, session, heard, msisdn)
+
+    def _on_texted(self, connection: Connection, texted: Texted) -> None:
+        """Take an SMS that was known by its likeness, as nearly all are."""
+        if self._leaving:
+            self._metrics.suppressed["leaving"] += 1
+            return
+        self._metrics.pdus["in", "deliver_sm"] += 1
+        likeness = texted.likeness
+        msisdn = parse(texted.source_addr, likeness.source_addr_ton, likeness.source_addr_npi, self._country)
+        if isinstance(msisdn, NotSubscriber):
+            self._leave_alone(connection, texted, msisdn)
+        else:
+            text = sms.read_text(texted.data, likeness.data_coding, self._alphabet)
+            self._read(connection, texted, msisdn, likeness.destination_addr, text)
 
     def _leave_alone(self, connection: Connection, message: Delivery, sender: NotSubscriber) -> None:
         """Answer nothing to short codes, names, machines: nobody there reads it, and some would answer it."""
@@ -583,28 +614,31 @@ class Account:
         self._metrics.pdu_errors["out", "ussd answer lost"] += 1
         log.warning("USSD answer lost", smsc=self.name, msisdn=mask(step.msisdn), cause=cause)
 
-    def _read(self, connection: Connection, message: Message, msisdn: str) -> None:
-        part = part_of(message, msisdn, self._alphabet)
+    def _read(
+        self,
+        connection: Connection,
+        received: Message | Texted,
+        msisdn: str,
+        number: str,
+        text: str,
+        part: Part | None = None,
+    ) -> None:
+        """Make an input of an SMS to a service number, or of a part of one."""
         input = Input(
-            msisdn=msisdn,
-            channel=SMS,
-            kind="message",
-            text=sms.text_of(message, self._alphabet) if part is None else "",
-            account=self.name,
-            dialogue=message.destination_addr,
-            link=self._up[connection].name,
-            sequence=message.sequence,
-            at=self._now(),
-            number=message.destination_addr,
+            msisdn,
+            SMS,
+            "message",
+            text,
+            self.name,
+            number,
+            self._up[connection].name,
+            received.sequence,
+            self._now(),
+            number,
             part=part,
             read=connection.read_at,
         )
-
-        def answer(answer: Answer) -> None:
-            refused = Status.RTHROTTLED if answer.busy else Status.RX_T_APPN
-            connection.respond(message, Status.ROK if answer.durable else refused)
-
-        self._inputs.append((input, answer))
+        self._inputs.append((input, SmsInput(connection, received).answer))
 
     def _receipt(self, connection: Connection, message: Message) -> None:
         """Answer a receipt when what it says is kept."""
