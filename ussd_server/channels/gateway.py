@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -130,9 +131,6 @@ BUSY = "busy"
 TOGETHER = 64
 """Inputs handed in within one turn of the loop: the store writes what these have changed while the next are played."""
 
-LINE = 256
-"""Inputs that may wait for that. Of more the first are handed in at once: only who is handed in can be refused."""
-
 
 class Account:
     """One operator connection: its binds, and what is special about this operator."""
@@ -195,9 +193,11 @@ class Account:
         self._links = count(1)
         self._up: dict[Connection, _Up] = {}
         self._inputs: list[tuple[Input, Answering]] = []
-        """What was read and is not handed in yet."""
+        """What is being read."""
+        self._line: deque[tuple[Input, Answering]] = deque()
+        """What waits to be handed in, in the order in which it came."""
         self._handing_in = False
-        """Whether some of it is handed in at the next turn of the loop."""
+        """Whether some of that is handed in at the next turn of the loop."""
         self._pace = Pace(url.rate)
         self._lineup: Lineup[SmsPart | UssdPush] = Lineup(self._pace)
         self._share = max(1, url.window // 2)
@@ -462,7 +462,7 @@ class Account:
 
     def _turn_away(self, connection: Connection, message: Delivery) -> None:
         self._metrics.turned_away[self.name] += 1
-        self._conversations.turned_away()
+        self._conversations.not_handed_in()
         connection.respond(message, Status.RTHROTTLED)
 
     def _heard(
@@ -521,34 +521,49 @@ class Account:
         self._inputs.append((input, answer))
 
     def _on_read(self) -> None:
-        """Hand in what was read at once, now that all of it is an input.
+        """Hand in what was read at once, now that all of it is an input; in a flood, refuse at once what is too much.
 
         A turn needs far more memory than what the processor has close by. Done in between, it would have the way to the
         next input begin in the cold.
         """
-        too_many = len(self._inputs) - LINE
-        if too_many > 0:
-            self._hand_in(too_many)
+        inputs, self._inputs = self._inputs, []
+        if self._line or len(inputs) > TOGETHER:
+            for input, answer in inputs:
+                self._let_wait(input, answer)
+        else:
+            self._line.extend(inputs)
         if not self._handing_in:
             self._go_on()
 
+    def _let_wait(self, input: Input, answer: Answering) -> None:
+        """Let an input wait in line, or refuse it at once if it is not admitted behind those that wait already."""
+        try:
+            if not self._conversations.turned_away(input, answer, len(self._line)):
+                self._line.append((input, answer))
+        except Exception:
+            self._not_taken(input)
+
     def _go_on(self) -> None:
         """Hand in some of what waits, and the rest in the next turns of the loop, after what came before."""
-        self._hand_in(TOGETHER)
-        self._handing_in = bool(self._inputs)
+        line = self._line
+        for _ in range(min(TOGETHER, len(line))):
+            self._hand_in(*line.popleft())
+        self._handing_in = bool(line)
         if self._handing_in:
             asyncio.get_running_loop().call_soon(self._go_on)
 
-    def _hand_in(self, amount: int) -> None:
-        inputs, self._inputs = self._inputs[:amount], self._inputs[amount:]
-        for input, answer in inputs:
-            try:
-                if self.backlog.stands and kind_of(input) is Kind.DIALOGUE:
-                    self._conversations.refuse(input, answer)
-                else:
-                    self._conversations.take(input, answer)
-            except Exception:
-                log.exception("input not taken", smsc=self.name, msisdn=mask(input.msisdn))
+    def _hand_in(self, input: Input, answer: Answering) -> None:
+        try:
+            if self.backlog.stands and kind_of(input) is Kind.DIALOGUE:
+                self._conversations.refuse(input, answer)
+            else:
+                self._conversations.take(input, answer)
+        except Exception:
+            self._not_taken(input)
+
+    def _not_taken(self, input: Input) -> None:
+        """Log the exception that is being handled; what came with the input is not to suffer from it."""
+        log.exception("input not taken", smsc=self.name, msisdn=mask(input.msisdn))
 
     def _note_unnamed(self, sign: str) -> None:
         if sign:

@@ -123,11 +123,11 @@ class Admission:
         """The delay beyond which the limit is lowered, seconds."""
         return max(self._target, min(3 * self._own, MOST_TARGET_S))
 
-    def admits(self, kind: Kind, under_way: int) -> bool:
-        """Return whether this may begin beside so many turns under way."""
+    def admits(self, kind: Kind, under_way: int, before: int = 0) -> bool:
+        """Return whether this may begin beside so many turns under way, and behind so many that have not begun yet."""
         if under_way and 8 * under_way >= kind.of_bound * self._bound:
             return False
-        return not kind.of_limit or 8 * self.waiting < kind.of_limit * self.limit
+        return not kind.of_limit or 8 * (self.waiting + before) < kind.of_limit * self.limit
 
     def refuse(self, kind: Kind) -> None:
         """Count what was not admitted."""

@@ -121,7 +121,14 @@ class Conversations:
         self._admission.refuse(kind_of(input))
         self._refuse(input, answer)
 
-    def turned_away(self) -> None:
+    def turned_away(self, input: Input, answer: Answering, before: int) -> bool:
+        """Refuse an input that is not admitted behind so many that wait to be handed in; return whether it was so."""
+        if self._admission.admits(kind_of(input), len(self._lanes) + before, before):
+            return False
+        self.refuse(input, answer)
+        return True
+
+    def not_handed_in(self) -> None:
         """Count a dialogue that its channel has not even handed in."""
         self._admission.refuse(Kind.DIALOGUE)
 

@@ -21,7 +21,7 @@ from smpp.segments import STYLES, Style, split
 from smpp.transport import Connection, listen
 from tests.ussd_server.turns.bench import MSISDN, POOR, SCREEN, Bench, perform
 from ussd_server.channels.base import Answering, Input
-from ussd_server.channels.gateway import LINE, TOGETHER, Account, Gateway
+from ussd_server.channels.gateway import TOGETHER, Account, Gateway
 from ussd_server.dialects.files import load
 from ussd_server.outbox.worker import Done, Finished, Performed
 from ussd_server.secrecy.secrets import Secret
@@ -209,23 +209,40 @@ def test_of_a_flood_some_are_handed_in_at_a_time_in_their_order(tmp_path: Path) 
     play(tmp_path, story, smsc_window=5 * TOGETHER)
 
 
-def test_of_a_greater_flood_no_more_wait_than_may(tmp_path: Path) -> None:
+def test_of_a_flood_what_is_too_much_is_refused_before_what_came_earlier_is_handled(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
-        on_read, waited = at.account._on_read, list[int]()
+        await at.hear(dialled(session=1), 1)
+        limit = at.bench.admission.limit = 2 * TOGETHER
+        order: list[tuple[str, str]] = []
+        turned_away, take = at.bench.conversations.turned_away, at.bench.conversations.take
 
-        def read() -> None:
-            on_read()
-            waited.append(len(at.account._inputs))
+        def judged(input: Input, answer: Answering, before: int) -> bool:
+            refused = turned_away(input, answer, before)
+            order.append(("refused" if refused else "waits", input.msisdn))
+            return refused
 
-        for connection in at.account._up:
-            connection.on_read = read
-        for session in range(3 * LINE):
-            caller = f"7916{session:07}"
+        def taken(input: Input, answer: Answering) -> None:
+            order.append(("taken", input.msisdn))
+            take(input, answer)
+
+        at.bench.conversations.turned_away = judged  # type: ignore[method-assign]
+        at.bench.conversations.take = taken  # type: ignore[method-assign]
+        connection = next(iter(at.account._up))
+        connection.on_read = lambda: None  # all of it comes with one read
+        callers = [f"7916{number:07}" for number in range(3 * TOGETHER)]
+        for session, caller in enumerate(callers):
             at.smsc.deliver(ussd.dial(caller, "111", choose("*111#"), session=session))
-        await at.hear(dialled(session=1), 3 * LINE + 1)
-        assert 0 < max(waited) <= LINE
+        at.smsc.deliver(ussd.answer(MSISDN, "111", choose("1"), session=1, sequence=1))
+        await at.until(lambda: len(at.account._inputs) > len(callers))
+        connection.on_read = at.account._on_read
+        at.account._on_read()
+        await at.until(lambda: len(at.smsc.submitted) == len(callers) + 2)
+        judgements = [*(("waits", each) for each in callers[:limit]), *(("refused", each) for each in callers[limit:])]
+        assert order[: len(callers) + 1] == [*judgements, ("waits", MSISDN)]
+        assert [whose for what, whose in order if what == "taken"] == [*callers[:limit], MSISDN]
+        assert at.bench.admission.shed == {Kind.DIALOGUE: TOGETHER}
 
-    play(tmp_path, story, smsc_window=4 * LINE)
+    play(tmp_path, story, smsc_window=4 * TOGETHER)
 
 
 def test_the_input_is_acknowledged_before_it_is_answered(tmp_path: Path) -> None:

@@ -90,6 +90,13 @@ def test_what_is_less_important_is_refused_first(waiting: int, under_way: int, l
     assert admitted == sorted(admitted, reverse=True)
 
 
+@given(st.integers(0, 3 * BOUND), st.integers(0, 3 * BOUND), st.sampled_from(Kind))
+def test_what_stands_in_line_counts_as_what_waits_for_its_commit(waiting: int, before: int, kind: Kind) -> None:
+    one, other = limited()[0], limited()[0]
+    one.waiting, other.waiting = waiting, waiting + before
+    assert one.admits(kind, 0, before) == other.admits(kind, 0)
+
+
 def test_one_turn_is_always_taken_however_little_memory_there_is() -> None:
     admission = Admission(1)
     assert [admission.admits(kind, 0) for kind in Kind] == [True] * 5

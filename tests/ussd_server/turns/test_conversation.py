@@ -110,6 +110,22 @@ def test_beyond_the_limit_what_is_new_gets_a_polite_text_and_dialogues_go_on(tmp
     play(tmp_path, story)
 
 
+def test_who_would_wait_too_long_in_line_is_turned_away_and_dialogues_are_not(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        answers: list[Answer] = []
+        at.admission.limit = 10
+        dial, reply = at.input("dial", "*111#"), at.input("reply", "1")
+        assert not at.conversations.turned_away(dial, answers.append, 9)
+        assert not at.conversations.turned_away(reply, answers.append, 99)
+        assert answers == []
+        assert at.conversations.turned_away(dial, answers.append, 10)
+        assert at.conversations.turned_away(reply, answers.append, 100)  # as many turns as there is memory for
+        assert [answer.busy for answer in answers] == [True, True]
+        assert at.admission.shed == {Kind.DIALOGUE: 1, Kind.UNDER_WAY: 1}
+
+    play(tmp_path, story, turns=100)
+
+
 def test_a_slow_operator_leaves_room_for_dialogues_under_way(tmp_path: Path) -> None:
     async def story(at: Bench) -> None:
         await at.dial("*111#")
