@@ -58,7 +58,7 @@ class Expired(msgspec.Struct, frozen=True, gc=False):
 
 
 class Lost(msgspec.Struct, frozen=True, gc=False):
-    """The link closed before the request of `tag` was answered. Where not `sent`, the other side never saw it."""
+    """The link closed before the request of `tag` was answered, or could not take it. Not `sent`: nobody saw it."""
 
     tag: Any
     sent: bool

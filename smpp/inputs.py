@@ -12,19 +12,30 @@ import msgspec
 
 from smpp.alphabets import Alphabet, alphabet_of, read
 from smpp.constants import HEADER_OCTETS
-from smpp.dialect import Dialect
+from smpp.dialect import Dialect, Mark
 from smpp.pdu import Message, decode, decode_long
 from smpp.receipts import is_receipt
-from smpp.ussd import NO_SESSION, Addresses, Answer, Begin, Session, addresses_of, classify, session_in, unnamed
+from smpp.ussd import NO_SESSION, Answer, Begin, Session, classify, session_in, unnamed
 
 LIKENESSES_KEPT: Final = 256
 """A gateway has a few, times the lengths of text; who writes another one each time fills no memory."""
+
+SESSIONS_KEPT: Final = 4096
+"""A gateway has few ids and counts from 0. Emptied when full: to know which was used last would cost in every look."""
 
 _FIXED_OCTETS: Final = 11
 """From the NUL of the destination's address to the first octet of the text, where no dates are given."""
 
 
 _DIALLED: Final = re.compile("[*#]")
+
+
+class Heads(msgspec.Struct, frozen=True, gc=False):
+    """What a reply as a submit_sm has before the subscriber's number, by what it is."""
+
+    menu: bytes
+    end: bytes
+    end_pushed: bytes
 
 
 class Likeness(msgspec.Struct, frozen=True, gc=False):
@@ -39,7 +50,7 @@ class Likeness(msgspec.Struct, frozen=True, gc=False):
     alphabet: Alphabet
     source_addr_ton: int
     source_addr_npi: int
-    addresses: Addresses
+    heads: Heads
 
 
 @final
@@ -92,6 +103,7 @@ class Inputs:
         self._session_octets = 0 if dialect.session_tag is None else dialect.session_octets
         self._likenesses: dict[bytes, Likeness] = {}
         self._text_likenesses: dict[bytes, TextLikeness] = {}
+        self._sessions = {} if self._session_octets else {b"": NO_SESSION}
 
     def read(self, frame: bytes, command: int, status: int, sequence: int) -> Heard | Texted | Message:
         """Read a deliver_sm, as a decoder does; it comes as a `Message` where its like was not read before."""
@@ -115,7 +127,8 @@ class Inputs:
                 self._learn_text(head, message, frame[text_at:])
             self._learn(key, message, frame[text_at:text_end], len(frame) - text_end)
             return message
-        session = session_in(frame[session_at:], self._dialect) if self._session_octets else NO_SESSION
+        octets = frame[session_at:]
+        session = self._sessions.get(octets) or self._read_session(octets)
         text = read(frame[text_at:text_end], likeness.alphabet).removesuffix("\r")
         if session.ended or not text:
             return decode_long(frame, command, status, sequence)
@@ -142,7 +155,7 @@ class Inputs:
             alphabet_of(message.data_coding, dialect.alphabet),
             message.source_addr_ton,
             message.source_addr_npi,
-            addresses_of(message),
+            heads_of(message, dialect),
         )
 
     def _learn_text(self, head: bytes, message: Message, text: bytes) -> None:
@@ -159,6 +172,12 @@ class Inputs:
             message.source_addr_ton, message.source_addr_npi, message.destination_addr, message.data_coding
         )
 
+    def _read_session(self, octets: bytes) -> Session:
+        if len(self._sessions) >= SESSIONS_KEPT:
+            self._sessions.clear()
+        session = self._sessions[octets] = session_in(octets, self._dialect)
+        return session
+
     def _ends_with_session(self, message: Message, tlv_octets: int) -> bool:
         """Return whether the last octets are the session, and no TLV is there twice or followed by something else."""
         tag, tlvs = self._dialect.session_tag, message.tlvs
@@ -166,3 +185,16 @@ class Inputs:
             return True
         whole = sum(4 + len(value) for value in tlvs.values()) == tlv_octets
         return whole and next(reversed(tlvs), None) == tag and len(tlvs[tag]) == self._session_octets
+
+
+def heads_of(message: Message, dialect: Dialect) -> Heads:
+    """Return what replies to a message begin with."""
+    return Heads(*(_head(mark, message) for mark in (dialect.menu_as, dialect.end_as, dialect.end_pushed_as)))
+
+
+def _head(mark: Mark, message: Message) -> bytes:
+    text = (
+        f"{mark.service_type}\0{chr(message.dest_addr_ton)}{chr(message.dest_addr_npi)}{message.destination_addr}\0"
+        f"{chr(message.source_addr_ton)}{chr(message.source_addr_npi)}"
+    )
+    return text.encode("latin-1")

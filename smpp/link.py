@@ -5,7 +5,7 @@ argument, `now` in milliseconds on a clock that does not go back: `timer` says w
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Any, Final, TypeAlias, cast
 
@@ -47,7 +47,7 @@ from smpp.pdu import (
     Tlvs,
     Unknown,
     acknowledge,
-    acknowledge_and_send,
+    acknowledge_and_submit,
     decode,
     encode,
     unpack_header,
@@ -74,6 +74,10 @@ class State(Enum):
     BOUND_RX = auto()
     UNBINDING = auto()
     CLOSED = auto()
+
+
+Answered: TypeAlias = tuple[int, bytes, Any]
+"""The number of a deliver_sm that was taken, the body of the submit_sm that answers it, and the tag of that."""
 
 
 class LinkSettings(msgspec.Struct, frozen=True):
@@ -118,7 +122,8 @@ _STATE_OF_BIND: Final = {
 }
 _BOUND: Final = frozenset(_STATE_OF_BIND.values())
 _NEVER: Final = 1 << 63
-_DELIVER_SM: Final = int(CommandId.DELIVER_SM)
+_SUBMIT_SM: Final = int(CommandId.SUBMIT_SM)
+_SUBMIT_SM_RESP: Final = int(CommandId.SUBMIT_SM_RESP)
 _GENERIC_NACK: Final = int(CommandId.GENERIC_NACK)
 _RSYSERR: Final = int(Status.RSYSERR)
 
@@ -409,16 +414,30 @@ class Link:
             self._out.append(acknowledge(pdu))
         return True
 
-    def answer(self, pdu: Delivery, reply: Packed, tag: Any, now: int) -> bool:
-        """Respond that a delivered message was taken, and send a reply as what is urgent: both at once."""
-        command = reply.command
-        crowded = self._waits or len(self._pending) >= self._window
-        if crowded or pdu.command != _DELIVER_SM or command not in self._may_send:
-            self.respond(pdu)
-            return self.send(reply, tag, now, urgent=True)
-        sequence = self._sequence % LAST_SEQUENCE + 1
-        self._request(tag, sequence, acknowledge_and_send(pdu, reply, sequence), command, now, True)
-        return True
+    def answer(self, answers: Sequence[Answered], now: int) -> list[Event]:
+        """Respond that deliver_sms were taken, and send a submit_sm behind each response, as what is urgent.
+
+        Every USSD step passes here; what is answered together is sent together.
+        """
+        may_send = _SUBMIT_SM in self._may_send
+        room = self._window - len(self._pending) if may_send and not self._waits else 0
+        if room > 0:
+            self._answer_at_once(answers[:room], now)
+        events: list[Event] = []
+        for delivered, body, tag in answers[max(0, room) :]:
+            self._write(MessageResp(CommandId.DELIVER_SM_RESP, delivered))
+            if not self.send(Packed(_SUBMIT_SM, body), tag, now, urgent=True):
+                events.append(Lost(tag, False))
+        return events
+
+    def _answer_at_once(self, answers: Sequence[Answered], now: int) -> None:
+        pending, out, sequence = self._pending, self._out, self._sequence
+        deadline = self._awaited_until(now)
+        for delivered, body, tag in answers:
+            sequence = sequence % LAST_SEQUENCE + 1
+            pending[sequence] = _Request(tag, _SUBMIT_SM_RESP, deadline, True)
+            out.append(acknowledge_and_submit(delivered, body, sequence))
+        self._sequence = sequence
 
     def hold(self, until: int, now: int) -> None:
         """Let the messages that are not urgent wait until `until`, in their order: the other side is throttling."""
@@ -444,13 +463,17 @@ class Link:
 
     def _request(self, tag: Any, sequence: int, frame: bytes, command: int, now: int, urgent: bool) -> None:
         """Write a request and wait for its answer."""
-        self._active = now
         self._sequence = sequence
+        self._pending[sequence] = _Request(tag, command | RESPONSE_BIT, self._awaited_until(now), urgent)
+        self._out.append(frame)
+
+    def _awaited_until(self, now: int) -> int:
+        """Return until when the response is awaited to what is sent now."""
+        self._active = now
         deadline = now + self._response_ms
         if deadline < self._told_due:
             self.due_sooner = True
-        self._pending[sequence] = _Request(tag, command | RESPONSE_BIT, deadline, urgent)
-        self._out.append(frame)
+        return deadline
 
     def _settled(self, sequence: int, now: int, events: list[Event]) -> None:
         """Wait for this response no longer, and do what it held up."""

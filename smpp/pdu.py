@@ -421,6 +421,7 @@ _pack_header = _HEADER.pack
 _pack_tlv = _TLV.pack
 _DELIVER_SM: Final = int(CommandId.DELIVER_SM)
 _DELIVER_SM_RESP: Final = int(CommandId.DELIVER_SM_RESP)
+_SUBMIT_SM: Final = int(CommandId.SUBMIT_SM)
 _pack_acknowledgement = Struct(">IIIIx").pack
 _pack_two_heads = Struct(">IIIIxIIII").pack
 
@@ -463,14 +464,13 @@ def acknowledge(message: Delivery) -> bytes:
         raise ValueError(f"a number out of range: {wrong}") from wrong
 
 
-def acknowledge_and_send(delivered: Delivery, request: Packed, sequence: int) -> bytes:
-    """Encode the response that a deliver_sm was taken, and behind it a request, as `acknowledge` and `encode` do."""
-    body = request.body
+def acknowledge_and_submit(delivered: int, body: bytes, sequence: int) -> bytes:
+    """Encode the response that the deliver_sm of this number was taken, and a submit_sm behind it.
+
+    The same octets as by `acknowledge` and `encode`. The numbers fit: one was decoded, the other is the link's own.
+    """
     length = len(body) + HEADER_OCTETS
-    try:
-        return _pack_two_heads(17, _DELIVER_SM_RESP, 0, delivered.sequence, length, request.command, 0, sequence) + body
-    except StructError as wrong:
-        raise ValueError(f"a number out of range: {wrong}") from wrong
+    return _pack_two_heads(17, _DELIVER_SM_RESP, 0, delivered, length, _SUBMIT_SM, 0, sequence) + body
 
 
 def _encode_response(pdu: MessageResp | BindResp, name: str) -> bytes:

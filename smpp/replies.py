@@ -1,7 +1,7 @@
 """A dialect's replies, written from templates: the same octets as `ussd.reply` and the codec make, at a fraction of it.
 
-Every USSD step passes here. Of a reply only the subscriber's number and the session are its own: the service's address
-is that of a few short codes, and screens come again.
+Every USSD step passes here. Of a reply only the subscriber's number and the session are its own: what comes before the
+number is known with the likeness of what is answered, and screens come again.
 """
 
 from struct import Struct
@@ -12,12 +12,9 @@ import msgspec
 from smpp.alphabets import Encoded
 from smpp.constants import HEADER_OCTETS, CommandId, Tag
 from smpp.dialect import Dialect, Mark
-from smpp.inputs import Heard
+from smpp.inputs import Heard, heads_of
 from smpp.pdu import Message, Packed, encode
-from smpp.ussd import Addresses, Session, addresses_of, reply
-
-HEADS_KEPT: Final = 256
-"""How many short codes are remembered, with their types of number; who writes another one each time fills no memory."""
+from smpp.ussd import Session, reply
 
 _SUBMIT_SM: Final = int(CommandId.SUBMIT_SM)
 _USSD_SERVICE_OP: Final = int(Tag.USSD_SERVICE_OP)
@@ -38,12 +35,9 @@ class Replies:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self._templates = dialect.submit == _SUBMIT_SM
-        self._menu, self._end, self._end_pushed = (
-            (mark.service_type, _op_tlv(mark)) for mark in (dialect.menu_as, dialect.end_as, dialect.end_pushed_as)
-        )
+        self._menu, self._end, self._end_pushed = map(_op_tlv, (dialect.menu_as, dialect.end_as, dialect.end_pushed_as))
         tag = dialect.session_tag
         self._session_head = b"" if tag is None else _pack_tlv_head(tag, dialect.session_octets)
-        self._heads: dict[tuple[str, Addresses], bytes] = {}
 
     def shown(self, encoded: Encoded) -> Shown:
         """Make a screen ready. Raises `ValueError` where the text does not fit into its PDU."""
@@ -58,31 +52,20 @@ class Replies:
 
         `ends` and `pushed` are those of `ussd.reply`.
         """
-        dialect = self._dialect
         if not self._templates:
             whole = received.in_full() if type(received) is Heard else received
-            made = reply(whole, shown.encoded, ends=ends, dialect=dialect, pushed=pushed)
+            made = reply(whole, shown.encoded, ends=ends, dialect=self._dialect, pushed=pushed)
             return Packed(made.command, encode(made)[HEADER_OCTETS:])
-        if ends:
-            service_type, tlvs = self._end_pushed if pushed else self._end
-            echo = session.in_end
+        heads = received.likeness.heads if type(received) is Heard else heads_of(received, self._dialect)
+        if not ends:
+            head, tlvs, echo = heads.menu, self._menu, session.in_menu
+        elif pushed:
+            head, tlvs, echo = heads.end_pushed, self._end_pushed, session.in_end
         else:
-            service_type, tlvs = self._menu
-            echo = session.in_menu
+            head, tlvs, echo = heads.end, self._end, session.in_end
         if echo is not None:
             tlvs += self._session_head + echo
-        addresses = received.likeness.addresses if type(received) is Heard else addresses_of(received)
-        head = self._heads.get((service_type, addresses)) or self._head(service_type, addresses)
         return Packed(_SUBMIT_SM, head + received.source_addr.encode("latin-1") + shown.octets + tlvs)
-
-    def _head(self, service_type: str, addresses: Addresses) -> bytes:
-        """Write what comes before the subscriber's number."""
-        source_ton, source_npi, source, ton, npi = addresses
-        text = f"{service_type}\0{chr(source_ton)}{chr(source_npi)}{source}\0{chr(ton)}{chr(npi)}"
-        if len(self._heads) >= HEADS_KEPT:
-            self._heads.clear()
-        head = self._heads[service_type, addresses] = text.encode("latin-1")
-        return head
 
 
 def _op_tlv(mark: Mark) -> bytes:

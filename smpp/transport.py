@@ -12,7 +12,7 @@ import msgspec
 
 from smpp.errors import BIND_HOPELESS, CloseReason
 from smpp.events import BindRefused, Bound, Closed, Event, Outbound
-from smpp.link import DEFAULTS, Link, LinkSettings, Role
+from smpp.link import DEFAULTS, Answered, Link, LinkSettings, Role
 from smpp.pdu import DECODERS, Bind, Decoders, Delivery, Message, Outbind, Packed, Tlvs
 
 LINGER_SECONDS: Final = 2
@@ -46,6 +46,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._gone = asyncio.Event()
         self._telling: list[Event] | None = None  # the events that the owner is being told
+        self._answers: list[Answered] = []
+        """What is answered and not given to the link yet."""
         self._paused = False
         self._shutting = False
         self._flush_waits = False
@@ -69,12 +71,14 @@ class Connection(asyncio.Protocol):
             self._flush_soon()
         return written
 
-    def answer(self, pdu: Delivery, reply: Packed, tag: Any) -> bool:
-        """As `Link.answer`."""
-        taken = self.link.answer(pdu, reply, tag, int(self._loop.time() * 1000))
+    def answer(self, delivered: int, body: bytes, tag: Any) -> bool:
+        """As `Link.answer`, with all that is answered before the next write; False where the link has closed."""
+        if self.link.closed:
+            return False
+        self._answers.append((delivered, body, tag))
         if not self._flush_waits:
             self._flush_soon()
-        return taken
+        return True
 
     def hold(self, delay_ms: int) -> None:
         """As `Link.hold`, for this long from now."""
@@ -99,6 +103,7 @@ class Connection(asyncio.Protocol):
 
     def unbind(self, drain_ms: int = 0) -> None:
         """As `Link.unbind`."""
+        self._answer()
         self._tell(self.link.unbind(self._now(), drain_ms))
         self._flush_soon()
 
@@ -140,6 +145,7 @@ class Connection(asyncio.Protocol):
         now = int(self._loop.time() * 1000)
         self.read_at = monotonic()
         self._flush_waits = True  # what is sent meanwhile is written here
+        self._answer()
         for at in range(0, len(data), SLICE_OCTETS):
             events = self.link.receive(data[at : at + SLICE_OCTETS], now)
             if events:
@@ -156,6 +162,7 @@ class Connection(asyncio.Protocol):
             if handle is not None:
                 handle.cancel()
         self._timer = self._resting = self._transport = None
+        self._answer()
         self._tell(self.link.lost(self._now()))
         self._alive.discard(self)
         self._gone.set()
@@ -210,7 +217,16 @@ class Connection(asyncio.Protocol):
         self._flush_waits = False
         self._flush()
 
+    def _answer(self) -> None:
+        """Give the link the answers: before a write, and before whatever could close it."""
+        if self._answers:
+            answers, self._answers = self._answers, []
+            lost = self.link.answer(answers, self._now())
+            if lost:
+                self._tell(lost)
+
     def _flush(self) -> None:
+        self._answer()
         transport = self._transport
         if transport is None or self._shutting:
             return
@@ -252,6 +268,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._shutting:
             return
         self._timer = None
+        self._answer()
         self._tell(self.link.tick(self._now()))
         self._flush()
 

@@ -137,18 +137,8 @@ def session_of(message: Message, dialect: Dialect) -> Session:
 
 def session_in(value: bytes, dialect: Dialect) -> Session:
     """Read the octets of a session TLV, of the dialect's length."""
-    return _sessions.get((value, dialect)) or _read_session(value, dialect)
-
-
-# A gateway has few ids and counts from 0: the same values come again and again. Emptied when it is full, because that
-# costs less on each look than to know which was used last.
-_sessions: Final[dict[tuple[bytes, Dialect], Session]] = {}
-_SESSIONS_KEPT: Final = 4096
-
-
-def _read_session(value: bytes, dialect: Dialect) -> Session:
     number = int.from_bytes(value, "big")
-    session = Session(
+    return Session(
         _field(number, dialect.id_mask),
         f"{number & dialect.id_mask:0{2 * dialect.session_octets}x}",
         _field(number, dialect.sequence_mask),
@@ -156,10 +146,6 @@ def _read_session(value: bytes, dialect: Dialect) -> Session:
         _session_octets(number, False, dialect),
         _session_octets(number, True, dialect),
     )
-    if len(_sessions) >= _SESSIONS_KEPT:
-        _sessions.clear()
-    _sessions[value, dialect] = session
-    return session
 
 
 def _field(number: int, mask: int) -> int | None:
@@ -181,21 +167,6 @@ def _text(message: Message, default: Alphabet) -> str:
     if not octets or message.esm_class & _UDHI:
         octets = message.user_data
     return alphabets.decode(octets, message.data_coding, default).removesuffix("\r")
-
-
-Addresses: TypeAlias = tuple[int, int, str, int, int]
-"""Between whom a message goes, but for the subscriber's number: TON, NPI and number of the service, TON and NPI."""
-
-
-def addresses_of(message: Message) -> Addresses:
-    """Return the addresses of a received message."""
-    return (
-        message.dest_addr_ton,
-        message.dest_addr_npi,
-        message.destination_addr,
-        message.source_addr_ton,
-        message.source_addr_npi,
-    )
 
 
 def _carry(message: Message) -> Message:

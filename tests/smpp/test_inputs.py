@@ -11,7 +11,7 @@ from smpp import ussd
 from smpp.alphabets import choose
 from smpp.constants import CommandId, EsmClass, Tag, UssdOp
 from smpp.dialect import STANDARD, Dialect
-from smpp.inputs import LIKENESSES_KEPT, Heard, Inputs, Texted
+from smpp.inputs import LIKENESSES_KEPT, SESSIONS_KEPT, Heard, Inputs, Texted, heads_of
 from smpp.pdu import DECODERS, Malformed, Message, Pdu, decode, encode
 from smpp.reassembly import part_of
 from smpp.receipts import is_receipt
@@ -50,7 +50,7 @@ def agrees(read: Heard | Texted | Pdu | Malformed, frame: bytes, dialect: Dialec
     assert read.in_full() == full
     said, likeness = ussd.classify(full, dialect), read.likeness
     assert read.session == ussd.session_of(full, dialect)
-    assert likeness.addresses == ussd.addresses_of(full)
+    assert likeness.heads == heads_of(full, dialect)
     assert (read.command, read.sequence, read.source_addr) == (full.command, full.sequence, full.source_addr)
     assert (likeness.source_addr_ton, likeness.source_addr_npi) == (full.source_addr_ton, full.source_addr_npi)
     heard: ussd.Input
@@ -214,3 +214,14 @@ def test_a_new_short_code_in_every_message_fills_no_memory() -> None:
         frame = encode(ussd.dial(SUBSCRIBER, f"{number}", choose("*111#"), session=1), 1)
         inputs.read(frame, int(CommandId.DELIVER_SM), 0, 1)
         assert 0 < len(inputs._likenesses) <= LIKENESSES_KEPT
+
+
+def test_more_sessions_than_are_remembered_are_read_all_the_same() -> None:
+    dialect = Dialect("by reference", session_octets=4, id_mask=0xFFFFFF00, sequence_mask=0xFE)
+    inputs = Inputs(dialect)
+    for session in [0, *range(2 * SESSIONS_KEPT), 1]:
+        frame = encode(ussd.answer(SUBSCRIBER, SERVICE, choose("1"), session=session, sequence=2, dialect=dialect), 1)
+        read = inputs.read(frame, int(CommandId.DELIVER_SM), 0, 1)
+        assert len(inputs._sessions) <= SESSIONS_KEPT
+        assert isinstance(read, Message) or read.session.dialogue == f"{session << 8:08x}"
+    assert isinstance(read, Heard)

@@ -22,6 +22,7 @@ from smpp.events import (
     Bound,
     Closed,
     Delivered,
+    Event,
     Expired,
     Ignored,
     Lost,
@@ -229,7 +230,7 @@ def test_of_an_urgent_request_that_was_taken_its_tag_is_told(at_once: bool, stat
     if crowded:
         assert link.send(SUBMIT, "before", 0)
     if at_once:
-        assert link.answer(Message(CommandId.DELIVER_SM, 17), Packed(CommandId.SUBMIT_SM, b"body"), tag, 0)
+        assert link.answer([(17, b"body", tag)], 0) == []
     else:
         assert link.send(SUBMIT, tag, 0, urgent=True)
     if crowded:
@@ -240,25 +241,39 @@ def test_of_an_urgent_request_that_was_taken_its_tag_is_told(at_once: bool, stat
     assert link.in_flight == 0
 
 
-@pytest.mark.parametrize("bind", [CommandId.BIND_TRANSCEIVER, CommandId.BIND_RECEIVER], ids=["both ways", "receiver"])
-@pytest.mark.parametrize("under_way", [0, 1, 2, 3], ids="{} under way".format)
-@pytest.mark.parametrize("command", [CommandId.DELIVER_SM, CommandId.DATA_SM], ids=["deliver_sm", "data_sm"])
-def test_an_answer_is_a_response_and_an_urgent_message(bind: CommandId, under_way: int, command: CommandId) -> None:
-    reply, outcomes = Packed(CommandId.SUBMIT_SM, b"body"), []
-    for at_once in (True, False):
-        link = bound(Role.ESME, bind, LinkSettings(window=2, queue=1))
+@given(
+    st.sampled_from([CommandId.BIND_TRANSCEIVER, CommandId.BIND_RECEIVER]),
+    st.integers(0, 5),
+    st.lists(st.tuples(st.integers(0, LAST_SEQUENCE), st.binary(max_size=3)), max_size=6),
+    st.booleans(),
+    st.integers(0, 3),
+    st.booleans(),
+)
+def test_answers_are_responses_and_urgent_messages(
+    bind: CommandId, under_way: int, answers: list[tuple[int, bytes]], held: bool, before_the_last: int, leaving: bool
+) -> None:
+    outcomes: list[Any] = []
+    for together in (True, False):
+        link = bound(Role.ESME, bind, LinkSettings(window=4, queue=2))
+        link._sequence = LAST_SEQUENCE - before_the_last
         for number in range(under_way):
-            link.send(Message(CommandId.SUBMIT_SM), number, now=1)
-        (event,) = link.receive(encode(Message(command), 17), now=1)
-        assert isinstance(event, Delivered)
-        if at_once:
-            taken = link.answer(event.pdu, reply, "reply", now=1)
+            link.send(SUBMIT, number, 1)
+        if held:
+            link.hold(100, 1)
+        if leaving:
+            link.unbind(1, 50)
+        link.timer()
+        events: list[Event] = []
+        if together:
+            events = link.answer([(delivered, body, tag) for tag, (delivered, body) in enumerate(answers)], 2)
         else:
-            assert link.respond(event.pdu)
-            taken = link.send(reply, "reply", now=1, urgent=True)
-        outcomes.append((taken, link.take(), link.in_flight, link.urgent, link.timer()))
+            for tag, (delivered, body) in enumerate(answers):
+                assert link.respond(Message(CommandId.DELIVER_SM, delivered)) or link.closed
+                if not link.send(Packed(CommandId.SUBMIT_SM, body), tag, 2, urgent=True):
+                    events.append(Lost(tag, False))
+        told = (events, link.take(), link.in_flight, link.urgent, link.requested, link.due_sooner, link.timer())
+        outcomes.append((told, link.lost(3)))
     assert outcomes[0] == outcomes[1]
-    assert outcomes[0][0] == (bind == CommandId.BIND_TRANSCEIVER and under_way < 3)
 
 
 def test_a_generic_nack_completes_the_request_of_its_sequence() -> None:

@@ -1,16 +1,17 @@
 """Replies from templates are what the reply, written field by field, is."""
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from smpp import ussd
 from smpp.alphabets import Encoded
 from smpp.constants import CommandId, Tag
 from smpp.dialect import STANDARD, Dialect
+from smpp.inputs import Heard, Inputs
 from smpp.pdu import Message, encode
-from smpp.replies import HEADS_KEPT, Replies
-from smpp.ussd import Session
+from smpp.replies import Replies
 from tests.smpp.strategies import long_messages, octets
 from tests.smpp.test_ussd import BY_REFERENCE, BY_WORDS, IN_DATA_SM
 
@@ -40,10 +41,19 @@ def test_a_text_that_is_too_long_says_so() -> None:
         Replies(STANDARD).shown(Encoded(b"x" * 256, 0, "gsm"))
 
 
-def test_a_new_short_code_in_every_message_fills_no_memory() -> None:
-    replies = Replies(STANDARD)
-    screen = replies.shown(Encoded(b"menu", 0, "gsm"))
-    for number in range(3 * HEADS_KEPT):
-        received = Message(CommandId.DELIVER_SM, source_addr="7", destination_addr=str(number))
-        assert f"{number}\0".encode() in replies.write(received, Session(), screen, False, False).body
-        assert len(replies._heads) <= HEADS_KEPT
+@given(dialects, long_messages, st.binary(min_size=2, max_size=4), texts, st.booleans(), st.booleans())
+def test_what_is_known_by_its_likeness_is_answered_as_what_was_read_in_full(
+    dialect: Dialect, base: Message, session: bytes, text: Encoded, ends: bool, pushed: bool
+) -> None:
+    tlvs = {int(Tag.USSD_SERVICE_OP): b"\x12"}
+    if dialect.session_tag is not None:
+        tlvs[dialect.session_tag] = (session * 2)[: dialect.session_octets]
+    received = msgspec.structs.replace(
+        base, command=int(CommandId.DELIVER_SM), esm_class=0, short_message=b"1", tlvs=tlvs
+    )
+    inputs, replies, frame = Inputs(dialect), Replies(dialect), encode(received)
+    known = [inputs.read(frame, received.command, 0, 5) for _ in range(2)][1]
+    written = replies.write(known, ussd.session_of(received, dialect), replies.shown(text), ends, pushed)
+    made = ussd.reply(received, text, ends=ends, dialect=dialect, pushed=pushed)
+    event("known by its likeness" if isinstance(known, Heard) else "read in full")
+    assert encode(written, 7) == encode(made, 7)

@@ -18,7 +18,18 @@ from smpp.errors import CloseReason
 from smpp.events import BindRefused, BindRequested, Bound, Closed, Delivered, Event, Expired, Lost, Responded
 from smpp.framing import Framer
 from smpp.link import Link, LinkSettings, Role
-from smpp.pdu import Bare, Bind, BindResp, Message, MessageResp, Outbind, Password, decode, encode
+from smpp.pdu import (
+    Bare,
+    Bind,
+    BindResp,
+    Message,
+    MessageResp,
+    Outbind,
+    Password,
+    acknowledge_and_submit,
+    decode,
+    encode,
+)
 from smpp.transport import SLICE_OCTETS, Awaited, Backoff, Binding, Connection, Listener, Retrying, connect, listen
 
 T = TypeVar("T")
@@ -215,6 +226,54 @@ def test_what_one_input_brings_about_is_one_write(run: Run[None]) -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("then", "sent"),
+    [
+        (lambda connection: None, [None]),
+        (lambda connection: connection.data_received(encode(Bare(CommandId.UNBIND, 9))), [None]),
+        (lambda connection: connection.unbind(1_000), [None]),
+        (lambda connection: connection.pause_writing(), [None]),
+        (lambda connection: connection.connection_lost(None), [True, True]),
+        (lambda connection: connection.link.unbind(0, 0), [False, False]),
+    ],
+    ids=["nothing", "an unbind comes", "we unbind", "nobody reads", "the connection is lost", "no message may leave"],
+)
+def test_answers_given_within_a_turn_of_the_loop_leave_in_one_write_whatever_comes_between(
+    run: Run[None], then: Callable[[Connection], None], sent: list[bool]
+) -> None:
+    async def scenario() -> None:
+        transport, owner = _Transport(), Owner()
+        connection = Connection(Link(Role.ESME), owner)
+        connection.connection_made(transport)
+        connection.bind(BIND)
+        await asyncio.sleep(0)
+        bind = decode(transport.writes.pop())
+        connection.data_received(struct.pack(">IIII", 17, bind.command | 0x80000000, 0, bind.sequence) + b"\0")
+        assert connection.answer(5, b"one", "first")
+        assert connection.answer(6, b"two", "second")
+        then(connection)
+        await asyncio.sleep(0)
+        lost = [event for event in owner.events if isinstance(event, Lost)]
+        if sent == [None]:
+            connection.resume_writing()
+            (octets,) = transport.writes
+            answers = acknowledge_and_submit(5, b"one", 2) + acknowledge_and_submit(6, b"two", 3)
+            assert octets.startswith(answers)
+            assert lost == []
+            responses = encode(MessageResp(CommandId.SUBMIT_SM_RESP, 2)) + encode(MessageResp(0x80000004, 3))
+            connection.data_received(responses)
+            assert owner.events[1:3] == ["first", "second"]
+            connection.connection_lost(None)
+        else:
+            assert lost == [Lost("first", sent[0]), Lost("second", sent[1])]
+        if sent != [False, False]:
+            assert not connection.answer(7, b"three", "third"), "it has closed"
+            await asyncio.sleep(0)
+            assert isinstance(owner.events[-1], Closed)
+
+    run(scenario())
+
+
 def test_a_flood_is_answered_piece_by_piece_and_whole(run: Run[None]) -> None:
     async def scenario() -> None:
         transport = _Transport()
@@ -276,6 +335,9 @@ class _Transport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return False
+
+    def close(self) -> None:
+        """Have the test say that the connection is gone."""
 
     def pause_reading(self) -> None:
         self.reading = False

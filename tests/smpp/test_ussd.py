@@ -176,15 +176,6 @@ def test_two_sessions_have_two_names(one: int, other: int, sequence: int) -> Non
     assert len(names) == len({one, other})
 
 
-def test_more_sessions_than_are_remembered_are_read_all_the_same() -> None:
-    by_reference = Dialect("by reference", session_octets=4, id_mask=0xFFFFFF00, sequence_mask=0xFE)
-    for _ in range(2):
-        for number in range(3 * ussd._SESSIONS_KEPT):
-            message = deliver(0x12, session=(number << 8 | 4).to_bytes(4, "big"), text=b"1")
-            assert classify(message, by_reference) == Answer(f"{number << 8:08x}", "1", 2)
-            assert len(ussd._sessions) <= ussd._SESSIONS_KEPT
-
-
 @pytest.mark.parametrize(("ends", "op", "session"), [(False, b"\x02", b"\x11\x04"), (True, b"\x11", b"\x11\x05")])
 def test_a_reply_turns_the_addresses_and_echoes_the_session(ends: bool, op: bytes, session: bytes) -> None:
     received = deliver(0x01, source_addr_ton=1, source_addr_npi=1, dest_addr_ton=3, dest_addr_npi=9)

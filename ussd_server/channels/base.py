@@ -30,12 +30,12 @@ class Input(msgspec.Struct, frozen=True, gc=False):
     link: str
     sequence: int
     at: int
-    number: str = ""
+    read: float = 0.0
     step: int = -1
     accepted: bool = True
     others: tuple[str, ...] = ()
+    number: str = ""
     part: Part | None = None
-    read: float = 0.0
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):

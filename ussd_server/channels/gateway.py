@@ -65,8 +65,6 @@ class UssdStep(msgspec.Struct, gc=False):
     for one, or for a word that there is none.
     """
 
-    account: "Account"
-    heard_by: Connection
     up: "_Up"
     received: Message | Heard
     session: ussd.Session
@@ -79,7 +77,10 @@ class UssdStep(msgspec.Struct, gc=False):
 
     def answer(self, answer: Answer) -> None:
         """Take what the input led to."""
-        self.account.answered(self, answer)
+        if answer.text is None or not self.shows:
+            self.up.account.answered(self, answer)
+        else:
+            self.up.account.reply(self, answer.text, answer)
 
 
 class SmsInput(msgspec.Struct, gc=False):
@@ -113,6 +114,8 @@ class _Up(msgspec.Struct, gc=False):
     The gateway has not accepted the last USSD answer to them (yet), or their turn is still under way.
     """
 
+    account: "Account"
+    connection: Connection
     name: str
     unaccepted: set[str]
 
@@ -211,11 +214,13 @@ class Account:
         """The screens that wait for this operator's window."""
         self._answers_back = url.bind == "trx"
         """Whether the link that an input came by takes its answer; a receiver does not."""
+        self._answers_at_once = self._answers_back and dialect.submit == CommandId.SUBMIT_SM
         self._unbound_because: dict[str, str] = {}
         self._leaving = False
         self._bindings: dict[str, Binding] = {}
         self._senders: list[Binding] = []
         self._receivers: list[Binding] = []
+        decoders = DECODERS | {int(CommandId.DELIVER_SM): Inputs(dialect).read}
         for label, command in _labels(url):
             binding = self._bindings[label] = _binding_of(url)(
                 url.host,
@@ -235,7 +240,7 @@ class Account:
                     Responded: self._on_responded,
                 },
                 on_read=self._on_read,
-                decoders=DECODERS | {int(CommandId.DELIVER_SM): Inputs(dialect).read},
+                decoders=decoders,
             )
             if command != CommandId.BIND_RECEIVER:
                 self._senders.append(binding)
@@ -405,7 +410,7 @@ class Account:
             self._metrics.suppressed["leaving"] += 1
             return
         self._metrics.pdus["in", "deliver_sm"] += 1
-        likeness, session = heard.likeness, heard.session
+        likeness = heard.likeness
         msisdn = parse(heard.source_addr, likeness.source_addr_ton, likeness.source_addr_npi, self._country)
         if isinstance(msisdn, NotSubscriber):
             self._leave_alone(connection, heard, msisdn)
@@ -414,8 +419,8 @@ class Account:
         else:
             if likeness.unnamed:
                 self._note_unnamed(likeness.unnamed)
-            done: Done = ("dial" if likeness.begins else "reply", heard.text, session.sequence)
-            self._put(connection, heard, session, msisdn, done, shows=not likeness.last)
+            done: Done = ("dial" if likeness.begins else "reply", heard.text, heard.session.sequence)
+            self._put(connection, heard, heard.session, msisdn, done, True, not likeness.last)
 
     def _on_delivered(self, connection: Connection, event: Delivered) -> None:
         if self._leaving:
@@ -475,7 +480,7 @@ class Account:
                 self._note_unnamed(ussd.unnamed(message, self._dialect))
         else:
             waits = isinstance(heard, ussd.Begin)
-        self._put(connection, message, session, msisdn, done_by(heard), waits=waits, shows=shows)
+        self._put(connection, message, session, msisdn, done_by(heard), waits, shows)
 
     def _put(
         self,
@@ -484,41 +489,33 @@ class Account:
         session: ussd.Session,
         msisdn: str,
         done: Done,
-        *,
-        waits: bool = True,
-        shows: bool = True,
+        waits: bool,
+        shows: bool,
     ) -> None:
         """Make an input of what was done, and see to it that its answer is sent."""
         up = self._up[connection]
         unaccepted = up.unaccepted
         accepted = msisdn not in unaccepted
-        others = self._accepted_by_others(up, msisdn) if len(self._up) > 1 else ()
         kind, text, number = done
-        step = -1 if number is None else number
-        dialogue = f"{self.name}/{session.dialogue}"
-        sequence, now, read = received.sequence, self._now(), connection.read_at
         input = Input(
             msisdn,
             self.screen,
             kind,
             text,
             self.name,
-            dialogue,
+            f"{self.name}/{session.dialogue}",
             up.name,
-            sequence,
-            now,
-            "",
-            step,
+            received.sequence,
+            self._now(),
+            connection.read_at,
+            -1 if number is None else number,
             accepted,
-            others,
-            None,
-            read,
+            self._accepted_by_others(up, msisdn) if len(self._up) > 1 else (),
         )
         awaited = accepted and waits
         if awaited:
             unaccepted.add(msisdn)
-        answer = UssdStep(self, connection, up, received, session, msisdn, awaited, waits, shows).answer
-        self._inputs.append((input, answer))
+        self._inputs.append((input, UssdStep(up, received, session, msisdn, awaited, waits, shows).answer))
 
     def _on_read(self) -> None:
         """Hand in what was read at once, now that all of it is an input; in a flood, refuse at once what is too much.
@@ -569,11 +566,26 @@ class Account:
         if sign:
             log.info("operation that the dialect does not name", smsc=self.name, dialect=self._dialect.name, sign=sign)
 
-    def answered(self, step: UssdStep, answer: Answer) -> None:
-        """Acknowledge an input, now that what it changed is durable, and show the answer."""
-        if answer.text is not None and step.shows:
-            self._reply(step, answer.text, answer)
+    def reply(self, step: UssdStep, text: str, answer: Answer) -> None:
+        """Acknowledge an input, now that what it changed is durable, and show a text: as every USSD step does."""
+        received, up = step.received, step.up
+        try:
+            reply = self._replies.write(received, step.session, self._shown(text), answer.ends, answer.pushed)
+        except Exception:  # its change is kept, so the gateway is not to repeat it
+            self._acknowledge(step)
+            raise
+        step.reply = reply
+        up.unaccepted.add(step.msisdn)
+        if type(received) is not Heard or not self._answers_at_once or self._pace.limit is not None:
+            up.connection.respond(received)
+            self._show(step)
             return
+        self._metrics.pdus["out", "submit_sm"] += 1
+        if not up.connection.answer(received.sequence, reply.body, step):
+            self._not_shown(step, NO_LINK)
+
+    def answered(self, step: UssdStep, answer: Answer) -> None:
+        """Acknowledge an input, now that what it changed is durable, where there is nothing to be shown, or no way."""
         self._acknowledge(step)
         if answer.text is not None:
             log.info("not shown, the gateway had closed the dialogue", smsc=self.name, msisdn=mask(step.msisdn))
@@ -584,26 +596,8 @@ class Account:
             if step.reply is not None:  # nothing to say: nobody is to wait for it
                 self._show(step)
 
-    def _reply(self, step: UssdStep, text: str, answer: Answer) -> None:
-        """Acknowledge an input and show a text; in one go where nothing is special, as every USSD step passes here."""
-        received = step.received
-        try:
-            reply = self._replies.write(received, step.session, self._shown(text), answer.ends, answer.pushed)
-        except Exception:  # its change is kept, so the gateway is not to repeat it
-            self._acknowledge(step)
-            raise
-        step.reply = reply
-        step.up.unaccepted.add(step.msisdn)
-        if not self._answers_back or self._pace.limit is not None:
-            step.heard_by.respond(received)
-            self._show(step)
-            return
-        self._metrics.pdus["out", "submit_sm"] += 1
-        if not step.heard_by.answer(received, reply, step):
-            self._not_shown(step, NO_LINK)
-
     def _acknowledge(self, step: UssdStep) -> None:
-        step.heard_by.respond(step.received)
+        step.up.connection.respond(step.received)
         if step.awaited:
             step.up.unaccepted.discard(step.msisdn)
 
@@ -619,7 +613,7 @@ class Account:
             self._pace.overtaken(asyncio.get_running_loop().time())
         if self._answers_back:
             self._metrics.pdus["out", "submit_sm"] += 1
-            sent = step.heard_by.send(reply, step, urgent=True)
+            sent = step.up.connection.send(reply, step, urgent=True)
         else:
             sent = self._send(reply, step, urgent=True)
         if not sent:
@@ -649,9 +643,9 @@ class Account:
             self._up[connection].name,
             received.sequence,
             self._now(),
-            number,
+            connection.read_at,
+            number=number,
             part=part,
-            read=connection.read_at,
         )
         self._inputs.append((input, SmsInput(connection, received).answer))
 
@@ -754,7 +748,7 @@ class Account:
     def _on_event(self, connection: Connection, event: Event) -> None:
         match event:
             case Bound():
-                self._up[connection] = _Up(f"{self._boot}{next(self._links)}", set())
+                self._up[connection] = _Up(self, connection, f"{self._boot}{next(self._links)}", set())
                 self._count_binds()
                 self._take_turns()
                 label = self._label(connection)
@@ -763,8 +757,8 @@ class Account:
                 self._on_bound()
             case Expired(tag=UssdStep() as step):
                 self._not_shown(step, "the SMSC did not answer in time")
-            case Lost(tag=UssdStep() as step):
-                self._not_shown(step, "the link was lost")
+            case Lost(tag=UssdStep() as step, sent=sent):
+                self._not_shown(step, "the link was lost" if sent else NO_LINK)
             case Expired(tag=Waiting() as waiting):
                 self._turn_lost(waiting.message, "the SMSC did not answer in time")
             case Lost(tag=Waiting() as waiting):
