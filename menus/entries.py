@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
+import msgspec
+
 from menus.accept import Accept, parse_accept, plain
 from menus.limits import MAX_INPUT, MAX_TAIL
 from menus.session import Values
@@ -19,13 +21,12 @@ MAX_CAPTURES: Final = 3
 """Captures of one pattern; two open ones already cost the square of a text's length."""
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(msgspec.Struct, frozen=True):
     """Where an entry leads: the node, inputs given in advance (`tail`), and what the entry's pattern captured."""
 
     node: str
     tail: tuple[str, ...] = ()
-    values: Values = field(default_factory=dict)
+    values: Values = {}
 
 
 @dataclass(frozen=True)

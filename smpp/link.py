@@ -7,7 +7,7 @@ argument, `now` in milliseconds on a clock that does not go back: `timer` says w
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -552,7 +552,8 @@ def _settle(link: Link, frame: bytes, command: int, status: int, sequence: int, 
     if request.urgent and not status:
         events.append(request.tag)
     else:
-        events.append(Responded(request.tag, status, cast(Pdu, decode(frame))))
+        pdu = link._decoders[command](frame, command, status, sequence)  # that of a response reads whatever comes
+        events.append(Responded(request.tag, status, pdu))
     link._settled(sequence, now, events)
 
 

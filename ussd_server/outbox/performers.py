@@ -98,9 +98,7 @@ class Performers:
     def send_sms(self, claimed: Claimed) -> HandedOver | Awaitable[Performed]:
         """Send an SMS; it is done when the SMSC has taken every part of it."""
         text = claimed.entry.data.get("text")
-        if text is None:
-            return self._send_sealed(claimed)
-        return HandedOver(self._hand_over(claimed, text), self._sent)
+        return self._send_sealed(claimed) if text is None else HandedOver(self._hand_over(claimed, text), self._sent)
 
     async def _send_sealed(self, claimed: Claimed) -> Performed:
         """Send an SMS that holds an access code."""

@@ -9,7 +9,7 @@ longer each time; one that can never be done, or is worth nothing any more, is b
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias, final
 
 import msgspec
 import structlog
@@ -90,14 +90,18 @@ FINISHED = Finished()
 _METRIC: Mapping[type, str] = {Done: "done", Finished: "done", Later: "later", Hopeless: "hopeless"}
 
 
-class HandedOver(NamedTuple):
+Then: TypeAlias = Callable[[Claimed, Any], Performed | Awaitable[Performed]]
+
+
+@final
+class HandedOver(msgspec.Struct, frozen=True):
     """There is nothing to do for us until `done` is done; `then` says what its result comes to, or is awaited for it.
 
     `then` is called with the entry as it was claimed. An SMS is not worth a task that only waits for its SMSC.
     """
 
     done: asyncio.Future[Any]
-    then: Callable[[Claimed, Any], Performed | Awaitable[Performed]]
+    then: Then
 
 
 Performer: TypeAlias = Callable[[Claimed], HandedOver | Awaitable[Performed]]
@@ -152,6 +156,7 @@ class Outbox:
         self._lease_ms = lease_ms
         self._pressed = pressed
         self._lanes = [_Lane(number) for number in EVERY_LANE]
+        self._lane_of = {kind: self._lanes[number] for kind, number in LANES.items()}
         self._held: dict[str, Claimed] = {}
         """The entries that are being performed, by id, each as it was claimed last."""
         self._finished: list[Claimed] = []
@@ -190,14 +195,14 @@ class Outbox:
         What may be performed at once is begun here, without a look into the store. Where we cannot know whether it
         was committed (Unsure), what the store may hold for us begins when the lease ends, and the rest at once.
         """
-        lanes = [self._lanes[LANES[entry.kind]] for entry in change.outbox]
-        yields = self._pressed()
-        if self._stopping or not self._workers or any(lane.room(yields) < len(lanes) for lane in lanes):
+        lane_of, amount = self._lane_of, len(change.outbox)
+        lanes = {lane_of[entry.kind] for entry in change.outbox}
+        if not self._has_room(lanes, amount):
             committed = await self._store.commit(change)
             held: list[Claimed] = []
         else:
             for lane in lanes:
-                lane.reserved += 1
+                lane.reserved += amount
             try:
                 now = self._now()
                 got = await self._store.commit_and_hold(change, now, now + self._lease_ms)
@@ -206,16 +211,24 @@ class Outbox:
                 raise
             finally:
                 for lane in lanes:
-                    lane.reserved -= 1
+                    lane.reserved -= amount
             committed, held = got is not None, got or []
         for each in held:
             if self._stopping:  # meanwhile
                 await self._let_go(each)
             else:
-                self._begin(self._lanes[LANES[each.entry.kind]], each)
-        if committed and len(held) < len(lanes):
+                self._begin(lane_of[each.entry.kind], each)
+        if committed and len(held) < amount:
             self.wake(lane.number for lane in lanes)
         return committed
+
+    def _has_room(self, lanes: Iterable[_Lane], amount: int) -> bool:
+        """Return whether so many entries could be begun at once in each of these lanes."""
+        room = not self._stopping and bool(self._workers)
+        pressed = self._pressed()
+        for lane in lanes:
+            room = room and lane.room(pressed) >= amount
+        return room
 
     async def _let_go(self, held: Claimed) -> None:
         """Leave an entry to whoever comes next; its commit stands whatever becomes of this."""
@@ -294,20 +307,20 @@ class Outbox:
 
     def _begin(self, lane: _Lane, claimed: Claimed) -> None:
         """Perform an entry, but for one still under way: its lease ended while the process or the store stood still."""
-        id, held = claimed.entry.id, self._held
-        under_way = id in held
-        held[id] = claimed
+        entry, held = claimed.entry, self._held
+        under_way = entry.id in held
+        held[entry.id] = claimed
         if under_way:
             return
-        expires = claimed.entry.expires
+        expires = entry.expires
         try:
-            begun = _expired() if expires and self._now() >= expires else self._performers[claimed.entry.kind](claimed)
+            begun = _expired() if expires and self._now() >= expires else self._performers[entry.kind](claimed)
         except Exception as error:
             begun = _failed(error)
-        if isinstance(begun, HandedOver):
-            done, then = begun
+        if type(begun) is HandedOver:
+            done = begun.done
             lane.under_way.add(done)
-            done.add_done_callback(partial(self._answered, lane, claimed, then))
+            done.add_done_callback(partial(self._answered, lane, claimed, begun.then))
         else:
             self._work_on(lane, claimed, begun)
 
@@ -317,13 +330,7 @@ class Outbox:
         lane.under_way.add(task)
         task.add_done_callback(partial(self._ended, lane))
 
-    def _answered(
-        self,
-        lane: _Lane,
-        claimed: Claimed,
-        then: Callable[[Claimed, Any], Performed | Awaitable[Performed]],
-        done: asyncio.Future[Any],
-    ) -> None:
+    def _answered(self, lane: _Lane, claimed: Claimed, then: Then, done: asyncio.Future[Any]) -> None:
         """See what came of an entry that was handed over. Nearly always it is only to be removed."""
         lane.under_way.discard(done)
         if done.cancelled():  # by a stop

@@ -183,7 +183,7 @@ _NOTE = "INSERT INTO journal (msisdn, at, kind, data) VALUES (?, ?, ?, ?)"
 _EXHUME = "DELETE FROM dead_letter WHERE id = ? AND msisdn = ?"
 _ENQUEUE = """INSERT INTO outbox (id, msisdn, lane, kind, due, expires, data, tried, ready, attempt)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_WAITING = "SELECT DISTINCT lane FROM outbox WHERE msisdn = ?"
+_WAITING = "SELECT DISTINCT msisdn, lane FROM outbox WHERE msisdn IN (SELECT value FROM json_each(?))"
 # Entries behind a postponed one are looked at and passed over, about 2 µs each: fine while a subscriber has a few.
 _OLDEST = """NOT EXISTS (
     SELECT 1 FROM outbox earlier
@@ -257,7 +257,7 @@ _encode_json = msgspec.json.Encoder().encode
 _from_json: Callable[[str], Values] = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def _to_json(values: Values) -> str:
+def _to_json(values: Values | list[int]) -> str:
     return _encode_json(values).decode()
 
 
@@ -306,24 +306,33 @@ def _journal_rows(entries: Sequence[JournalEntry], key: int) -> list[_Row]:
 
 
 def _outbox_rows(entries: Sequence[OutboxEntry], key: int) -> list[_Row]:
-    """Return the rows of entries that nobody holds."""
+    """Return the rows of entries but for when they are ready, and their attempts."""
     return [
-        (
-            *(entry.id, key, LANES[entry.kind], entry.kind, entry.due, entry.expires, _to_json(entry.data)),
-            *(entry.tried, entry.due, entry.tried),
-        )
+        (entry.id, key, LANES[entry.kind], entry.kind, entry.due, entry.expires, _to_json(entry.data), entry.tried)
         for entry in entries
     ]
 
 
-def _held_row(row: _Row, lease: int) -> _Row:
-    """Return an entry's row as its first claim leaves it."""
-    return *row[:-2], lease, row[-1] + 1
+def _hold_first(commit: "_Commit", also: "_Also", waiting: set[_Row], rows: list[_Row]) -> None:
+    """Add the rows of a change's outbox. Where it may be, what is due is held that has nothing `waiting` before it.
+
+    `waiting` are pairs of a subscriber's key and a lane.
+    """
+    lease, now = also.lease, also.now
+    also.held.clear()  # of a try that was taken back
+    for entry, row in zip(commit.change.outbox, also.outbox, strict=True):
+        ready, attempt = entry.due, entry.tried
+        place = row[1:3]
+        if lease and ready <= now and place not in waiting:
+            ready, attempt = lease, attempt + 1
+            also.held.append(Claimed(commit.change.record.msisdn, entry, attempt, lease))
+        waiting.add(place)
+        rows.append((*row, ready, attempt))
 
 
 def _standing_row(standing: Standing, key: int) -> _Row:
     (row,) = _outbox_rows((standing.entry,), key)
-    return *row[:-2], standing.ready, standing.attempt, standing.reason
+    return *row, standing.ready, standing.attempt, standing.reason
 
 
 def _dead_row(dead: DeadLetter, key: int) -> _Row:
@@ -596,7 +605,7 @@ class SqliteStore:
 
     async def settle(self, claimed: Sequence[Claimed]) -> None:
         """Remove entries that are done with."""
-        rows = [(each.entry.id, _key(each.msisdn)) for each in claimed]
+        rows = [(each.entry.id, int(each.msisdn)) for each in claimed]  # it was a key when it was claimed
         await self._do(lambda: self._db.executemany(_SETTLE, rows))
 
     async def postpone(self, claimed: Claimed, due: int, reason: str) -> None:
@@ -764,27 +773,20 @@ class SqliteStore:
         self._change_each(_SETTLE, [row for also in every for row in also.settled])
         self._change_each(_EXHUME, [row for also in every for row in also.exhumed])
         self._change_each(_NOTE, [row for also in every for row in also.journal])
-        enqueued = (
-            self._hold_first(commit, also) if also.lease else also.outbox
-            for commit, also in zip(commits, every, strict=True)
-        )
-        self._change_each(_ENQUEUE, [row for rows in enqueued for row in rows])
+        self._change_each(_ENQUEUE, self._enqueued(commits))
         self._change_each(_KEEP, [row for also in every for row in also.answers])
 
-    def _hold_first(self, commit: _Commit, also: _Also) -> list[_Row]:
-        """Return the rows of a change's outbox, those held that are due and that nothing is before in their lane."""
-        if not also.outbox:
-            return also.outbox
-        waiting = {lane for (lane,) in self._db.execute(_WAITING, (commit.row[1],))}
+    def _enqueued(self, commits: Sequence[_Commit]) -> list[_Row]:
+        """Return the rows of these changes' outboxes, those held that may be and that nothing is before in their lane.
+
+        One look at what waits is enough: a subscriber has one change in a group, all others are refused.
+        """
+        some = [(commit, also) for commit in commits if (also := commit.also) and also.outbox]
+        holding = [commit.row[1] for commit, also in some if also.lease]
+        waiting = set(self._db.execute(_WAITING, (_to_json(holding),))) if holding else set()
         rows: list[_Row] = []
-        also.held.clear()  # of a try that was taken back
-        for entry, row in zip(commit.change.outbox, also.outbox, strict=True):
-            lane = row[2]
-            if lane not in waiting and entry.due <= also.now:
-                row = _held_row(row, also.lease)
-                also.held.append(Claimed(commit.change.record.msisdn, entry, row[-1], also.lease))
-            waiting.add(lane)
-            rows.append(row)
+        for commit, also in some:
+            _hold_first(commit, also, waiting, rows)
         return rows
 
     def _change_each(self, statement: str, rows: list[_Row]) -> None:

@@ -18,6 +18,12 @@ STRAYS_A_DAY = 3
 """Explanations of what could be sent that one number gets in 24 hours, until it sends something that is known."""
 
 
+def _within(span: int, times: tuple[int, ...], now: int) -> tuple[int, ...]:
+    if not times or now - min(times) < span:  # nearly always
+        return times
+    return tuple(at for at in times if now - at < span)
+
+
 @dataclass(frozen=True)
 class Patience:
     """The limits: automatic answers to one number in any hour, and explanations in any day."""
@@ -30,8 +36,8 @@ class Patience:
 
         `known` says that the text leads somewhere; it takes the sender for a person again.
         """
-        replies = tuple(at for at in record.replies if now - at < HOUR_MS)
-        strays = () if known else tuple(at for at in record.strays if now - at < DAY_MS)
+        replies = _within(HOUR_MS, record.replies, now)
+        strays = () if known else _within(DAY_MS, record.strays, now)
         if len(replies) >= self.replies_an_hour or len(strays) >= self.strays_a_day:
             return None
         return replace(record, replies=(*replies, now), strays=strays if known else (*strays, now))
