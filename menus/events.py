@@ -1,6 +1,6 @@
 """What goes into a step and what comes out of it: events, effects, the screen in between, and the step itself."""
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, final
 
 import msgspec
 
@@ -76,6 +76,7 @@ class Screen(msgspec.Struct, frozen=True, gc=False):
     about: Values = {}
 
 
+@final
 class Show(msgspec.Struct, frozen=True, gc=False):
     """Show this page. `text` is the page as the channel sends it; `ends` closes the dialogue with it."""
 

@@ -105,6 +105,13 @@ def ids(claimed: list[Claimed]) -> list[str]:
     return [each.entry.id for each in claimed]
 
 
+async def told(store: Store, change: Change) -> bool | BaseException:
+    """Commit as turns do; return what is told."""
+    future: asyncio.Future[bool | BaseException] = asyncio.get_running_loop().create_future()
+    store.commit_then(change, future.set_result)
+    return await future
+
+
 # Records ----------------------------------------------------------------------------------------------------------
 
 
@@ -115,6 +122,42 @@ def test_an_unknown_number_has_a_fresh_record_of_version_0(open_store: Open) -> 
         assert await store.journal(ANNA) == []
         assert await store.next_due() is None
         assert await store.claim(T0, 10, LEASE) == []
+
+    on(open_store, test)
+
+
+def test_who_is_called_is_told_what_a_commit_returns_or_raises(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await told(store, Change(0, Subscriber(ANNA, "ru"), outbox=[entry("a")])) is True
+        record, version = await store.load(ANNA)
+        assert record == Subscriber(ANNA, "ru")
+        assert await told(store, Change(version, Subscriber(ANNA, "en"))) is True
+        assert await told(store, Change(version, Subscriber(ANNA, "de"))) is False
+        for unfit in (
+            Change((await store.load(ANNA))[1], record, outbox=[entry("a")]),
+            Change(0, Subscriber("no number")),
+            Change(0, Subscriber(BORIS), journal=[JournalEntry(T0, "unfit", {"no": object()})]),
+        ):
+            assert isinstance(await told(store, unfit), ValueError | TypeError)
+        assert [each.language for each, _ in [await store.load(ANNA), await store.load(BORIS)]] == ["en", ""]
+        await store.close()
+        assert isinstance(await told(store, Change(0, Subscriber(BORIS))), StoreUnavailable)
+
+    on(open_store, test)
+
+
+def test_what_is_remembered_of_a_record_is_what_was_loaded_or_committed(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert store.remembered(ANNA) is None
+        assert await told(store, Change(0, Subscriber(ANNA, "ru")))
+        assert store.remembered(ANNA) == await store.load(ANNA) == (Subscriber(ANNA, "ru"), store.remembered(ANNA)[1])  # type: ignore[index]
+        async with closing(other := open_store()):
+            assert other.remembered(ANNA) is None
+            loaded = await other.load(ANNA)
+            assert other.remembered(ANNA) == loaded
+            assert await told(other, Change(loaded[1], Subscriber(ANNA, "en")))
+        assert await told(store, Change(loaded[1], Subscriber(ANNA, "de"))) is False
+        assert store.remembered(ANNA) is None
 
     on(open_store, test)
 
@@ -1354,7 +1397,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(
         target=held,
-        hold=st.booleans(),
+        how=st.sampled_from(["commit", "hold", "then"]),
         msisdn=st.sampled_from([ANNA, BORIS, VERA]),
         kinds=st.lists(st.sampled_from(sorted(LANES)), max_size=3),
         wait=st.sampled_from([0, 0, 500]),
@@ -1364,7 +1407,7 @@ class StoreMachine(RuleBasedStateMachine):
         key=st.sampled_from(["", "", "a", "b", "c"]),
     )
     def commit(
-        self, hold: bool, msisdn: str, kinds: list[Any], wait: int, notes: int, settle: int, language: str, key: str
+        self, how: str, msisdn: str, kinds: list[Any], wait: int, notes: int, settle: int, language: str, key: str
     ) -> Any:
         _, version = self.do(self.store.load(msisdn))
         self.made += 1
@@ -1375,10 +1418,10 @@ class StoreMachine(RuleBasedStateMachine):
         answer = answer_to(key, language.encode(), expires=self.now + LEASE) if key else None
         change = Change(version, record, written, added, settled, answer)
         got: list[Claimed] | None
-        if hold:
+        if how == "hold":
             got = self.do(self.store.commit_and_hold(change, self.now, self.now + LEASE))
         else:
-            got = [] if self.do(self.store.commit(change)) else None
+            got = [] if self.do(told(self.store, change) if how == "then" else self.store.commit(change)) else None
         assert (got is not None) == (key not in self.answers)
         if got is None:
             return multiple()

@@ -4,7 +4,7 @@ A store knows nothing of the rules. It keeps a record under a version, refuses a
 writes record, journal and outbox in the same transaction. Every implementation passes `tests/contracts/test_store.py`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
@@ -177,6 +177,10 @@ class Nonce(msgspec.Struct, frozen=True, gc=False):
     until: int
 
 
+Told: TypeAlias = Callable[[bool | BaseException], None]
+"""Is told what a commit returns or raises; raises nothing itself."""
+
+
 class Store(Protocol):
     """Where records live. All methods may raise `StoreUnavailable`. A version is 0 for none, else opaque."""
 
@@ -187,8 +191,17 @@ class Store(Protocol):
         commit asks for the `latest`: what every server has committed by now.
         """
 
+    def remembered(self, msisdn: str) -> tuple[Subscriber, int] | None:
+        """Return what `load` would return without waiting, if anything is remembered of the record."""
+
     async def commit(self, change: Change) -> bool:
         """Write the change durably and return True, or return False where `version` is not the stored one."""
+
+    def commit_then(self, change: Change, told: Told) -> None:
+        """Commit, and call `told` once with what `commit` would return or raise, perhaps before this returns.
+
+        For turns, of which many wait for one write: who is called needs neither a coroutine nor a future.
+        """
 
     async def commit_and_hold(self, change: Change, now: int, lease: int) -> list[Claimed] | None:
         """Commit, and hold until `lease` (ms) what of `change.outbox` could be claimed right after, as a claim does.

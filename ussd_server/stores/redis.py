@@ -34,6 +34,7 @@ from ussd_server.stores.base import (
     NoStore,
     OutboxKind,
     StoreUnavailable,
+    Told,
     Unsure,
 )
 from ussd_server.stores.buckets import BUCKETS, SLOTS, bucket_of, slot
@@ -48,6 +49,7 @@ from ussd_server.subscribers.record import Subscriber, decode, encode
 from ussd_server.terminals.record import Terminal
 from ussd_server.terminals.record import decode as decode_terminal
 from ussd_server.terminals.record import encode as encode_terminal
+from ussd_server.turns.eager import Eager
 
 LOOK_MS: Final = 1_000
 """Between two looks at every bucket for work that other servers left; of its own a server knows at once."""
@@ -200,6 +202,10 @@ class RedisStore:
             return Subscriber(msisdn), 0
         return self._cache.put(self._decoded(msisdn, value), int.from_bytes(value[:8], "big"), len(value))
 
+    def remembered(self, msisdn: str) -> tuple[Subscriber, int] | None:
+        """Return a record used lately, and its version."""
+        return self._cache.get(msisdn)
+
     async def _durably(self, bucket: Bucket, command: tuple[bytes | str | int, ...]) -> Any:
         """Return the reply to what only reads when as many replicas as are waited for have what it tells of."""
         while True:
@@ -246,6 +252,10 @@ class RedisStore:
         self._cache.drop(record.msisdn)
         self._sure(request)
         return False
+
+    def commit_then(self, change: Change, told: Told) -> None:
+        """Commit, and call `told` with what `commit` would return or raise."""
+        Eager(self.commit(change), told, told)
 
     async def commit_and_hold(self, change: Change, now: int, lease: int) -> list[Claimed] | None:
         """Commit, and hold what of its outbox could be claimed at `now` until `lease`; None where it was refused."""

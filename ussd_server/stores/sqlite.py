@@ -38,6 +38,7 @@ from ussd_server.stores.base import (
     OutboxKind,
     Standing,
     StoreUnavailable,
+    Told,
 )
 from ussd_server.stores.cache import CACHED_OCTETS, CACHED_RECORDS, Cache
 from ussd_server.stores.onethread import OneThread
@@ -289,12 +290,12 @@ class _Also(msgspec.Struct, frozen=True):
 
 
 class _Commit(msgspec.Struct, frozen=True, gc=False):
-    """A change, its record as a row (stored form, key, version), and who waits for it."""
+    """A change, its record as a row (stored form, key, version), and who is told what becomes of it."""
 
     change: Change
     row: tuple[bytes, int, int]
     also: _Also | None
-    future: "asyncio.Future[bool]"
+    told: Told
 
 
 def _settled_rows(ids: Sequence[str], key: int) -> list[_Row]:
@@ -427,6 +428,10 @@ class SqliteStore:
         version, record = rows[0]
         return self._cache.put(self._decode(msisdn, record), version, len(record))
 
+    def remembered(self, msisdn: str) -> tuple[Subscriber, int] | None:
+        """Return a record used lately, and its version."""
+        return self._cache.get(msisdn)
+
     def _decode(self, msisdn: str, record: bytes) -> Subscriber:
         try:
             return decode(record)
@@ -555,16 +560,26 @@ class SqliteStore:
         A change that can never be written (an outbox id that is taken, a value that has no stored form) raises
         `ValueError` or `TypeError`.
         """
-        return await self._put(change, 0, 0).future
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._put(change, 0, 0, partial(_answer, future))
+        return await future
+
+    def commit_then(self, change: Change, told: Told) -> None:
+        """Commit, and call `told` with what `commit` would return or raise."""
+        try:
+            self._put(change, 0, 0, told)
+        except Exception as error:
+            told(error)
 
     async def commit_and_hold(self, change: Change, now: int, lease: int) -> list[Claimed] | None:
         """Commit, and hold what of its outbox could be claimed at `now` until `lease`; None where it was refused."""
-        commit = self._put(change, now, lease)
-        if not await commit.future:
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        commit = self._put(change, now, lease, partial(_answer, future))
+        if not await future:
             return None
         return commit.also.held if commit.also else []
 
-    def _put(self, change: Change, now: int, lease: int) -> _Commit:
+    def _put(self, change: Change, now: int, lease: int, told: Told) -> _Commit:
         """Put a change into the next group."""
         record = change.record
         # Where there is a version, the number was a key when it was loaded.
@@ -582,8 +597,7 @@ class SqliteStore:
                 lease,
                 [],
             )
-        future = asyncio.get_running_loop().create_future()
-        commit = _Commit(change, (encode(record), key, change.version), also, future)
+        commit = _Commit(change, (encode(record), key, change.version), also, told)
         self._commits.append(commit)
         if self._resting.is_set():
             self._wake()
@@ -889,12 +903,10 @@ class SqliteStore:
             for commit, version in zip(commits, versions, strict=True):
                 if version and isinstance(version, int):
                     put(commit.change.record, version, len(commit.row[0]))
-                    future = commit.future
-                    if not future.done():
-                        future.set_result(True)
+                    commit.told(True)
                 else:
                     self._cache.drop(commit.change.record.msisdn)
-                    _answer(commit.future, version if isinstance(version, Exception) else False)
+                    commit.told(version if isinstance(version, Exception) else False)
             for job, answer in zip(jobs, answers, strict=True):
                 _answer(job.future, answer)
             if self._db.total_changes - self._checkpointed > self._checkpoint_rows:
@@ -904,7 +916,7 @@ class SqliteStore:
     def _fail(self, commits: list[_Commit], jobs: list[_Job], reason: str) -> None:
         for commit in commits:
             self._cache.drop(commit.change.record.msisdn)
-            _answer(commit.future, StoreUnavailable(reason))
+            commit.told(StoreUnavailable(reason))
         for job in jobs:
             _answer(job.future, StoreUnavailable(reason))
 

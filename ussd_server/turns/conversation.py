@@ -2,16 +2,18 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
+from typing import Any
 
 import structlog
 from msgspec.structs import replace
 
 from menus.compiler import Flow
 from menus.engine import accepts, open_question, say
-from menus.events import Begin, Dropped, Event, Reply
+from menus.events import Begin, Dropped, Event, Reply, Show
 from menus.render import Channel
 from smpp.reassembly import Part, Taken
 from ussd_server.channels.base import Answer, Answering, Input
@@ -20,7 +22,7 @@ from ussd_server.log import mask
 from ussd_server.metrics import Metrics
 from ussd_server.outage import Outage
 from ussd_server.stores.base import Change, JournalEntry, Store, StoreUnavailable, Unsure
-from ussd_server.subscribers.record import Exchange
+from ussd_server.subscribers.record import Exchange, Subscriber
 from ussd_server.turns import pushes
 from ussd_server.turns.admission import MAX_PARTS_WAITING, MAX_WAITING, Admission, Kind
 from ussd_server.turns.eager import Eager
@@ -56,7 +58,7 @@ class Conversations:
         metrics: Metrics,
         digest: Callable[[str], bytes],
         letters: Letters,
-        commit_work: Callable[[Change], Awaitable[bool]],
+        commit_work: Callable[[Change], Coroutine[Any, Any, bool]],
         work_waits: Callable[[], None],
         stopwatch: Callable[[], float] = monotonic,
     ) -> None:
@@ -101,7 +103,7 @@ class Conversations:
             self._line_up(input, answer)
         elif self._admission.admits(kind := kind_of(input), len(lanes)):
             lanes[msisdn] = None
-            Eager(self._work_off(input, answer), self._broken)
+            _UnderWay(self, input, answer).begin()
         else:
             self._admission.refuse(kind)
             self._refuse(input, answer)
@@ -132,34 +134,19 @@ class Conversations:
         """Count a dialogue that its channel has not even handed in."""
         self._admission.refuse(Kind.DIALOGUE)
 
-    async def _work_off(self, input: Input, answer: Answering) -> None:
-        """Handle an input and those that come from the same subscriber meanwhile."""
-        try:
-            while True:
-                begun = self._stopwatch()
-                read = input.read or begun
-                try:
-                    if input.part is None:
-                        done = await self._turn(input, begun - read)
-                    else:
-                        done = await self._turn_of_part(input, input.part, begun - read)
-                except Exception as error:
-                    done = self._failed(input, error)
-                try:
-                    answer(done)
-                except Exception:
-                    log.exception("answering failed", msisdn=mask(input.msisdn), channel=input.channel.name)
-                self._metrics.turn_seconds[input.channel.name].observe(self._stopwatch() - read)
-                lane = self._lanes[input.msisdn]
-                if not lane:
-                    return
-                input, answer = lane.popleft()
-        finally:
-            del self._lanes[input.msisdn]
-            if self._idle is not None and not self._lanes and not self._idle.done():
-                self._idle.set_result(None)
+    def _ended(self, msisdn: str) -> None:
+        """Go on with what came from the same subscriber meanwhile."""
+        lanes = self._lanes
+        lane = lanes[msisdn]
+        if lane:
+            # By way of the loop: inputs that need no commit would be calls within calls.
+            asyncio.get_running_loop().call_soon(_UnderWay(self, *lane.popleft()).begin)
+            return
+        del lanes[msisdn]
+        if self._idle is not None and not lanes and not self._idle.done():
+            self._idle.set_result(None)
 
-    def _failed(self, input: Input, error: Exception) -> Answer:
+    def _failed(self, input: Input, error: BaseException) -> Answer:
         """Say that something broke, and log what; nothing was changed."""
         channel = input.channel.name
         if isinstance(error, StoreUnavailable):
@@ -169,53 +156,6 @@ class Conversations:
             self._metrics.turns[channel, "failed"] += 1
             log.error("turn failed, nothing changed", msisdn=mask(input.msisdn), channel=channel, exc_info=error)
         return Answer(self._say("broken", input.channel), durable=False)
-
-    async def _turn(self, input: Input, age: float) -> Answer:
-        typed = self._digest(input.text)
-        name = place(input, typed)
-        latest = False
-        for _ in range(MAX_CONFLICTS):
-            record, version = await self._store.load(input.msisdn, latest)
-            last = record.exchanges.get(name)
-            heard = None
-            if record.push is not None:
-                last, heard = pushes.heard(record, input, typed, last)
-            known = "new" if heard is not None else standing(last, input, typed)
-            if known != "new" and not latest:
-                # Another server may have gone on, and nothing is committed here that would find out.
-                latest = True
-                continue
-            until = input.at + self._limits.deadline_ms
-            turn = Turn(self.flow, record, version, input.at, until, self._tools, input.account, input.number)
-            if known == "new":
-                answer = await self._play(turn, input, heard, last)
-            elif known == "stale":
-                answer = self._too_late(turn, input, last)
-            elif last is not None and not self._ask_again(turn, input, last):
-                self._count(input, "repeated")
-                return Answer(last.text, last.ends, pushed=last.pushed)
-            else:
-                answer = Answer(None)
-            if turn.record is record and not turn.journal:
-                return answer
-            if heard is None or (heard.push.kind == "ask" and input.kind != "confirm"):
-                exchanges = keep(record.exchanges, name, remember(last, input, typed, answer))
-                turn.record = replace(turn.record, exchanges=exchanges)
-            try:
-                committed = await self._commit(turn.change(heard.settles if heard else ()), age)
-            except Unsure:
-                kept = await self._kept(input, name, typed)
-                if kept is None:
-                    raise
-                answer, committed = kept, True
-            if committed:
-                self._count(input, "answered")
-                if heard is not None or turn.journal:
-                    self._count_push(turn, heard)
-                return answer
-            latest = True
-            self._count(input, "conflict")
-        raise StoreUnavailable(f"another server changed this subscriber {MAX_CONFLICTS} times during one turn")
 
     async def _kept(self, input: Input, name: str, typed: bytes) -> Answer | None:
         """Return the answer that this input has in the record, by a commit of which we do not know; None for none."""
@@ -287,7 +227,7 @@ class Conversations:
                 return Answer(None)
             latest = True
             turns[input.channel.name, "conflict"] += 1
-        raise StoreUnavailable(f"another server changed this subscriber {MAX_CONFLICTS} times during one turn")
+        raise _beaten()
 
     async def _play_whole(self, turn: Turn, input: Input) -> str:
         """Play an SMS whose last part came, unless the whole of it was played before; return the turn's result."""
@@ -296,7 +236,8 @@ class Conversations:
         last = turn.record.exchanges.get(name)
         if last is not None and is_repetition(last, input, typed):
             return "repeated"
-        answer = await self._play(turn, input)
+        await self._play_message(turn, input)
+        answer = Answer(None)
         exchanges = keep(turn.record.exchanges, name, remember(last, input, typed, answer))
         turn.record = replace(turn.record, exchanges=exchanges)
         return "answered"
@@ -316,29 +257,6 @@ class Conversations:
             self._metrics.letters["whole"] += 1
         for each in taken.lost:
             self._metrics.letters[each.reason] += 1
-
-    async def _play(
-        self, turn: Turn, input: Input, heard: pushes.Heard | None = None, last: Exchange | None = None
-    ) -> Answer:
-        """Play one input; an SMS is answered by SMS, from the outbox, everything else at once.
-
-        `heard` is what it means for a push, `last` the exchange before it.
-        """
-        if input.kind == "message":
-            await self._play_message(turn, input)
-            return Answer(None)
-        if heard is not None:
-            turn.record = pushes.heard_of(turn.record, heard)
-            turn.journal.extend(heard.note(turn.now))
-            if heard.push.kind == "notify":
-                return Answer(None)
-        event = self._event(turn, input)
-        if event is None:
-            return Answer(self._say("unknown_code", input.channel, turn.record.language))
-        shown = await turn.play(event, input.channel)
-        if shown is None or input.kind in ENDINGS:
-            return Answer(None)
-        return Answer(shown.text, shown.ends, True, _was_pushed(last, input, heard))
 
     def _too_late(self, turn: Turn, input: Input, last: Exchange | None) -> Answer:
         """Say that a dialogue is over, and note it where it is one that we began."""
@@ -410,8 +328,184 @@ class Conversations:
     def _say(self, name: str, channel: Channel, language: str = "") -> str:
         return say(self.flow, name, {}, language or self.flow.default_language, channel)
 
-    def _broken(self, error: BaseException) -> None:
-        log.error("answering failed", exc_info=error)
+
+class _UnderWay:
+    """An input on its way to its answer: load, step, commit, answer.
+
+    Each part of the way is a method, called by the one before; where one must wait, what it waits for calls the next.
+    Nearly always that is the commit alone. Whatever breaks on the way ends in `_fail`.
+    """
+
+    __slots__ = (
+        "_age",
+        "_answer",
+        "_answering",
+        "_asked",
+        "_at",
+        "_heard",
+        "_input",
+        "_last",
+        "_name",
+        "_read",
+        "_record",
+        "_tries",
+        "_turn",
+        "_typed",
+    )
+
+    def __init__(self, at: Conversations, input: Input, answering: Answering) -> None:
+        self._at = at
+        self._input = input
+        self._answering = answering
+
+    def begin(self) -> None:
+        """Handle the input; `answering` is called once, perhaps before this returns."""
+        at, input = self._at, self._input
+        begun = at._stopwatch()
+        self._read = read = input.read or begun
+        self._age = age = begun - read
+        try:
+            if input.part is not None:
+                Eager(at._turn_of_part(input, input.part, age), self._fail, self._end)
+                return
+            self._typed = typed = at._digest(input.text)
+            self._name = place(input, typed)
+            self._tries = 1
+            found = at._store.remembered(input.msisdn)
+            if found is None:
+                Eager(at._store.load(input.msisdn), self._fail, self._judge)
+            else:
+                self._judge(found)
+        except Exception as error:
+            self._fail(error)
+
+    def _again(self) -> None:
+        """Do everything again from what every server has committed by now."""
+        if self._tries == MAX_CONFLICTS:
+            self._fail(_beaten())
+            return
+        self._tries += 1
+        Eager(self._at._store.load(self._input.msisdn, latest=True), self._fail, self._judge)
+
+    def _judge(self, loaded: tuple[Subscriber, int]) -> None:
+        """Tell what the input is: new, come again, or too late; and do what is done with such."""
+        at, input, typed = self._at, self._input, self._typed
+        record, version = loaded
+        last = record.exchanges.get(self._name)
+        heard = None
+        if record.push is not None:
+            last, heard = pushes.heard(record, input, typed, last)
+        known = "new" if heard is not None else standing(last, input, typed)
+        if known != "new" and self._tries == 1:
+            # Another server may have gone on, and nothing is committed here that would find out.
+            self._again()
+            return
+        until = input.at + at._limits.deadline_ms
+        turn = Turn(at.flow, record, version, input.at, until, at._tools, input.account, input.number)
+        self._record, self._turn, self._last, self._heard = record, turn, last, heard
+        if known == "new":
+            self._play(turn, heard)
+        elif known == "stale":
+            self._keep(at._too_late(turn, input, last))
+        elif last is not None and not at._ask_again(turn, input, last):
+            at._count(input, "repeated")
+            self._end(Answer(last.text, last.ends, pushed=last.pushed))
+        else:
+            self._keep(Answer(None))
+
+    def _play(self, turn: Turn, heard: pushes.Heard | None) -> None:
+        """Play the input; an SMS is answered by SMS, from the outbox, everything else at once.
+
+        `heard` is what it means for a push.
+        """
+        at, input = self._at, self._input
+        if input.kind == "message":
+            Eager(at._play_message(turn, input), self._fail, self._played)
+            return
+        if heard is not None:
+            turn.record = pushes.heard_of(turn.record, heard)
+            turn.journal.extend(heard.note(turn.now))
+            if heard.push.kind == "notify":
+                self._keep(Answer(None))
+                return
+        event = at._event(turn, input)
+        if event is None:
+            self._keep(Answer(at._say("unknown_code", input.channel, turn.record.language)))
+            return
+        shown = turn.begin(event, input.channel)
+        if shown is None or type(shown) is Show:
+            self._keep(self._shown(shown))
+        else:
+            Eager(shown, self._fail, self._played)
+
+    def _played(self, shown: Show | None) -> None:
+        """Go on when the operator has answered."""
+        self._keep(self._shown(shown))
+
+    def _shown(self, shown: Show | None) -> Answer:
+        if shown is None or self._input.kind in ENDINGS:
+            return Answer(None)
+        return Answer(shown.text, shown.ends, True, _was_pushed(self._last, self._input, self._heard))
+
+    def _keep(self, answer: Answer) -> None:
+        """Commit what the turn has done, and with it the answer; where it has done nothing, answer."""
+        at, input, turn, record, heard = self._at, self._input, self._turn, self._record, self._heard
+        if turn.record is record and not turn.journal:
+            self._end(answer)
+            return
+        if heard is None or (heard.push.kind == "ask" and input.kind != "confirm"):
+            exchanges = keep(record.exchanges, self._name, remember(self._last, input, self._typed, answer))
+            turn.record = replace(turn.record, exchanges=exchanges)
+        change = turn.change(heard.settles if heard else ())
+        self._answer = answer
+        at._admission.begun()
+        self._asked = at._stopwatch()
+        if change.outbox:
+            Eager(at._commit_work(change), self._committed, self._committed)
+        else:
+            at._store.commit_then(change, self._committed)
+
+    def _committed(self, done: bool | BaseException) -> None:
+        """Answer what was committed; go on from the newer record where another server was faster."""
+        at, input = self._at, self._input
+        at._admission.done(self._age, at._stopwatch() - self._asked)
+        try:
+            if done is True:
+                self._answered(self._answer)
+            elif done is False:
+                at._count(input, "conflict")
+                self._again()
+            elif isinstance(done, Unsure):
+                Eager(at._kept(input, self._name, self._typed), self._fail, partial(self._found, done))
+            else:
+                self._fail(done)
+        except Exception as error:
+            self._fail(error)
+
+    def _found(self, unsure: Unsure, kept: Answer | None) -> None:
+        """Answer what the record has by a commit of which nobody could tell."""
+        if kept is None:
+            self._fail(unsure)
+        else:
+            self._answered(kept)
+
+    def _answered(self, answer: Answer) -> None:
+        self._at._count(self._input, "answered")
+        if self._heard is not None or self._turn.journal:
+            self._at._count_push(self._turn, self._heard)
+        self._end(answer)
+
+    def _fail(self, error: BaseException) -> None:
+        self._end(self._at._failed(self._input, error))
+
+    def _end(self, answer: Answer) -> None:
+        at, input = self._at, self._input
+        try:
+            self._answering(answer)
+        except Exception:
+            log.exception("answering failed", msisdn=mask(input.msisdn), channel=input.channel.name)
+        at._metrics.turn_seconds[input.channel.name].observe(at._stopwatch() - self._read)
+        at._ended(input.msisdn)
 
 
 _NOT_NOTED = Answer(None, durable=False, busy=True)
@@ -431,6 +525,10 @@ def kind_of(input: Input) -> Kind:
     if input.kind == "reply" and _is_code(input.text):
         return Kind.DIALOGUE
     return _KINDS[input.kind]
+
+
+def _beaten() -> StoreUnavailable:
+    return StoreUnavailable(f"another server changed this subscriber {MAX_CONFLICTS} times during one turn")
 
 
 def _was_pushed(last: Exchange | None, input: Input, heard: pushes.Heard | None) -> bool:

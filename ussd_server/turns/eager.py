@@ -1,8 +1,8 @@
 """Run a coroutine at once, and only as far as it really has to wait.
 
-A turn nearly always waits exactly once, for its commit. An asyncio task would cost it two rounds of the event loop and
-about as much as the whole engine step; here a turn runs inside the callback that brought its input. (Python 3.12 has
-eager tasks; this project starts at 3.11.)
+What a turn waits for beside its commit (a read, a query) has nearly always come when it is asked for. An asyncio task
+would cost it two rounds of the event loop and about as much as the whole engine step; here it runs inside the callback
+that brought the input. (Python 3.12 has eager tasks; this project starts at 3.11.)
 """
 
 import asyncio
@@ -12,28 +12,48 @@ from typing import Any, Generic, TypeVar
 Result = TypeVar("Result")
 
 
-class Eager:
+def _nothing(_: object) -> None:
+    pass
+
+
+class Eager(Generic[Result]):
     """Drives one coroutine: its first step now, each further one when what it awaits is done.
 
     The coroutine may await futures and tasks, not things that ask for the current task (`asyncio.timeout`); `within`
-    is there for deadlines. `failed` gets the exception that the coroutine did not handle.
+    is there for deadlines. `done` gets what the coroutine returns, `failed` the exception that it, or `done`, did not
+    handle.
     """
 
-    __slots__ = ("_failed", "_send")
+    __slots__ = ("_done", "_failed", "_send")
 
-    def __init__(self, coroutine: Coroutine[Any, None, None], failed: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self,
+        coroutine: Coroutine[Any, Any, Result],
+        failed: Callable[[BaseException], None],
+        done: Callable[[Result], None] = _nothing,
+    ) -> None:
         self._send = coroutine.send
         self._failed = failed
+        self._done = done
         self._advance(None)
 
     def _advance(self, _: object) -> None:
         try:
             awaited = self._send(None)
-        except StopIteration:
-            return
+        except StopIteration as stop:
+            result: Result = stop.value
         except BaseException as error:
             self._failed(error)
             return
+        else:
+            self._wait(awaited)
+            return
+        try:
+            self._done(result)
+        except BaseException as error:
+            self._failed(error)
+
+    def _wait(self, awaited: Any) -> None:
         if awaited is None:  # a bare yield, as `asyncio.sleep(0)` makes
             asyncio.get_running_loop().call_soon(self._advance, None)
         else:
