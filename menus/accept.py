@@ -12,6 +12,8 @@ from menus.session import Value
 _WRITTEN: Final = re.compile(r"(digits|text|number)\(\s*(\d{1,12})\s*(?:\.\.\s*(\d{1,12})\s*)?\)|phone")
 _PHONE: Final = re.compile(r"\+?\d[\d ()-]*")
 _MOST: Final = {"digits": 32, "text": MAX_INPUT, "number": 10**12}
+ACCEPTED: Final = "accepted are digits(4..8), text(1..100), number(1..9999), phone"
+"""What is said where something else is written."""
 PHONE_DIGITS: Final = (5, 15)
 """E.164 numbers have at most 15 digits; the least is our own."""
 

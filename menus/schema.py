@@ -20,8 +20,11 @@ __all__ = ["Document", "FlowErrors", "Problem", "json_schema", "load"]
 NAME: Final = r"^[a-z][a-z0-9_]{0,39}$"
 SERVICE: Final = r"^[a-z][a-z0-9_-]{0,39}$"
 DURATION: Final = r"^[1-9][0-9]{0,4} (s|min|h|d)$"
+_UNITS: Final = {"s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 DAY: Final = r"^\d{4}-\d\d-\d\d$"
 NUMBERS: Final = r"^[0-9]{1,15}\*?$"
+CHANNELS: Final = ("ussd", "sms", "terminal")
+"""The channels that a text or a condition may name."""
 PATTERN_HINTS: Final = {
     NAME: "a name is small letters, digits and _, and begins with a letter",
     SERVICE: "small letters, digits, - and _",
@@ -292,6 +295,12 @@ class Document:
     head: Head | None = None
     entries: dict[int, Entry] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
+
+
+def milliseconds(duration: Duration) -> int:
+    """Return how long `10 min` is."""
+    number, unit = duration.split(" ")
+    return int(number) * _UNITS[unit]
 
 
 def json_schema() -> dict[str, Any]:
