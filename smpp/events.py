@@ -41,7 +41,7 @@ class Delivered(msgspec.Struct, frozen=True, gc=False):
 class Responded(msgspec.Struct, frozen=True, gc=False):
     """The other side answered the request that was sent with `tag`. A generic_nack counts: `pdu` is what came.
 
-    Where an urgent request was taken, its tag is told instead.
+    Where an urgent request was taken, or a brief one, its tag is told instead.
 
     `status` is its status, and ESME_RSYSERR for a generic_nack that has none.
     """

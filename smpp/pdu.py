@@ -473,6 +473,11 @@ def acknowledge_and_submit(delivered: int, body: bytes, sequence: int) -> bytes:
     return _pack_two_heads(17, _DELIVER_SM_RESP, 0, delivered, length, _SUBMIT_SM, 0, sequence) + body
 
 
+def submit(body: bytes, sequence: int) -> bytes:
+    """Encode a submit_sm whose body is written already; the same octets as by `encode`."""
+    return _pack_header(len(body) + HEADER_OCTETS, _SUBMIT_SM, 0, sequence) + body
+
+
 def _encode_response(pdu: MessageResp | BindResp, name: str) -> bytes:
     """Encode the answer to a bind or a message."""
     if pdu.status and not name and not pdu.tlvs and pdu.command != _DELIVER_SM_RESP:

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl as tls
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from time import monotonic
@@ -12,7 +12,7 @@ import msgspec
 
 from smpp.errors import BIND_HOPELESS, CloseReason
 from smpp.events import BindRefused, Bound, Closed, Event, Outbound
-from smpp.link import DEFAULTS, Answered, Link, LinkSettings, Role
+from smpp.link import DEFAULTS, Answered, Link, LinkSettings, Role, Submitted
 from smpp.pdu import DECODERS, Bind, Decoders, Delivery, Message, Outbind, Packed, Tlvs
 
 LINGER_SECONDS: Final = 2
@@ -79,6 +79,14 @@ class Connection(asyncio.Protocol):
         if not self._flush_waits:
             self._flush_soon()
         return True
+
+    def submit(self, requests: Sequence[Submitted], brief: bool) -> list[Any]:
+        """As `Link.submit`."""
+        self._answer()
+        left = self.link.submit(requests, self._now(), brief)
+        if not self._flush_waits:
+            self._flush_soon()
+        return left
 
     def hold(self, delay_ms: int) -> None:
         """As `Link.hold`, for this long from now."""
@@ -437,6 +445,12 @@ class Binding:
     def send(self, message: Message | Packed, tag: Any, *, urgent: bool = False) -> bool:
         """As `Link.send`, on the present connection; False where there is none."""
         return self.connection is not None and self.connection.send(message, tag, urgent=urgent)
+
+    def submit(self, requests: Sequence[Submitted], brief: bool) -> list[Any]:
+        """As `Link.submit`, on the present connection."""
+        if self.connection is None:
+            return [tag for _, tag in requests]
+        return self.connection.submit(requests, brief)
 
     async def stop(self, drain_ms: int = 5_000) -> None:
         """Take no more messages, wait up to `drain_ms` for those under way, unbind, close, and stay closed."""

@@ -276,6 +276,48 @@ def test_answers_are_responses_and_urgent_messages(
     assert outcomes[0] == outcomes[1]
 
 
+@given(
+    st.sampled_from([CommandId.BIND_TRANSCEIVER, CommandId.BIND_RECEIVER]),
+    st.integers(0, 5),
+    st.lists(st.binary(max_size=3), max_size=6),
+    st.booleans(),
+    st.integers(0, 3),
+    st.booleans(),
+    st.booleans(),
+)
+def test_what_is_submitted_together_goes_as_each_by_itself(
+    bind: CommandId, under_way: int, bodies: list[bytes], held: bool, before_the_last: int, leaving: bool, brief: bool
+) -> None:
+    outcomes: list[Any] = []
+    for together in (True, False):
+        link = bound(Role.ESME, bind, LinkSettings(window=4, queue=2))
+        link._sequence = LAST_SEQUENCE - before_the_last
+        for number in range(under_way):
+            link.send(SUBMIT, number, 1)
+        if held:
+            link.hold(100, 1)
+        if leaving:
+            link.unbind(1, 50)
+        link.timer()
+        requests = list(zip(bodies, "abcdef", strict=False))
+        if together:
+            left = link.submit(requests, 2, brief)
+        else:
+            left = [tag for body, tag in requests if not link.send(Packed(CommandId.SUBMIT_SM, body), tag, 2)]
+        told = (left, link.take(), link.in_flight, link.queued, link.requested, link.due_sooner, link.timer())
+        outcomes.append((told, link.lost(3)))
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("status", [Status.ROK, Status.RTHROTTLED], ids=["taken", "refused"])
+@pytest.mark.parametrize("brief", [False, True])
+def test_of_a_brief_request_that_was_taken_its_tag_is_told(brief: bool, status: int) -> None:
+    link, tag = bound(Role.ESME), object()
+    assert link.submit([(b"body", tag)], 0, brief) == []
+    response = MessageResp(CommandId.SUBMIT_SM_RESP, 2, status, "" if status else "0")
+    assert link.receive(encode(response), 1) == [tag if brief and not status else Responded(tag, status, response)]
+
+
 def test_a_generic_nack_completes_the_request_of_its_sequence() -> None:
     link = bound(Role.ESME)
     link.send(SUBMIT, "tag", 0)

@@ -21,8 +21,8 @@ from smpp.dialect import Dialect
 from smpp.errors import THROTTLED, TRANSIENT
 from smpp.events import Bound, Closed, Delivered, Event, Expired, Ignored, Lost, Nacked, Responded
 from smpp.inputs import Heard, Inputs, Texted
-from smpp.link import Link, LinkSettings
-from smpp.pdu import DECODERS, Bind, Delivery, Message, MessageResp, Outbind, Packed, Password, Pdu
+from smpp.link import Link, LinkSettings, Submitted
+from smpp.pdu import DECODERS, Bind, Delivery, Message, MessageResp, Outbind, Packed, Password
 from smpp.reassembly import Part, part_of
 from smpp.replies import Replies, Shown
 from smpp.transport import Awaited, Binding, Connection, Retrying
@@ -103,7 +103,7 @@ class SmsPart(msgspec.Struct, gc=False):
     Its place in the queue is the tag of the PDU.
     """
 
-    message: Message | Packed
+    body: bytes
     done: asyncio.Future[SendOutcome]
     whole: bool
 
@@ -235,6 +235,7 @@ class Account:
                 handlers={
                     Heard: self._on_heard,
                     UssdStep: _on_accepted,
+                    Waiting: self._on_taken,
                     Texted: self._on_texted,
                     Delivered: self._on_delivered,
                     Responded: self._on_responded,
@@ -315,10 +316,10 @@ class Account:
         self._line_up(SmsPart(cut[0], done, True))
         return done
 
-    async def _send_long(self, cut: Sequence[Message | Packed]) -> SendOutcome:
+    async def _send_long(self, cut: Sequence[bytes]) -> SendOutcome:
         """Send all parts of an SMS; the first that was refused, or else is to come later, speaks for the whole."""
         loop = asyncio.get_running_loop()
-        parts = [SmsPart(message, loop.create_future(), False) for message in cut]
+        parts = [SmsPart(body, loop.create_future(), False) for body in cut]
         for part in parts:
             self._line_up(part)
         outcomes = [await part.done for part in parts]
@@ -378,29 +379,47 @@ class Account:
             return
         room = self._share * len(senders)
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        lineup, sent = self._lineup, 0
+        now, lineup = loop.time(), self._lineup
+        loads = [one.load for one in senders]
+        texts: list[list[Submitted]] = [[] for _ in senders]
         while (waiting := lineup.take(now, room)) is not None:
             one = waiting.message
             if one.done.done():  # nobody waits for it any more
                 lineup.ended()
                 self._settle(one, "")
                 continue
-            sent += 1
-            if not _least_busy(senders).send(one.message, waiting):
-                lineup.ended()
-                self._settle(one, NO_LINK, later=True)
-        if sent:
-            self._metrics.pdus["out", "submit_sm"] += sent
+            least = loads.index(min(loads))
+            loads[least] += 1
+            if type(one) is SmsPart:
+                texts[least].append((one.body, waiting))
+            elif type(one) is UssdPush:
+                self._submit(senders[least], texts[least])
+                texts[least] = []
+                self._metrics.pdus["out", "submit_sm"] += 1
+                if not senders[least].send(one.message, waiting):
+                    self._no_link(waiting)
+        for sender, requests in zip(senders, texts, strict=True):
+            self._submit(sender, requests)
         wait = lineup.wait(now, room)
         if wait is not None:
             self._next_turn = loop.call_later(wait, self._take_turns)
+
+    def _submit(self, sender: Binding, requests: list[Submitted]) -> None:
+        """Send SMS together; their responses are of use only where receipts are to be matched to them."""
+        if requests:
+            self._metrics.pdus["out", "submit_sm"] += len(requests)
+            for waiting in sender.submit(requests, not self._tells_ends):
+                self._no_link(waiting)
+
+    def _no_link(self, waiting: Waiting[SmsPart | UssdPush]) -> None:
+        self._lineup.ended()
+        self._settle(waiting.message, NO_LINK, later=True)
 
     def _send(self, message: Message | Packed, tag: object, *, urgent: bool = False) -> bool:
         """Send by the link of this account that has the least to do."""
         self._metrics.pdus["out", "submit_sm"] += 1
         senders = [one for one in self._senders if one.bound]
-        return bool(senders) and _least_busy(senders).send(message, tag, urgent=urgent)
+        return bool(senders) and min(senders, key=_load).send(message, tag, urgent=urgent)
 
     # What comes in ----------------------------------------------------------------------------------------------------
 
@@ -682,7 +701,7 @@ class Account:
             if status:
                 self._turned_down(tag, status)
             else:
-                self._taken(tag, event.pdu)
+                self._taken(tag, event.pdu.message_id if isinstance(event.pdu, MessageResp) else "")
         elif status in THROTTLED and not tag.retried:
             self._throttled(status)
             tag.retried = True
@@ -695,14 +714,18 @@ class Account:
             meaning = self._dialect.statuses.get(status)
             self._not_shown(tag, f"{status_name(status)}, {meaning}" if meaning else status_name(status))
 
-    def _taken(self, waiting: Waiting[SmsPart | UssdPush], response: Pdu) -> None:
+    def _on_taken(self, connection: Connection, waiting: Waiting[SmsPart | UssdPush]) -> None:
+        """Note that the SMSC took an SMS of which nothing more is to be heard."""
+        self._taken(waiting)
+
+    def _taken(self, waiting: Waiting[SmsPart | UssdPush], message_id: str = "") -> None:
         """Tell who waits that the SMSC took it."""
         one = waiting.message
         self._lineup.accepted(asyncio.get_running_loop().time())
         if type(one) is SmsPart:
             outcome = self._sent
-            if self._tells_ends and type(response) is MessageResp and response.message_id:
-                id = receipts.same_id(response.message_id, self._submit_base)
+            if self._tells_ends and message_id:
+                id = receipts.same_id(message_id, self._submit_base)
                 outcome = SendOutcome("sent", account=self.name, message_ids=(id,))
             self._sms_ended(one, outcome)
         else:
@@ -877,10 +900,6 @@ def _link_settings(url: SmscUrl) -> LinkSettings:
 
 def _load(binding: Binding) -> int:
     return binding.load
-
-
-def _least_busy(bindings: Sequence[Binding]) -> Binding:
-    return bindings[0] if len(bindings) == 1 else min(bindings, key=_load)
 
 
 def _known(outcome: SendOutcome) -> asyncio.Future[SendOutcome]:

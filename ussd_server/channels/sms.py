@@ -10,7 +10,7 @@ import msgspec
 from menus.render import Channel
 from smpp.alphabets import Alphabet, alphabet_of, choose
 from smpp.constants import HEADER_OCTETS, CommandId, DataCoding, Npi, Ton
-from smpp.pdu import Message, Packed, encode
+from smpp.pdu import Message, encode
 from smpp.reassembly import read_one
 from smpp.segments import GSM_ALONE, UCS2_ALONE, Style, split
 
@@ -82,7 +82,6 @@ def _bare(source: str, msisdn: str, spelling: Spelling) -> Message:
     )
 
 
-_SUBMIT_SM: Final = int(CommandId.SUBMIT_SM)
 _ALONE: Final[dict[Alphabet, int]] = {"gsm": GSM_ALONE, "ucs2": UCS2_ALONE}
 """Octets of a text that is one SMS, by the alphabet in which it is written and travels alike."""
 _FIELDS: Final = Struct("6xBxBxB")
@@ -104,15 +103,15 @@ class Writer:
         self._registered = RECEIPT_OF_ANY_END if spelling.receipts else 0
         self._heads: dict[str, bytes] = {}
 
-    def write(self, source: str, msisdn: str, text: str, reference: int) -> Sequence[Message | Packed]:
-        """Return the submit_sm of a text, as `parts` does."""
+    def write(self, source: str, msisdn: str, text: str, reference: int) -> Sequence[bytes]:
+        """Return the bodies of the submit_sm of a text, those of `parts`. Raises `ValueError` as the codec does."""
         spelling = self._spelling
         data, coding, alphabet = choose(text, spelling.gsm_coding, spelling.ucs2_coding, spelling.default)
         if len(data) > _ALONE.get(alphabet, -1):
-            return parts(source, msisdn, text, reference, spelling)
+            return [encode(each)[HEADER_OCTETS:] for each in parts(source, msisdn, text, reference, spelling)]
         head = self._heads.get(source) or self._head(source)
         fields = _pack_fields(self._registered, coding, len(data))
-        return (Packed(_SUBMIT_SM, b"".join((head, msisdn.encode(), fields, data))),)
+        return (b"".join((head, msisdn.encode(), fields, data)),)
 
     def _head(self, source: str) -> bytes:
         """Write what comes before the subscriber's number."""
