@@ -35,12 +35,11 @@ class Framer:
             data = bytes(buffer)
             buffer.clear()
         frames: list[bytes] = []
-        start = 0
-        total = len(data)
-        last = total - 4
+        most, total = self._max_octets, len(data)
+        start, last = 0, total - 4
         while start <= last:
             (length,) = _unpack_length(data, start)
-            if not HEADER_OCTETS <= length <= self._max_octets:
+            if not HEADER_OCTETS <= length <= most:
                 self.fault = length
                 return frames
             end = start + length

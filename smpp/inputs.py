@@ -6,12 +6,12 @@ typed is kept.
 """
 
 import re
-from typing import Final, final
+from typing import ClassVar, Final, final
 
 import msgspec
 
 from smpp.alphabets import Alphabet, alphabet_of, read
-from smpp.constants import HEADER_OCTETS
+from smpp.constants import HEADER_OCTETS, CommandId
 from smpp.dialect import Dialect, Mark
 from smpp.pdu import Message, decode, decode_long
 from smpp.receipts import is_receipt
@@ -60,13 +60,14 @@ class Heard(msgspec.Struct, frozen=True, gc=False):
     `frame` is the PDU as it came.
     """
 
-    command: int
     sequence: int
     source_addr: str
     session: Session
     text: str
     likeness: Likeness
     frame: bytes
+
+    command: ClassVar[int] = int(CommandId.DELIVER_SM)
 
     def in_full(self) -> Message:
         """Return the message."""
@@ -133,7 +134,7 @@ class Inputs:
         if session.ended or not text:
             return decode_long(frame, command, status, sequence)
         source = frame[source_at:source_end].decode("latin-1")
-        return Heard(command, sequence, source, session, text, likeness, frame)
+        return Heard(sequence, source, session, text, likeness, frame)
 
     def _learn(self, key: bytes, message: Message, text: bytes, tlv_octets: int) -> None:
         """Keep what a message is like, if another one with the same `key` is sure to be so."""

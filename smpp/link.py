@@ -498,14 +498,12 @@ class Link:
             self.due_sooner = True
         return deadline
 
-    def _settled(self, sequence: int, now: int, events: list[Event]) -> None:
-        """Wait for this response no longer, and do what it held up."""
-        del self._pending[sequence]
-        if self._waits:
-            if self._owed_nothing():
-                self._close(self._parting, events)
-            else:
-                self._pump(now)
+    def _answered(self, now: int, events: list[Event]) -> None:
+        """Do what a request that was under way held up."""
+        if self._owed_nothing():
+            self._close(self._parting, events)
+        else:
+            self._pump(now)
 
     # Inside -----------------------------------------------------------------------------------------------------
 
@@ -572,12 +570,14 @@ def _settle(link: Link, frame: bytes, command: int, status: int, sequence: int, 
     if request is None or request.answer != command:
         link._take_other(frame, now, events)
         return
+    del link._pending[sequence]
     if request.brief and not status:
         events.append(request.tag)
     else:
         pdu = link._decoders[command](frame, command, status, sequence)  # that of a response reads whatever comes
         events.append(Responded(request.tag, status, pdu))
-    link._settled(sequence, now, events)
+    if link._waits:
+        link._answered(now, events)
 
 
 def _nacked(link: Link, pdu: Bare, now: int, events: list[Event]) -> None:
@@ -590,8 +590,10 @@ def _nacked(link: Link, pdu: Bare, now: int, events: list[Event]) -> None:
     elif link._state is State.UNBINDING and pdu.sequence == link._handshake:
         link._close(link._parting, events)
     elif pdu.sequence in link._pending:  # a refusal, though it may give no reason
-        events.append(Responded(link._pending[pdu.sequence].tag, pdu.status or _RSYSERR, pdu))
-        link._settled(pdu.sequence, now, events)
+        request = link._pending.pop(pdu.sequence)
+        events.append(Responded(request.tag, pdu.status or _RSYSERR, pdu))
+        if link._waits:
+            link._answered(now, events)
     else:
         events.append(Ignored(pdu))
 

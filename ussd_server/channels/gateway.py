@@ -31,7 +31,7 @@ from ussd_server.channels.base import Answer, Answering, Input
 from ussd_server.channels.lineup import Lineup, Waiting
 from ussd_server.channels.pace import Pace
 from ussd_server.channels.sms import SMS, SendOutcome
-from ussd_server.channels.ussd import Done, Line, PushOutcome, done_by
+from ussd_server.channels.ussd import Deed, Line, PushOutcome, done_by
 from ussd_server.dialects.files import load as load_dialect
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
@@ -438,8 +438,9 @@ class Account:
         else:
             if likeness.unnamed:
                 self._note_unnamed(likeness.unnamed)
-            done: Done = ("dial" if likeness.begins else "reply", heard.text, heard.session.sequence)
-            self._put(connection, heard, heard.session, msisdn, done, True, not likeness.last)
+            kind: Deed = "dial" if likeness.begins else "reply"
+            session = heard.session
+            self._put(connection, heard, session, msisdn, kind, heard.text, session.sequence, True, not likeness.last)
 
     def _on_delivered(self, connection: Connection, event: Delivered) -> None:
         if self._leaving:
@@ -499,7 +500,7 @@ class Account:
                 self._note_unnamed(ussd.unnamed(message, self._dialect))
         else:
             waits = isinstance(heard, ussd.Begin)
-        self._put(connection, message, session, msisdn, done_by(heard), waits, shows)
+        self._put(connection, message, session, msisdn, *done_by(heard), waits, shows)
 
     def _put(
         self,
@@ -507,7 +508,9 @@ class Account:
         received: Message | Heard,
         session: ussd.Session,
         msisdn: str,
-        done: Done,
+        kind: Deed,
+        text: str,
+        number: int | None,
         waits: bool,
         shows: bool,
     ) -> None:
@@ -515,7 +518,6 @@ class Account:
         up = self._up[connection]
         unaccepted = up.unaccepted
         accepted = msisdn not in unaccepted
-        kind, text, number = done
         input = Input(
             msisdn,
             self.screen,

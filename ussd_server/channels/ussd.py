@@ -41,12 +41,12 @@ def _fits(septet_limit: int, ucs2_limit: int) -> Callable[[str], bool]:
     return fits
 
 
-Done: TypeAlias = tuple[Literal["dial", "reply", "drop", "confirm"], str, int | None]
-"""What a subscriber, or their phone, did in a dialogue: an `Input`'s kind and text, its step where one is counted."""
+Deed: TypeAlias = Literal["dial", "reply", "drop", "confirm"]
+"""What a subscriber, or their phone, did in a dialogue."""
 
 
-def done_by(heard: ussd.Input) -> Done:
-    """Return what was done where a message was heard."""
+def done_by(heard: ussd.Input) -> tuple[Deed, str, int | None]:
+    """Return what was done where a message was heard: an `Input`'s kind and text, its step where one is counted."""
     if isinstance(heard, ussd.Answer):
         return "reply", heard.text, heard.sequence
     if isinstance(heard, ussd.Begin):
