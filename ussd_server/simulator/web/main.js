@@ -184,7 +184,6 @@ if (document.getElementById("kiosk") !== null) {
   for (const button of buttons) button.addEventListener("click", () => turnTo(button.dataset.pane));
   document.body.classList.add("with-kiosk");
   panes.hidden = false;
-  wireView.open = false;
   turnTo("phones");
 }
 

@@ -13,7 +13,7 @@ export class Wire {
     this.paused = false;
     this.list = document.getElementById("wire-list");
     this.nothing = document.getElementById("wire-empty");
-    this.count = document.getElementById("wire-count");
+    this.counts = document.querySelectorAll("[data-wire-count]");
     this.filter = document.getElementById("wire-filter");
     this.keepalive = document.getElementById("wire-keepalive");
     this.pauseButton = document.getElementById("wire-pause");
@@ -94,7 +94,8 @@ export class Wire {
     const shown = this.list.children.length;
     this.nothing.hidden = shown > 0;
     this.list.hidden = shown === 0;
-    setText(this.count, this.heldBack.length ? word("held", this.heldBack.length) : shown ? String(shown) : "");
+    const count = this.heldBack.length ? word("held", this.heldBack.length) : shown ? String(shown) : "";
+    for (const element of this.counts) setText(element, count);
     this.pauseButton.setAttribute("aria-pressed", String(this.paused));
     setText(this.pauseButton, word(this.paused ? "resume" : "pause"));
   }

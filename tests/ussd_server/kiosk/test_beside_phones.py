@@ -1,0 +1,71 @@
+"""The demo's page: phones, the kiosk beside them and the wire below, at the widths that windows have."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.ussd_server.kiosk.conftest import Opener
+from tests.ussd_server.kiosk.house import DemoHouse
+
+pytestmark = pytest.mark.browser
+
+ONE = "79100000001"
+WIDTHS = (390, 485, 1100, 1200, 1366, 1920)
+
+HIT = """
+    const hit = (element, x, y) => {
+        const top = document.elementFromPoint(x, y);
+        return top !== null && (element.contains(top) || top.contains(element));
+    };
+"""
+
+COVERED = f"""() => {{ {HIT}
+    const controls = [...document.querySelectorAll("button, a, input, select, textarea, summary, iframe")];
+    return controls.filter((element) => element.checkVisibility()).filter((element) => {{
+        element.scrollIntoView({{block: "nearest"}});
+        const {{left, right, top, bottom}} = element.getBoundingClientRect();
+        const height = (top + Math.min(bottom, innerHeight)) / 2;
+        return [left + 6, (left + right) / 2, right - 6].some((x) => !hit(element, x, height));
+    }}).map((element) => element.outerHTML.slice(0, 120));
+}}"""
+"""Visible controls that lie under something else, each scrolled to as a keyboard's focus would."""
+
+WIRE_SHOWS = f"""() => {{ {HIT}
+    const wire = document.getElementById("wire");
+    const {{left, right, top, bottom}} = wire.getBoundingClientRect();
+    const across = [0.02, 0.25, 0.5, 0.75, 0.98].map((share) => left + share * (right - left));
+    const down = [0.02, 0.25, 0.5, 0.75, 0.98].map((share) => top + share * (Math.min(bottom, innerHeight) - top));
+    return top >= 0 && top < innerHeight / 2 && across.every((x) => down.every((y) => hit(wire, x, y)));
+}}"""
+"""Whether the wire view begins in the upper half of the window, and nothing lies over it."""
+
+
+def at_width(house: DemoHouse, opened: Opener, width: int) -> Page:
+    page = opened(house.url, width=width, height=900)
+    phone = page.locator(f'article[data-phone="{ONE}"]')
+    phone.get_by_role("button", name="*111#", exact=True).click()
+    expect(phone.locator('[data-act="drop"]')).to_be_enabled()
+    return page
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_is_covered_by_something_else(house: DemoHouse, opened: Opener, width: int) -> None:
+    page = at_width(house, opened, width)
+    expect(page.frame_locator("iframe").locator(".choice.primary")).to_be_attached()
+    for pane in page.locator("#panes button").all():
+        if pane.is_visible():
+            pane.click()
+        assert page.evaluate(COVERED) == []
+    page.locator("#to-wire").click()
+    expect(page.locator("#wire > summary")).to_be_focused()
+    assert page.evaluate(WIRE_SHOWS)
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    assert page.evaluate(COVERED) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [width for width in WIDTHS if width > 1080])
+def test_the_wire_begins_above_the_fold_and_is_counted_in_the_bar(house: DemoHouse, opened: Opener, width: int) -> None:
+    page = at_width(house, opened, width)
+    expect(page.locator("#wire > summary")).to_be_in_viewport(ratio=1)
+    expect(page.locator("#wire-list")).to_be_visible()
+    expect(page.locator("#to-wire [data-wire-count]")).to_have_text(page.locator("#wire-count").inner_text())
