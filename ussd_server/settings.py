@@ -88,8 +88,19 @@ def _each_smsc(value: Any) -> tuple[SmscUrl, ...]:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not a text")
+        raise ValueError(f"{value!r} is not a text; put it in quotes")
     return value
+
+
+def _directory(value: Any) -> Path:
+    """Take a directory, or what can become one."""
+    text = str(value) if isinstance(value, Path) else _text(value)
+    if not text.strip():
+        raise ValueError("it is empty; name a directory, or leave it out")
+    for path in (directory := Path(text), *directory.parents):
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"{path} is a file; name a directory")
+    return directory
 
 
 def _reader(kind: type[Any] | tuple[type[Any], ...], parse: Callable[[str], Any]) -> PlainValidator:
@@ -98,6 +109,7 @@ def _reader(kind: type[Any] | tuple[type[Any], ...], parse: Callable[[str], Any]
 
 AddressField = Annotated[Address, NoDecode, _reader(Address, Address.parse)]
 StoreField = Annotated[SqliteUrl | RedisUrl, NoDecode, _reader((SqliteUrl, RedisUrl), store_url.parse)]
+DirectoryField = Annotated[Path, NoDecode, PlainValidator(_directory)]
 SmscField = Annotated[tuple[SmscUrl, ...], NoDecode, PlainValidator(_each_smsc)]
 
 
@@ -160,7 +172,9 @@ class Settings(BaseSettings):
     )
 
     settings: Path | None = Field(None, description="The settings file (TOML)")
-    data: Path = Field(Path("var"), description="Directory for the database and the keys; made where it is missing")
+    data: DirectoryField = Field(
+        Path("var"), description="Directory for the database and the keys; made where it is missing"
+    )
     smsc: SmscField = Field((), description="SMSCs to bind to, as smpp://SYSTEM_ID:PASSWORD@HOST:PORT?window=10")
     store: StoreField = Field(
         default_factory=lambda values: SqliteUrl(values["data"] / "ussd-server.db"),

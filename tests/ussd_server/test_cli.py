@@ -258,6 +258,15 @@ def test_forget_asks_and_then_leaves_nothing(locked: str, said: Said, monkeypatc
     assert said("subscriber", "forget", MSISDN, "--yes", "--store", locked) == 1
 
 
+def test_where_nobody_can_be_asked_one_line_says_what_to_do(
+    locked: str, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert said("subscriber", "forget", MSISDN, "--store", locked) == 2
+    assert said.err.endswith("error: nobody has answered, so nothing was done; --yes does it without asking\n")
+    assert said("subscriber", "show", MSISDN, "--store", locked) == 0
+
+
 def test_a_store_that_is_not_there_is_not_made(said: Said) -> None:
     assert said("subscriber", "show", MSISDN) == 2
     assert said.err.startswith("error: sqlite:///var/ussd-server.db: there is no such file")

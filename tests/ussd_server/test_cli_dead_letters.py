@@ -134,7 +134,7 @@ def test_a_sealed_text_is_never_shown(said: Said) -> None:
 def test_one_is_tried_again_with_a_new_time_and_the_reason_is_kept(said: Said) -> None:
     before = now()
     assert said("retry", "a-1", "--reason", " the SMSC is back ", "--valid", "2h") == 0
-    assert said.out == "1 taken back.\n"
+    assert said.out == "1 will be tried again.\n"
     ((id, tried, expires),) = due()
     assert (id, tried) == ("a-1", 1)
     assert 0 <= expires - before - 2 * HOUR < 60_000
@@ -148,7 +148,7 @@ def test_one_is_tried_again_with_a_new_time_and_the_reason_is_kept(said: Said) -
 @pytest.mark.usefixtures("three")
 def test_all_that_options_choose_are_tried_again_in_their_order(said: Said) -> None:
     assert said("retry", "--all", "--kind", "sms", "--reason", "back") == 0
-    assert said.out == "2 taken back.\n"
+    assert said.out == "2 will be tried again.\n"
     assert [entry[0] for entry in due()] == ["a-1"]  # the second waits behind it
     whole = at_the_store(lambda store: store.dump(ANNA))
     assert [each.entry.id for each in whole.outbox] == ["a-1", "a-2"]
@@ -163,7 +163,7 @@ def test_a_code_that_is_not_the_newest_stays_given_up(said: Said) -> None:
     at_the_store(issue)
     assert said("retry", "a-1", "a-2", "never-was", "--reason", "back") == 1
     assert said.lines == [
-        "1 taken back.",
+        "1 will be tried again.",
         "1 left as it was: another access code was issued since.",
         "never-was: no dead letter has this id.",
     ]
@@ -194,7 +194,7 @@ def test_many_are_tried_again(said: Said) -> None:
 
     at_the_store(work)
     assert said("retry", "--all", "--reason", "back") == 0
-    assert said.out == "200 taken back.\n"
+    assert said.out == "200 will be tried again.\n"
     assert len(at_the_store(lambda store: store.claim(now(), 1000, 1))) == 200
     assert said("retry", "--all", "--reason", "back") == 0
     assert said.out == "Nothing was given up that this chooses.\n"

@@ -225,7 +225,7 @@ def test_what_cannot_be_changed_stays_and_is_said(said: Said) -> None:
         (("add", "hall-1", "--key", "***"), 2, "--key: it is no base64"),
         (("add", "hall-1", "--key", "AAAA"), 1, "no Ed25519 public key"),
         (("add", "Hall", "--generate", "t.json"), 1, "'Hall' is no terminal's id"),
-        (("add", "hall-1", "--generate", "none/t.json"), 2, "--generate the file none/t.json cannot be used"),
+        (("add", "hall-1", "--generate", "none/t.json"), 2, "--generate: the file none/t.json cannot be used"),
         (("add", "hall-1", "--generate", "t.json", "--name", "a" * 65), 1, "a name has 1 to 64"),
         (("quarantine", "hall-1"), 2, "say why with --reason TEXT"),
         (("quarantine", "hall-1", "--reason", "a", "--lift"), 2, "say why with --reason TEXT"),

@@ -165,6 +165,14 @@ def test_no_mistake_repeats_the_password(password: str) -> None:
     assert "ter2" not in text
 
 
+def test_the_data_directory_is_one_or_can_become_one() -> None:
+    Path("file").touch()
+    assert load({"data": "a/b"}).data == Path("a/b")
+    assert load({"data": "."}).data == Path(".")
+    assert mistake({"data": ""}) == "--data: it is empty; name a directory, or leave it out"
+    assert mistake({"data": "file"}) == mistake({"data": "file/var"}) == "--data: file is a file; name a directory"
+
+
 def test_the_same_smsc_twice_is_a_mistake() -> None:
     assert mistake({"smsc": ["smpp://a:b@h:1", "smpp://a:c@h:1"]}) == (
         "--smsc: smpp://a@h:1 is given twice; for more connections there, write ?binds=2"

@@ -38,6 +38,14 @@ def complain(text: str) -> None:
     place.print(" ".join(text.split()), markup=False)
 
 
+def confirmed(question: str) -> bool:
+    """Ask a person. Raises SettingsError where nobody is there to answer."""
+    try:
+        return typer.confirm(question)
+    except typer.Abort:
+        raise SettingsError("nobody has answered, so nothing was done; --yes does it without asking") from None
+
+
 def now() -> int:
     """Return the time in milliseconds since 1970 UTC."""
     return time.time_ns() // 1_000_000
@@ -90,7 +98,8 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 SettingsFile: TypeAlias = Annotated[
     Path | None, typer.Option("--settings", metavar="FILE", help=meaning("settings"), show_default=False)
 ]
-Data: TypeAlias = Annotated[Path | None, typer.Option("--data", metavar="DIR", help=meaning("data") + " [./var]")]
+# A text, not a path: an empty one, as of a shell variable that is not set, would be the working directory.
+Data: TypeAlias = Annotated[str | None, typer.Option("--data", metavar="DIR", help=meaning("data") + " [./var]")]
 Store: TypeAlias = Annotated[str | None, typer.Option("--store", metavar="URL", help=meaning("store"))]
 Http: TypeAlias = Annotated[
     str | None, typer.Option("--http", metavar="HOST:PORT", help=meaning("http") + " [127.0.0.1:8080]")

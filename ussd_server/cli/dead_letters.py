@@ -18,6 +18,7 @@ from ussd_server.cli.common import (
     SettingsFile,
     Store,
     columns,
+    confirmed,
     console,
     examples,
     moment,
@@ -101,7 +102,9 @@ def list_them(
         int, typer.Option("--limit", metavar="NUMBER", min=1, max=1_000_000, help="At most so many")
     ] = 1000,
     numbers: Annotated[bool, typer.Option("--numbers", help="Show subscribers' numbers in full")] = False,
-    whole: Annotated[bool, typer.Option("--json", help="Everything but sealed texts, a JSON object a line")] = False,
+    whole: Annotated[
+        bool, typer.Option("--json", help="Everything but sealed texts, as JSON lines, times in ms")
+    ] = False,
     store: Store = None,
     data: Data = None,
     settings: SettingsFile = None,
@@ -114,7 +117,7 @@ def list_them(
     found, more = with_store(where, lambda port: _first(port, choice, limit))
     if whole:
         for dead in found:
-            print(json.dumps({**_facts(dead), "msisdn": shown(dead.msisdn)}, ensure_ascii=False))
+            print(json.dumps(_for_a_program(dead, shown(dead.msisdn)), ensure_ascii=False))
         return
     rows = [(moment(one.at), shown(one.msisdn), one.id, one.kind, f"{one.attempt}x", one.reason) for one in found]
     for line in columns(rows):
@@ -178,7 +181,7 @@ def retry(
     def again(dead: DeadLetter, record: Subscriber, version: int) -> Change | str:
         return dead_letters.refusal(dead, record) or dead_letters.retry(dead, record, version, now(), validity_ms, why)
 
-    return _report("taken back", with_store(where, lambda port: _each(port, choice, again)), choice)
+    return _report("will be tried again", with_store(where, lambda port: _each(port, choice, again)), choice)
 
 
 @app.command(
@@ -203,7 +206,7 @@ def discard(
     where = load({"store": store, "data": data, "settings": settings})
     choice = _chosen(ids, every, whose, kind, last, where)
     why = _why(reason)
-    if every and not yes and not typer.confirm("Throw all of it away?"):
+    if every and not yes and not confirmed("Throw all of it away?"):
         raise Failure("nothing was thrown away")
 
     def away(dead: DeadLetter, record: Subscriber, version: int) -> Change | str:
@@ -331,8 +334,26 @@ def _facts(dead: DeadLetter) -> dict[str, Any]:
         "tries": dead.attempt,
         "reason": dead.reason,
         "was good until": moment(dead.expires) if dead.expires else "",
-        "data": {name: "(sealed)" if name == "sealed" else value for name, value in dead.data.items()},
+        "data": _unsealed(dead),
     }
+
+
+def _for_a_program(dead: DeadLetter, msisdn: str) -> dict[str, Any]:
+    """Return a dead letter with its times in ms; `expires` is 0 where it was good for ever."""
+    return {
+        "id": dead.id,
+        "msisdn": msisdn,
+        "kind": dead.kind,
+        "at": dead.at,
+        "tries": dead.attempt,
+        "reason": dead.reason,
+        "expires": dead.expires,
+        "data": _unsealed(dead),
+    }
+
+
+def _unsealed(dead: DeadLetter) -> dict[str, Any]:
+    return {name: "(sealed)" if name == "sealed" else value for name, value in dead.data.items()}
 
 
 def _plain(value: Any) -> str:

@@ -46,7 +46,7 @@ def kiosk(
     try:
         own = credentials.load(terminal)
     except CredentialsError as error:
-        raise SettingsError(f"--terminal {error}") from None
+        raise SettingsError(f"--terminal: {error}") from None
     url = server or own.url
     if not url:
         raise SettingsError(f"--server: {terminal} does not say where the server is; write --server https://HOST")

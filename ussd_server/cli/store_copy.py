@@ -35,7 +35,9 @@ app = typer.Typer(
 )
 
 Source: TypeAlias = Annotated[str, typer.Argument(metavar="FROM", help="The store that has it, as in --store")]
-Target: TypeAlias = Annotated[str, typer.Argument(metavar="TO", help="The store that is to have it; made if need be")]
+Target: TypeAlias = Annotated[
+    str, typer.Argument(metavar="TO", help="The store that is to have it; copy makes it if need be")
+]
 
 
 @app.command(
@@ -65,31 +67,33 @@ def copy(
     """
     whence, to = _two(source, target)
 
-    async def work(here: Store, there: Store, moved: Moved) -> Copied | Walk:
+    async def at_rest(here: Store) -> None:
         users = await here.in_use()
         if users and not while_running:
             raise Failure(
                 f"{whence} is in use by {users}: stop the servers that run on it, or copy what there is with "
                 "--while-running and the rest after they were stopped"
             )
+
+    async def work(here: Store, there: Store, moved: Moved) -> Copied | Walk:
         if users := await there.in_use():
             raise Failure(f"{to} is in use by {users}: nobody may write it meanwhile")
         copier = Copier(here, there, str(whence), str(to), now(), moved)
         went_on = await copier.begin(into_nonempty)
         return await copier.seed() if while_running else await copier.copy(went_on)
 
-    done = _with_both(whence, to, work, make=True)
+    done = _with_both(whence, to, work, make=at_rest)
     out = console()
     if isinstance(done, Walk):
-        out.print(f"Copied what differed ({done.differing}). The rest goes quicker: stop the servers of {whence}, and")
-        out.print("give the same command without --while-running.")
+        out.print(f"Copied what differed ({done.differing} records). The rest goes quicker:")
+        out.print(f"stop the servers of {whence}, and give the same command without --while-running.")
         return
     if done.changed:
-        out.print(f"{whence} changed meanwhile ({done.changed}), servers still ran on it; that was copied again.")
+        out.print(f"{whence} changed meanwhile, as servers still ran on it: {done.changed} records were copied again.")
     _show(done.last.source, done.last.target)
     verb = "Went on with the copy" if done.went_on else "Copied"
     start = f"Start the servers with --store {to}{_options(target)}"
-    out.print(f"{verb}: {done.written} written, and nothing differs. {start}")
+    out.print(f"{verb}: {done.written} records written, and nothing differs. {start}")
 
 
 @app.command(epilog=examples("ussd-server store compare sqlite:///old.db redis://127.0.0.1:6379/0"))
@@ -100,7 +104,7 @@ def compare(source: Source, target: Target) -> int:
     async def work(here: Store, there: Store, moved: Moved) -> Walk:
         return await Copier(here, there, str(whence), str(to), now(), moved).compare()
 
-    walk = _with_both(whence, to, work, make=False)
+    walk = _with_both(whence, to, work)
     _show(walk.source, walk.target)
     if not walk.differing:
         console().print("Nothing differs.")
@@ -131,18 +135,27 @@ def _two(source: str, target: str) -> tuple[StoreUrl, StoreUrl]:
 
 
 def _with_both(
-    source: StoreUrl, target: StoreUrl, work: Callable[[Store, Store, Moved], Awaitable[T]], *, make: bool
+    source: StoreUrl,
+    target: StoreUrl,
+    work: Callable[[Store, Store, Moved], Awaitable[T]],
+    make: Callable[[Store], Awaitable[None]] | None = None,
 ) -> T:
-    """Open both, do the work and show how far it is. Only TO is made, and only where it may be."""
+    """Open both, do the work and show how far it is. TO is made only where `make` has let FROM pass."""
 
     async def within() -> T:
         async with AsyncExitStack() as opened:
-            stores = []
-            for url, made in ((source, False), (target, make)):
-                stores.append(await open_store(url, made))
-                opened.push_async_callback(stores[-1].close)
-            with _progress(await stores[0].count_subscribers()) as moved:
-                return await work(stores[0], stores[1], moved)
+
+            async def opening(url: StoreUrl, made: bool) -> Store:
+                store = await open_store(url, made)
+                opened.push_async_callback(store.close)
+                return store
+
+            here = await opening(source, False)
+            if make is not None:
+                await make(here)
+            there = await opening(target, make is not None)
+            with _progress(await here.count_subscribers()) as moved:
+                return await work(here, there, moved)
 
     try:
         return uvloop.run(within())

@@ -6,7 +6,19 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from ussd_server.cli.common import Data, Failure, Msisdn, SettingsFile, Store, columns, console, examples, moment, now
+from ussd_server.cli.common import (
+    Data,
+    Failure,
+    Msisdn,
+    SettingsFile,
+    Store,
+    columns,
+    confirmed,
+    console,
+    examples,
+    moment,
+    now,
+)
 from ussd_server.cli.common import subscriber_number as number
 from ussd_server.cli.journal import readable
 from ussd_server.cli.stores import with_store
@@ -111,7 +123,7 @@ def forget(
     """Delete all that is known of a subscriber: record, journal, and what was still to be done."""
     where = load({"store": store, "data": data, "settings": settings})
     who = number(msisdn, where)
-    if not yes and not typer.confirm(f"Delete all that is known of {who}?"):
+    if not yes and not confirmed(f"Delete all that is known of {who}?"):
         raise Failure("nothing was deleted")
     if not with_store(where, lambda port: port.forget(who)):
         raise Failure(f"{who}: nothing is known of this subscriber")

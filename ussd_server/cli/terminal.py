@@ -232,7 +232,7 @@ def quarantine(
     console().print(f"{id} is quarantined; let it work again with: ussd-server terminal quarantine {id} --lift")
 
 
-def _settings(store: str | None, data: Path | None, settings: Path | None, url: str | None = None) -> Settings:
+def _settings(store: str | None, data: str | None, settings: Path | None, url: str | None = None) -> Settings:
     """Return the settings; what is changed is logged as the server logs it, on standard error."""
     where = load({"store": store, "data": data, "settings": settings, "terminal_url": url})
     logs.configure(where.log_level, where.log_format)
@@ -247,7 +247,7 @@ def _generate(where: Settings, id: str, path: Path, pinned: tuple[Public, ...], 
     try:
         credentials.create(path, Credentials(id, registry.key_id(public), seed, where.terminal_url, signing))
     except CredentialsError as error:
-        raise SettingsError(f"--generate {error}") from None
+        raise SettingsError(f"--generate: {error}") from None
     try:
         return _register(where, id, public, wanted)
     except BaseException:

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from ussd_server.mistakes import cause
 from ussd_server.operators.base import Money, Offering, OfferingKind
 
 SHIPPED = Path(__file__).with_name("catalogue.yaml")
@@ -95,7 +96,7 @@ def read_catalogue(path: Path = SHIPPED) -> Catalogue:
     except YAMLError as error:
         raise CatalogueError(f"{path}:1: {' '.join(str(error).split())}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise CatalogueError(f"{path}: {error}") from None
+        raise CatalogueError(f"{path}: the file cannot be read: {cause(error)}") from None
     try:
         parsed = _File.model_validate(_plain(tree))
     except ValidationError as error:

@@ -240,7 +240,7 @@ def make_directory(directory: Path) -> None:
     try:
         directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
     except OSError as error:
-        raise KeysError(str(files.unusable(directory / FILE_NAME, error))) from None
+        raise KeysError(f"the directory {directory} cannot be made: {error.strerror or error}") from None
 
 
 def load(path: Path) -> Keyring:

@@ -3,7 +3,7 @@
 | typed | does |
 |---|---|
 | any line | is dialled, or answers the screen |
-| `/sms NUMBER [TEXT]` | sends an SMS, an empty one where no text is given, and waits a little for the reply |
+| `/sms NUMBER [TEXT]` | sends an SMS, an empty one where no text is given, and waits a little for one from there |
 | `/cancel` | hangs up |
 | `/drop`, `/redeliver` | what the network can do to the dialogue |
 | `/help`, end of input | these lines; the end |
@@ -12,6 +12,7 @@
 import asyncio
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol, TextIO
@@ -26,7 +27,7 @@ from ussd_server.simulator import protocol
 from ussd_server.simulator.phone import Dialogue, Message, PhoneView, Usage
 
 REPLY_S: Final = 5.0
-"""How long `/sms` waits for a message back."""
+"""How long `/sms` waits for a message back from the number that it wrote to."""
 
 CONNECT_S: Final = 5.0
 
@@ -54,12 +55,13 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(protocol.AnyEvent).decode
 
 
-async def dial(msisdn: str, url: str, input: TextIO, output: TextIO) -> int:
+async def dial(msisdn: str, url: str, input: TextIO, output: TextIO, reply_s: float = REPLY_S) -> int:
     """Be the phone `msisdn` of the simulator whose page is at `url`, until the input ends; return the exit code.
 
     Where `input` is no terminal, each of its lines is dialled or answered and what the phone shows is printed as plain
     lines, so that a conversation can be scripted; a dialogue that is open at the end is hung up. The code is 1
-    where there is no simulator, where a line could not be carried out, or where the network failed the last dialogue.
+    where there is no simulator, where a line could not be carried out, where an SMS had no answer within `reply_s`, or
+    where the network failed the last dialogue.
     """
     display = RichDisplay(msisdn, output) if input.isatty() else PlainDisplay(output)
     timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S)
@@ -68,7 +70,7 @@ async def dial(msisdn: str, url: str, input: TextIO, output: TextIO) -> int:
             aiohttp.ClientSession(timeout=timeout) as session,
             session.ws_connect(f"{url.rstrip('/')}/socket") as socket,
         ):
-            return await _Handset(msisdn, socket, display).use(_lines(input))
+            return await _Handset(msisdn, socket, display, reply_s).use(_lines(input))
     except (aiohttp.ClientError, OSError, TimeoutError):
         mend = "start one with: ussd-server demo, or give --http HOST:PORT"
         print(f"error: no simulator at {url.rstrip('/')}; {mend}", file=sys.stderr)
@@ -78,14 +80,17 @@ async def dial(msisdn: str, url: str, input: TextIO, output: TextIO) -> int:
 class _Handset:
     """The phone as the simulator tells it, and the commands that it is given."""
 
-    def __init__(self, msisdn: str, socket: aiohttp.ClientWebSocketResponse, display: "Display") -> None:
+    def __init__(
+        self, msisdn: str, socket: aiohttp.ClientWebSocketResponse, display: "Display", reply_s: float
+    ) -> None:
         self._msisdn = msisdn
+        self._reply_s = reply_s
         self._socket = socket
         self._display = display
         self._view = PhoneView(msisdn, None, ())
         self._shown: tuple[int, int, str] | None = None
         self._read = 0
-        self._received = 0
+        self._received: Counter[str] = Counter()
         self._refusals = 0
         self._mistaken = False
         self._ending = False
@@ -167,11 +172,14 @@ class _Handset:
         await self._until(lambda: self._settled and (not self._open or self._step != step))
 
     async def _sms(self, to: str, text: str) -> None:
-        before = self._received
+        before = self._received[to]  # another number's may come late, and is no answer
         await self._say(protocol.Write(self._msisdn, to, text))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(REPLY_S):
-                await self._until(lambda: self._received != before)
+        try:
+            async with asyncio.timeout(self._reply_s):
+                await self._until(lambda: self._received[to] != before)
+        except TimeoutError:
+            self._mistaken = True
+            self._display.note(f"No SMS came from {to} within {self._reply_s:g} s.")
 
     async def _say(self, command: protocol.AnyCommand) -> None:
         if not self._socket.closed:
@@ -242,7 +250,7 @@ class _Handset:
             if message.id > self._read:
                 self._read = message.id
                 if not message.outgoing:
-                    self._received += 1
+                    self._received[message.peer] += 1
                     self._display.sms(message)
                     news = True
         dialogue = phone.dialogue

@@ -36,7 +36,7 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def test_a_file_that_is_missing_says_how_to_make_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = complaint(capsys, "--terminal", str(tmp_path / "none.json"))
-    assert "--terminal there is no" in text
+    assert "--terminal: there is no" in text
     assert "ussd-server terminal add ID --generate" in text
 
 

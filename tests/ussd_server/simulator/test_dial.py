@@ -8,6 +8,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from smpp.pdu import Message
+from smpp.transport import Connection
 from tests.ussd_server.simulator.esme import BALANCE, CODE_TEXT, MENU, PATIENCE_S, TARIFFS, Esme
 from tests.ussd_server.simulator.handset import NUMBER, simulator
 from ussd_server.simulator.dial import dial
@@ -23,17 +25,25 @@ class Terminal(StringIO):
         return True
 
 
-def typed(lines: str, *, bound: bool = True, person: bool = False, timers: Timers | None = None) -> tuple[int, str]:
+def typed(
+    lines: str,
+    *,
+    bound: bool = True,
+    person: bool = False,
+    timers: Timers | None = None,
+    reply_s: float = PATIENCE_S,
+    service: type[Esme] = Esme,
+) -> tuple[int, str]:
     """Type these lines at a phone; return the exit code and what was printed."""
 
     async def play() -> tuple[int, str]:
         async with asyncio.timeout(PATIENCE_S), simulator(timers) as watched:
-            esme = await Esme().start(watched.smsc.port) if bound else None
+            esme = await service().start(watched.smsc.port) if bound else None
             server = TestServer(make_app(watched.smsc))
             await server.start_server()
             output = StringIO()
             input = Terminal(lines) if person else StringIO(lines)
-            code = await dial(NUMBER, str(server.make_url("/")), input, output)
+            code = await dial(NUMBER, str(server.make_url("/")), input, output, reply_s)
             await server.close()
             if esme is not None:
                 await esme.stop()
@@ -56,6 +66,22 @@ def test_a_dialogue_that_is_open_at_the_end_is_hung_up() -> None:
 
 def test_messages_are_sent_and_printed() -> None:
     assert typed("/sms 6262\n/sms 2163 111\n") == (0, f"SMS 6262: {CODE_TEXT}\nSMS 2163: Услуга подключена.\n")
+
+
+def test_an_sms_without_an_answer_is_said_and_is_the_exit_code() -> None:
+    code, printed = typed("/sms 2163 nothing\n", reply_s=0.01)
+    assert (code, printed) == (1, "No SMS came from 2163 within 0.01 s.\n")
+
+
+def test_an_sms_of_another_number_is_no_answer() -> None:
+    late = "SMS 6262: late\n"
+
+    class Late(Esme):
+        def _answer(self, connection: Connection, message: Message) -> None:
+            self.text("6262", message.source_addr, "late")
+            super()._answer(connection, message)
+
+    assert typed("/sms 2163 111\n", service=Late) == (0, f"{late}SMS 2163: Услуга подключена.\n")
 
 
 def test_the_network_can_be_made_to_fail() -> None:
