@@ -10,8 +10,10 @@ from typing import TypeAlias
 from ussd_server.subscribers.record import Subscriber
 
 CACHED_RECORDS = 20_000
-CACHED_OCTETS = 8 * 1024 * 1024
-"""Decoded records kept in memory at most, by number and by stored size; decoded they take 5 to 12 times as much."""
+CACHED_OCTETS = 64 * 1024 * 1024
+"""Decoded records kept in memory at most, by number and by stored size; decoded alone each takes 2 KB more than that.
+
+Half of it is certain, and must hold those who are in a dialogue, or none of their steps finds anything."""
 
 _Entry: TypeAlias = tuple[tuple[Subscriber, int], int]
 """A record with its version, and its stored size."""
