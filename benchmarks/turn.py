@@ -79,7 +79,7 @@ class Turns:
             Metrics(),
             digest=vault.digest,
             letters=Letters(vault),
-            commit_work=self.store.commit,
+            commit_work=self.store.commit_then,
             work_waits=lambda: None,
         )
         self._sequences = count(1)

@@ -159,7 +159,7 @@ class Server:
             self.metrics,
             digest=vault.digest,
             letters=Letters(vault),
-            commit_work=lambda change: self.outbox.commit(change),
+            commit_work=lambda change, told: self.outbox.commit_then(change, told),
             work_waits=lambda: self.outbox.wake(),
         )
         self.overload = Overload(

@@ -28,8 +28,10 @@ from ussd_server.stores.base import (
     OutboxKind,
     Store,
     StoreUnavailable,
+    Told,
     Unsure,
 )
+from ussd_server.turns.eager import Eager
 
 log = structlog.get_logger()
 
@@ -189,38 +191,49 @@ class Outbox:
         for lane in lanes:
             self._lanes[lane].news.set()
 
-    async def commit(self, change: Change) -> bool:
-        """Commit a change with work for the outbox, and see to that work; False where the change was refused.
+    def commit_then(self, change: Change, told: Told) -> None:
+        """Commit a change with work for the outbox and see to that work; call `told` as the store does.
 
         What may be performed at once is begun here, without a look into the store. Where we cannot know whether it
         was committed (Unsure), what the store may hold for us begins when the lease ends, and the rest at once.
         """
         lane_of, amount = self._lane_of, len(change.outbox)
         lanes = {lane_of[entry.kind] for entry in change.outbox}
-        if not self._has_room(lanes, amount):
-            committed = await self._store.commit(change)
-            held: list[Claimed] = []
-        else:
+        if self._has_room(lanes, amount):
             for lane in lanes:
                 lane.reserved += amount
-            try:
-                now = self._now()
-                got = await self._store.commit_and_hold(change, now, now + self._lease_ms)
-            except Unsure:
-                self.wake(lane.number for lane in lanes)
-                raise
-            finally:
-                for lane in lanes:
-                    lane.reserved -= amount
-            committed, held = got is not None, got or []
-        for each in held:
-            if self._stopping:  # meanwhile
-                await self._let_go(each)
-            else:
-                self._begin(lane_of[each.entry.kind], each)
-        if committed and len(held) < amount:
+            now = self._now()
+            self._store.commit_and_hold_then(
+                change, now, now + self._lease_ms, partial(self._held_by, lanes, amount, told)
+            )
+        else:
+            self._store.commit_then(change, partial(self._committed, lanes, told))
+
+    def _committed(self, lanes: Iterable[_Lane], told: Told, done: bool | BaseException) -> None:
+        """Have what was committed looked for, as there was no room to begin it at once."""
+        if done is True:
             self.wake(lane.number for lane in lanes)
-        return committed
+        told(done)
+
+    def _held_by(
+        self, lanes: Iterable[_Lane], amount: int, told: Told, came: list[Claimed] | BaseException | None
+    ) -> None:
+        """Begin what the commit holds, and have the rest looked for."""
+        for lane in lanes:
+            lane.reserved -= amount
+        if type(came) is not list:
+            if isinstance(came, Unsure):
+                self.wake(lane.number for lane in lanes)
+            told(came if isinstance(came, BaseException) else False)
+            return
+        if len(came) < amount:
+            self.wake(lane.number for lane in lanes)
+        if self._stopping and came:  # meanwhile
+            Eager(self._let_go(came), told, lambda _: told(True))
+            return
+        for each in came:
+            self._begin(self._lane_of[each.entry.kind], each)
+        told(True)
 
     def _has_room(self, lanes: Iterable[_Lane], amount: int) -> bool:
         """Return whether so many entries could be begun at once in each of these lanes."""
@@ -230,12 +243,13 @@ class Outbox:
             room = room and lane.room(pressed) >= amount
         return room
 
-    async def _let_go(self, held: Claimed) -> None:
-        """Leave an entry to whoever comes next; its commit stands whatever becomes of this."""
-        try:
-            await self._store.postpone(held, held.entry.due, "the server stops")
-        except StoreUnavailable as error:
-            log.error("not released, will be done when its lease ends", cause=str(error))
+    async def _let_go(self, held: Iterable[Claimed]) -> None:
+        """Leave entries to whoever comes next; their commit stands whatever becomes of this."""
+        for each in held:
+            try:
+                await self._store.postpone(each, each.entry.due, "the server stops")
+            except StoreUnavailable as error:
+                log.error("not released, will be done when its lease ends", cause=str(error))
 
     async def drain(self, seconds: float) -> None:
         """Take nothing new, and wait so long for what is under way; what takes longer goes on."""

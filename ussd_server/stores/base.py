@@ -4,8 +4,9 @@ A store knows nothing of the rules. It keeps a record under a version, refuses a
 writes record, journal and outbox in the same transaction. Every implementation passes `tests/contracts/test_store.py`.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -180,6 +181,19 @@ class Nonce(msgspec.Struct, frozen=True, gc=False):
 Told: TypeAlias = Callable[[bool | BaseException], None]
 """Is told what a commit returns or raises; raises nothing itself."""
 
+ToldHeld: TypeAlias = Callable[[list[Claimed] | BaseException | None], None]
+"""The same for `commit_and_hold`."""
+
+
+def pass_on(future: "asyncio.Future[Any]", told: Any) -> None:
+    """Give a future what it is told, also an exception, if somebody still waits for it."""
+    if future.done():
+        return
+    if isinstance(told, BaseException):
+        future.set_exception(told)
+    else:
+        future.set_result(told)
+
 
 class Store(Protocol):
     """Where records live. All methods may raise `StoreUnavailable`. A version is 0 for none, else opaque."""
@@ -209,6 +223,9 @@ class Store(Protocol):
         That is the entries that are due at `now` and the oldest of their subscriber and lane. Returns what is held; a
         store may hold fewer of them, which then wait to be claimed. None where the change was refused.
         """
+
+    def commit_and_hold_then(self, change: Change, now: int, lease: int, told: ToldHeld) -> None:
+        """Do what `commit_and_hold` does, and call `told` as `commit_then` does."""
 
     async def claim(self, now: int, limit: int, lease_ms: int, lanes: Collection[int] = EVERY_LANE) -> list[Claimed]:
         """Take up to `limit` due entries that nobody holds, the oldest of each subscriber and lane, and hold them.

@@ -35,6 +35,7 @@ from ussd_server.stores.base import (
     OutboxKind,
     StoreUnavailable,
     Told,
+    ToldHeld,
     Unsure,
 )
 from ussd_server.stores.buckets import BUCKETS, SLOTS, bucket_of, slot
@@ -256,6 +257,10 @@ class RedisStore:
     def commit_then(self, change: Change, told: Told) -> None:
         """Commit, and call `told` with what `commit` would return or raise."""
         Eager(self.commit(change), told, told)
+
+    def commit_and_hold_then(self, change: Change, now: int, lease: int, told: ToldHeld) -> None:
+        """Commit and hold, and call `told` with what `commit_and_hold` would return or raise."""
+        Eager(self.commit_and_hold(change, now, lease), told, told)
 
     async def commit_and_hold(self, change: Change, now: int, lease: int) -> list[Claimed] | None:
         """Commit, and hold what of its outbox could be claimed at `now` until `lease`; None where it was refused."""

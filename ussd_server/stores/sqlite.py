@@ -39,6 +39,8 @@ from ussd_server.stores.base import (
     Standing,
     StoreUnavailable,
     Told,
+    ToldHeld,
+    pass_on,
 )
 from ussd_server.stores.cache import CACHED_OCTETS, CACHED_RECORDS, Cache
 from ussd_server.stores.onethread import OneThread
@@ -561,25 +563,31 @@ class SqliteStore:
         `ValueError` or `TypeError`.
         """
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._put(change, 0, 0, partial(_answer, future))
+        self._put(change, partial(pass_on, future))
         return await future
 
     def commit_then(self, change: Change, told: Told) -> None:
         """Commit, and call `told` with what `commit` would return or raise."""
         try:
-            self._put(change, 0, 0, told)
+            self._put(change, told)
         except Exception as error:
             told(error)
 
     async def commit_and_hold(self, change: Change, now: int, lease: int) -> list[Claimed] | None:
         """Commit, and hold what of its outbox could be claimed at `now` until `lease`; None where it was refused."""
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        commit = self._put(change, now, lease, partial(_answer, future))
-        if not await future:
-            return None
-        return commit.also.held if commit.also else []
+        future: asyncio.Future[list[Claimed] | None] = asyncio.get_running_loop().create_future()
+        self.commit_and_hold_then(change, now, lease, partial(pass_on, future))
+        return await future
 
-    def _put(self, change: Change, now: int, lease: int, told: Told) -> _Commit:
+    def commit_and_hold_then(self, change: Change, now: int, lease: int, told: ToldHeld) -> None:
+        """Commit and hold, and call `told` with what `commit_and_hold` would return or raise."""
+        held: list[Claimed] = []
+        try:
+            self._put(change, partial(_tell_held, told, held), now, lease, held)
+        except Exception as error:
+            told(error)
+
+    def _put(self, change: Change, told: Told, now: int = 0, lease: int = 0, held: list[Claimed] | None = None) -> None:
         """Put a change into the next group."""
         record = change.record
         # Where there is a version, the number was a key when it was loaded.
@@ -595,13 +603,12 @@ class SqliteStore:
                 _settled_rows(change.exhumed, key),
                 now,
                 lease,
-                [],
+                [] if held is None else held,
             )
         commit = _Commit(change, (encode(record), key, change.version), also, told)
         self._commits.append(commit)
         if self._resting.is_set():
             self._wake()
-        return commit
 
     async def claim(self, now: int, limit: int, lease_ms: int, lanes: Collection[int] = EVERY_LANE) -> list[Claimed]:
         """Take up to `limit` due entries that nobody holds, the oldest of each subscriber and lane, and hold them.
@@ -907,8 +914,8 @@ class SqliteStore:
                 else:
                     self._cache.drop(commit.change.record.msisdn)
                     commit.told(version if isinstance(version, Exception) else False)
-            for job, answer in zip(jobs, answers, strict=True):
-                _answer(job.future, answer)
+            for job, came in zip(jobs, answers, strict=True):
+                pass_on(job.future, came)
             if self._db.total_changes - self._checkpointed > self._checkpoint_rows:
                 self._start_checkpoint()
         self._next()
@@ -918,7 +925,7 @@ class SqliteStore:
             self._cache.drop(commit.change.record.msisdn)
             commit.told(StoreUnavailable(reason))
         for job in jobs:
-            _answer(job.future, StoreUnavailable(reason))
+            pass_on(job.future, StoreUnavailable(reason))
 
     def _break(self, reason: str) -> None:
         """From now on refuse everything, what is remembered too."""
@@ -986,11 +993,5 @@ class SqliteStore:
         return asyncio.get_running_loop()
 
 
-def _answer(future: "asyncio.Future[Any]", answer: Any) -> None:
-    """Tell who waits, if somebody still does."""
-    if future.done():
-        return
-    if isinstance(answer, Exception):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)
+def _tell_held(told: ToldHeld, held: list[Claimed], done: bool | BaseException) -> None:
+    told(held if done is True else None if done is False else done)

@@ -2,11 +2,10 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import Any
 
 import structlog
 from msgspec.structs import replace
@@ -21,7 +20,7 @@ from ussd_server.channels.sms import SMS
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
 from ussd_server.outage import Outage
-from ussd_server.stores.base import Change, JournalEntry, Store, StoreUnavailable, Unsure
+from ussd_server.stores.base import Change, JournalEntry, Store, StoreUnavailable, Told, Unsure, pass_on
 from ussd_server.subscribers.record import Exchange, Subscriber
 from ussd_server.turns import pushes
 from ussd_server.turns.admission import MAX_PARTS_WAITING, MAX_WAITING, Admission, Kind
@@ -58,7 +57,7 @@ class Conversations:
         metrics: Metrics,
         digest: Callable[[str], bytes],
         letters: Letters,
-        commit_work: Callable[[Change], Coroutine[Any, Any, bool]],
+        commit_work: Callable[[Change, Told], None],
         work_waits: Callable[[], None],
         stopwatch: Callable[[], float] = monotonic,
     ) -> None:
@@ -194,7 +193,10 @@ class Conversations:
         self._admission.begun()
         asked = self._stopwatch()
         try:
-            return await (self._commit_work(change) if change.outbox else self._store.commit(change))
+            committed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            commit = self._commit_work if change.outbox else self._store.commit_then
+            commit(change, partial(pass_on, committed))
+            return await committed
         finally:
             self._admission.done(age, self._stopwatch() - asked)
 
@@ -461,7 +463,7 @@ class _UnderWay:
         at._admission.begun()
         self._asked = at._stopwatch()
         if change.outbox:
-            Eager(at._commit_work(change), self._committed, self._committed)
+            at._commit_work(change, self._committed)
         else:
             at._store.commit_then(change, self._committed)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ from ussd_server.stores.base import (
     OutboxEntry,
     OutboxKind,
     StoreUnavailable,
+    ToldHeld,
     Unsure,
+    pass_on,
 )
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.record import Subscriber
@@ -93,7 +96,12 @@ class Bench:
         """Commit as a turn does, through the outbox; it needs no wake."""
         record, version = await self.store.load(msisdn)
         entries = [OutboxEntry(id, "sms", self.now + wait, {"text": "…"}) for id in ids]
-        return await self.outbox.commit(Change(version, record, outbox=entries))
+        return await self.committed(Change(version, record, outbox=entries))
+
+    async def committed(self, change: Change) -> bool:
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.outbox.commit_then(change, partial(pass_on, future))
+        return await future
 
     async def until(self, reached: Callable[[], bool]) -> None:
         async with asyncio.timeout(20):
@@ -175,7 +183,7 @@ def test_a_change_that_is_refused_leaves_nothing_to_do_and_no_room_taken(tmp_pat
         assert await at.commit()
         for number in range(2):
             stale = Change(0, Subscriber(MSISDN), outbox=[OutboxEntry(f"s{number}", "sms", at.now, {})])
-            assert not await at.outbox.commit(stale)
+            assert not await at.committed(stale)
         assert all(lane.room(False) == UNDER_WAY for lane in at.outbox._lanes)
         assert at.outbox.under_way == 0
         assert await at.store.next_due() is None
@@ -330,11 +338,10 @@ def test_what_was_perhaps_committed_is_looked_for_at_once(tmp_path: Path, monkey
     monkeypatch.setattr(worker, "LOOK_S", 3600)
 
     async def story(at: Bench) -> None:
-        async def unsure(change: Change, now: int, lease: int) -> None:
-            assert await at.store.commit(change)
-            raise Unsure("the connection broke")
+        def unsure(change: Change, now: int, lease: int, told: ToldHeld) -> None:
+            at.store.commit_then(change, lambda _: told(Unsure("the connection broke")))
 
-        at.store.commit_and_hold = unsure  # type: ignore[assignment, method-assign]
+        at.store.commit_and_hold_then = unsure  # type: ignore[method-assign]
         with pytest.raises(Unsure):
             await at.commit("a")
         await at.until(lambda: at.performed == [("a", 1)])

@@ -23,7 +23,7 @@ from ussd_server.outbox.pushes import Manners, Pusher
 from ussd_server.outbox.worker import LEASE_MS, HandedOver, Outbox, Performed, Performer
 from ussd_server.secrecy.keys import Keyring
 from ussd_server.secrecy.vault import CodeHasher, Vault
-from ussd_server.stores.base import Change, Claimed, Told
+from ussd_server.stores.base import Change, Claimed, Told, ToldHeld
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.codes import Policy
 from ussd_server.subscribers.record import Subscriber
@@ -111,6 +111,13 @@ class Interceptable(SqliteStore):
         else:
             super().commit_then(change, told)
 
+    def commit_and_hold_then(self, change: Change, now: int, lease: int, told: ToldHeld) -> None:
+        """Commit by `commit_and_hold` where that is another."""
+        if "commit_and_hold" in vars(self):
+            Eager(self.commit_and_hold(change, now, lease), told, told)
+        else:
+            super().commit_and_hold_then(change, now, lease, told)
+
 
 class Bench:
     """One server without its links. `dial`, `reply`, `text` are what a subscriber does; time moves when told."""
@@ -146,7 +153,7 @@ class Bench:
             self.metrics,
             digest=vault.digest,
             letters=Letters(vault),
-            commit_work=lambda change: self.outbox.commit(change),
+            commit_work=lambda change, told: self.outbox.commit_then(change, told),
             work_waits=lambda: self.outbox.wake(),
         )
         self.deliveries = Deliveries(

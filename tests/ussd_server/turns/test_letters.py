@@ -66,7 +66,7 @@ def test_another_server_joins_what_the_first_one_kept(tmp_path: Path) -> None:
             Metrics(),
             digest=at.vault.digest,
             letters=Letters(at.vault),
-            commit_work=at.outbox.commit,
+            commit_work=at.outbox.commit_then,
             work_waits=at.outbox.wake,
         )
         await send(at, second)
