@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from menus.near_names import meant
 from menus.registry import Date, Flag, Instant, Money, Number, Record, Shape, Text, Word
-from menus.schema import meant
 from menus.session import Values
 
 Facts: TypeAlias = Mapping[str, str | bool | int]
@@ -22,17 +22,18 @@ MAX_NESTING: Final = 20
 
 @dataclass(frozen=True)
 class Mistake:
-    """What is wrong with a condition, at which column from 0."""
+    """What is wrong with a condition, at which column from 0; `missing` is a value that is not there, if that is it."""
 
     column: int
     message: str
     hint: str = ""
+    missing: str = ""
 
 
 class _Wrong(Exception):
-    def __init__(self, column: int, message: str, hint: str = "") -> None:
+    def __init__(self, column: int, message: str, hint: str = "", missing: str = "") -> None:
         super().__init__(message)
-        self.mistake = Mistake(column, message, hint)
+        self.mistake = Mistake(column, message, hint, missing)
 
 
 def compile_condition(
@@ -141,7 +142,8 @@ class _Parser:
             return self.facts[name]
         root, *steps = name.split(".")
         if root not in self.names:
-            raise _Wrong(column, f"there is no fact or value {root!r} here", meant(root, [*self.facts, *self.names]))
+            hint = meant(root, [*self.facts, *self.names])
+            raise _Wrong(column, f"there is no fact or value {root!r} here", hint, root)
         shape: Shape | Word = self.names[root]
         for step in steps:
             if not isinstance(shape, Record) or step not in shape.fields:

@@ -12,7 +12,7 @@ from menus.registry import Registry
 from menus.screens import KEPT, Screens
 from menus.session import decode
 from menus.shapes import fits
-from menus.text import Style
+from menus.style import Style
 
 
 @dataclass(frozen=True)

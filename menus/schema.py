@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from pydantic_core import ErrorDetails
 
 from menus.limits import MAX_ENTRIES, MAX_NODES, MAX_OPTIONS
+from menus.near_names import meant, some
 from menus.source import Mark, Path, Problem, Source, read
 
 __all__ = ["Document", "FlowErrors", "Problem", "json_schema", "load"]
@@ -351,9 +352,7 @@ def _node(name: str, node: Any, source: Source) -> Node | None:
     path: Path = ("nodes", name)
     _check_name(name, source, path)
     if not isinstance(node, dict) or not node:
-        source.add(
-            source.value_mark(path), f"node {name!r} is not a mapping", f"its first key is one of {_some(KINDS)}"
-        )
+        source.add(source.value_mark(path), f"node {name!r} is not a mapping", f"its first key is one of {some(KINDS)}")
         return None
     kind = next(iter(node))
     model = KINDS.get(kind)
@@ -362,7 +361,7 @@ def _node(name: str, node: Any, source: Source) -> Node | None:
         close = get_close_matches(kind, KINDS, 1)
         hint = f"put {elsewhere[0]!r} first" if elsewhere else f"did you mean {close[0]!r}?" if close else ""
         mark = source.key_mark((*path, kind))
-        source.add(mark, f"node {name!r} begins with {kind!r}, which is no kind", hint or f"kinds are {_some(KINDS)}")
+        source.add(mark, f"node {name!r} begins with {kind!r}, which is no kind", hint or f"kinds are {some(KINDS)}")
         return None
     checked: Node | None = _validated(model, source, path, f"{kind} {name!r}")
     return checked
@@ -445,13 +444,3 @@ def _keys_at(model: type[BaseModel], inner: Sequence[str | int]) -> list[str]:
         annotation = found.annotation if found else None
         model = next((part for part in (Availability, Resume) if annotation in (part, part | None)), model)
     return [found.alias or name for name, found in model.model_fields.items()]
-
-
-def meant(word: str, known: Mapping[str, Any] | Sequence[str]) -> str:
-    """Return the suggestion for a word that is not among the known ones."""
-    close = get_close_matches(word, known, 1)
-    return f"did you mean {close[0]!r}?" if close else f"there are {_some(known)}" if known else ""
-
-
-def _some(words: Mapping[str, Any] | Sequence[str]) -> str:
-    return ", ".join(list(words)[:12]) + (", ..." if len(words) > 12 else "")

@@ -8,9 +8,9 @@ from typing import Final
 from menus.compiler.report import Report
 from menus.compiler.scope import Scope
 from menus.entries import Push
+from menus.near_names import meant
 from menus.nodes import Argument, Call
 from menus.registry import Operation, PushName, Record, Shape, Word
-from menus.schema import meant
 from menus.shapes import described, same
 from menus.source import Path
 

@@ -31,7 +31,7 @@ from menus.nodes import build_moves
 from menus.registry import Registry
 from menus.screens import Screens
 from menus.source import Source
-from menus.text import Style
+from menus.style import Style
 
 
 def compile_flow(source: str | bytes, name: str, registry: Registry, fits: Callable[[str], bool] | None = None) -> Flow:

@@ -7,7 +7,7 @@ from menus.conditions import Condition, Mistake, compile_condition, facts_named
 from menus.registry import Shape
 from menus.schema import CHANNELS
 from menus.source import Path
-from menus.text import Languages
+from menus.style import Languages
 
 
 class Conditions:
@@ -25,5 +25,5 @@ class Conditions:
         self.asked_for |= facts_named(written, self._facts)
         if not isinstance(found, Mistake):
             return found
-        self._scope.tell(node, path, found.message, found.hint, found.column)
+        self._scope.tell(node, path, found)
         return lambda values, facts: False

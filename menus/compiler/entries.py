@@ -7,8 +7,8 @@ from menus.accept import ACCEPTED
 from menus.compiler.report import Report
 from menus.compiler.ways import Ways
 from menus.entries import Code, Entries, Push, Texts, exact_text, parse_code, parse_pattern
+from menus.near_names import meant
 from menus.registry import Shape
-from menus.schema import meant
 from menus.source import Path
 
 

@@ -8,7 +8,7 @@ from menus.compiler.report import Report
 from menus.compiler.wordings import Wordings
 from menus.flow import Availability
 from menus.source import Path
-from menus.text import Currency, Languages, Style
+from menus.style import Currency, Languages, Style
 
 
 def read_style(head: schema.Head, report: Report) -> Style:

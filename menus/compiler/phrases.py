@@ -9,7 +9,8 @@ from menus.flow import Flow
 from menus.nodes import Wording
 from menus.phrases import PHRASE_VALUES, PHRASES, SMS_PHRASES
 from menus.source import Path
-from menus.text import Style, compile_text
+from menus.style import Style
+from menus.text import compile_text
 
 
 def read_phrases(texts: Mapping[str, Any], style: Style, wordings: Wordings, report: Report) -> dict[str, Wording]:

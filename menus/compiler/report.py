@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from menus.schema import FlowErrors, meant
+from menus.near_names import meant
+from menus.schema import FlowErrors
 from menus.source import Path, Source
 
 

@@ -1,16 +1,16 @@
 """The values at each node: which may be named there, and why one may not."""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from menus.compiler.report import Report
+from menus.conditions import Mistake
 from menus.graph import Bound, Shapes, Way
 from menus.machine import START
 from menus.registry import Text, Word
 from menus.source import Path
+from menus.style import Problem
 
-_NO_VALUE: Final = re.compile(r"there is no (?:fact or )?value '([^']*)' here")
 _NOWHERE: Final = Bound({}, frozenset())
 
 
@@ -48,13 +48,12 @@ class Scope:
         """Return what a text may name at a node: the same, where a word is a text as any other."""
         return {name: Text() if isinstance(shape, Word) else shape for name, shape in self.words(node).items()}
 
-    def tell(self, node: str, path: Path, message: str, hint: str, column: int) -> None:
+    def tell(self, node: str, path: Path, mistake: Problem | Mistake) -> None:
         """Note a mistake in a text or a condition; where a value is missing, with the reason."""
-        missing = _NO_VALUE.search(message)
-        if missing:
-            self.missing(node, path, missing[1], message, hint, column)
+        if mistake.missing:
+            self.missing(node, path, mistake.missing, mistake.message, mistake.hint, mistake.column)
         else:
-            self._report.at_value(path, message, hint, column)
+            self._report.at_value(path, mistake.message, mistake.hint, mistake.column)
 
     def missing(self, node: str, path: Path, name: str, message: str, hint: str, column: int | None = None) -> None:
         """Say why a value is not there, as exactly as is known."""

@@ -6,7 +6,7 @@ from typing import Final
 from menus.compiler.report import Report
 from menus.graph import Shapes, Way
 from menus.machine import START
-from menus.schema import meant
+from menus.near_names import meant
 from menus.source import Path
 
 HINTED: Final = 200

@@ -11,7 +11,8 @@ from menus.nodes import Wording
 from menus.registry import Shape
 from menus.schema import CHANNELS
 from menus.source import Path
-from menus.text import Style, Template, compile_text
+from menus.style import Style
+from menus.text import Template, compile_text
 
 REST: Final = "other"
 
@@ -69,7 +70,7 @@ class Wordings:
             if told and problem.language not in texts:
                 continue
             place: Path = path if alone or problem.language not in texts else (*path, problem.language)
-            self._scope.tell(node, place, problem.message, problem.hint, problem.column)
+            self._scope.tell(node, place, problem)
         return compiled.template, compiled.names
 
     def _texts(self, path: Path, written: Any) -> Iterator[tuple[str, str]]:

@@ -38,7 +38,7 @@ def test_a_condition_means_what_it_says(written: str, met: bool):
     ("written", "mistake"),
     [
         ("", Mistake(0, "something is missing here", "a fact")),
-        ("actve", Mistake(0, "there is no fact or value 'actve' here", "did you mean 'active'?")),
+        ("actve", Mistake(0, "there is no fact or value 'actve' here", "did you mean 'active'?", "actve")),
         ("active and", Mistake(10, "something is missing here", "a fact")),
         ("active locked", Mistake(7, "'locked' is not expected here", "'and' or 'or' joins two conditions")),
         ("(active", Mistake(7, "a bracket is not closed")),

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from menus import formats
 from menus.registry import Date, Flag, Instant, List, Money, Number, Record, Shape, Text
-from menus.text import Compiled, Currency, Languages, Problem, Style, compile_text
+from menus.style import Currency, Languages, Problem, Style
+from menus.text import Compiled, compile_text
 from smpp.alphabets import septets
 
 RUBLES = Currency("RUB", 2, {"ru": "{amount} руб.", "en": "{amount} RUB"}, {"ru": "бесплатно", "en": "free"})
@@ -225,31 +226,6 @@ def test_all_mistakes_are_told_at_once():
         ("ru", 4),
         ("en", 0),
     ]
-
-
-@pytest.mark.parametrize(
-    ("declared", "message"),
-    [
-        ((), "no language is declared"),
-        (("ru", "ru"), "the language 'ru' is declared twice"),
-        (("ru", "tlh-x"), "the language 'tlh-x' is unknown"),
-        (("en", "ru-Latn"), "'ru-Latn' is made from 'ru', which is not declared"),
-        (("ru-Latn", "ru"), "the first language, the default, cannot be a derived one"),
-    ],
-)
-def test_a_wrong_declaration_of_languages(declared: tuple[str, ...], message: str):
-    assert message in [problem.message for problem in Languages(declared).problems()]
-
-
-def test_a_wrong_style():
-    style = Style(Languages(("ru", "en")), Currency("RUB", 2, {"ru": "руб."}, {"ru": "бесплатно"}), "Europe/Moscva")
-    assert [(problem.language, problem.message) for problem in style.problems()] == [
-        ("ru", "the currency's words must hold {amount} once"),
-        ("en", "the currency has no words"),
-        ("en", "the currency has no word for free"),
-        ("", "the time zone 'Europe/Moscva' is unknown"),
-    ]
-    assert STYLE.problems() == []
 
 
 @given(st.text(max_size=60), st.text(max_size=30), st.integers(-(10**9), 10**9))

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from menus.schema import meant
+from menus.near_names import meant
 from menus.source import Mark, Problem, Source, read
 from smpp.dialect import Dialect
 from ussd_server.dialects.schema import PATHS, Values, check_values, read_values

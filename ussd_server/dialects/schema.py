@@ -6,7 +6,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias, get_args
 
-from menus.schema import meant
+from menus.near_names import meant
 from menus.source import Mark, Path, Source
 from smpp.alphabets import Alphabet, alphabet_of
 from smpp.constants import CommandId, Tag

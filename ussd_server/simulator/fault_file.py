@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from menus.schema import meant
+from menus.near_names import meant
 from menus.source import Mark, Problem, Source, read
 from smpp.constants import Status
 from ussd_server.simulator.faults import (
