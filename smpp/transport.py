@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl as tls
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from time import monotonic
@@ -25,10 +25,10 @@ SLICE_OCTETS: Final = 4_096
 class Connection(asyncio.Protocol):
     """A link and its socket. Methods are plain calls, to be made in the event loop's thread.
 
-    Every event goes to `on_event(connection, event)`, or to what `handlers` has for its type; `Closed` is the last.
-    What is sent while they are told is written together after that; what is sent at another time, together at the next
-    turn of the loop. While the other side does not take what we write, we do not read, so neither side's haste fills
-    our memory.
+    Every event goes to `on_event(connection, event)`; `Closed` is the last. Who has much to do takes all that comes at
+    once in `on_events`, and has `tell` for what is not its own. What is sent while they are told is written together
+    after that; what is sent at another time, together at the next turn of the loop. While the other side does not take
+    what we write, we do not read, so neither side's haste fills our memory.
     """
 
     def __init__(self, link: Link, on_event: "OnEvent", alive: set["Connection"] | None = None) -> None:
@@ -36,8 +36,8 @@ class Connection(asyncio.Protocol):
         self.peer = ""
         self.read_at = 0.0
         """When the octets that are being handled were read, seconds of `time.monotonic`."""
-        self.handlers: Mapping[type, OnEvent] = {}
-        """Who is told of events of a type, instead of `on_event`; so too of tags, where these are events."""
+        self.on_events: OnEvents = _tell_each
+        """Takes what one piece of input brought, in its order. More may be added to the list meanwhile."""
         self.on_read: Callable[[], None] | None = None
         """Called when everything that was read at once has been told."""
         self._on_event = on_event
@@ -133,6 +133,18 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def tell(self, event: Event) -> None:
+        """Tell the owner of an event by itself."""
+        try:
+            self._on_event(self, event)
+        except Exception as broken:
+            self.report(event, broken)
+
+    def report(self, event: Event, broken: Exception) -> None:
+        """Report that an event was not handled: it must not take down the link that all subscribers share."""
+        context = {"message": f"handler of {type(event).__name__} failed", "exception": broken, "protocol": self}
+        self._loop.call_exception_handler(context)
+
     async def wait_closed(self) -> None:
         """Return when the connection is gone and its last event was told."""
         await self._gone.wait()
@@ -203,15 +215,8 @@ class Connection(asyncio.Protocol):
             self._telling.extend(events)
             return
         self._telling = events
-        handlers, on_event = self.handlers, self._on_event
         try:
-            for event in events:  # the list may grow meanwhile
-                try:
-                    handlers.get(type(event), on_event)(self, event)
-                except Exception as broken:
-                    # One broken handler must not take down the link that all subscribers share.
-                    context = {"message": f"handler of {type(event).__name__} failed", "exception": broken}
-                    self._loop.call_exception_handler(context | {"protocol": self})
+            self.on_events(self, events)
         finally:
             self._telling = None
 
@@ -281,7 +286,13 @@ class Connection(asyncio.Protocol):
         self._flush()
 
 
+def _tell_each(connection: Connection, events: list[Event]) -> None:
+    for event in events:
+        connection.tell(event)
+
+
 OnEvent: TypeAlias = Callable[[Connection, Event], None]
+OnEvents: TypeAlias = Callable[[Connection, list[Event]], None]
 
 
 async def connect(
@@ -390,8 +401,8 @@ DEFAULT_BACKOFF: Final = Backoff()
 class Binding:
     """Keeps one bind alive: connects, binds, and when it is lost tries again after a while, until stopped.
 
-    Events of each connection go to `on_event`, those that come with every message to `handlers`; `on_read` is that of a
-    connection, `decoders` are the links'. Answer a message on the connection that brought it. `on_retry` is told before
+    Events of each connection go to `on_event`; `on_events` and `on_read` are those of a connection, `decoders` are the
+    links'. Answer a message on the connection that brought it. `on_retry` is told before
     each wait. `random` gives numbers in [0, 1).
     """
 
@@ -407,7 +418,7 @@ class Binding:
         backoff: Backoff = DEFAULT_BACKOFF,
         ssl: tls.SSLContext | None = None,
         server_name: str | None = None,
-        handlers: Mapping[type, "OnEvent"] | None = None,
+        on_events: OnEvents = _tell_each,
         on_read: Callable[[], None] | None = None,
         decoders: Decoders = DECODERS,
     ) -> None:
@@ -415,7 +426,7 @@ class Binding:
         self._host, self._port, self._ssl, self._server_name = host, port, ssl, server_name
         self._bind = bind
         self._on_event = on_event
-        self._handlers = handlers or {}
+        self._on_events = on_events
         self._on_read = on_read
         self._on_retry = on_retry
         self._random = random
@@ -497,7 +508,7 @@ class Binding:
 
     def _bind_by(self, connection: Connection) -> None:
         self.connection = connection
-        connection.handlers, connection.on_read = self._handlers, self._on_read
+        connection.on_events, connection.on_read = self._on_events, self._on_read
         connection.bind(self._bind)
 
     def _note(self, connection: Connection, event: Event) -> None:

@@ -298,6 +298,13 @@ def test_all_that_was_read_at_once_is_told_before_the_owner_goes_on_with_it(run:
         heard: list[Message] = []
         answered: list[int] = []
 
+        def take(connection: Connection, events: list[Event]) -> None:
+            for event in events:
+                if isinstance(event, Delivered):
+                    heard.append(event.pdu)
+                else:
+                    connection.tell(event)
+
         def answer_all() -> None:
             answered.append(len(heard))
             while heard:
@@ -305,7 +312,7 @@ def test_all_that_was_read_at_once_is_told_before_the_owner_goes_on_with_it(run:
 
         transport, owner = _Transport(), Owner()
         connection = Connection(Link(Role.ESME), owner)
-        connection.handlers = {Delivered: lambda connection, event: heard.append(event.pdu)}  # type: ignore[union-attr]
+        connection.on_events = take
         connection.on_read = answer_all
         connection.connection_made(transport)
         connection.bind(BIND)
@@ -316,7 +323,7 @@ def test_all_that_was_read_at_once_is_told_before_the_owner_goes_on_with_it(run:
         connection.data_received(encode(DELIVER) * amount)
         assert answered == [0, amount]
         assert len(transport.writes) == 1
-        assert [type(event) for event in owner.events] == [Bound], "what has a handler of its own goes to no other"
+        assert [type(event) for event in owner.events] == [Bound], "what is taken goes to nobody else"
         connection.connection_lost(None)
 
     run(scenario())

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from hmac import compare_digest
 from itertools import count
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import structlog
@@ -220,6 +220,12 @@ class Account:
         self._bindings: dict[str, Binding] = {}
         self._senders: list[Binding] = []
         self._receivers: list[Binding] = []
+        self._handlers: Mapping[type, Callable[..., None]] = {
+            Waiting: self._on_taken,
+            Texted: self._on_texted,
+            Delivered: self._on_delivered,
+            Responded: self._on_responded,
+        }
         decoders = DECODERS | {int(CommandId.DELIVER_SM): Inputs(dialect).read}
         for label, command in _labels(url):
             binding = self._bindings[label] = _binding_of(url)(
@@ -232,14 +238,7 @@ class Account:
                 _link_settings(url),
                 ssl=tls,
                 server_name=url.check_name,
-                handlers={
-                    Heard: self._on_heard,
-                    UssdStep: _on_accepted,
-                    Waiting: self._on_taken,
-                    Texted: self._on_texted,
-                    Delivered: self._on_delivered,
-                    Responded: self._on_responded,
-                },
+                on_events=self._on_events,
                 on_read=self._on_read,
                 decoders=decoders,
             )
@@ -423,12 +422,30 @@ class Account:
 
     # What comes in ----------------------------------------------------------------------------------------------------
 
-    def _on_heard(self, connection: Connection, heard: Heard) -> None:
+    def _on_events(self, connection: Connection, events: list[Any]) -> None:
+        """Take what was read at once, in its order: first what every USSD step brings, which is nearly all."""
+        now, leaving, heard = self._now(), self._leaving, 0
+        for event in events:  # there may come more meanwhile
+            kind = type(event)
+            try:
+                if kind is UssdStep:  # the gateway took an answer
+                    event.up.unaccepted.discard(event.msisdn)
+                elif leaving and kind in _DELIVERED:
+                    self._metrics.suppressed["leaving"] += 1
+                elif kind is Heard:
+                    heard += 1
+                    self._on_heard(connection, event, now)
+                elif kind in self._handlers:
+                    self._handlers[kind](connection, event)
+                else:
+                    connection.tell(event)
+            except Exception as broken:
+                connection.report(event, broken)
+        if heard:
+            self._metrics.pdus["in", "deliver_sm"] += heard
+
+    def _on_heard(self, connection: Connection, heard: Heard, now: int) -> None:
         """Take a begin or an answer that was known by its likeness, as nearly all are."""
-        if self._leaving:
-            self._metrics.suppressed["leaving"] += 1
-            return
-        self._metrics.pdus["in", "deliver_sm"] += 1
         likeness = heard.likeness
         msisdn = parse(heard.source_addr, likeness.source_addr_ton, likeness.source_addr_npi, self._country)
         if isinstance(msisdn, NotSubscriber):
@@ -440,12 +457,11 @@ class Account:
                 self._note_unnamed(likeness.unnamed)
             kind: Deed = "dial" if likeness.begins else "reply"
             session = heard.session
-            self._put(connection, heard, session, msisdn, kind, heard.text, session.sequence, True, not likeness.last)
+            self._put(
+                connection, heard, session, msisdn, kind, heard.text, session.sequence, now, True, not likeness.last
+            )
 
     def _on_delivered(self, connection: Connection, event: Delivered) -> None:
-        if self._leaving:
-            self._metrics.suppressed["leaving"] += 1
-            return
         message = event.pdu
         self._metrics.pdus["in", "data_sm" if message.command == CommandId.DATA_SM else "deliver_sm"] += 1
         msisdn = parse(message.source_addr, message.source_addr_ton, message.source_addr_npi, self._country)
@@ -467,9 +483,6 @@ class Account:
 
     def _on_texted(self, connection: Connection, texted: Texted) -> None:
         """Take an SMS that was known by its likeness, as nearly all are."""
-        if self._leaving:
-            self._metrics.suppressed["leaving"] += 1
-            return
         self._metrics.pdus["in", "deliver_sm"] += 1
         likeness = texted.likeness
         msisdn = parse(texted.source_addr, likeness.source_addr_ton, likeness.source_addr_npi, self._country)
@@ -500,7 +513,7 @@ class Account:
                 self._note_unnamed(ussd.unnamed(message, self._dialect))
         else:
             waits = isinstance(heard, ussd.Begin)
-        self._put(connection, message, session, msisdn, *done_by(heard), waits, shows)
+        self._put(connection, message, session, msisdn, *done_by(heard), self._now(), waits, shows)
 
     def _put(
         self,
@@ -511,6 +524,7 @@ class Account:
         kind: Deed,
         text: str,
         number: int | None,
+        now: int,
         waits: bool,
         shows: bool,
     ) -> None:
@@ -527,7 +541,7 @@ class Account:
             f"{self.name}/{session.dialogue}",
             up.name,
             received.sequence,
-            self._now(),
+            now,
             connection.read_at,
             -1 if number is None else number,
             accepted,
@@ -835,9 +849,7 @@ class Account:
         say("not bound", smsc=self.name, bind=label, cause=cause, next_try_seconds=round(retrying.delay_ms / 1000, 1))
 
 
-def _on_accepted(connection: Connection, step: UssdStep) -> None:
-    """Note that the gateway took a USSD answer."""
-    step.up.unaccepted.discard(step.msisdn)
+_DELIVERED = frozenset({Heard, Texted, Delivered})
 
 
 _KINDS = {
