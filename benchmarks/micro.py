@@ -16,8 +16,9 @@ from benchmarks.paths import PATHS
 from benchmarks.turn import measure_turn
 from benchmarks.wire import DELIVER_SM, deliver_template, pdu, tlv
 from menus.compiler import compile_flow
-from menus.engine import step
+from menus.engine import take
 from menus.events import Answered, Ask, Begin, Event, Reply, Show
+from menus.memory import Waiting
 from menus.session import Session, Value
 from smpp import ussd
 from smpp.alphabets import Encoded, choose
@@ -156,7 +157,7 @@ class Conversation:
 
     def play(self) -> None:
         """Take the whole path; raises where a screen is not the expected one."""
-        session: Session | None = None
+        stands: Session | Waiting | None = None
         for at, expected in enumerate(PATHS["tariffs"]):
             event: Event
             if at == 0:
@@ -166,8 +167,8 @@ class Conversation:
             else:
                 event = Reply(expected.said)
             while True:
-                done = step(self._flow, session, event, NOW, self._facts, self._screen)
-                session = done.session
+                done = take(self._flow, stands, event, NOW, self._facts, self._screen)
+                stands = done.waits or done.session
                 effect = done.effects[-1]
                 if not isinstance(effect, Ask):
                     break

@@ -31,12 +31,13 @@ from menus.events import (
 from menus.flow import Flow
 from menus.limits import MAX_INPUT, MAX_ITEMS, MAX_STEPS, MAX_TAIL, MAX_VALUES_BYTES, SMS_WAITS_MS
 from menus.machine import START, Cursor
+from menus.memory import Waiting
 from menus.nodes import Asking, Check, Input, Listing, Menu, Node, Ordering, Shown, items_of
 from menus.render import Channel
 from menus.screens import BACK_KEY, HOME_KEY, NO_VALUES, Laid, key_to_options, shown_values
 from menus.session import Pending, Session, Value, Values, encode, pack
 
-__all__ = ["Facts", "Step", "accepts", "conclude", "say", "step", "work_out"]
+__all__ = ["Facts", "Step", "accepts", "conclude", "say", "step", "take", "work_out"]
 
 NAVIGATION: Final = {BACK_KEY: "back", HOME_KEY: "home"}
 NUMBERS: Final = {str(number): number for number in range(1, 1000)}
@@ -57,7 +58,16 @@ def step(flow: Flow, session: Session | None, event: Event, now: int, facts: Fac
 
     What is in a step is shared with other subscribers' steps, so it must not be changed.
     """
-    return flow.memory.step(work_out, session, event, now, facts, channel)
+    done = take(flow, session, event, now, facts, channel)
+    return done if done.waits is None else Step(done.waits.session, done.effects)
+
+
+def take(flow: Flow, stands: Session | Waiting | None, event: Event, now: int, facts: Facts, channel: Channel) -> Step:
+    """Take one event as `step` does; where it asks there may be `waits` for the session, to be handed in next.
+
+    Who feeds the answer back within the turn needs no session between the two, and is spared its making.
+    """
+    return flow.memory.step(work_out, stands, event, now, facts, channel)
 
 
 def work_out(flow: Flow, session: Session | None, event: Event, now: int, facts: Facts, channel: Channel) -> Step:

@@ -1,10 +1,13 @@
 """What goes into a step and what comes out of it: events, effects, the screen in between, and the step itself."""
 
-from typing import Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Literal, TypeAlias, final
 
 import msgspec
 
 from menus.session import Pending, Session, Value, Values
+
+if TYPE_CHECKING:
+    from menus.memory import Waiting
 
 # Events ---------------------------------------------------------------------------------------------------------
 
@@ -133,7 +136,11 @@ Effect: TypeAlias = Show | Ask | Order | Defer | Send | Note
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
-    """What a step leads to: the session to keep (None: nothing to keep) and what the shell must do, in order."""
+    """What a step leads to: the session to keep (None: nothing to keep) and what the shell must do, in order.
+
+    `waits` stands for the session where the engine asks and has not made one yet (`engine.take`).
+    """
 
     session: Session | None
     effects: tuple[Effect, ...] = ()
+    waits: "Waiting | None" = None

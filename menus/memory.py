@@ -6,6 +6,7 @@ give the same screen. What a step is, `menus.engine.work_out` alone says; here i
 A step is found by all that it depends on, so it can never be another subscriber's. What a session carries (its way back
 and its values) may be kilobytes, and is known by identity: all kept steps share one copy of what is equal and sessions
 get that copy, so whoever comes back with it is known at once. What was read from a store is known by its stored form.
+What an answer leads to is kept with the step that asked, of which no session needs to be made then.
 
 What somebody typed may be a secret, so neither that nor anything that follows from it is ever kept. A kept step begins
 with nothing, or with what another kept step led to; and it was taken by one or two digits at a screen that asks for no
@@ -21,7 +22,6 @@ from msgspec.structs import replace
 
 from menus.conditions import Facts
 from menus.events import Answered, Ask, Begin, Effect, Event, Reply, Show, Step
-from menus.machine import START
 from menus.nodes import Input
 from menus.render import Channel
 from menus.session import Items, Place, Session, Values, encode
@@ -48,18 +48,39 @@ _STANDS: Final = attrgetter("node", "page", "tries", "tail", "slots", "entry", "
 
 
 class _Kept(msgspec.Struct, frozen=True, gc=False):
-    """A step: `session` is what it leads to but for id, time and count, None where `step` has none to keep.
+    """A step: `session` is what it leads to but for id, time and count, None where there is none to keep.
 
-    `asks` is the operation that is asked with `arguments`, "" where a screen is shown. `begins` is what the step's key
-    knows by identity: while the step is kept, nothing else can have its address.
+    `effects` show a screen, or `asks` is the operation that is asked with `arguments`; `answers` are the steps that
+    were taken then, by the answer and the facts. `begins` is what the step's key knows by identity: while the step is
+    kept, nothing else can have its address.
     """
 
-    step: Step
     session: Session | None
     effects: tuple[Effect, ...]
     asks: str
     arguments: Values
+    answers: dict[object, "_Kept"]
     begins: Carried
+
+
+class Waiting(msgspec.Struct, frozen=True, gc=False):
+    """Who asked at a kept step, and waits for the answer: of their session only what is their own.
+
+    The session itself is made where somebody needs it. Nobody does where the answer comes within the turn.
+    """
+
+    kept: _Kept
+    id: str
+    asked: str
+    serial: int
+    at: int
+
+    @property
+    def session(self) -> Session:
+        """The session that waits."""
+        goes_on = self.kept.session
+        assert goes_on is not None, "whoever asks goes on"
+        return replace(goes_on, id=self.id, at=self.at, asked=self.asked, serial=self.serial)
 
 
 class Memory:
@@ -71,6 +92,8 @@ class Memory:
         self._most_octets = octets
         self._seen: Callable[[Facts], Any] = itemgetter(*sorted({"language", *flow.facts}))
         self._kept: dict[object, _Kept] = {}
+        """Steps by where the subscriber stood and what they typed; those by an answer are with the one that asked."""
+        self._steps = 0
         self._carried: dict[bytes, Carried] = {}
         self._addresses: set[tuple[int, int]] = set()
         self._first_came_to: dict[int, object] = {}
@@ -79,57 +102,86 @@ class Memory:
         self.forget()
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return self._steps
 
     def forget(self) -> None:
         """Forget everything."""
         self._kept.clear()
+        self._steps = 0
         self._carried.clear()
         self._addresses.clear()
         self.octets = 0
         self._share((_NOWHERE, _NOTHING))
 
     def step(
-        self, work_out: WorkOut, session: Session | None, event: Event, now: int, facts: Facts, channel: Channel
+        self,
+        work_out: WorkOut,
+        stands: Session | Waiting | None,
+        event: Event,
+        now: int,
+        facts: Facts,
+        channel: Channel,
     ) -> Step:
-        """Return the step that `work_out` would return."""
+        """Return the step that `work_out` would return, but with `waits` for the session of a kept step that asks."""
         # Not `isinstance`: of a Struct it asks the metaclass, which takes five times as long where it says no.
-        said: object
-        if type(event) is Reply:
-            if session is None or session.asked:
-                return work_out(self._flow, session, event, now, facts, channel)
-            said, stands = event.text, session
-        elif type(event) is Answered:
-            value = event.value
-            if session is None or not session.asked or session.asked != event.ask:
-                return work_out(self._flow, session, event, now, facts, channel)
-            if value is not None:
-                if type(value) is not Items:  # one subscriber's own
-                    return work_out(self._flow, session, event, now, facts, channel)
-                value = value.packed
-            said, stands = (event.outcome, value), session
-        elif type(event) is Begin and self._begins_afresh(session, event, now, facts):
-            said, stands = (Begin, event.node), Session(event.id, self._flow.revision, channel.name, START, now)
-        else:
-            return work_out(self._flow, session, event, now, facts, channel)
         try:
             seen = self._seen(facts)
         except KeyError:
-            return work_out(self._flow, session, event, now, facts, channel)
-        key = (id(stands.values or _NOTHING), id(stands.trail), _STANDS(stands), said, seen, channel)
-        kept = self._kept.get(key)
+            return work_out(self._flow, _made(stands), event, now, facts, channel)
+        among = self._kept
+        key: tuple[object, ...]
+        if type(event) is Reply and type(stands) is Session and not stands.asked:
+            id_, serial = stands.id, stands.serial
+            values = stands.values or _NOTHING
+            key = (id(values), id(stands.trail), _STANDS(stands), event.text, seen, channel)
+        elif type(event) is Answered and type(stands) is Waiting and stands.asked == event.ask:
+            value = event.value
+            if value is not None:
+                if type(value) is not Items:  # one subscriber's own
+                    return work_out(self._flow, stands.session, event, now, facts, channel)
+                value = value.packed
+            id_, serial, among = stands.id, stands.serial, stands.kept.answers
+            key = (event.outcome, value, seen)
+        elif type(event) is Begin and self._begins_afresh(_made(stands), event, now, facts):
+            id_, serial = event.id, 0
+            key = (event.node, seen, channel)
+        else:
+            return work_out(self._flow, _made(stands), event, now, facts, channel)
+        kept = among.get(key)
         if kept is None:
-            return self._first(key, stands, work_out, session, event, now, facts, channel)
+            return self._first(among, key, work_out, _made(stands), event, now, facts, channel)
+        if kept.asks:
+            asked = f"{id_}-{serial + 1}"
+            return Step(None, (Ask(asked, kept.asks, kept.arguments),), Waiting(kept, id_, asked, serial + 1, now))
         goes_on = kept.session
         if goes_on is None:
-            return kept.step
-        if kept.asks:
-            serial = stands.serial + 1
-            ask = f"{stands.id}-{serial}"
-            return Step(
-                replace(goes_on, id=stands.id, at=now, asked=ask, serial=serial), (Ask(ask, kept.asks, kept.arguments),)
-            )
-        return Step(replace(goes_on, id=stands.id, at=now, serial=stands.serial), kept.effects)
+            return Step(None, kept.effects)
+        return Step(replace(goes_on, id=id_, at=now, serial=serial), kept.effects)
+
+    def _first(
+        self,
+        among: dict[object, _Kept],
+        key: tuple[object, ...],
+        work_out: WorkOut,
+        session: Session | None,
+        event: Event,
+        now: int,
+        facts: Facts,
+        channel: Channel,
+    ) -> Step:
+        """Return a step that was not found, and keep it where others may come to it."""
+        begins: Carried = _NOWHERE, _NOTHING
+        keeps = True
+        if isinstance(event, Reply) and session is not None:
+            known = self._carries(session) if self._may_keep(session, event.text) else None
+            if known is not None and known is not session:
+                return self.step(work_out, known, event, now, facts, channel)
+            keeps = known is not None
+            begins = session.trail, session.values or _NOTHING
+        elif isinstance(event, Answered):
+            keeps = self._came_to_others(event, facts)
+        done = work_out(self._flow, session, event, now, facts, channel)
+        return self._keep(among, key, begins, done, now) if keeps else done
 
     def _begins_afresh(self, session: Session | None, event: Begin, now: int, facts: Facts) -> bool:
         """Whether a session begins at an entry, whatever there was before."""
@@ -141,62 +193,47 @@ class Memory:
             or (available is not None and not available.covers(str(facts.get("msisdn", "")), now))
         )
 
-    def _first(
-        self,
-        key: tuple[object, ...],
-        stands: Session,
-        work_out: WorkOut,
-        session: Session | None,
-        event: Event,
-        now: int,
-        facts: Facts,
-        channel: Channel,
-    ) -> Step:
-        """Return a step that was not found, and keep it where others may come to it."""
-        if not self._may_keep(stands, event):
-            return work_out(self._flow, session, event, now, facts, channel)
-        begins = stands.trail, stands.values or _NOTHING
-        if _address(begins) not in self._addresses:
-            shared = self._carried.get(encode(begins))
-            if shared is None:
-                return work_out(self._flow, session, event, now, facts, channel)
-            known = replace(stands, trail=shared[0], values=shared[1])
-            return self.step(work_out, known, event, now, facts, channel)
-        done = work_out(self._flow, session, event, now, facts, channel)
-        if isinstance(event, Answered) and event.value is not None and not self._came_to_others(event, facts):
-            return done
-        return self._keep(key, begins, done)
+    def _may_keep(self, session: Session, text: str) -> bool:
+        """Whether nothing that somebody typed freely goes into this step, as far as the session carries none."""
+        if session.tail or session.revision != self._flow.revision:
+            return False
+        node = self._flow.nodes.get(session.node)
+        return text in _KEYS and node is not None and not isinstance(node, Input)
 
-    def _came_to_others(self, event: Answered, facts: Facts) -> bool:
+    def _carries(self, session: Session) -> Session | None:
+        """Return the session with the one copy of what it carries, None where it carries what no kept step led to."""
+        if (id(session.trail), id(session.values or _NOTHING)) in self._addresses:
+            return session
+        shared = self._carried.get(encode((session.trail, session.values)))
+        return None if shared is None else replace(session, trail=shared[0], values=shared[1])
+
+    def _came_to_others(self, answer: Answered, facts: Facts) -> bool:
         """Whether this answer came to another subscriber before; one subscriber's own list is not worth keeping."""
+        if answer.value is None:
+            return True
         if len(self._first_came_to) >= self._most_steps:
             self._first_came_to.clear()
-        answer, subscriber = hash((event.outcome, event.value.packed)), facts.get("msisdn")
-        return self._first_came_to.setdefault(answer, subscriber) != subscriber
+        known, subscriber = hash((answer.outcome, answer.value.packed)), facts.get("msisdn")
+        return self._first_came_to.setdefault(known, subscriber) != subscriber
 
-    def _may_keep(self, stands: Session, event: Event) -> bool:
-        """Whether nothing that somebody typed freely goes into this step, as far as the session carries none."""
-        if stands.tail or stands.revision != self._flow.revision:
-            return False
-        if isinstance(event, Reply):
-            node = self._flow.nodes.get(stands.node)
-            return event.text in _KEYS and node is not None and not isinstance(node, Input)
-        return True
-
-    def _keep(self, key: tuple[object, ...], begins: Carried, done: Step) -> Step:
+    def _keep(self, among: dict[object, _Kept], key: object, begins: Carried, done: Step, now: int) -> Step:
         """Keep a step that was worked out, and return it with what its session carries shared."""
         if len(done.effects) != 1 or not isinstance(effect := done.effects[0], Ask | Show):
             return done
-        if len(self._kept) >= self._most_steps or self.octets >= self._most_octets:
+        if self._steps >= self._most_steps or self.octets >= self._most_octets:
             self.forget()
+        self._steps += 1
         session = done.session
-        if session is not None:
-            trail, values = self._share((session.trail, session.values))
-            session = replace(session, trail=trail, values=values)
-            done = Step(session, done.effects)
-        asks, arguments = (effect.operation, effect.arguments) if isinstance(effect, Ask) else ("", _NOTHING)
-        self._kept[key] = _Kept(done, session, done.effects, asks, arguments, begins)
-        return done
+        if session is None:
+            among[key] = _Kept(None, done.effects, "", _NOTHING, {}, begins)
+            return done
+        trail, values = self._share((session.trail, session.values))
+        goes_on = replace(session, id="", at=0, asked="", serial=0, trail=trail, values=values)
+        if isinstance(effect, Ask):
+            kept = among[key] = _Kept(goes_on, (), effect.operation, effect.arguments, {}, begins)
+            return Step(None, done.effects, Waiting(kept, session.id, session.asked, session.serial, now))
+        among[key] = _Kept(goes_on, done.effects, "", _NOTHING, {}, begins)
+        return Step(replace(session, trail=trail, values=values), done.effects)
 
     def _share(self, carried: Carried) -> Carried:
         """Return the one copy of what sessions carry."""
@@ -205,11 +242,10 @@ class Memory:
         if shared is None:
             trail, values = carried
             shared = self._carried[form] = trail, values or _NOTHING
-            self._addresses.add(_address(shared))
+            self._addresses.add((id(trail), id(shared[1])))
             self.octets += len(form)
         return shared
 
 
-def _address(carried: Carried) -> tuple[int, int]:
-    trail, values = carried
-    return id(trail), id(values)
+def _made(stands: Session | Waiting | None) -> Session | None:
+    return stands.session if isinstance(stands, Waiting) else stands

@@ -359,7 +359,7 @@ def _language(turn: Turn) -> str:
 async def _ask(question: Coroutine[Any, Any, T]) -> T | Problem:
     """Return the operator's answer; an operator that is away or slow changes nothing, and may be asked again."""
     try:
-        answer = await eager.within(question, lambda: DEADLINE_MS / 1000)
+        answer = await eager.within(question, DEADLINE_MS / 1000)
     except OperatorUnavailable:
         return problem("unavailable", "the operator cannot be reached", retry_after=OPERATOR_WAIT_S)
     if isinstance(answer, eager.Late):

@@ -61,7 +61,11 @@ class Eager(Generic[Result]):
             awaited.add_done_callback(self._advance)
 
 
-class _Started(Generic[Result]):
+class Late:
+    """Says that the deadline passed first."""
+
+
+class Started(Generic[Result]):
     """A coroutine that has already yielded once, as an awaitable that goes on from there."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Result], first: Any) -> None:
@@ -82,28 +86,33 @@ class _Started(Generic[Result]):
                 result: Result = stop.value
                 return result
 
+    async def within(self, seconds: float) -> Result | Late:
+        """Return the coroutine's result, or `Late()` where that takes longer; then it is cancelled."""
 
-class Late:
-    """Says that the deadline passed first."""
+        async def rest() -> Result:
+            return await self
+
+        task = asyncio.get_running_loop().create_task(rest())
+        done, _ = await asyncio.wait({task}, timeout=max(0.0, seconds))
+        if done:
+            return task.result()
+        task.cancel()
+        return Late()
 
 
-async def within(coroutine: Coroutine[Any, Any, Result], seconds_left: Callable[[], float]) -> Result | Late:
-    """Return the coroutine's result, or `Late()` where that takes longer than there is time left; then it is cancelled.
+def start(coroutine: Coroutine[Any, Any, Result]) -> Result | Started[Result]:
+    """Run a coroutine and return its result, or the rest of it where it has to wait.
 
-    A coroutine that never waits costs no task and no timer, and nobody asks what time is left.
+    One that never waits costs no task, no timer and no coroutine around it, and nobody asks what time is left.
     """
     try:
-        first = coroutine.send(None)
+        return Started(coroutine, coroutine.send(None))
     except StopIteration as stop:
         result: Result = stop.value
         return result
 
-    async def rest() -> Result:
-        return await _Started(coroutine, first)
 
-    task = asyncio.get_running_loop().create_task(rest())
-    done, _ = await asyncio.wait({task}, timeout=max(0.0, seconds_left()))
-    if done:
-        return task.result()
-    task.cancel()
-    return Late()
+async def within(coroutine: Coroutine[Any, Any, Result], seconds: float) -> Result | Late:
+    """Return the coroutine's result, or `Late()` where that takes longer; then it is cancelled."""
+    started = start(coroutine)
+    return await started.within(seconds) if isinstance(started, Started) else started

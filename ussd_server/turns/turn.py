@@ -12,15 +12,16 @@ import msgspec
 from msgspec.structs import replace
 
 from menus.compiler import Flow
-from menus.engine import step
+from menus.engine import take
 from menus.events import Answered, Ask, Defer, Effect, Event, Late, Note, Order, Send, Show
+from menus.memory import Waiting
 from menus.render import Channel
 from menus.session import Session, Values
 from ussd_server.stores.base import Change, JournalEntry, KeptAnswer, OutboxEntry, OutboxKind
 from ussd_server.subscribers.codes import Policy
 from ussd_server.subscribers.record import Subscriber, facts
 from ussd_server.turns import eager, pushes
-from ussd_server.turns.operations import ACTIONS, Acted, Queries, act
+from ussd_server.turns.operations import ACTIONS, Acted, Outcome, Queries, act
 
 SMS_VALIDITY_MS = 24 * 3_600_000
 """How long an SMS of ours is worth sending where nothing else is set; operators keep undelivered ones one to three
@@ -84,19 +85,21 @@ class Turn(msgspec.Struct, gc=False):
         session is kept under the query's id, out of the way of newer ones; `place` says so when the answer is there.
         """
         played = self.begin(event, channel, place)
-        return await played if isinstance(played, Coroutine) else played
+        return played if played is None or isinstance(played, Show) else await played
 
     def begin(self, event: Event, channel: Channel, place: str = "") -> Played:
-        """Play as `play` does, at once where the operator is not asked: a coroutine costs as much as a step."""
+        """Play as `play` does, at once where the operator answers at once: a coroutine costs as much as a step."""
         place = place or channel.name
         return self._go_on(self.record.sessions.get(place), event, self.facts(channel), channel, place)
 
-    def _go_on(self, session: Session | None, event: Event, known: Values, channel: Channel, place: str) -> Played:
+    def _go_on(
+        self, stands: Session | Waiting | None, event: Event, known: Values, channel: Channel, place: str
+    ) -> Played:
+        """Step from event to event until something is shown, or the operator takes its time."""
         while True:
-            done = step(self.flow, session, event, self.now, known, channel)
-            session = done.session
             asked: Ask | None = None
             shown: Show | None = None
+            done = take(self.flow, stands, event, self.now, known, channel)
             for effect in done.effects:
                 # `isinstance` takes several times as long to say no: a Struct's class is asked whether it has it.
                 if type(effect) is Show:
@@ -106,18 +109,32 @@ class Turn(msgspec.Struct, gc=False):
                 else:
                     self._take(effect, channel.name)
             if asked is None:
-                self._keep(place, session)
+                self._keep(place, done.session)
                 return shown
-            if asked.operation not in _DONE_HERE:
-                return self._go_on_after(asked, session, known, channel, place)
-            event = self._do(asked)
-            known = self.facts(channel)
+            stands = done.waits or done.session
+            if asked.operation in _DONE_HERE:
+                event = self._do(asked)
+                known = self.facts(channel)
+                continue
+            answer = eager.start(self.tools.queries.ask(asked.operation, self.record.msisdn, asked.arguments))
+            if isinstance(answer, eager.Started):
+                return self._go_on_later(asked.id, answer, stands, known, channel, place)
+            event = Answered(asked.id, *answer)
 
-    async def _go_on_after(
-        self, asked: Ask, session: Session | None, known: Values, channel: Channel, place: str
+    async def _go_on_later(
+        self,
+        ask: str,
+        answer: eager.Started[Outcome],
+        stands: Session | Waiting | None,
+        known: Values,
+        channel: Channel,
+        place: str,
     ) -> Show | None:
-        played = self._go_on(session, await self._query(asked), known, channel, place)
-        return await played if isinstance(played, Coroutine) else played
+        """Go on when the operator has answered, or when it is too late for that."""
+        answered = await answer.within((self.deadline - self.tools.clock()) / 1000)
+        event = Late(ask) if isinstance(answered, eager.Late) else Answered(ask, *answered)
+        played = self._go_on(stands, event, known, channel, place)
+        return played if played is None or isinstance(played, Show) else await played
 
     def facts(self, channel: Channel) -> Values:
         """Return what conditions may ask about this subscriber."""
@@ -177,19 +194,6 @@ class Turn(msgspec.Struct, gc=False):
         if self.language and asked.operation == "set_language":
             self.language = asked.arguments["language"]
         return Answered(asked.id, acted.outcome, acted.value)
-
-    async def _query(self, asked: Ask) -> Event:
-        """Ask the operator."""
-        query = self.tools.queries.ask(asked.operation, self.record.msisdn, asked.arguments)
-        answer = await eager.within(query, self._time_left)
-        if isinstance(answer, eager.Late):
-            return Late(asked.id)
-        outcome, value = answer
-        return Answered(asked.id, outcome, value)
-
-    def _time_left(self) -> float:
-        """Return for how long queries may go on (s)."""
-        return (self.deadline - self.tools.clock()) / 1000
 
     def _push(self, asked: Ask) -> Acted:
         """Queue one of the flow's own pushes, to be shown later by the account that this input came by."""

@@ -66,7 +66,7 @@ def test_what_is_at_once_beats_any_deadline() -> None:
     async def at_once() -> str:
         return "done"
 
-    assert asyncio.run(within(at_once(), lambda: 0)) == "done"
+    assert asyncio.run(within(at_once(), 0)) == "done"
 
 
 def test_what_waits_is_waited_for_until_the_deadline() -> None:
@@ -78,7 +78,7 @@ def test_what_waits_is_waited_for_until_the_deadline() -> None:
         soon = loop.create_future()
         loop.call_soon(soon.set_result, "done")
         never = loop.create_future()
-        return await within(slow(soon), lambda: 60), await within(slow(never), lambda: 0), never.cancelled()
+        return await within(slow(soon), 60), await within(slow(never), 0), never.cancelled()
 
     done, late, cancelled = asyncio.run(main())
     assert done == "done!"
@@ -94,7 +94,7 @@ def test_its_exception_is_raised_whether_it_waited_or_not() -> None:
 
     for waits in (False, True):
         with pytest.raises(OSError, match="broken"):
-            asyncio.run(within(broken(waits), lambda: 60))
+            asyncio.run(within(broken(waits), 60))
 
 
 def test_an_eager_turn_may_have_a_deadline_inside() -> None:
@@ -106,7 +106,7 @@ def test_an_eager_turn_may_have_a_deadline_inside() -> None:
             await never
 
         async def turn() -> None:
-            heard.append(await within(query(), lambda: 0))
+            heard.append(await within(query(), 0))
 
         Eager(turn(), fail)
         while not heard:
