@@ -9,7 +9,7 @@ import asyncio
 import random
 import secrets
 from collections.abc import Awaitable, Collection, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 from typing import Any, Final, NamedTuple, cast
 
@@ -36,7 +36,7 @@ from ussd_server.stores.base import (
     StoreUnavailable,
     Told,
     ToldHeld,
-    Unsure,
+    pass_on,
 )
 from ussd_server.stores.buckets import BUCKETS, SLOTS, bucket_of, slot
 from ussd_server.stores.cache import CACHED_OCTETS, CACHED_RECORDS, Cache
@@ -45,8 +45,9 @@ from ussd_server.stores.redis_keys import Bucket
 from ussd_server.stores.redis_link import PATIENCE_S, Link
 from ussd_server.stores.redis_nodes import Alone, Cluster, Nodes, Sentinels
 from ussd_server.stores.redis_scripts import EVERY_SCRIPT
+from ussd_server.stores.redis_together import Replaced, Together, unsure
 from ussd_server.stores.redis_wire import Greeting, Request
-from ussd_server.subscribers.record import Subscriber, decode, encode
+from ussd_server.subscribers.record import Subscriber, decode
 from ussd_server.terminals.record import Terminal
 from ussd_server.terminals.record import decode as decode_terminal
 from ussd_server.terminals.record import encode as encode_terminal
@@ -64,7 +65,7 @@ CLOSE_S: Final = 2.0
 JOURNAL_PIECE: Final = 200
 """Journal entries read at once where only those of a kind are wanted."""
 
-_COMMIT, _RECORD = EVERY_SCRIPT["commit"], EVERY_SCRIPT["record"]
+_COMMIT = EVERY_SCRIPT["commit"]
 log = structlog.get_logger(__name__)
 
 
@@ -119,6 +120,7 @@ class RedisStore:
         self._buckets: list[Bucket] = []
         self._opening = asyncio.Lock()
         self._cache = Cache(cached_records, cached_octets)
+        self._together = Together(self.link, self._cache, self._name)
         self._terminals: dict[str, tuple[Terminal, bytes]] = {}
         self._random = random.Random(secrets.token_bytes(32)).getrandbits
         self._home = lru_cache(cached_records)(self._find_home)
@@ -175,7 +177,7 @@ class RedisStore:
     def _sure(self, request: Request) -> None:
         """Raise where a refusal proves nothing: an earlier sending of the same may be what it was refused for."""
         if request.unsure:
-            raise Unsure(f"{self._name}: the connection broke at that moment, so it may have been written")
+            raise unsure(self._name)
 
     # Records ------------------------------------------------------------------------------------------------------
 
@@ -229,34 +231,26 @@ class RedisStore:
 
     async def commit(self, change: Change) -> bool:
         """Write the change durably and return True, or return False where `version` is not the stored one."""
-        version = change.version
-        if not version or change.outbox or change.settled or change.exhumed or change.answer:
-            return await self._commit(change, 0, 0) is not None
-        # Nearly every commit is a record and perhaps a note.
-        record = change.record
         if not self._buckets:
             await self._open()
-        if not 0 < version < 1 << 64:
-            return False
-        home = self._home(record.msisdn)
-        fresh = self._random(63) or 1
-        value = fresh.to_bytes(8, "big") + _encoded(record)
-        if change.journal:
-            touched: tuple[bytes, ...] = (home.record, home.bucket.journal(home.digits))
-            values = (version.to_bytes(8, "big"), value, *map(keys.note, change.journal))
-        else:
-            touched, values = (home.record,), (version.to_bytes(8, "big"), value)
-        request = self.link.call(home.bucket.slot, _RECORD, touched, values)
-        if await request.answer == 1:
-            self._cache.put(record, fresh, len(value))
-            return True
-        self._cache.drop(record.msisdn)
-        self._sure(request)
-        return False
+        if not _only_a_record(change):
+            return await self._commit(change, 0, 0) is not None
+        future: asyncio.Future[bool] = self.link.loop.create_future()
+        self.commit_then(change, partial(pass_on, future))
+        return await future
 
     def commit_then(self, change: Change, told: Told) -> None:
         """Commit, and call `told` with what `commit` would return or raise."""
-        Eager(self.commit(change), told, told)
+        if not self._buckets or not _only_a_record(change):
+            Eager(self.commit(change), told, told)
+            return
+        record, fresh = change.record, self._new_version()
+        try:
+            value, (key, bucket, _) = keys.record(fresh, record), self._home(record.msisdn)
+        except ValueError as error:
+            told(error)
+        else:
+            self._together.replace(bucket.slot, key, change.version, value, Replaced(record, fresh, len(value), told))
 
     def commit_and_hold_then(self, change: Change, now: int, lease: int, told: ToldHeld) -> None:
         """Commit and hold, and call `told` with what `commit_and_hold` would return or raise."""
@@ -284,7 +278,7 @@ class RedisStore:
         if not 0 <= version < 1 << 64 or (change.answer and not await self._point(change.answer, digits)):
             return None
         fresh = self._new_version()
-        value = fresh.to_bytes(8, "big") + _encoded(record)
+        value = keys.record(fresh, record)
         before = version.to_bytes(8, "big") if version else b""
         request = self._commit_all(bucket, digits, (before, value, digits, now, lease), change)
         done, *told = await request.answer
@@ -600,7 +594,7 @@ class RedisStore:
         if not self._buckets:
             await self._open()
         bucket = self._bucket(digits)
-        value = self._new_version().to_bytes(8, "big") + _encoded(everything.record)
+        value = keys.record(self._new_version(), everything.record)
         values = (value, digits, *keys.restored(everything))
         names = {keys.name(each.terminal, each.key) for each in everything.answers}
         pointed = await asyncio.gather(*(self._point(each, digits) for each in everything.answers))
@@ -814,12 +808,12 @@ class RedisStore:
         return [self._call(bucket, "tidy", [bucket.work], SILENT_MS, self._consumer) for bucket in buckets]
 
 
+def _only_a_record(change: Change) -> bool:
+    """Whether nothing but a record is replaced, as nearly every commit does."""
+    if change.journal or change.outbox or change.settled or change.exhumed or change.answer:
+        return False
+    return 0 < change.version < 1 << 64
+
+
 def _heads(flat: Sequence[bytes]) -> list[tuple[int, str]]:
     return [(int(float(ready)), msisdn.decode()) for msisdn, ready in zip(flat[::2], flat[1::2], strict=True)]
-
-
-def _encoded(record: Subscriber) -> bytes:
-    try:
-        return encode(record)
-    except (OverflowError, TypeError) as error:
-        raise ValueError(f"this change can never be written: {error}") from None

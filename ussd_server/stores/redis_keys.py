@@ -28,7 +28,7 @@ from ussd_server.stores.base import (
     Standing,
 )
 from ussd_server.stores.buckets import slot, tags
-from ussd_server.subscribers.record import Subscriber
+from ussd_server.subscribers.record import Subscriber, encode
 
 LAYOUT: Final = 1
 """Which version of the above it is."""
@@ -139,6 +139,14 @@ def every_bucket(prefix: str, buckets: int) -> list[Bucket]:
 
 
 # Values -----------------------------------------------------------------------------------------------------------
+
+
+def record(version: int, record: Subscriber) -> bytes:
+    """Return a record of this version as it is kept; ValueError where it cannot be written."""
+    try:
+        return version.to_bytes(VERSION_OCTETS, "big") + encode(record)
+    except (OverflowError, TypeError) as error:
+        raise ValueError(f"this change can never be written: {error}") from None
 
 
 def note(entry: JournalEntry) -> bytes:

@@ -16,7 +16,7 @@ from ussd_server.stores.base import StoreUnavailable
 from ussd_server.stores.redis_lease import Lease
 from ussd_server.stores.redis_nodes import Nodes, NotConfirmed, NotFound
 from ussd_server.stores.redis_scripts import Script
-from ussd_server.stores.redis_wire import Address, Greeting, Owner, Refused, Request, Wire, connect, pack
+from ussd_server.stores.redis_wire import Address, Greeting, Owner, Refused, Request, Wire, connect, pack, pack_octets
 
 PATIENCE_S: Final = 5.0
 """How long a request is tried: less than a dialogue has for its answer."""
@@ -94,6 +94,9 @@ class Link(Owner):
         self._patience_s = patience_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fresh: list[Request] = []
+        self._gathering: list[Callable[[], None]] = []
+        self._flushes = False
+        """Whether what is fresh goes out with the loop's next turn."""
         self._homes: list[_Node] | None = None
         """The connection for each slot, once it is known."""
         self._by_place: dict[tuple[Address, int], _Node] = {}
@@ -123,28 +126,66 @@ class Link(Owner):
         """Send a call of a script that writes, as `ask` does."""
         return self._submit(slot, pack((b"EVALSHA", script.sha, len(keys), *keys, *values)), script, True)
 
-    def _submit(self, slot: int, packed: bytes, script: Script | None, writes: bool) -> Request:
-        loop = self._loop
-        if loop is None:
-            loop = self._loop = asyncio.get_running_loop()
+    def call_together(
+        self, slot: int, script: Script, keys: Sequence[bytes], values: list[bytes], told: Any
+    ) -> Request:
+        """Send a call of a script that writes for many; `told` takes the reply as a future does."""
+        packed = pack_octets([b"EVALSHA", script.sha, b"%d" % len(keys), *keys, *values])
+        return self._submit(slot, packed, script, True, told)
+
+    def before_write(self, gathered: Callable[[], None]) -> None:
+        """Call this right before the next write, so that all that is asked until then can be one request."""
+        self._gathering.append(gathered)
+        self._flush_soon()
+
+    @property
+    def several(self) -> bool:
+        """Whether slots have servers of their own, so that one request must keep to one slot."""
+        return self._nodes.several
+
+    def _submit(self, slot: int, packed: bytes, script: Script | None, writes: bool, told: Any = None) -> Request:
+        loop = self.loop
         if self._closed:
             raise StoreUnavailable(self._closed)
         if self._under_way >= MOST_REQUESTS or self._octets >= MOST_OCTETS:
             raise StoreUnavailable(f"{self._name}: too much waits for Redis already: {self._trouble or 'it is slow'}")
-        request = Request(loop.create_future(), packed, slot, loop.time() + self._patience_s, script, writes)
+        answer = loop.create_future() if told is None else told
+        request = Request(answer, packed, slot, loop.time() + self._patience_s, script, writes)
         if not self._under_way:
             self._idle.clear()
             if self._watching is None:
                 self._watching = loop.call_later(WATCH_S, self._watch)
         self._under_way += 1
         self._octets += len(packed)
-        if not self._fresh:
-            loop.call_soon(self._flush)
         self._fresh.append(request)
+        if not self._flushes:
+            self._flush_soon()
         return request
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that it belongs to: the one that runs now, where nobody has asked yet."""
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        return loop
+
+    def _flush_soon(self) -> None:
+        if not self._flushes:
+            self._flushes = True
+            self.loop.call_soon(self._flush)
+
+    def _gather(self) -> None:
+        gathering, self._gathering = self._gathering, []
+        for gathered in gathering:
+            gathered()
 
     def _flush(self) -> None:
         """Send what was asked since the loop came by last: one write for each connection."""
+        try:
+            self._gather()
+        finally:
+            self._flushes = False
         fresh, self._fresh = self._fresh, []
         homes = self._homes
         if homes is None:
@@ -165,9 +206,8 @@ class Link(Owner):
             if request.until <= now or self._closed:
                 self._fail(request, self._too_late(request))
             else:
-                if not self._fresh:
-                    self._loop.call_soon(self._flush)
                 self._fresh.append(request)
+                self._flush_soon()
 
     # What came of it ----------------------------------------------------------------------------------------------
 
@@ -419,7 +459,7 @@ class Link(Owner):
         if self._loop is not None:
             until = self._loop.time() + seconds
             timer = self._loop.call_at(until, self._idle.set)
-            for work in (tuple, last):
+            for work in (self._gather, last):
                 work()
                 while self._under_way and self._loop.time() < until:
                     await self._idle.wait()
@@ -429,6 +469,7 @@ class Link(Owner):
         self._closed = reason
         if self._watching is not None:
             self._watching.cancel()
+        self._gather()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

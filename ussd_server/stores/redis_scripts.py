@@ -25,7 +25,7 @@ _NAMES: Final = (
     "over",
     "point",
     "postpone",
-    "record",
+    "records",
     "renew",
     "restore",
     "settle",

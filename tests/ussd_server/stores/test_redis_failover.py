@@ -9,6 +9,8 @@ import pytest
 
 from tests.redis_servers import RedisCluster, RedisSentinels, RedisServer, replicas_of, running, wait_until
 from tests.ussd_server.stores.test_redis import ANNA, BORIS, T0, count, counted, parsed
+from tests.ussd_server.stores.test_redis_together import NUMBERS as TOGETHER
+from tests.ussd_server.stores.test_redis_together import begun, each_to
 from ussd_server.stores.base import Change, JournalEntry, OutboxEntry, StoreUnavailable
 from ussd_server.stores.opening import open_store
 from ussd_server.stores.redis import RedisStore
@@ -314,6 +316,25 @@ def linger(client: Any, code: str) -> None:
     for _ in range(LOOKS):
         if f"errorstat_{code}" in client.info("errorstats"):
             return
+
+
+def test_on_a_cluster_each_goes_alone(whole_cluster: RedisCluster) -> None:
+    async def body() -> None:
+        store = RedisStore(parsed(whole_cluster.url, "buckets=4&prefix=together"))
+        versions = await begun(store)
+        for master in whole_cluster.masters:
+            with master.client() as client:
+                client.config_resetstat()
+        versions[5] = 42
+        assert await each_to(store, versions, "ru") == [at != 5 for at in range(len(TOGETHER))]
+        called = 0
+        for master in whole_cluster.masters:
+            with master.client() as client:
+                called += client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"]
+        assert called == len(TOGETHER)
+        await store.close()
+
+    asyncio.run(body())
 
 
 def test_the_wrong_kind_of_url_is_named_with_the_right_one(whole_cluster: RedisCluster) -> None:

@@ -19,7 +19,7 @@ local first_added = first_exhumed + exhumed
 local first_note = first_added + 7 * added
 local first_answer = first_note + noted
 
-local stored = redis.call('GETRANGE', record, 0, 7)
+local stored = redis.call('GETRANGE', record, '0', '7')
 if stored ~= ARGV[1] then
   if stored ~= string.sub(ARGV[2], 1, 8) then
     return {0}

@@ -1,0 +1,191 @@
+"""Commits that go together succeed and fail each for itself, whatever becomes of the others and of the call."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.redis_servers import RedisServer, running
+from tests.ussd_server.stores.test_redis import on, store_at
+from ussd_server.stores import redis_together
+from ussd_server.stores.base import Change, StoreUnavailable, Unsure
+from ussd_server.stores.redis import RedisStore
+from ussd_server.stores.redis_wire import Wire
+from ussd_server.subscribers.record import Subscriber
+
+NUMBERS = [f"7910000{n:04}" for n in range(1000, 1020)]
+
+
+@pytest.fixture(scope="module")
+def one_for_all() -> Iterator[RedisServer]:
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def server(one_for_all: RedisServer) -> RedisServer:
+    with one_for_all.client() as client:
+        client.flushall()
+        client.config_resetstat()
+    return one_for_all
+
+
+async def begun(store: RedisStore) -> list[int]:
+    """Give each number a record, and return their versions."""
+    assert all(await asyncio.gather(*(store.commit(Change(0, Subscriber(msisdn))) for msisdn in NUMBERS)))
+    return [(await store.load(msisdn))[1] for msisdn in NUMBERS]
+
+
+async def each_to(store: RedisStore, versions: list[int], language: str) -> list[bool | BaseException]:
+    """Commit for each number at once, and return what came of it."""
+    changes = [Change(at, Subscriber(msisdn, language=language)) for at, msisdn in zip(versions, NUMBERS, strict=True)]
+    return await asyncio.gather(*map(store.commit, changes), return_exceptions=True)
+
+
+async def languages(store: RedisStore) -> list[str]:
+    return [(await store.load(msisdn, latest=True))[0].language for msisdn in NUMBERS]
+
+
+def key_of(store: RedisStore, msisdn: str) -> bytes:
+    return store._home(msisdn).record
+
+
+def test_the_commits_of_one_turn_are_one_write_of_one_call(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        versions = await begun(store)
+        with server.client() as client:
+            client.config_resetstat()
+            before = store.link.batches
+            assert await each_to(store, versions, "ru") == [True] * len(NUMBERS)
+            assert store.link.batches == before + 1
+            calls = {name: each["calls"] for name, each in client.info("commandstats").items()}
+        assert {calls[f"cmdstat_{name}"] for name in ("getrange", "set")} == {len(NUMBERS)}
+        assert calls["cmdstat_evalsha"] == 1
+
+    on(server, test)
+
+
+def test_no_call_keeps_redis_longer_than_it_may(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_together, "MOST_TOGETHER", 7)
+
+    async def test(store: RedisStore) -> None:
+        versions = await begun(store)
+        versions[8] = 42
+        with server.client() as client:
+            client.config_resetstat()
+            expected = [at != 8 for at in range(len(NUMBERS))]
+            assert await each_to(store, versions, "ru") == expected
+            assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == 3
+        assert await languages(store) == ["ru" if written else "" for written in expected]
+
+    on(server, test)
+
+
+def test_a_key_of_another_program_fails_alone(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        versions = await begun(store)
+        with server.client() as client:
+            client.delete(key_of(store, NUMBERS[3]))
+            client.rpush(key_of(store, NUMBERS[3]), "something else")
+            outcomes = await each_to(store, versions, "ru")
+            assert client.type(key_of(store, NUMBERS[3])) == b"list"
+        error = outcomes.pop(3)
+        assert isinstance(error, StoreUnavailable)
+        assert str(error).startswith(f"the store {server.url}: another program's data")
+        assert outcomes == [True] * (len(NUMBERS) - 1)
+
+    on(server, test)
+
+
+def test_a_full_redis_refuses_all_and_writes_none(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        versions = await begun(store)
+        with server.client() as client:
+            client.config_set("maxmemory", "1")
+            try:
+                outcomes = await each_to(store, versions, "ru")
+            finally:
+                client.config_set("maxmemory", "0")
+        assert all(isinstance(each, StoreUnavailable) and "Redis is full" in str(each) for each in outcomes)
+        assert await languages(store) == [""] * len(NUMBERS)
+
+    on(server, test)
+
+
+def test_who_gives_up_disturbs_nobody(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        versions = await begun(store)
+        commits = [
+            asyncio.ensure_future(store.commit(Change(at, Subscriber(msisdn, language="ru"))))
+            for at, msisdn in zip(versions, NUMBERS, strict=True)
+        ]
+        await asyncio.sleep(0)
+        commits[0].cancel()
+        assert await asyncio.gather(*commits[1:]) == [True] * (len(NUMBERS) - 1)
+        with suppress(asyncio.CancelledError):
+            await commits[0]
+
+    on(server, test)
+
+
+def test_what_was_gathered_when_the_store_is_closed_is_written(server: RedisServer) -> None:
+    async def body() -> None:
+        store = store_at(server)
+        versions = await begun(store)
+        told: list[bool | BaseException] = []
+        for at, msisdn in zip(versions, NUMBERS, strict=True):
+            store.commit_then(Change(at, Subscriber(msisdn, language="ru")), told.append)
+        assert not told
+        await store.close()
+        assert told == [True] * len(NUMBERS)
+        store.commit_then(Change(versions[0], Subscriber(NUMBERS[0])), told.append)
+        await asyncio.sleep(0)
+        assert isinstance(told[-1], StoreUnavailable)
+        assert "is closed" in str(told[-1])
+
+    asyncio.run(body())
+
+
+@settings(deadline=None, max_examples=15)
+@given(overtaken=st.sets(st.sampled_from(range(len(NUMBERS)))), ahead=st.sets(st.sampled_from(range(len(NUMBERS)))))
+def test_a_call_whose_answer_was_lost_is_sent_again_and_each_commit_made_once(
+    one_for_all: RedisServer, overtaken: set[int], ahead: set[int]
+) -> None:
+    """Some were refused at first; of those that were made, another server goes on from some, then the link breaks.
+
+    Of a refusal nobody can tell which it is, so it is not said to be sure.
+    """
+
+    async def test(store: RedisStore) -> None:
+        with one_for_all.client() as client:
+            client.flushall()
+            versions = await begun(store)
+            for at in ahead:
+                versions[at] = 42
+            received, lost = Wire.data_received, []
+
+            def lose(wire: Wire, data: bytes) -> None:
+                lost.append(data)
+                Wire.data_received = received  # type: ignore[method-assign]
+                for at in overtaken:
+                    key = key_of(store, NUMBERS[at])
+                    client.set(key, (7).to_bytes(8, "big") + client.get(key)[8:])
+                wire.abort()
+
+            Wire.data_received = lose  # type: ignore[method-assign]
+            try:
+                outcomes = await each_to(store, versions, "ru")
+            finally:
+                Wire.data_received = received  # type: ignore[method-assign]
+            assert lost
+            for at, outcome in enumerate(outcomes):
+                if at in ahead | overtaken:
+                    assert isinstance(outcome, Unsure)
+                else:
+                    assert outcome is True
+            assert await languages(store) == ["" if at in ahead else "ru" for at in range(len(NUMBERS))]
+
+    on(one_for_all, test, patience_s=60)
