@@ -606,9 +606,9 @@ class SqliteStore:
                 [] if held is None else held,
             )
         commit = _Commit(change, (encode(record), key, change.version), also, told)
-        self._commits.append(commit)
-        if self._resting.is_set():
+        if not self._commits:  # else who came before has seen to it
             self._wake()
+        self._commits.append(commit)
 
     async def claim(self, now: int, limit: int, lease_ms: int, lanes: Collection[int] = EVERY_LANE) -> list[Claimed]:
         """Take up to `limit` due entries that nobody holds, the oldest of each subscriber and lane, and hold them.
@@ -776,17 +776,19 @@ class SqliteStore:
 
     def _apply(self, commits: Sequence[_Commit]) -> list[_Outcome]:
         """Write all of these changes and return the versions they make; raise `_Refused` where one does not apply."""
-        rows = [commit.row for commit in commits]
-        updates = [row for row in rows if row[2]]
+        updates = [commit.row for commit in commits if commit.row[2]]
         first = 0
-        if len(updates) < len(rows):
+        if len(updates) < len(commits):
             first = self._first_version()
-            self._change_each(_INSERT, [(first, record, key) for record, key, version in rows if not version])
+            rows = [commit.row for commit in commits if not commit.row[2]]
+            self._change_each(_INSERT, [(first, record, key) for record, key, _ in rows])
         self._change_each(_UPDATE, updates)
         more = [commit for commit in commits if commit.also]
         if more:
             self._apply_also(more)
-        return [row[2] + 1 if row[2] else first for row in rows]
+        if not first:  # nearly always
+            return [row[2] + 1 for row in updates]
+        return [commit.row[2] + 1 if commit.row[2] else first for commit in commits]
 
     def _apply_also(self, commits: Sequence[_Commit]) -> None:
         """Write what these changes have beside their records."""
@@ -908,7 +910,7 @@ class SqliteStore:
         else:
             put = self._cache.put
             for commit, version in zip(commits, versions, strict=True):
-                if version and isinstance(version, int):
+                if type(version) is int and version:
                     put(commit.change.record, version, len(commit.row[0]))
                     commit.told(True)
                 else:

@@ -102,7 +102,7 @@ class Conversations:
             self._line_up(input, answer)
         elif self._admission.admits(kind := kind_of(input), len(lanes)):
             lanes[msisdn] = None
-            _UnderWay(self, input, answer).begin()
+            _UnderWay(self, input, answer)
         else:
             self._admission.refuse(kind)
             self._refuse(input, answer)
@@ -136,13 +136,12 @@ class Conversations:
     def _ended(self, msisdn: str) -> None:
         """Go on with what came from the same subscriber meanwhile."""
         lanes = self._lanes
-        lane = lanes[msisdn]
+        lane = lanes.pop(msisdn)
         if lane:
+            lanes[msisdn] = lane
             # By way of the loop: inputs that need no commit would be calls within calls.
-            asyncio.get_running_loop().call_soon(_UnderWay(self, *lane.popleft()).begin)
-            return
-        del lanes[msisdn]
-        if self._idle is not None and not lanes and not self._idle.done():
+            asyncio.get_running_loop().call_soon(_UnderWay, self, *lane.popleft())
+        elif self._idle is not None and not lanes and not self._idle.done():
             self._idle.set_result(None)
 
     def _failed(self, input: Input, error: BaseException) -> Answer:
@@ -336,6 +335,9 @@ class _UnderWay:
 
     Each part of the way is a method, called by the one before; where one must wait, what it waits for calls the next.
     Nearly always that is the commit alone. Whatever breaks on the way ends in `_fail`.
+
+    `_before` is what the turn began with: the record, the name of its exchange, the digest of what was typed, and the
+    exchange before.
     """
 
     __slots__ = (
@@ -344,25 +346,20 @@ class _UnderWay:
         "_answering",
         "_asked",
         "_at",
+        "_before",
         "_heard",
         "_input",
-        "_last",
-        "_name",
         "_read",
-        "_record",
         "_tries",
         "_turn",
-        "_typed",
     )
 
     def __init__(self, at: Conversations, input: Input, answering: Answering) -> None:
+        """Handle the input; `answering` is called once, perhaps before this returns."""
         self._at = at
         self._input = input
         self._answering = answering
-
-    def begin(self) -> None:
-        """Handle the input; `answering` is called once, perhaps before this returns."""
-        at, input = self._at, self._input
+        self._tries = 1
         begun = at._stopwatch()
         self._read = read = input.read or begun
         self._age = age = begun - read
@@ -370,9 +367,6 @@ class _UnderWay:
             if input.part is not None:
                 Eager(at._turn_of_part(input, input.part, age), self._fail, self._end)
                 return
-            self._typed = typed = at._digest(input.text)
-            self._name = place(input, typed)
-            self._tries = 1
             found = at._store.remembered(input.msisdn)
             if found is None:
                 Eager(at._store.load(input.msisdn), self._fail, self._judge)
@@ -391,9 +385,11 @@ class _UnderWay:
 
     def _judge(self, loaded: tuple[Subscriber, int]) -> None:
         """Tell what the input is: new, come again, or too late; and do what is done with such."""
-        at, input, typed = self._at, self._input, self._typed
+        at, input = self._at, self._input
         record, version = loaded
-        last = record.exchanges.get(self._name)
+        typed = at._digest(input.text)
+        name = place(input, typed)
+        last = record.exchanges.get(name)
         heard = None
         if record.push is not None:
             last, heard = pushes.heard(record, input, typed, last)
@@ -404,16 +400,16 @@ class _UnderWay:
             return
         until = input.at + at._limits.deadline_ms
         turn = Turn(at.flow, record, version, input.at, until, at._tools, input.account, input.number)
-        self._record, self._turn, self._last, self._heard = record, turn, last, heard
+        self._before, self._turn, self._heard = (record, name, typed, last), turn, heard
         if known == "new":
             self._play(turn, heard)
         elif known == "stale":
-            self._keep(at._too_late(turn, input, last))
+            self._keep(turn, at._too_late(turn, input, last))
         elif last is not None and not at._ask_again(turn, input, last):
             at._count(input, "repeated")
             self._end(Answer(last.text, last.ends, pushed=last.pushed))
         else:
-            self._keep(Answer(None))
+            self._keep(turn, Answer(None))
 
     def _play(self, turn: Turn, heard: pushes.Heard | None) -> None:
         """Play the input; an SMS is answered by SMS, from the outbox, everything else at once.
@@ -428,35 +424,37 @@ class _UnderWay:
             turn.record = pushes.heard_of(turn.record, heard)
             turn.journal.extend(heard.note(turn.now))
             if heard.push.kind == "notify":
-                self._keep(Answer(None))
+                self._keep(turn, Answer(None))
                 return
         event = at._event(turn, input)
         if event is None:
-            self._keep(Answer(at._say("unknown_code", input.channel, turn.record.language)))
+            self._keep(turn, Answer(at._say("unknown_code", input.channel, turn.record.language)))
             return
         shown = turn.begin(event, input.channel)
         if shown is None or type(shown) is Show:
-            self._keep(self._shown(shown))
+            self._played(shown)
         else:
             Eager(shown, self._fail, self._played)
 
     def _played(self, shown: Show | None) -> None:
-        """Go on when the operator has answered."""
-        self._keep(self._shown(shown))
+        """Answer with what the turn has come to show."""
+        input, turn = self._input, self._turn
+        if shown is None or input.kind in ENDINGS:
+            self._keep(turn, Answer(None))
+        else:
+            _, _, _, last = self._before
+            pushed = _was_pushed(last, input, self._heard)
+            self._keep(turn, Answer(shown.text, shown.ends, True, pushed))
 
-    def _shown(self, shown: Show | None) -> Answer:
-        if shown is None or self._input.kind in ENDINGS:
-            return Answer(None)
-        return Answer(shown.text, shown.ends, True, _was_pushed(self._last, self._input, self._heard))
-
-    def _keep(self, answer: Answer) -> None:
+    def _keep(self, turn: Turn, answer: Answer) -> None:
         """Commit what the turn has done, and with it the answer; where it has done nothing, answer."""
-        at, input, turn, record, heard = self._at, self._input, self._turn, self._record, self._heard
+        at, input, heard = self._at, self._input, self._heard
+        record, name, typed, last = self._before
         if turn.record is record and not turn.journal:
             self._end(answer)
             return
         if heard is None or (heard.push.kind == "ask" and input.kind != "confirm"):
-            exchanges = keep(record.exchanges, self._name, remember(self._last, input, self._typed, answer))
+            exchanges = keep(record.exchanges, name, remember(last, input, typed, answer))
             turn.record = replace(turn.record, exchanges=exchanges)
         change = turn.change(heard.settles if heard else ())
         self._answer = answer
@@ -478,7 +476,8 @@ class _UnderWay:
                 at._count(input, "conflict")
                 self._again()
             elif isinstance(done, Unsure):
-                Eager(at._kept(input, self._name, self._typed), self._fail, partial(self._found, done))
+                _, name, typed, _ = self._before
+                Eager(at._kept(input, name, typed), self._fail, partial(self._found, done))
             else:
                 self._fail(done)
         except Exception as error:
