@@ -31,7 +31,7 @@ SHORTCUTS: Final = (
 KIOSK_PLACE: Final = b"<!-- kiosk -->"
 KIOSK: Final = """\
 <section class="kiosk" id="kiosk" data-word-label="kiosk">
-      <h2 data-word="kiosk"></h2>
+      <header class="kiosk-head"><h2 data-word="kiosk"></h2><p class="hint" data-word="kioskHint"></p></header>
       <iframe src="{path}" data-word-title="kiosk"></iframe>
     </section>"""
 

@@ -117,11 +117,12 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class PhoneView(msgspec.Struct, frozen=True):
-    """All that a page or a terminal needs to draw the phone."""
+    """All that a page or a terminal needs to draw the phone; `delivered`: a service got something from it."""
 
     msisdn: str
     dialogue: Dialogue | None
     messages: tuple[Message, ...]
+    delivered: bool = False
 
 
 class Phone:
@@ -269,9 +270,9 @@ class Phone:
         self._messages.clear()
         self._unfinished.clear()
 
-    def view(self) -> PhoneView:
-        """Return what there is to draw."""
-        return PhoneView(self.msisdn, self.dialogue, tuple(self._messages))
+    def view(self, *, delivered: bool = False) -> PhoneView:
+        """Return what there is to draw. Whether something was `delivered` is known to the network alone."""
+        return PhoneView(self.msisdn, self.dialogue, tuple(self._messages), delivered)
 
     def _open(self) -> Dialogue | None:
         return self.dialogue if self.dialogue is not None and self.dialogue.turn != "over" else None

@@ -37,7 +37,7 @@ from ussd_server.simulator.messages import (
     sms_messages,
     ussd_message,
 )
-from ussd_server.simulator.phone import Delivery, Part, Phone, Reason, Timers, Utterance, together
+from ussd_server.simulator.phone import Delivery, Part, Phone, PhoneView, Reason, Timers, Utterance, together
 from ussd_server.simulator.transit import Line, RecordedLink
 from ussd_server.simulator.trouble import FORMS, Trouble
 from ussd_server.simulator.wire import Direction, Recorder
@@ -79,6 +79,9 @@ class _Subscriber:
     code: str = ""
     last: "_Delivery | None" = None
     timer: asyncio.TimerHandle | None = None
+
+    def view(self) -> PhoneView:
+        return self.phone.view(delivered=self.last is not None)
 
 
 @dataclass(eq=False)
@@ -191,7 +194,7 @@ class Smsc:
 
     def hello(self, quick: tuple[protocol.Shortcut, ...] = ()) -> protocol.Hello:
         """Return all that there is to see now."""
-        phones = tuple(subscriber.phone.view() for subscriber in self._subscribers.values())
+        phones = tuple(subscriber.view() for subscriber in self._subscribers.values())
         return protocol.Hello(self._clock(), phones, self._network(), self._recorder.entries, quick, FORMS)
 
     # What pages ask for ---------------------------------------------------------------------------------------------
@@ -333,7 +336,9 @@ class Smsc:
             self._undeliverable(delivery)
             return
         if not delivery.message.esm_class & EsmClass.DELIVERY_RECEIPT:
-            subscriber.last = delivery
+            first, subscriber.last = subscriber.last is None, delivery
+            if first:
+                self._changed(subscriber)  # now it can be delivered again
         if utterance is not None and utterance.kind == "begin":
             subscriber.account = self._services[connection].system_id
         if self._trouble.doubles():
@@ -590,7 +595,7 @@ class Smsc:
         if until is not None:
             delay = max(0, until - now) / 1000
             subscriber.timer = asyncio.get_running_loop().call_later(delay, self._expire, subscriber)
-        self._tell(protocol.PhoneChanged(now, subscriber.phone.view()))
+        self._tell(protocol.PhoneChanged(now, subscriber.view()))
 
     def _expire(self, subscriber: _Subscriber) -> None:
         self._utter(subscriber, subscriber.phone.expire(self._clock()))

@@ -1,14 +1,17 @@
 """The demo's page: phones, the kiosk beside them and the wire below, at the widths that windows have."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.ussd_server.kiosk.conftest import Opener
+from tests.ussd_server.kiosk.contrast import FAINT
 from tests.ussd_server.kiosk.house import DemoHouse
 
 pytestmark = pytest.mark.browser
 
-ONE = "79100000001"
+ONE, TWO = "79100000001", "79100000002"
 WIDTHS = (390, 485, 1100, 1200, 1366, 1920)
 
 HIT = """
@@ -69,3 +72,45 @@ def test_the_wire_begins_above_the_fold_and_is_counted_in_the_bar(house: DemoHou
     expect(page.locator("#wire > summary")).to_be_in_viewport(ratio=1)
     expect(page.locator("#wire-list")).to_be_visible()
     expect(page.locator("#to-wire [data-wire-count]")).to_have_text(page.locator("#wire-count").inner_text())
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_has_the_contrast_to_be_read(house: DemoHouse, opened: Opener, scheme: str) -> None:
+    page = opened(house.url, width=1366, height=900, color_scheme=scheme, reduced_motion="reduce")
+    one, two = (page.locator(f'article[data-phone="{number}"]') for number in (ONE, TWO))
+    for _ in range(2):  # the first dialogue is given up for the second
+        one.get_by_role("button", name="*111#", exact=True).click()
+        expect(one.locator(".lcd-text")).to_contain_text("1.")
+        expect(one.locator('[data-act="drop"]')).to_be_enabled()
+    expect(page.locator("#wire .badge-end").first).to_be_visible()
+    one.get_by_role("button", name=re.compile("→ 6262")).click()
+    expect(one.locator(".bubble-in").first).to_be_visible()
+    expect(two.locator('[data-act="drop"]')).to_be_disabled()
+    page.frame_locator("iframe").locator(".choice").nth(1).click()
+    expect(page.frame_locator("iframe").locator(".go")).to_be_disabled()
+    assert [frame.evaluate(FAINT) for frame in page.frames] == [[], []]
+
+
+@pytest.mark.parametrize("width", [390, 485, 1100])
+def test_the_kiosk_keeps_its_title_and_clock_in_a_narrow_frame(house: DemoHouse, opened: Opener, width: int) -> None:
+    page = opened(house.url, width=width, height=900)
+    if width <= 1080:
+        page.locator("#panes button").last.click()
+    kiosk = page.frame_locator("iframe")
+    expect(kiosk.get_by_text("Электронный помощник")).to_be_visible()
+    expect(kiosk.locator("#clock")).to_have_text(re.compile(r"\d\d:\d\d"))
+    expect(kiosk.locator("#clock")).to_be_visible()
+    kiosk.locator(".choice.primary").click()
+    expect(kiosk.locator("#finish")).to_be_visible()
+    assert page.frames[1].evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_until_the_simulator_answers_the_page_says_that_it_connects(house: DemoHouse, opened: Opener) -> None:
+    page = opened(house.url, width=1366, height=900)
+    page.route_web_socket(re.compile("/socket$"), lambda line: None)  # opened, and nothing is ever said
+    page.reload()
+    expect(page.locator("#network")).to_have_text("Подключаюсь…")
+    expect(page.locator("#phones-come")).to_be_visible()
+    expect(page.locator("#delay")).to_be_disabled()
+    expect(page.locator("#delay")).to_have_value("0")
+    expect(page.frame_locator("iframe").get_by_role("status").filter(has_text="Подключаемся")).to_be_visible()

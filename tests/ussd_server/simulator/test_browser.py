@@ -316,6 +316,7 @@ def test_the_network_drops_redelivers_and_delays(opened: Opener) -> None:
     page = opened()
     handset = phone(page, ONE)
     expect(button(handset, "Прервать")).to_be_disabled()
+    expect(button(handset, "Повторить")).to_be_disabled()
     button(handset, "*111#").click()
     expect(screen(handset)).to_have_text(MENU)
     expect(field(handset)).to_be_focused()

@@ -219,6 +219,19 @@ def test_redelivery_is_the_same_message_under_a_new_sequence_number() -> None:
     played(scenario)
 
 
+@pytest.mark.parametrize("delay_ms", [0, 5])
+def test_a_phone_says_when_there_is_something_to_deliver_again(delay_ms: int) -> None:
+    async def scenario(phone: Watched, esme: Esme) -> None:
+        assert not phone.phone().delivered
+        phone.do(Delay(delay_ms))
+        phone.do(Dial(NUMBER, "*111#"))
+        assert phone.phone().delivered == (delay_ms == 0)
+        await phone.screen(MENU)
+        assert phone.phone().delivered
+
+    played(scenario)
+
+
 def test_a_screen_that_nobody_waits_for_is_refused() -> None:
     async def scenario(phone: Watched, esme: Esme) -> None:
         phone.do(Dial(NUMBER, "*111#"))

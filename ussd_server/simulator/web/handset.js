@@ -16,7 +16,7 @@ export class Handset {
   constructor(msisdn, quick, say) {
     this.msisdn = msisdn;
     this.id = `phone-${++count}`;
-    this.phone = { dialogue: null, messages: [] };
+    this.phone = { dialogue: null, messages: [], delivered: false };
     this.view = "dial";
     this.seen = null;
     this.say = (command) => say({ phone: msisdn, ...command });
@@ -184,6 +184,7 @@ export class Handset {
     this.green.hidden = turn === "service";
     this.red.hidden = turn === "over";
     this.dropButton.disabled = turn === "none" || turn === "over";
+    this.redeliverButton.disabled = !this.phone.delivered;
     this.drawGauges(dialogue, turn);
     this.drawMessages();
     this.drawWords();

@@ -77,6 +77,7 @@ function begin(message) {
       handsets.delete(msisdn);
     }
   }
+  document.getElementById("phones-come").hidden = true;
   const first = handsets.size === 0;
   for (const phone of message.phones) show(phone);
   network = message.network;
@@ -111,7 +112,11 @@ function showNetwork() {
     setText(networkLine, word("offline"));
     return;
   }
-  if (network === null) return;
+  showDelays();
+  if (network === null) {
+    setText(networkLine, word("connecting"));
+    return;
+  }
   const names = [...new Set(network.binds.map((bind) => bind.system_id))];
   const counted = names.map((name) => {
     const count = network.binds.filter((bind) => bind.system_id === name).length;
@@ -119,7 +124,6 @@ function showNetwork() {
   });
   networkLine.dataset.state = names.length ? "bound" : "unbound";
   setText(networkLine, names.length ? word("bound", counted.join(", ")) : word("unbound", network.address));
-  showDelays();
   faults.show(network.faults);
   faults.tick(Date.now() + clockOffset);
 }
@@ -131,6 +135,7 @@ function showDelays() {
     ...offered.map((s) => h("option", { value: s, selected: s === chosen }, s ? word("seconds", s) : word("none"))),
   );
   delay.classList.toggle("active", chosen > 0);
+  delay.disabled = network === null;
 }
 
 function problem({ what, do: command }) {

@@ -1,6 +1,6 @@
 // The messages of one handset: the thread, and under it the form that writes an SMS.
 
-import { h, setText } from "./dom.js";
+import { h, setText, svg } from "./dom.js";
 import { NumberField } from "./number.js";
 import { clock, language, word } from "./words.js";
 
@@ -16,12 +16,13 @@ export class Messages {
       onkeydown: (event) => this.enterGoesOn(event),
     });
     this.text = h("textarea", {
-      id: `${id}-text`, class: "lcd-field", rows: "2", maxlength: "1000", enterkeyhint: "send",
+      id: `${id}-text`, class: "lcd-field", rows: "1", maxlength: "1000", enterkeyhint: "send",
       onkeydown: (event) => this.enterSends(event),
     });
     this.toLabel = h("label", { for: `${id}-to`, class: "lcd-label" });
     this.textLabel = h("label", { for: `${id}-text`, class: "lcd-label" });
-    this.button = h("button", { type: "submit", class: "soft soft-green" });
+    this.button = h("button", { type: "submit", class: "soft soft-green lcd-send" },
+      svg("svg", { viewBox: "0 0 20 20", "aria-hidden": "true" }, svg("path", { d: "M2 3l16 7-16 7 3-7z" })));
     this.typed = this.to.input;
     this.element = h(
       "form",
@@ -30,8 +31,7 @@ export class Messages {
       h("div", { class: "lcd-compose" },
         h("div", { class: "lcd-entry" }, this.toLabel, this.to.input),
         this.to.problem,
-        h("div", { class: "lcd-entry" }, this.textLabel, this.text)),
-      h("div", { class: "softs" }, this.button),
+        h("div", { class: "lcd-entry" }, this.textLabel, this.text, this.button)),
     );
   }
 
@@ -58,7 +58,8 @@ export class Messages {
     setText(this.toLabel, word("to"));
     setText(this.textLabel, word("message"));
     this.text.placeholder = word("emptyAllowed");
-    setText(this.button, word("sendSms"));
+    this.button.setAttribute("aria-label", word("sendSms"));
+    this.button.title = word("sendSms");
     this.thread.setAttribute("aria-label", word("smsTab"));
     this.to.retell();
   }
