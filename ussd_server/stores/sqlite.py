@@ -249,6 +249,9 @@ _UNFIT = (
     ValueError,
 )
 
+_NOT_TAKEN = "store_outcome_not_taken"
+"""Logged where who is told of a commit raises, a defect; the rest of the group must hear of theirs all the same."""
+
 T = TypeVar("T")
 _Row: TypeAlias = tuple[Any, ...]
 _NO_ROWS: list[_Row] = []
@@ -910,12 +913,16 @@ class SqliteStore:
         else:
             put = self._cache.put
             for commit, version in zip(commits, versions, strict=True):
+                done: bool | Exception = True
                 if type(version) is int and version:
                     put(commit.change.record, version, len(commit.row[0]))
-                    commit.told(True)
                 else:
                     self._cache.drop(commit.change.record.msisdn)
-                    commit.told(version if isinstance(version, Exception) else False)
+                    done = version if isinstance(version, Exception) else False
+                try:
+                    commit.told(done)
+                except Exception:
+                    log.exception(_NOT_TAKEN)
             for job, came in zip(jobs, answers, strict=True):
                 pass_on(job.future, came)
             if self._db.total_changes - self._checkpointed > self._checkpoint_rows:
@@ -925,7 +932,10 @@ class SqliteStore:
     def _fail(self, commits: list[_Commit], jobs: list[_Job], reason: str) -> None:
         for commit in commits:
             self._cache.drop(commit.change.record.msisdn)
-            commit.told(StoreUnavailable(reason))
+            try:
+                commit.told(StoreUnavailable(reason))
+            except Exception:
+                log.exception(_NOT_TAKEN)
         for job in jobs:
             pass_on(job.future, StoreUnavailable(reason))
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from ussd_server.database import connect, migrate
 from ussd_server.stores import sqlite
@@ -101,6 +102,24 @@ def test_commits_made_together_are_one_transaction(path: Path) -> None:
         statements = Statements(store)
         assert all(await asyncio.gather(*(store.commit(change(number(n))) for n in range(64))))
         assert statements.count("BEGIN") == statements.count("COMMIT") == 1
+
+    on(path, test)
+
+
+def test_the_rest_of_a_group_hears_of_its_commits_where_one_is_taken_badly(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        def broken(_: object) -> None:
+            raise RuntimeError("a defect")
+
+        store.commit_then(change(number(0)), broken)
+        with capture_logs() as logs:
+            assert await store.commit(change(number(1)))
+        assert [line["event"] for line in logs] == ["store_outcome_not_taken"]
+        store._break("the disk is gone")
+        store.commit_then(change(number(2)), broken)
+        with capture_logs() as logs, pytest.raises(StoreUnavailable, match="the disk is gone"):
+            await store.commit(change(number(3)))
+        assert [line["event"] for line in logs] == ["store_outcome_not_taken"]
 
     on(path, test)
 
