@@ -3,6 +3,6 @@
 -- Safe to send again: it only reads.
 local heads = {}
 for i, due in ipairs(KEYS) do
-  heads[i] = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
+  heads[i] = redis.call('ZRANGE', due, '0', '0', 'WITHSCORES')
 end
 return heads
