@@ -14,11 +14,12 @@ from pathlib import Path
 from struct import pack_into, unpack_from
 from time import process_time
 
-from benchmarks.account import Loop, run
+from benchmarks.account import Loop, run, settle
 from benchmarks.beside import command
 from benchmarks.loadgen import FIRST_MSISDN
 from benchmarks.wire import BINDS, DELIVER_SM, MSISDN_DIGITS, RESPONSE, SEQUENCE_AT, SUBMIT_SM, pdu, sms_template
 from ussd_server.app import Server
+from ussd_server.cli.process import SWITCH_S
 from ussd_server.settings import load
 
 WIDTH = 64
@@ -98,6 +99,8 @@ async def _measure(loop: Loop, directory: Path) -> AsyncGenerator[float, None]:
     try:
         exchanges = Exchanges(loop, server)
         await exchanges.bound()
+        settle()
+        sys.setswitchinterval(SWITCH_S)
         for _ in range(NUMBERS // WIDTH):
             await exchanges.play()
         while True:
