@@ -98,7 +98,11 @@ def _directory(value: Any) -> Path:
     if not text.strip():
         raise ValueError("it is empty; name a directory, or leave it out")
     for path in (directory := Path(text), *directory.parents):
-        if path.exists() and not path.is_dir():
+        try:
+            in_the_way = path.exists() and not path.is_dir()
+        except OSError as error:  # as below a directory that may not be searched
+            raise ValueError(f"{path}: {cause(error)}") from None
+        if in_the_way:
             raise ValueError(f"{path} is a file; name a directory")
     return directory
 

@@ -39,10 +39,13 @@ def complain(text: str) -> None:
 
 
 def confirmed(question: str) -> bool:
-    """Ask a person. Raises SettingsError where nobody is there to answer."""
+    """Ask a person. Raises SettingsError where nobody is there to answer; who breaks off has said no."""
     try:
         return typer.confirm(question)
     except typer.Abort:
+        if sys.stdin.isatty():
+            print(file=sys.stderr)
+            return False
         raise SettingsError("nobody has answered, so nothing was done; --yes does it without asking") from None
 
 
