@@ -317,7 +317,7 @@ def load(content: str | bytes, file: str) -> Document:
         if not source.problems:
             source.add(Mark(1, 1), "a flow file is a mapping", "it begins with service: and a name")
         return document
-    document.head = _validated(Head, source, (), "the file")
+    document.head = _validated(Head, source, (), "the file") or _known_part(source.data)
     for index, entry in enumerate(_sequence(source.data.get("entries"))):
         path: Path = ("entries", index)
         model = _entry_model(entry, source, path)
@@ -327,6 +327,15 @@ def load(content: str | bytes, file: str) -> Document:
         if (checked := _node(name, node, source)) is not None:
             document.nodes[name] = checked
     return document
+
+
+def _known_part(data: dict[str, Any]) -> Head | None:
+    """Return the head without keys that it cannot have, if that is all that is wrong: the rest can be judged by it."""
+    known = {found.alias or name for name, found in Head.model_fields.items()}
+    try:
+        return Head.model_validate({key: value for key, value in data.items() if key in known})
+    except ValidationError:
+        return None
 
 
 def _sequence(value: Any) -> Sequence[Any]:

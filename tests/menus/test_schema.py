@@ -37,6 +37,7 @@ def test_the_shape_of_nodes(nodes: str, expected: list[str]):
         ("home: main", "hme: main", ["f:1:1: the file has no 'home'", "f:6:1: unknown key 'hme' in the file; did you mean 'home'?"]),
         ("after_drop: ask", "after_drop: maybe", ["f:5:22: 'after_drop' in the file cannot be 'maybe'; it is 'restart', 'ask' or 'continue'"]),
         ("10 min", "10 years", ["f:5:35: 'within' in the file cannot be '10 years'; as 30 s, 10 min, 2 h"]),
+        ("home: main", "home: mian\ntrys: 3", ["f:6:7: there is no node 'mian'; did you mean 'main'?", "f:7:1: unknown key 'trys' in the file; did you mean 'tries'?"]),
         ("home: main", "home: main\ntries: 0", ["f:7:8: 'tries' in the file: input should be greater than or equal to 1"]),
         ('{ussd: "*1#", to: main}', "{to: main}", ["f:8:5: an entry needs 'ussd', 'sms', 'terminal' or 'push'; {ussd: \"*111#\", to: main}"]),
         ('{ussd: "*1#", to: main}', '{sms: 11, text: 5, to: main}',
