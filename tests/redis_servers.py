@@ -107,6 +107,17 @@ def running(*options: str) -> Iterator[RedisServer]:
         server.stop()
 
 
+@contextmanager
+def serving_every_slot() -> Iterator[RedisServer]:
+    """Give a server of one's own in cluster mode that has all slots: a Cluster of one."""
+    bus = free_ports(1)[0]
+    with running(*DURABLE, "--cluster-enabled", "yes", "--cluster-port", str(bus)) as server:
+        with server.client() as client:
+            client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+            wait_until(lambda: _is_whole(client), "the one server to serve")
+        yield server
+
+
 class RedisCluster:
     """Three masters with a replica each, made as `redis-cli --cluster create` does, but sooner."""
 

@@ -46,6 +46,10 @@ FOR_NOW: Final = MOVED_ON | {"TRYAGAIN", "LOADING", "BUSY", "NOREPLICAS", "UNBLO
 log = structlog.get_logger(__name__)
 
 
+class SeveralSlots(StoreUnavailable):
+    """Redis refused a call for keys of several slots, and did nothing of it."""
+
+
 def plain(error: Refused) -> str:
     """Return what an error of Redis means, and its mend where there is one."""
     text = str(error)
@@ -69,6 +73,11 @@ def plain(error: Refused) -> str:
             return f"this Redis is a replica and takes no writes; name its master ({text})"
         case "MOVED" | "ASK":
             return "this Redis is part of a Cluster: write redis+cluster:// in the store's URL"
+        case "CROSSSLOT":
+            return (
+                "this Redis takes no request for keys of several slots: where it is part of a Cluster, write "
+                f"redis+cluster:// in the store's URL ({text})"
+            )
         case "CLUSTERDOWN":
             return f"the Cluster serves nothing until each slot has a master ({text})"
         case "NOREPLICAS":
@@ -291,7 +300,8 @@ class Link(Owner):
             self._later.add(request)
             self._loop.call_later(AGAIN_S, self._now, request)
             return
-        self._fail(request, f"{self._name}: {plain(error)}")
+        kind = SeveralSlots if error.code == "CROSSSLOT" else StoreUnavailable
+        self._fail(request, f"{self._name}: {plain(error)}", kind)
 
     def _now(self, request: Request) -> None:
         if request in self._later:
@@ -318,9 +328,9 @@ class Link(Owner):
         """Remember what is wrong, for whoever gets no answer."""
         self._trouble = text
 
-    def _fail(self, request: Request, reason: str) -> None:
+    def _fail(self, request: Request, reason: str, kind: type[StoreUnavailable] = StoreUnavailable) -> None:
         if not request.answer.done():
-            request.answer.set_exception(StoreUnavailable(reason))
+            request.answer.set_exception(kind(reason))
             # Who asked may be gone, and then nobody looks.
             request.answer.exception()
         self.answered([request])

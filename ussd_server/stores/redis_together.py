@@ -2,16 +2,18 @@
 
 So what a request costs, here and in Redis, is paid once for many, and Redis syncs its log once for all of them. On a
 Cluster each goes alone: while a slot is moved some of its keys are here and some there, and who asks for both waits.
+So it is at a single server that turns out to be in cluster mode, and at a proxy in front of several.
 """
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
+import structlog
 
 from ussd_server.stores.base import StoreUnavailable, Told, Unsure
 from ussd_server.stores.cache import Cache
-from ussd_server.stores.redis_link import Link, plain
+from ussd_server.stores.redis_link import Link, SeveralSlots, plain
 from ussd_server.stores.redis_scripts import EVERY_SCRIPT
 from ussd_server.stores.redis_wire import Refused, Request
 from ussd_server.subscribers.record import Subscriber
@@ -20,6 +22,7 @@ MOST_TOGETHER: Final = 128
 """Redis does nothing else during a call; so many take it about a millisecond."""
 
 _RECORDS: Final = EVERY_SCRIPT["records"]
+log = structlog.get_logger(__name__)
 
 
 class Replaced(msgspec.Struct, frozen=True, gc=False):
@@ -39,15 +42,19 @@ class _Gathered(NamedTuple):
     values: list[bytes]
     replaced: list[Replaced]
 
+    def part(self, start: int, end: int) -> "_Gathered":
+        """Return what there is of it from the commit at `start` until that at `end`."""
+        return _Gathered(self.slot, self.records[start:end], self.values[2 * start : 2 * end], self.replaced[start:end])
+
 
 class Together:
     """Gathers commits until the link writes. `name` is how the store is called in messages."""
 
     def __init__(self, link: Link, cache: Cache, name: str) -> None:
-        self._link = link
+        self.link = link
+        self.cache = cache
+        self.name = name
         self._alone = link.several
-        self._cache = cache
-        self._name = name
         self._gathered: dict[bytes, _Gathered] = {}
 
     def replace(self, slot: int, key: bytes, before: int, value: bytes, replaced: Replaced) -> None:
@@ -66,34 +73,46 @@ class Together:
 
     def _begin(self, slot: int, key: bytes) -> _Gathered:
         if not self._gathered:
-            self._link.before_write(self._send)
+            self.link.before_write(self._send)
         begun = self._gathered[key if self._alone else b""] = _Gathered(slot, [], [], [])
         return begun
 
     def _send(self) -> None:
         gathered, self._gathered = self._gathered, {}
-        for slot, records, values, replaced in gathered.values():
-            for at in range(0, len(records), MOST_TOGETHER):
-                end = at + MOST_TOGETHER
-                call = _Call(replaced[at:end], self._cache, self._name)
-                words = records[at:end], values[2 * at : 2 * end]
-                try:
-                    call.request = self._link.call_together(slot, _RECORDS, *words, call)
-                except StoreUnavailable as error:
-                    call.set_exception(error)
+        for each in gathered.values():
+            for at in range(0, len(each.records), MOST_TOGETHER):
+                _Call(self, each.part(at, at + MOST_TOGETHER))
+
+    def part(self, gathered: _Gathered, refused: Request) -> None:
+        """Send each commit of a call that was refused for its many slots by itself, and so every one from now on."""
+        if not self._alone:
+            self._alone = True
+            log.warning("Redis takes no call for several slots, from now on each commit is a call", store=self.name)
+        for at in range(len(gathered.records)):
+            _Call(self, gathered.part(at, at + 1), refused)
 
 
 class _Call:
-    """Takes the reply to a call as a future does, and tells each whose commit was in it."""
+    """Sends what was gathered, takes the reply as a future does, and tells each whose commit was in it.
 
-    __slots__ = ("_cache", "_name", "_waiting", "request")
+    `refused` is the call that it is a part of: the time for both is the same, and so is what nobody can be sure of.
+    """
 
-    request: Request
+    __slots__ = ("_gathered", "_request", "_together", "_waiting")
 
-    def __init__(self, waiting: Sequence[Replaced], cache: Cache, name: str) -> None:
-        self._waiting = waiting
-        self._cache = cache
-        self._name = name
+    def __init__(self, together: Together, gathered: _Gathered, refused: Request | None = None) -> None:
+        self._together = together
+        self._gathered = gathered
+        self._waiting: Sequence[Replaced] = gathered.replaced
+        try:
+            self._request = together.link.call_together(
+                gathered.slot, _RECORDS, gathered.records, gathered.values, self
+            )
+        except StoreUnavailable as error:
+            self._tell_all(error)
+            return
+        if refused is not None:
+            self._request.until, self._request.unsure = refused.until, refused.unsure
 
     def done(self) -> bool:
         """Whether all were told."""
@@ -102,7 +121,7 @@ class _Call:
     def set_result(self, reply: Sequence[Any]) -> None:
         """Tell each what came of its commit, and remember what is stored now."""
         waiting, self._waiting = self._waiting, ()
-        put, drop = self._cache.put, self._cache.drop
+        put, drop, name = self._together.cache.put, self._together.cache.drop, self._together.name
         for replaced, done in zip(waiting, reply, strict=True):
             if done == 1:
                 put(replaced.record, replaced.version, replaced.octets)
@@ -110,12 +129,19 @@ class _Call:
                 continue
             drop(replaced.record.msisdn)
             if done != 0:
-                replaced.told(StoreUnavailable(f"{self._name}: {plain(Refused(str(done)))}"))
+                replaced.told(StoreUnavailable(f"{name}: {plain(Refused(str(done)))}"))
             else:
-                replaced.told(unsure(self._name) if self.request.unsure else False)
+                replaced.told(unsure(name) if self._request.unsure else False)
 
     def set_exception(self, error: BaseException) -> None:
-        """Tell all of them that their commits failed."""
+        """Tell all of them that their commits failed; but where only their number was too much, try each alone."""
+        if isinstance(error, SeveralSlots) and len(self._waiting) > 1:
+            self._waiting = ()
+            self._together.part(self._gathered, self._request)
+        else:
+            self._tell_all(error)
+
+    def _tell_all(self, error: BaseException) -> None:
         waiting, self._waiting = self._waiting, ()
         for replaced in waiting:
             replaced.told(error)

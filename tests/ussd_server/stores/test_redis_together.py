@@ -7,8 +7,9 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
-from tests.redis_servers import RedisServer, running
+from tests.redis_servers import RedisServer, running, serving_every_slot
 from tests.ussd_server.stores.test_redis import on, store_at
 from ussd_server.stores import redis_together
 from ussd_server.stores.base import Change, StoreUnavailable, Unsure
@@ -147,6 +148,56 @@ def test_what_was_gathered_when_the_store_is_closed_is_written(server: RedisServ
         assert "is closed" in str(told[-1])
 
     asyncio.run(body())
+
+
+@pytest.fixture(scope="module")
+def every_slot() -> Iterator[RedisServer]:
+    with serving_every_slot() as server:
+        yield server
+
+
+def test_a_server_in_cluster_mode_gets_each_commit_by_itself(every_slot: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        versions = await begun(store)
+        versions[3] = 42
+        expected = [at != 3 for at in range(len(NUMBERS))]
+        with capture_logs() as logs, every_slot.client() as client:
+            assert await each_to(store, versions, "ru") == expected
+            assert [line["event"] for line in logs] == [
+                "Redis takes no call for several slots, from now on each commit is a call"
+            ]
+            versions = [(await store.load(msisdn))[1] for msisdn in NUMBERS]
+            client.config_resetstat()
+            assert await each_to(store, versions, "en") == [True] * len(NUMBERS)
+            assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == len(NUMBERS)
+        assert len(logs) == 1
+        assert await languages(store) == ["en"] * len(NUMBERS)
+
+    on(every_slot, test)
+
+
+def test_what_was_not_sure_of_a_call_is_not_sure_of_its_parts(
+    every_slot: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the call was sent before by a connection that broke, a refusal of a part proves no more than that of it."""
+
+    async def test(store: RedisStore) -> None:
+        with every_slot.client() as client:
+            client.flushall()
+        versions = await begun(store)
+        versions[3] = 42
+        received = Wire.data_received
+
+        def lose(wire: Wire, data: bytes) -> None:
+            monkeypatch.setattr(Wire, "data_received", received)
+            wire.abort()
+
+        monkeypatch.setattr(Wire, "data_received", lose)
+        outcomes = await each_to(store, versions, "ru")
+        assert isinstance(outcomes.pop(3), Unsure)
+        assert outcomes == [True] * (len(NUMBERS) - 1)
+
+    on(every_slot, test, patience_s=60)
 
 
 @settings(deadline=None, max_examples=15)
