@@ -130,6 +130,8 @@ class _Lane:
         self.news = asyncio.Event()
         self.reserved = 0
         """Room kept for entries that are being committed and may be held from then on."""
+        self.gone: set[str] | None = None
+        """What was removed while a claim is under way, which may bring it all the same. None while there is none."""
 
     def room(self, yields: bool) -> int:
         most = UNDER_WAY if not yields else 0 if self.number == PUSHES else YIELDING
@@ -160,9 +162,9 @@ class Outbox:
         self._lanes = [_Lane(number) for number in EVERY_LANE]
         self._lane_of = {kind: self._lanes[number] for kind, number in LANES.items()}
         self._held: dict[str, Claimed] = {}
-        """The entries that are being performed, by id, each as it was claimed last."""
-        self._finished: list[Claimed] = []
-        self._removing: list[Claimed] = []
+        """The entries that are being performed or removed, by id, each as it was claimed last."""
+        self._finished: list[str] = []
+        self._removing: list[str] = []
         self._remover: asyncio.Task[None] | None = None
         self._stopping = False
         self._workers: list[asyncio.Task[None]] = []
@@ -275,11 +277,12 @@ class Outbox:
                 future.cancel()
             await asyncio.gather(*late, return_exceptions=True)
             late = [future for future in self._under_way() if not future.done()]  # what an answer at that moment began
-        left = list(self._held.values())
-        self._held.clear()
         now = self._now()
-        released = [self._store.postpone(held, now, "the server stopped") for held in left]
-        removed = [self._store.settle(self._finished)] if self._finished else []
+        finished = [self._held.pop(id) for id in self._removing + self._finished]
+        self._removing, self._finished = [], []
+        released = [self._store.postpone(held, now, "the server stopped") for held in self._held.values()]
+        self._held.clear()
+        removed = [self._store.settle(finished)] if finished else []
         for error in await asyncio.gather(*released, *removed, return_exceptions=True):
             if isinstance(error, BaseException):
                 log.error("not released, will be done when its lease ends", cause=str(error))
@@ -291,6 +294,7 @@ class Outbox:
     async def _work(self, lane: _Lane) -> None:
         while not self._stopping:
             lane.news.clear()
+            lane.gone = set()
             try:
                 claimed = await self._claim(lane)
                 pause = await self._pause(lane, bool(claimed))
@@ -301,7 +305,9 @@ class Outbox:
             if claimed is not None:
                 self._reached(lane)
                 for each in claimed:
-                    self._begin(lane, each)
+                    if each.entry.id not in lane.gone:
+                        self._begin(lane, each)
+            lane.gone = None
             if pause != 0:
                 await _wait(lane.news, pause)
 
@@ -320,7 +326,7 @@ class Outbox:
         return await self._store.claim(self._now(), room, self._lease_ms, [lane.number])
 
     def _begin(self, lane: _Lane, claimed: Claimed) -> None:
-        """Perform an entry, but for one still under way: its lease ended while the process or the store stood still."""
+        """Perform an entry, but for one still ours: its lease ended while the process or the store stood still."""
         entry, held = claimed.entry, self._held
         under_way = entry.id in held
         held[entry.id] = claimed
@@ -355,7 +361,7 @@ class Outbox:
             came = _failed(error)
         if type(came) is Finished:
             self._metrics.outbox[claimed.entry.kind, "done"] += 1
-            self._remove(self._held.pop(claimed.entry.id))
+            self._remove(claimed.entry.id)
         else:
             self._work_on(lane, claimed, _told(came) if isinstance(came, Performed) else came)
 
@@ -365,9 +371,9 @@ class Outbox:
             # The same subscriber's next entry may be claimed now, and what this one led to.
             self.wake()
 
-    def _remove(self, finished: Claimed) -> None:
-        """Have an entry removed, together with all that are finished while the store is busy."""
-        self._finished.append(finished)
+    def _remove(self, id: str) -> None:
+        """Have an entry removed, together with all that are finished while the store is busy; until then it is held."""
+        self._finished.append(id)
         if self._remover is None:
             self._remover = asyncio.get_running_loop().create_task(self._remove_each())
 
@@ -376,15 +382,22 @@ class Outbox:
             batch = self._removing = self._finished
             self._finished = []
             try:
-                await self._store.settle(batch)
+                await self._store.settle([self._held[id] for id in batch])
             except StoreUnavailable as error:
                 self._unremoved.failed(self._now(), cause=str(error))
                 self._removing, self._finished = [], batch + self._finished
                 await asyncio.sleep(STORE_WAIT_S)
             else:
                 self._removing = []
-                self.wake({LANES[each.entry.kind] for each in batch})  # what was behind them may be claimed now
+                self.wake({self._gone(id).number for id in batch})  # what was behind them may be claimed now
         self._remover = None
+
+    def _gone(self, id: str) -> _Lane:
+        """Let go of an entry that the store has no more; return its lane."""
+        lane = self._lane_of[self._held.pop(id).entry.kind]
+        if lane.gone is not None:
+            lane.gone.add(id)
+        return lane
 
     async def _pause(self, lane: _Lane, busy: bool) -> float | None:
         """Return for how many seconds there is nothing to do, None for ever."""
@@ -409,27 +422,33 @@ class Outbox:
         performed = await self._try(claimed, work)
         entry = claimed.entry
         self._metrics.outbox[entry.kind, _METRIC[type(performed)]] += 1
+        if isinstance(performed, Finished):
+            self._remove(entry.id)
+        elif isinstance(performed, Done):
+            self._gone(entry.id)
+        else:
+            await self._leave(claimed, performed)
+        return performed
+
+    async def _leave(self, claimed: Claimed, performed: Later | Hopeless) -> None:
+        """Let go of an entry that was not done."""
+        entry = claimed.entry
         held = self._held.pop(entry.id)  # by now perhaps a later claim than the one that began this
         try:
-            match performed:
-                case Later(reason=reason, due=due):
-                    # At a stop it fails because the links go down; the next start is another try soon enough.
-                    wait = 0 if self._stopping else wait_ms(claimed.tries)
-                    await self._store.postpone(held, due or self._now() + wait, reason)
-                case Hopeless(reason=reason, late=late):
-                    log.error("given up", msisdn=mask(claimed.msisdn), kind=entry.kind, id=entry.id, cause=reason)
-                    ended = _unsent(entry, self._now(), late)
-                    await self._store.bury(held, self._now(), reason, ended)
-                    for each in ended:
-                        self._metrics.deliveries[str(each.data["outcome"])] += 1
-                case Finished():
-                    self._remove(held)
-                case Done():
-                    pass
+            if isinstance(performed, Later):
+                # At a stop it fails because the links go down; the next start is another try soon enough.
+                wait = 0 if self._stopping else wait_ms(claimed.tries)
+                await self._store.postpone(held, performed.due or self._now() + wait, performed.reason)
+            else:
+                reason = performed.reason
+                log.error("given up", msisdn=mask(claimed.msisdn), kind=entry.kind, id=entry.id, cause=reason)
+                ended = _unsent(entry, self._now(), performed.late)
+                await self._store.bury(held, self._now(), reason, ended)
+                for each in ended:
+                    self._metrics.deliveries[str(each.data["outcome"])] += 1
         except StoreUnavailable as error:
             # The lease runs out, and then it is tried again: at least once.
             self._untried.failed(self._now(), id=entry.id, cause=str(error))
-        return performed
 
     async def _try(self, claimed: Claimed, work: Awaitable[Performed]) -> Performed:
         try:

@@ -298,6 +298,100 @@ def test_what_is_finished_is_removed_as_soon_as_the_store_can(tmp_path: Path, mo
     bench(tmp_path, story)
 
 
+def test_what_is_finished_is_not_begun_again_after_an_outage_longer_than_its_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "STORE_WAIT_S", 0.001)
+
+    async def story(at: Bench) -> None:
+        settle, away = at.store.settle, True
+
+        async def failing(claimed: Sequence[Claimed]) -> None:
+            if away:
+                raise StoreUnavailable("the disk is full")
+            await settle(claimed)
+
+        at.store.settle = failing  # type: ignore[method-assign]
+        network = Network(at)
+        at.answers["b"] = [Finished()]
+        assert await at.commit("a")
+        network.waiting["a"].set_result(Finished())
+        at.outbox._performers = {"sms": at._perform}  # one kind ends at once, the other in a task
+        assert await at.commit("b", msisdn="79100000002")
+        await at.until(lambda: at.performed == [("a", 1), ("b", 1)])
+        for _ in range(2):
+            await at.pass_time(LEASE_MS + 1)
+            await at.until(lambda: all(at.outbox._held[id].lease > at.now for id in "ab"))
+        away = False
+        await at.settled()
+        assert at.performed == [("a", 1), ("b", 1)]
+        assert await at.store.next_due() is None
+        assert not at.outbox._held
+
+    bench(tmp_path, story)
+
+
+def test_what_waits_to_be_removed_stays_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "STORE_WAIT_S", 0.001)
+
+    async def story(at: Bench) -> None:
+        settle, away = at.store.settle, True
+
+        async def failing(claimed: Sequence[Claimed]) -> None:
+            if away:
+                raise StoreUnavailable("the disk is full")
+            await settle(claimed)
+
+        at.store.settle = failing  # type: ignore[method-assign]
+        at.answers["a"] = [Finished()]
+        assert await at.commit("a")
+        other = SqliteStore(tmp_path / "store.db")
+        for _ in range(3):
+            at.now += SHORT_LEASE_MS - 1
+            while await other.next_due() != at.now + SHORT_LEASE_MS:
+                await asyncio.sleep(0)
+            assert await other.claim(at.now, 1, 1) == []
+        await other.close()
+        away = False
+        await at.settled()
+        assert await at.store.next_due() is None
+
+    bench(tmp_path, story, SHORT_LEASE_MS)
+
+
+@pytest.mark.parametrize("came", [Finished(), Done()])
+def test_what_is_removed_while_a_claim_brings_it_again_is_not_begun(tmp_path: Path, came: Performed) -> None:
+    """Part of a store may answer a claim at once, and another part much later."""
+
+    async def story(at: Bench) -> None:
+        claim, brought, slow = at.store.claim, asyncio.Event(), asyncio.Event()
+
+        async def slowly(*arguments: Any) -> list[Claimed]:
+            claimed = await claim(*arguments)
+            if claimed:
+                brought.set()
+                await slow.wait()
+            return claimed
+
+        at.hold.clear()
+        at.answers["a"] = [came]
+        assert await at.commit("a")
+        at.store.claim = slowly  # type: ignore[method-assign]
+        await at.pass_time(LEASE_MS + 1)
+        await brought.wait()
+        at.hold.set()
+        await at.settled()
+        assert await at.store.next_due() is None
+        slow.set()
+        assert await at.commit("b", msisdn="79100000002")
+        await at.until(lambda: ("b", 1) in at.performed)
+        await at.settled()
+        await at.outbox.drain(5)
+        assert at.performed == [("a", 1), ("b", 1)]
+
+    bench(tmp_path, story)
+
+
 def test_a_stopped_outbox_holds_nothing(tmp_path: Path) -> None:
     async def main() -> None:
         store = SqliteStore(tmp_path / "store.db")
