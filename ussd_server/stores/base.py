@@ -9,10 +9,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
+import structlog
 
 from menus.session import Values
 from ussd_server.subscribers.record import Subscriber
 from ussd_server.terminals.record import Terminal
+
+log = structlog.get_logger(__name__)
 
 OutboxKind: TypeAlias = Literal[
     "sms", "command", "query", "code", "code_order", "lock_notice", "letters", "push", "receipt", "delivery"
@@ -193,6 +196,14 @@ def pass_on(future: "asyncio.Future[Any]", told: Any) -> None:
         future.set_exception(told)
     else:
         future.set_result(told)
+
+
+def tell(told: Callable[[Any], None], outcome: Any) -> None:
+    """Tell somebody an outcome; where that raises, a defect, it is logged, and everybody else hears of theirs."""
+    try:
+        told(outcome)
+    except Exception:
+        log.exception("store_outcome_not_taken")
 
 
 class Store(Protocol):

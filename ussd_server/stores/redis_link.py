@@ -187,14 +187,17 @@ class Link(Owner):
     def _gather(self) -> None:
         gathering, self._gathering = self._gathering, []
         for gathered in gathering:
-            gathered()
+            try:
+                gathered()
+            except Exception:  # a defect; what else was asked must go out all the same
+                log.exception("redis_request_not_gathered")
 
     def _flush(self) -> None:
         """Send what was asked since the loop came by last: one write for each connection."""
-        try:
-            self._gather()
-        finally:
-            self._flushes = False
+        self._gather()
+        self._flushes = False
+        if self._gathering:  # by who was told something meanwhile
+            self._flush_soon()
         fresh, self._fresh = self._fresh, []
         homes = self._homes
         if homes is None:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import structlog
 
-from ussd_server.stores.base import StoreUnavailable, Told, Unsure
+from ussd_server.stores.base import StoreUnavailable, Told, Unsure, tell
 from ussd_server.stores.cache import Cache
 from ussd_server.stores.redis_link import Link, SeveralSlots, plain
 from ussd_server.stores.redis_scripts import EVERY_SCRIPT
@@ -125,13 +125,13 @@ class _Call:
         for replaced, done in zip(waiting, reply, strict=True):
             if done == 1:
                 put(replaced.record, replaced.version, replaced.octets)
-                replaced.told(True)
+                tell(replaced.told, True)
                 continue
             drop(replaced.record.msisdn)
             if done != 0:
-                replaced.told(StoreUnavailable(f"{name}: {plain(Refused(str(done)))}"))
+                tell(replaced.told, StoreUnavailable(f"{name}: {plain(Refused(str(done)))}"))
             else:
-                replaced.told(unsure(name) if self._request.unsure else False)
+                tell(replaced.told, unsure(name) if self._request.unsure else False)
 
     def set_exception(self, error: BaseException) -> None:
         """Tell all of them that their commits failed; but where only their number was too much, try each alone."""
@@ -144,7 +144,7 @@ class _Call:
     def _tell_all(self, error: BaseException) -> None:
         waiting, self._waiting = self._waiting, ()
         for replaced in waiting:
-            replaced.told(error)
+            tell(replaced.told, error)
 
     def exception(self) -> None:
         """Do nothing: everybody was told."""

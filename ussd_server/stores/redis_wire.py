@@ -195,10 +195,9 @@ class Wire(asyncio.Protocol):
         reader.feed(data)
         self.heard = self._loop.time()
         try:
-            while True:
-                reply = reader.gets()
-                if reply is False:
-                    break
+            while (reply := reader.gets()) is not False:
+                if not waiting:
+                    raise hiredis.ProtocolError("a reply to nothing")
                 request = waiting.popleft()
                 if type(request) is not Request:
                     self._answered_aside(request, reply)
@@ -210,11 +209,12 @@ class Wire(asyncio.Protocol):
                     answered.append(request)
                     if not request.answer.done():
                         request.answer.set_result(reply)
-        except (hiredis.ProtocolError, IndexError) as error:
+        except hiredis.ProtocolError as error:
             self._owner.trouble(f"it does not speak Redis's protocol: {error}")
             self.abort()
-        if answered:
-            self._owner.answered(answered)
+        finally:
+            if answered:
+                self._owner.answered(answered)
 
     def _answered_aside(self, request: _Waiting, reply: Any) -> None:
         if isinstance(request, _Answered):

@@ -41,6 +41,7 @@ from ussd_server.stores.base import (
     Told,
     ToldHeld,
     pass_on,
+    tell,
 )
 from ussd_server.stores.cache import CACHED_OCTETS, CACHED_RECORDS, Cache
 from ussd_server.stores.onethread import OneThread
@@ -248,9 +249,6 @@ _UNFIT = (
     OverflowError,
     ValueError,
 )
-
-_NOT_TAKEN = "store_outcome_not_taken"
-"""Logged where who is told of a commit raises, a defect; the rest of the group must hear of theirs all the same."""
 
 T = TypeVar("T")
 _Row: TypeAlias = tuple[Any, ...]
@@ -919,10 +917,7 @@ class SqliteStore:
                 else:
                     self._cache.drop(commit.change.record.msisdn)
                     done = version if isinstance(version, Exception) else False
-                try:
-                    commit.told(done)
-                except Exception:
-                    log.exception(_NOT_TAKEN)
+                tell(commit.told, done)
             for job, came in zip(jobs, answers, strict=True):
                 pass_on(job.future, came)
             if self._db.total_changes - self._checkpointed > self._checkpoint_rows:
@@ -932,10 +927,7 @@ class SqliteStore:
     def _fail(self, commits: list[_Commit], jobs: list[_Job], reason: str) -> None:
         for commit in commits:
             self._cache.drop(commit.change.record.msisdn)
-            try:
-                commit.told(StoreUnavailable(reason))
-            except Exception:
-                log.exception(_NOT_TAKEN)
+            tell(commit.told, StoreUnavailable(reason))
         for job in jobs:
             pass_on(job.future, StoreUnavailable(reason))
 

@@ -1,7 +1,7 @@
 """Commits that go together succeed and fail each for itself, whatever becomes of the others and of the call."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from tests.redis_servers import RedisServer, running, serving_every_slot
 from tests.ussd_server.stores.test_redis import on, store_at
-from ussd_server.stores import redis_together
+from ussd_server.stores import redis_link, redis_together
 from ussd_server.stores.base import Change, StoreUnavailable, Unsure
 from ussd_server.stores.redis import RedisStore
 from ussd_server.stores.redis_wire import Wire
@@ -148,6 +148,136 @@ def test_what_was_gathered_when_the_store_is_closed_is_written(server: RedisServ
         assert "is closed" in str(told[-1])
 
     asyncio.run(body())
+
+
+# Whoever is told is broken -------------------------------------------------------------------------------------------
+
+
+def broken_for(msisdn: str, heard: dict[str, list[bool | BaseException]], error: Exception) -> Callable[..., None]:
+    """Return what is told of this number's commits; NUMBERS[1]'s raises after it has heard."""
+
+    def told(outcome: bool | BaseException) -> None:
+        heard.setdefault(msisdn, []).append(outcome)
+        if msisdn == NUMBERS[1]:
+            raise error
+
+    return told
+
+
+def commit_each(
+    store: RedisStore, versions: list[int], error: Exception | None = None
+) -> dict[str, list[bool | BaseException]]:
+    """Commit for each number, and return what each will have heard."""
+    heard: dict[str, list[bool | BaseException]] = {}
+    for at, msisdn in zip(versions, NUMBERS, strict=True):
+        told = broken_for(msisdn, heard, error or RuntimeError("a defect"))
+        store.commit_then(Change(at, Subscriber(msisdn, language="ru")), told)
+    return heard
+
+
+async def all_told(heard: dict[str, list[bool | BaseException]]) -> None:
+    async with asyncio.timeout(10):
+        while len(heard) < len(NUMBERS):
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a defect"), IndexError("a defect")])
+def test_the_rest_of_a_call_hears_of_its_commits_where_one_is_taken_badly(
+    server: RedisServer, error: Exception
+) -> None:
+    async def test(store: RedisStore) -> None:
+        versions = await begun(store)
+        with capture_logs() as logs, server.client() as client:
+            connections = client.info("stats")["total_connections_received"]
+            heard = commit_each(store, versions, error)
+            await all_told(heard)
+            assert await languages(store) == ["ru"] * len(NUMBERS)
+            assert client.info("stats")["total_connections_received"] == connections
+        assert heard == {msisdn: [True] for msisdn in NUMBERS}
+        assert [line["event"] for line in logs] == ["store_outcome_not_taken"]
+        assert store.link._under_way == 0
+
+    on(server, test)
+
+
+def test_what_else_was_asked_goes_out_where_a_refusal_is_taken_badly(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too much waits for the commits, which are put together last; a load of the same turn does not hear of it."""
+
+    async def test(store: RedisStore) -> None:
+        versions = await begun(store)
+        monkeypatch.setattr(redis_link, "MOST_REQUESTS", 1)
+        load = asyncio.ensure_future(store.load(NUMBERS[5], latest=True))
+        await asyncio.sleep(0)
+        with capture_logs() as logs:
+            heard = commit_each(store, versions)
+            assert (await load)[1] == versions[5]
+        assert [[type(each) for each in outcomes] for outcomes in heard.values()] == [[StoreUnavailable]] * len(NUMBERS)
+        assert [line["event"] for line in logs] == ["store_outcome_not_taken"]
+
+    on(server, test)
+
+
+def test_silence_that_is_taken_badly_is_told_to_everybody_and_the_link_goes_on(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        versions = await begun(store)
+        store.link._patience_s = 0.1
+        server.pause()
+        try:
+            heard = commit_each(store, versions)
+            await all_told(heard)
+        finally:
+            server.go_on()
+        assert [[type(each) for each in outcomes] for outcomes in heard.values()] == [[StoreUnavailable]] * len(NUMBERS)
+        store.link._patience_s = 60
+        await store.ping()
+
+    on(server, test, patience_s=60)
+
+
+def test_whoever_commits_again_as_soon_as_it_hears_of_a_refusal_hears_of_that_too(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(store: RedisStore) -> None:
+        version = (await begun(store))[0]
+        change = Change(version, Subscriber(NUMBERS[0], language="ru"))
+        heard: list[bool | BaseException] = []
+        ended = asyncio.Event()
+
+        def told(outcome: bool | BaseException) -> None:
+            heard.append(outcome)
+            if outcome is True:
+                ended.set()
+            else:
+                monkeypatch.undo()
+                store.commit_then(change, told)
+
+        monkeypatch.setattr(redis_link, "MOST_REQUESTS", 0)
+        store.commit_then(change, told)
+        async with asyncio.timeout(30):
+            await ended.wait()
+        assert [type(each) for each in heard] == [StoreUnavailable, bool]
+
+    on(server, test)
+
+
+def test_what_cannot_be_put_together_keeps_nothing_else_from_going_out(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        versions = await begun(store)
+
+        def broken() -> None:
+            raise RuntimeError("a defect")
+
+        with capture_logs() as logs:
+            store.link.before_write(broken)
+            assert await each_to(store, versions, "ru") == [True] * len(NUMBERS)
+        assert [line["event"] for line in logs] == ["redis_request_not_gathered"]
+
+    on(server, test)
+
+
+# Where a call for several keys is refused ----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
