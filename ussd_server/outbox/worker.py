@@ -7,7 +7,7 @@ longer each time; one that can never be done, or is worth nothing any more, is b
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias, final
 
@@ -165,6 +165,8 @@ class Outbox:
         """The entries that are being performed or removed, by id, each as it was claimed last."""
         self._finished: list[str] = []
         self._removing: list[str] = []
+        self._refused: list[str] = []
+        """Finished entries that the store is there for and does not remove; held, and tried again at each renewal."""
         self._remover: asyncio.Task[None] | None = None
         self._stopping = False
         self._workers: list[asyncio.Task[None]] = []
@@ -180,7 +182,10 @@ class Outbox:
     @property
     def under_way(self) -> int:
         """How many entries this server performs now, or is removing."""
-        return sum(len(lane.under_way) for lane in self._lanes) + len(self._finished) + len(self._removing)
+        return sum(len(lane.under_way) for lane in self._lanes) + len(self._to_remove())
+
+    def _to_remove(self) -> list[str]:
+        return self._removing + self._finished + self._refused
 
     def start(self) -> None:
         """Begin to work."""
@@ -277,13 +282,13 @@ class Outbox:
                 future.cancel()
             await asyncio.gather(*late, return_exceptions=True)
             late = [future for future in self._under_way() if not future.done()]  # what an answer at that moment began
-        now = self._now()
-        finished = [self._held.pop(id) for id in self._removing + self._finished]
-        self._removing, self._finished = [], []
-        released = [self._store.postpone(held, now, "the server stopped") for held in self._held.values()]
+        now, finished = self._now(), self._to_remove()
+        unfinished = [self._held[id] for id in self._held.keys() - set(finished)]
+        released = [self._store.postpone(held, now, "the server stopped") for held in unfinished]
+        *came, unremoved = await asyncio.gather(*released, self._settle(finished), return_exceptions=True)
         self._held.clear()
-        removed = [self._store.settle(finished)] if finished else []
-        for error in await asyncio.gather(*released, *removed, return_exceptions=True):
+        self._removing, self._finished, self._refused = [], [], []
+        for error in (*came, *(unremoved.values() if isinstance(unremoved, dict) else [unremoved])):
             if isinstance(error, BaseException):
                 log.error("not released, will be done when its lease ends", cause=str(error))
 
@@ -378,19 +383,53 @@ class Outbox:
             self._remover = asyncio.get_running_loop().create_task(self._remove_each())
 
     async def _remove_each(self) -> None:
-        while self._finished:
-            batch = self._removing = self._finished
-            self._finished = []
-            try:
-                await self._store.settle([self._held[id] for id in batch])
-            except StoreUnavailable as error:
-                self._unremoved.failed(self._now(), cause=str(error))
-                self._removing, self._finished = [], batch + self._finished
-                await asyncio.sleep(STORE_WAIT_S)
-            else:
+        try:
+            while self._finished:
+                batch = self._removing = self._finished
+                self._finished = []
+                unremoved = await self._settle(batch)
                 self._removing = []
-                self.wake({self._gone(id).number for id in batch})  # what was behind them may be claimed now
-        self._remover = None
+                # What was behind them may be claimed now.
+                self.wake({self._gone(id).number for id in batch if id not in unremoved})
+                if unremoved and self._try_again(unremoved):
+                    await asyncio.sleep(STORE_WAIT_S)
+        finally:
+            self._remover = None
+
+    async def _settle(self, ids: Sequence[str]) -> dict[str, Exception]:
+        """Remove entries from the store; return why each that remains does."""
+        try:
+            if ids:
+                await self._store.settle([self._held[id] for id in ids])
+        except Exception as error:
+            if isinstance(error, StoreUnavailable) or len(ids) == 1:
+                return dict.fromkeys(ids, error)
+        else:
+            return {}
+        # One of them has all of them refused.
+        every = await asyncio.gather(*(self._settle([id]) for id in ids))
+        return {id: error for unremoved in every for id, error in unremoved.items()}
+
+    def _try_again(self, unremoved: Mapping[str, Exception]) -> bool:
+        """Have removed later what could not be; return whether the store is away."""
+        away = False
+        for id, error in unremoved.items():
+            if isinstance(error, StoreUnavailable):
+                if not away:
+                    self._unremoved.failed(self._now(), cause=str(error))
+                away = True
+                self._finished.append(id)
+            else:
+                held = self._held[id]
+                log.error(
+                    "done, but cannot be removed; tried again later",
+                    msisdn=mask(held.msisdn),
+                    kind=held.entry.kind,
+                    id=id,
+                    cause=repr(error),
+                )
+                self._refused.append(id)
+        return away
 
     def _gone(self, id: str) -> _Lane:
         """Let go of an entry that the store has no more; return its lane."""
@@ -412,6 +451,9 @@ class Outbox:
         """Keep what is under way ours, however long it takes and whether or not there is room for more."""
         while True:
             await asyncio.sleep(self._lease_ms / RENEWALS / 1000)
+            refused, self._refused = self._refused, []
+            for id in refused:
+                self._remove(id)
             if self._held:
                 try:
                     await self._store.renew(list(self._held.values()), self._now() + self._lease_ms)

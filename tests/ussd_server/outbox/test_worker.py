@@ -392,6 +392,63 @@ def test_what_is_removed_while_a_claim_brings_it_again_is_not_begun(tmp_path: Pa
     bench(tmp_path, story)
 
 
+def test_what_cannot_be_removed_keeps_nothing_else_and_is_not_done_again(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        settle, misfits, refused = at.store.settle, {"bad"}, 0
+
+        async def particular(claimed: Sequence[Claimed]) -> None:
+            nonlocal refused
+            if misfits & {each.entry.id for each in claimed}:
+                refused += 1
+                raise ValueError("no such row can be written")
+            await settle(claimed)
+
+        at.store.settle = particular  # type: ignore[method-assign]
+        network = Network(at)
+        for id, msisdn in zip(("a", "bad", "b"), (MSISDN, "79100000002", "79100000003"), strict=True):
+            assert await at.commit(id, msisdn=msisdn)
+        assert await at.commit("next")
+        for id in ("a", "bad", "b"):
+            network.waiting[id].set_result(Finished())
+        await at.until(lambda: "next" in network.waiting)
+        network.waiting["next"].set_result(Finished())
+        await at.until(lambda: at.outbox.under_way == 1)
+        await at.until(lambda: refused > 4)
+        await at.pass_time(SHORT_LEASE_MS + 1)
+        await at.until(lambda: at.outbox._held["bad"].lease > at.now)
+        misfits.clear()
+        await at.settled()
+        assert sorted(at.performed) == [("a", 1), ("b", 1), ("bad", 1), ("next", 1)]
+        assert await at.store.next_due() is None
+
+    bench(tmp_path, story, SHORT_LEASE_MS)
+
+
+def test_at_a_stop_one_that_cannot_be_removed_keeps_no_other(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        settle, removing = at.store.settle, asyncio.Event()
+
+        async def particular(claimed: Sequence[Claimed]) -> None:
+            if "bad" in {each.entry.id for each in claimed}:
+                removing.set()
+                if not at.outbox._stopping:
+                    await asyncio.Event().wait()
+                raise ValueError("no such row can be written")
+            await settle(claimed)
+
+        at.store.settle = particular  # type: ignore[method-assign]
+        network = Network(at)
+        for id, msisdn in zip(("a", "bad"), (MSISDN, "79100000002"), strict=True):
+            assert await at.commit(id, msisdn=msisdn)
+        for id in ("a", "bad"):
+            network.waiting[id].set_result(Finished())
+        await removing.wait()
+        await at.outbox.stop(0)
+        assert [each.entry.id for each in await at.store.claim(at.now + LEASE_MS, 10, LEASE_MS)] == ["bad"]
+
+    bench(tmp_path, story)
+
+
 def test_a_stopped_outbox_holds_nothing(tmp_path: Path) -> None:
     async def main() -> None:
         store = SqliteStore(tmp_path / "store.db")
