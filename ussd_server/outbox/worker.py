@@ -438,10 +438,11 @@ class Outbox:
             lane.gone.add(id)
         return lane
 
-    async def _pause(self, lane: _Lane, busy: bool) -> float | None:
-        """Return for how many seconds there is nothing to do, None for ever."""
+    async def _pause(self, lane: _Lane, busy: bool) -> float:
+        """Return for how many seconds there is nothing to do."""
         if not lane.room(self._pressed()):
-            return YIELD_S if lane.room(False) else None
+            # Not for ever: what was only reserved is given back without a word.
+            return YIELD_S if lane.room(False) else LOOK_S
         if busy:
             return 0
         due = await self._store.next_due([lane.number])
@@ -515,10 +516,9 @@ async def _failed(error: Exception) -> Performed:
     raise error
 
 
-async def _wait(news: asyncio.Event, seconds: float | None) -> None:
-    """Wait for news, but no longer than this, None for ever."""
+async def _wait(news: asyncio.Event, seconds: float) -> None:
+    """Wait for news, but no longer than this."""
     # Not `asyncio.wait_for`, which would make a task for each of the many short waits.
-    timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, news.set)
+    timer = asyncio.get_running_loop().call_later(seconds, news.set)
     await news.wait()
-    if timer is not None:
-        timer.cancel()
+    timer.cancel()

@@ -791,6 +791,38 @@ def test_what_another_process_commits_or_takes_back_is_found_without_a_word(
     bench(tmp_path, story)
 
 
+def test_what_another_process_leaves_is_found_where_all_room_was_reserved_and_nothing_came_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "LOOK_S", 0.01)
+
+    async def story(at: Bench) -> None:
+        commit_and_hold_then, asked = at.store.commit_and_hold_then, list[ToldHeld]()
+        at.store.commit_and_hold_then = lambda change, now, lease, told: asked.append(told)  # type: ignore[method-assign]
+        committing = [
+            asyncio.ensure_future(at.commit(f"a{number}", msisdn=str(79100001000 + number)))
+            for number in range(UNDER_WAY)
+        ]
+        await at.until(lambda: len(asked) == UNDER_WAY)
+        at.outbox.wake()
+        for _ in range(100):
+            await asyncio.sleep(0)  # the lane's worker sees that there is no room
+        for told in asked:
+            told(StoreUnavailable("away"))
+        assert all(
+            isinstance(came, StoreUnavailable) for came in await asyncio.gather(*committing, return_exceptions=True)
+        )
+        at.store.commit_and_hold_then = commit_and_hold_then  # type: ignore[method-assign]
+        other = SqliteStore(tmp_path / "store.db")
+        assert await other.commit(
+            Change(0, Subscriber(MSISDN), outbox=[OutboxEntry("a", "sms", at.now, {"text": "…"})])
+        )
+        await other.close()
+        await at.until(lambda: at.performed == [("a", 1)])
+
+    bench(tmp_path, story)
+
+
 def test_what_was_taken_back_is_tried_as_new_work_is(tmp_path: Path) -> None:
     async def story(at: Bench) -> None:
         at.answers["a"] = [Later("busy"), Done()]
