@@ -30,6 +30,7 @@ from ussd_server.stores.base import (
     StoreUnavailable,
     Told,
     Unsure,
+    tell,
 )
 from ussd_server.turns.eager import Eager
 
@@ -236,7 +237,7 @@ class Outbox:
         if len(came) < amount:
             self.wake(lane.number for lane in lanes)
         if self._stopping and came:  # meanwhile
-            Eager(self._let_go(came), told, lambda _: told(True))
+            Eager(self._let_go(came), partial(tell, told), lambda _: tell(told, True))
             return
         for each in came:
             self._begin(self._lane_of[each.entry.kind], each)

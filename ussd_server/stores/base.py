@@ -5,7 +5,8 @@ writes record, journal and outbox in the same transaction. Every implementation 
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -14,6 +15,7 @@ import structlog
 from menus.session import Values
 from ussd_server.subscribers.record import Subscriber
 from ussd_server.terminals.record import Terminal
+from ussd_server.turns.eager import Eager
 
 log = structlog.get_logger(__name__)
 
@@ -204,6 +206,12 @@ def tell(told: Callable[[Any], None], outcome: Any) -> None:
         told(outcome)
     except Exception:
         log.exception("store_outcome_not_taken")
+
+
+def tell_of(commit: Coroutine[Any, Any, Any], told: Callable[[Any], None]) -> None:
+    """Run what commits at once, as far as it need not wait, and tell once what it returns or raises."""
+    telling = partial(tell, told)
+    Eager(commit, telling, telling)
 
 
 class Store(Protocol):

@@ -37,6 +37,8 @@ from ussd_server.stores.base import (
     Told,
     ToldHeld,
     pass_on,
+    tell,
+    tell_of,
 )
 from ussd_server.stores.buckets import BUCKETS, SLOTS, bucket_of, slot
 from ussd_server.stores.cache import CACHED_OCTETS, CACHED_RECORDS, Cache
@@ -51,7 +53,6 @@ from ussd_server.subscribers.record import Subscriber, decode
 from ussd_server.terminals.record import Terminal
 from ussd_server.terminals.record import decode as decode_terminal
 from ussd_server.terminals.record import encode as encode_terminal
-from ussd_server.turns.eager import Eager
 
 LOOK_MS: Final = 1_000
 """Between two looks at every bucket for work that other servers left; of its own a server knows at once."""
@@ -242,19 +243,19 @@ class RedisStore:
     def commit_then(self, change: Change, told: Told) -> None:
         """Commit, and call `told` with what `commit` would return or raise."""
         if not self._buckets or not _only_a_record(change):
-            Eager(self.commit(change), told, told)
+            tell_of(self.commit(change), told)
             return
         record, fresh = change.record, self._new_version()
         try:
             value, (key, bucket, _) = keys.record(fresh, record), self._home(record.msisdn)
         except ValueError as error:
-            told(error)
+            tell(told, error)
         else:
             self._together.replace(bucket.slot, key, change.version, value, Replaced(record, fresh, len(value), told))
 
     def commit_and_hold_then(self, change: Change, now: int, lease: int, told: ToldHeld) -> None:
         """Commit and hold, and call `told` with what `commit_and_hold` would return or raise."""
-        Eager(self.commit_and_hold(change, now, lease), told, told)
+        tell_of(self.commit_and_hold(change, now, lease), told)
 
     async def commit_and_hold(self, change: Change, now: int, lease: int) -> list[Claimed] | None:
         """Commit, and hold what of its outbox could be claimed at `now` until `lease`; None where it was refused."""

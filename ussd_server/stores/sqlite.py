@@ -572,7 +572,7 @@ class SqliteStore:
         try:
             self._put(change, told)
         except Exception as error:
-            told(error)
+            tell(told, error)
 
     async def commit_and_hold(self, change: Change, now: int, lease: int) -> list[Claimed] | None:
         """Commit, and hold what of its outbox could be claimed at `now` until `lease`; None where it was refused."""
@@ -586,7 +586,7 @@ class SqliteStore:
         try:
             self._put(change, partial(_tell_held, told, held), now, lease, held)
         except Exception as error:
-            told(error)
+            tell(told, error)
 
     def _put(self, change: Change, told: Told, now: int = 0, lease: int = 0, held: list[Claimed] | None = None) -> None:
         """Put a change into the next group."""

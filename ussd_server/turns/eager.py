@@ -21,7 +21,7 @@ class Eager(Generic[Result]):
 
     The coroutine may await futures and tasks, not things that ask for the current task (`asyncio.timeout`); `within`
     is there for deadlines. `done` gets what the coroutine returns, `failed` the exception that it, or `done`, did not
-    handle.
+    handle; so where both tell the same one, let it be by what raises nothing (`stores.base.tell_of`).
     """
 
     __slots__ = ("_done", "_failed", "_send")
@@ -50,7 +50,7 @@ class Eager(Generic[Result]):
             return
         try:
             self._done(result)
-        except BaseException as error:
+        except Exception as error:  # what ends the process is nothing to be told of
             self._failed(error)
 
     def _wait(self, awaited: Any) -> None:

@@ -331,6 +331,24 @@ def test_what_is_finished_is_not_begun_again_after_an_outage_longer_than_its_lea
     bench(tmp_path, story)
 
 
+def test_whose_commit_meets_a_stop_is_told_once_also_where_that_is_taken_badly(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        heard: list[bool | BaseException] = []
+
+        def told(outcome: bool | BaseException) -> None:
+            heard.append(outcome)
+            raise RuntimeError("a defect")
+
+        record, version = await at.store.load(MSISDN)
+        at.outbox.commit_then(Change(version, record, outbox=[OutboxEntry("a", "sms", at.now, {})]), told)
+        await at.outbox.drain(0)
+        await at.until(lambda: bool(heard))
+        assert heard == [True]
+        assert at.performed == []
+
+    bench(tmp_path, story)
+
+
 def test_what_waits_to_be_removed_stays_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "STORE_WAIT_S", 0.001)
 

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from tests.redis_servers import RedisServer, running, serving_every_slot
 from tests.ussd_server.stores.test_redis import on, store_at
 from ussd_server.stores import redis_link, redis_together
-from ussd_server.stores.base import Change, StoreUnavailable, Unsure
+from ussd_server.stores.base import Change, JournalEntry, StoreUnavailable, Unsure
 from ussd_server.stores.redis import RedisStore
 from ussd_server.stores.redis_wire import Wire
 from ussd_server.subscribers.record import Subscriber
@@ -196,6 +196,24 @@ def test_the_rest_of_a_call_hears_of_its_commits_where_one_is_taken_badly(
         assert heard == {msisdn: [True] for msisdn in NUMBERS}
         assert [line["event"] for line in logs] == ["store_outcome_not_taken"]
         assert store.link._under_way == 0
+
+    on(server, test)
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_who_takes_badly_what_came_of_a_commit_with_more_is_told_once(server: RedisServer, held: bool) -> None:
+    async def test(store: RedisStore) -> None:
+        version, heard, msisdn = (await begun(store))[1], {}, NUMBERS[1]
+        told = broken_for(msisdn, heard, RuntimeError("a defect"))
+        change = Change(version, Subscriber(msisdn), [JournalEntry(1, "something")])
+        with capture_logs() as logs:
+            if held:
+                store.commit_and_hold_then(change, 1, 2, told)
+            else:
+                store.commit_then(change, told)
+            await store.close()
+        assert heard == {msisdn: [[] if held else True]}
+        assert [line["event"] for line in logs] == ["store_outcome_not_taken"]
 
     on(server, test)
 

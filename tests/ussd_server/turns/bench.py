@@ -23,13 +23,12 @@ from ussd_server.outbox.pushes import Manners, Pusher
 from ussd_server.outbox.worker import LEASE_MS, HandedOver, Outbox, Performed, Performer
 from ussd_server.secrecy.keys import Keyring
 from ussd_server.secrecy.vault import CodeHasher, Vault
-from ussd_server.stores.base import Change, Claimed, Told, ToldHeld
+from ussd_server.stores.base import Change, Claimed, Told, ToldHeld, tell_of
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.codes import Policy
 from ussd_server.subscribers.record import Subscriber
 from ussd_server.turns.admission import Admission
 from ussd_server.turns.conversation import Conversations, Limits
-from ussd_server.turns.eager import Eager
 from ussd_server.turns.letters import Letters
 from ussd_server.turns.operations import Queries
 from ussd_server.turns.patience import Patience
@@ -107,14 +106,14 @@ class Interceptable(SqliteStore):
     def commit_then(self, change: Change, told: Told) -> None:
         """Commit by `commit` where that is another."""
         if "commit" in vars(self):
-            Eager(self.commit(change), told, told)
+            tell_of(self.commit(change), told)
         else:
             super().commit_then(change, told)
 
     def commit_and_hold_then(self, change: Change, now: int, lease: int, told: ToldHeld) -> None:
         """Commit by `commit_and_hold` where that is another."""
         if "commit_and_hold" in vars(self):
-            Eager(self.commit_and_hold(change, now, lease), told, told)
+            tell_of(self.commit_and_hold(change, now, lease), told)
         else:
             super().commit_and_hold_then(change, now, lease, told)
 

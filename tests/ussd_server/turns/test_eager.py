@@ -62,6 +62,21 @@ def test_the_exception_of_what_it_awaits_is_raised_inside() -> None:
     assert asyncio.run(main()) == ["inside", "ValueError"]
 
 
+def test_what_ends_the_process_is_told_to_nobody() -> None:
+    heard = []
+
+    async def work() -> str:
+        return "done"
+
+    def done(result: object) -> None:
+        heard.append(result)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Eager(work(), done, done)
+    assert heard == ["done"]
+
+
 def test_what_is_at_once_beats_any_deadline() -> None:
     async def at_once() -> str:
         return "done"
