@@ -211,9 +211,12 @@ class Outbox:
             for lane in lanes:
                 lane.reserved += amount
             now = self._now()
-            self._store.commit_and_hold_then(
-                change, now, now + self._lease_ms, partial(self._held_by, lanes, amount, told)
-            )
+            held_by = partial(self._held_by, lanes, change.outbox, told)
+            try:
+                self._store.commit_and_hold_then(change, now, now + self._lease_ms, held_by)
+            except BaseException:
+                _give_back(lanes, amount)
+                raise
         else:
             self._store.commit_then(change, partial(self._committed, lanes, told))
 
@@ -224,18 +227,22 @@ class Outbox:
         told(done)
 
     def _held_by(
-        self, lanes: Iterable[_Lane], amount: int, told: Told, came: list[Claimed] | BaseException | None
+        self,
+        reserved: set[_Lane],
+        entries: Sequence[OutboxEntry],
+        told: Told,
+        came: list[Claimed] | BaseException | None,
     ) -> None:
         """Begin what the commit holds, and have the rest looked for."""
-        for lane in lanes:
-            lane.reserved -= amount
+        amount = len(entries)
+        _give_back(reserved, amount)
         if type(came) is not list:
             if isinstance(came, Unsure):
-                self.wake(lane.number for lane in lanes)
+                self.wake({LANES[entry.kind] for entry in entries})
             told(came if isinstance(came, BaseException) else False)
             return
         if len(came) < amount:
-            self.wake(lane.number for lane in lanes)
+            self.wake({LANES[entry.kind] for entry in entries})
         if self._stopping and came:  # meanwhile
             Eager(self._let_go(came), partial(tell, told), lambda _: tell(told, True))
             return
@@ -503,6 +510,12 @@ class Outbox:
         except Exception:
             log.exception("performing failed", msisdn=mask(claimed.msisdn), id=claimed.entry.id)
             return Later("failed here; see the log")
+
+
+def _give_back(reserved: set[_Lane], amount: int) -> None:
+    """Give so much room back in each of these lanes; once, however often it is called."""
+    while reserved:
+        reserved.pop().reserved -= amount
 
 
 async def _expired() -> Performed:

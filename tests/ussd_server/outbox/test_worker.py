@@ -46,6 +46,7 @@ from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.record import Subscriber
 
 MSISDN = "79100000001"
+KINDS: Sequence[OutboxKind] = ("sms", "command")
 SHORT_LEASE_MS = 30
 """Renewed every 10 ms by the real clock; how long it lasts is measured by the test's own."""
 
@@ -837,6 +838,56 @@ def test_what_another_process_leaves_is_found_where_all_room_was_reserved_and_no
         )
         await other.close()
         await at.until(lambda: at.performed == [("a", 1)])
+
+    bench(tmp_path, story)
+
+
+@pytest.mark.parametrize("defect", ["is told twice", "raises", "raises when it has told"])
+def test_room_is_given_back_once_whatever_raises(tmp_path: Path, defect: str) -> None:
+    async def story(at: Bench) -> None:
+        def broken(change: Change, now: int, lease: int, told: ToldHeld) -> None:
+            if defect != "raises":
+                with pytest.raises(KeyError):
+                    told(StoreUnavailable("away"))
+            if defect == "is told twice":
+                told(ValueError("what was told raised"))
+            else:
+                raise ValueError("a defect")
+
+        def hear(done: bool | BaseException) -> None:
+            if isinstance(done, StoreUnavailable):
+                raise KeyError("a defect")
+
+        at.store.commit_and_hold_then = broken  # type: ignore[method-assign]
+        entries = [OutboxEntry(f"{kind} {number}", kind, at.now, {}) for kind in KINDS for number in range(2)]
+        change = Change(0, Subscriber(MSISDN), outbox=entries)
+        if defect == "is told twice":
+            at.outbox.commit_then(change, hear)
+        else:
+            with pytest.raises(ValueError, match="a defect"):
+                at.outbox.commit_then(change, hear)
+        assert [lane.reserved for lane in at.outbox._lanes] == [0 for _ in EVERY_LANE]
+
+    bench(tmp_path, story)
+
+
+def test_who_is_told_of_what_a_stop_leaves_is_told_once_also_where_that_raises(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        heard: list[bool | BaseException] = []
+
+        def hear(done: bool | BaseException) -> None:
+            heard.append(done)
+            raise KeyError("a defect")
+
+        at.outbox.commit_then(
+            Change(0, Subscriber(MSISDN), outbox=[OutboxEntry("a", "sms", at.now, {"text": "…"})]), hear
+        )
+        with capture_logs() as logs:
+            await at.outbox.drain(0)
+            await at.until(lambda: bool(heard))
+            await at.store.ping()
+        assert heard == [True]
+        assert [line["event"] for line in logs] == ["store_outcome_not_taken"]
 
     bench(tmp_path, story)
 
