@@ -48,7 +48,7 @@ from ussd_server.stores.redis_link import PATIENCE_S, Link
 from ussd_server.stores.redis_nodes import Alone, Cluster, Nodes, Sentinels
 from ussd_server.stores.redis_scripts import EVERY_SCRIPT
 from ussd_server.stores.redis_together import Replaced, Together, unsure
-from ussd_server.stores.redis_wire import Greeting, Request
+from ussd_server.stores.redis_wire import Asked, Greeting
 from ussd_server.subscribers.record import Subscriber, decode
 from ussd_server.terminals.record import Terminal
 from ussd_server.terminals.record import decode as decode_terminal
@@ -168,14 +168,14 @@ class RedisStore:
     def _bucket(self, name: bytes) -> Bucket:
         return self._buckets[bucket_of(name, len(self._buckets))]
 
-    def _call(self, bucket: Bucket, script: str, keys: Sequence[bytes], *values: keys.Value) -> Request:
+    def _call(self, bucket: Bucket, script: str, keys: Sequence[bytes], *values: keys.Value) -> Asked:
         return self.link.call(bucket.slot, EVERY_SCRIPT[script], keys, values)
 
-    async def _each(self, requests: Sequence[Request]) -> list[Any]:
+    async def _each(self, requests: Sequence[Asked]) -> list[Any]:
         """Return the replies to all of these."""
         return await asyncio.gather(*(request.answer for request in requests))
 
-    def _sure(self, request: Request) -> None:
+    def _sure(self, request: Asked) -> None:
         """Raise where a refusal proves nothing: an earlier sending of the same may be what it was refused for."""
         if request.unsure:
             raise unsure(self._name)
@@ -300,7 +300,7 @@ class RedisStore:
 
     def _commit_all(
         self, bucket: Bucket, digits: bytes, begin: tuple[bytes, bytes, bytes, int, int], change: Change
-    ) -> Request:
+    ) -> Asked:
         lease = begin[-1]
         claim = self._claim_name() if lease else ""
         if lease:
@@ -689,7 +689,7 @@ class RedisStore:
         await self._tidy()
         looks = [self._call(bucket, "over", (bucket.nonces, bucket.expiring, bucket.pointing), now)
                  for bucket in self._buckets]  # fmt: skip
-        sweeps: list[Request] = []
+        sweeps: list[Asked] = []
         left = limit
         for bucket, (nonces, answers, pointers) in zip(self._buckets, await self._each(looks), strict=True):
             some = min(nonces, left)
@@ -704,7 +704,7 @@ class RedisStore:
                 await self._call(bucket, "forget_pointers", (bucket.pointers, bucket.pointing), now, limit).answer
         return sum(await self._each(sweeps))
 
-    async def _sweep_answers(self, bucket: Bucket, now: int, limit: int) -> list[Request]:
+    async def _sweep_answers(self, bucket: Bucket, now: int, limit: int) -> list[Asked]:
         command = (b"ZRANGEBYSCORE", bucket.expiring, "-inf", now, "LIMIT", 0, limit)
         calls = []
         for member in await self.link.ask(bucket.slot, command).answer:
@@ -803,7 +803,7 @@ class RedisStore:
             self._cache.clear()
             self._terminals.clear()
 
-    def _sign_off(self) -> Sequence[Request]:
+    def _sign_off(self) -> Sequence[Asked]:
         """Take this server out of the lists of who performs what, where it holds nothing."""
         buckets = [self._buckets[number] for number in self._claimed_in]
         return [self._call(bucket, "tidy", [bucket.work], SILENT_MS, self._consumer) for bucket in buckets]

@@ -8,7 +8,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -16,7 +16,20 @@ from ussd_server.stores.base import StoreUnavailable
 from ussd_server.stores.redis_lease import Lease
 from ussd_server.stores.redis_nodes import Nodes, NotConfirmed, NotFound
 from ussd_server.stores.redis_scripts import Script
-from ussd_server.stores.redis_wire import Address, Greeting, Owner, Refused, Request, Wire, connect, pack, pack_octets
+from ussd_server.stores.redis_wire import (
+    Address,
+    Answer,
+    Asked,
+    Greeting,
+    Owner,
+    Refused,
+    Request,
+    Sent,
+    Wire,
+    connect,
+    pack,
+    pack_octets,
+)
 
 PATIENCE_S: Final = 5.0
 """How long a request is tried: less than a dialogue has for its answer."""
@@ -43,6 +56,7 @@ MOVED_ON: Final = frozenset({"MOVED", "READONLY", "CLUSTERDOWN", "MASTERDOWN"})
 FOR_NOW: Final = MOVED_ON | {"TRYAGAIN", "LOADING", "BUSY", "NOREPLICAS", "UNBLOCKED"}
 """Errors after which nothing was done, and another try may succeed."""
 
+AnyAnswer = TypeVar("AnyAnswer", bound=Answer)
 log = structlog.get_logger(__name__)
 
 
@@ -102,16 +116,16 @@ class Link(Owner):
         self._name = name
         self._patience_s = patience_s
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._fresh: list[Request] = []
+        self._fresh: list[Sent] = []
         self._gathering: list[Callable[[], None]] = []
         self._flushes = False
         """Whether what is fresh goes out with the loop's next turn."""
         self._homes: list[_Node] | None = None
         """The connection for each slot, once it is known."""
         self._by_place: dict[tuple[Address, int], _Node] = {}
-        self._homeless: list[Request] = []
-        self._later: set[Request] = set()
-        self._held: set[Request] = set()
+        self._homeless: list[Sent] = []
+        self._later: set[Sent] = set()
+        self._held: set[Sent] = set()
         """What was carried out, until it is sure that the server was still the one then."""
         self._under_way = 0
         self._octets = 0
@@ -127,20 +141,21 @@ class Link(Owner):
 
     # Asking -------------------------------------------------------------------------------------------------------
 
-    def ask(self, slot: int, command: tuple[bytes | str | int, ...], writes: bool = False) -> Request:
+    def ask(self, slot: int, command: tuple[bytes | str | int, ...], writes: bool = False) -> Asked:
         """Send a command to the server of this slot, soon; `answer` of what is returned gets the reply."""
-        return self._submit(slot, pack(command), None, writes)
+        return self._submit(slot, pack(command), None, writes, self.loop.create_future())
 
-    def call(self, slot: int, script: Script, keys: Sequence[bytes], values: Sequence[bytes | str | int]) -> Request:
+    def call(self, slot: int, script: Script, keys: Sequence[bytes], values: Sequence[bytes | str | int]) -> Asked:
         """Send a call of a script that writes, as `ask` does."""
-        return self._submit(slot, pack((b"EVALSHA", script.sha, len(keys), *keys, *values)), script, True)
+        packed = pack((b"EVALSHA", script.sha, len(keys), *keys, *values))
+        return self._submit(slot, packed, script, True, self.loop.create_future())
 
     def call_together(
-        self, slot: int, script: Script, keys: Sequence[bytes], values: list[bytes], told: Any
-    ) -> Request:
-        """Send a call of a script that writes for many; `told` takes the reply as a future does."""
+        self, slot: int, script: Script, keys: Sequence[bytes], values: list[bytes], answer: Answer
+    ) -> Sent:
+        """Send a call of a script that writes for many, for whom `answer` takes the reply."""
         packed = pack_octets([b"EVALSHA", script.sha, b"%d" % len(keys), *keys, *values])
-        return self._submit(slot, packed, script, True, told)
+        return self._submit(slot, packed, script, True, answer)
 
     def before_write(self, gathered: Callable[[], None]) -> None:
         """Call this right before the next write, so that all that is asked until then can be one request."""
@@ -152,13 +167,14 @@ class Link(Owner):
         """Whether slots have servers of their own, so that one request must keep to one slot."""
         return self._nodes.several
 
-    def _submit(self, slot: int, packed: bytes, script: Script | None, writes: bool, told: Any = None) -> Request:
+    def _submit(
+        self, slot: int, packed: bytes, script: Script | None, writes: bool, answer: AnyAnswer
+    ) -> Request[AnyAnswer]:
         loop = self.loop
         if self._closed:
             raise StoreUnavailable(self._closed)
         if self._under_way >= MOST_REQUESTS or self._octets >= MOST_OCTETS:
             raise StoreUnavailable(f"{self._name}: too much waits for Redis already: {self._trouble or 'it is slow'}")
-        answer = loop.create_future() if told is None else told
         request = Request(answer, packed, slot, loop.time() + self._patience_s, script, writes)
         if not self._under_way:
             self._idle.clear()
@@ -204,13 +220,13 @@ class Link(Owner):
             self._homeless += fresh
             self._find()
             return
-        shares: dict[_Node, list[Request]] = {}
+        shares: dict[_Node, list[Sent]] = {}
         for request in fresh:
             shares.setdefault(homes[request.slot], []).append(request)
         for node, share in shares.items():
             node.send(share)
 
-    def _again(self, requests: Sequence[Request]) -> None:
+    def _again(self, requests: Sequence[Sent]) -> None:
         """Send these with the next write, but for those whose time is over."""
         assert self._loop is not None
         now = self._loop.time()
@@ -223,7 +239,7 @@ class Link(Owner):
 
     # What came of it ----------------------------------------------------------------------------------------------
 
-    def answered(self, requests: Sequence[Request]) -> None:
+    def answered(self, requests: Sequence[Sent]) -> None:
         """These have their replies."""
         self._under_way -= len(requests)
         for request in requests:
@@ -231,7 +247,7 @@ class Link(Owner):
         if not self._under_way:
             self._idle.set()
 
-    def copied(self, wire: Wire, requests: Sequence[Request], replies: Sequence[Any], copies: int) -> None:
+    def copied(self, wire: Wire, requests: Sequence[Sent], replies: Sequence[Any], copies: int) -> None:
         """Answer what was carried out, where enough replicas have it and it is sure whom they follow."""
         assert self._loop is not None
         if copies >= self._greeting.replicas:
@@ -248,11 +264,11 @@ class Link(Owner):
         for request in requests:
             self._fail(request, reason)
 
-    def _told(self, wire: Wire, requests: Sequence[Request], replies: Sequence[Any], copies: int) -> None:
+    def _told(self, wire: Wire, requests: Sequence[Sent], replies: Sequence[Any], copies: int) -> None:
         super().copied(wire, requests, replies, copies)
         self.answered(requests)
 
-    async def _hold(self, wire: Wire, requests: Sequence[Request], replies: Sequence[Any], copies: int) -> None:
+    async def _hold(self, wire: Wire, requests: Sequence[Sent], replies: Sequence[Any], copies: int) -> None:
         """Answer what was carried out when it is sure that the server was still the one then."""
         try:
             await self._lease.renew(wire.address)
@@ -266,7 +282,7 @@ class Link(Owner):
             in_time = self._let_go(requests, replies)
             self._told(wire, [request for request, _ in in_time], [reply for _, reply in in_time], copies)
 
-    def _let_go(self, requests: Sequence[Request], replies: Sequence[Any]) -> list[tuple[Request, Any]]:
+    def _let_go(self, requests: Sequence[Sent], replies: Sequence[Any]) -> list[tuple[Sent, Any]]:
         """Hold these no longer; return those that were not refused meanwhile, with their replies."""
         in_time = [each for each in zip(requests, replies, strict=True) if each[0] in self._held]
         self._held.difference_update(requests)
@@ -278,7 +294,7 @@ class Link(Owner):
         if self._greeting.replicas and self._lease.ages(address, self._loop.time()):
             self._task(self._lease.renew_ahead(address))
 
-    def refused(self, wire: Wire, request: Request, error: Refused) -> None:
+    def refused(self, wire: Wire, request: Sent, error: Refused) -> None:
         """Do what an error asks for: go elsewhere, wait a moment, load the script again; or give up."""
         assert self._loop is not None
         request.resent = True
@@ -306,12 +322,12 @@ class Link(Owner):
         kind = SeveralSlots if error.code == "CROSSSLOT" else StoreUnavailable
         self._fail(request, f"{self._name}: {plain(error)}", kind)
 
-    def _now(self, request: Request) -> None:
+    def _now(self, request: Sent) -> None:
         if request in self._later:
             self._later.discard(request)
             self._again([request])
 
-    def lost(self, wire: Wire, requests: Sequence[Request]) -> None:
+    def lost(self, wire: Wire, requests: Sequence[Sent]) -> None:
         """A connection broke: send again what it leaves, which may have been carried out."""
         for node in self._by_place.values():
             if node.wire is wire:
@@ -320,7 +336,7 @@ class Link(Owner):
             self.trouble("the connection broke")
             self._send_elsewhere(requests)
 
-    def _send_elsewhere(self, requests: Sequence[Request]) -> None:
+    def _send_elsewhere(self, requests: Sequence[Sent]) -> None:
         """Send again, to whoever is the one now, what may have been carried out."""
         for request in requests:
             request.unsure = request.resent = True
@@ -331,20 +347,20 @@ class Link(Owner):
         """Remember what is wrong, for whoever gets no answer."""
         self._trouble = text
 
-    def _fail(self, request: Request, reason: str, kind: type[StoreUnavailable] = StoreUnavailable) -> None:
+    def _fail(self, request: Sent, reason: str, kind: type[StoreUnavailable] = StoreUnavailable) -> None:
         if not request.answer.done():
             request.answer.set_exception(kind(reason))
             # Who asked may be gone, and then nobody looks.
             request.answer.exception()
         self.answered([request])
 
-    def _too_late(self, request: Request) -> str:
+    def _too_late(self, request: Sent) -> str:
         return self._closed or f"{self._name}: no answer for {self._patience_s:g} s: {self._trouble or 'it is silent'}"
 
     # Where the servers are ----------------------------------------------------------------------------------------
 
     def _node(self, address: Address, slot: int) -> "_Node":
-        """Return the connection of this server for a slot: of one slot all goes by the same, in its order."""
+        """Return the connection of this server for a slot; a call for many slots goes by that of its first key's."""
         place = address, slot % CONNECTIONS
         node = self._by_place.get(place)
         if node is None:
@@ -457,7 +473,7 @@ class Link(Owner):
                     request.answer.set_exception(StoreUnavailable(self._too_late(request)))
                     request.answer.exception()
 
-    def _in_time(self, requests: list[Request], now: float) -> list[Request]:
+    def _in_time(self, requests: list[Sent], now: float) -> list[Sent]:
         late = [request for request in requests if request.until <= now]
         for request in late:
             self._fail(request, self._too_late(request))
@@ -465,7 +481,7 @@ class Link(Owner):
 
     # The end ------------------------------------------------------------------------------------------------------
 
-    async def close(self, reason: str, seconds: float, last: Callable[[], Sequence[Request]]) -> None:
+    async def close(self, reason: str, seconds: float, last: Callable[[], Sequence[Sent]]) -> None:
         """Finish what is under way, what that leads to at once, and `last`, in so many seconds; then refuse."""
         if self._closed:
             return
@@ -506,12 +522,12 @@ class _Node:
         self.address = address
         self._greeting = greeting
         self._connecting: asyncio.Task[None] | None = None
-        self.asking: list[Request] = []
+        self.asking: list[Sent] = []
         self._left = False
         self.wire: Wire | None = None
-        self.waiting: list[Request] = []
+        self.waiting: list[Sent] = []
 
-    def send(self, requests: list[Request]) -> None:
+    def send(self, requests: list[Sent]) -> None:
         if self._left:
             self._link._again(requests)
         elif self.wire is not None:
@@ -522,7 +538,7 @@ class _Node:
             self.waiting += requests
             self._connect()
 
-    def send_asking(self, request: Request) -> None:
+    def send_asking(self, request: Sent) -> None:
         if self.wire is not None:
             self.wire.send_asking(request)
         else:

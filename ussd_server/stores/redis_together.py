@@ -15,7 +15,7 @@ from ussd_server.stores.base import StoreUnavailable, Told, Unsure, tell
 from ussd_server.stores.cache import Cache
 from ussd_server.stores.redis_link import Link, SeveralSlots, plain
 from ussd_server.stores.redis_scripts import EVERY_SCRIPT
-from ussd_server.stores.redis_wire import Refused, Request
+from ussd_server.stores.redis_wire import Refused, Sent
 from ussd_server.subscribers.record import Subscriber
 
 MOST_TOGETHER: Final = 128
@@ -83,7 +83,7 @@ class Together:
             for at in range(0, len(each.records), MOST_TOGETHER):
                 _Call(self, each.part(at, at + MOST_TOGETHER))
 
-    def part(self, gathered: _Gathered, refused: Request) -> None:
+    def part(self, gathered: _Gathered, refused: Sent) -> None:
         """Send each commit of a call that was refused for its many slots by itself, and so every one from now on."""
         if not self._alone:
             self._alone = True
@@ -93,14 +93,14 @@ class Together:
 
 
 class _Call:
-    """Sends what was gathered, takes the reply as a future does, and tells each whose commit was in it.
+    """Sends what was gathered, takes the reply (it is an `Answer`), and tells each whose commit was in it.
 
     `refused` is the call that it is a part of: the time for both is the same, and so is what nobody can be sure of.
     """
 
     __slots__ = ("_gathered", "_request", "_together", "_waiting")
 
-    def __init__(self, together: Together, gathered: _Gathered, refused: Request | None = None) -> None:
+    def __init__(self, together: Together, gathered: _Gathered, refused: Sent | None = None) -> None:
         self._together = together
         self._gathered = gathered
         self._waiting: Sequence[Replaced] = gathered.replaced

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar, cast
 
 import hiredis
 
@@ -61,8 +61,27 @@ class Greeting:
     name: str = "ussd-server"
 
 
-class Request:
-    """A command under way, and who waits for its reply: `answer` is a future, or takes a reply as one does.
+class Answer(Protocol):
+    """Who waits for a reply: a future, or what stands for many. It is told once, by one of the two that set."""
+
+    def done(self) -> bool:
+        """Whether nobody waits any more: told, or gone."""
+
+    def set_result(self, reply: Any, /) -> None:
+        """Take the reply. Raises nothing, nor does `set_exception`: the connection is shared with others."""
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """Take why there is none."""
+
+    def exception(self) -> BaseException | None:
+        """Be looked at: a future says that nobody was, where it is given an exception and not asked for it."""
+
+
+AnswerT = TypeVar("AnswerT", bound=Answer, covariant=True)
+
+
+class Request(Generic[AnswerT]):
+    """A command under way, and who waits for its reply.
 
     `unsure` says that it was sent by a connection that broke: it may have been carried out. `resent` says that it was
     sent more than once, so that another server may have answered it than what was sent with it.
@@ -72,7 +91,7 @@ class Request:
 
     def __init__(
         self,
-        answer: Any,
+        answer: AnswerT,
         packed: bytes,
         slot: int = 0,
         until: float = 0.0,
@@ -89,6 +108,13 @@ class Request:
         self.resent = False
 
 
+Asked: TypeAlias = Request[asyncio.Future[Any]]
+"""A request whose reply is awaited by one."""
+
+Sent: TypeAlias = Request[Answer]
+"""A request, whoever waits for its reply."""
+
+
 class _Answered:
     """A command that nobody waits for; its error is the next command's."""
 
@@ -102,7 +128,7 @@ class _Copied:
 
 
 _IGNORED, _COPIED = _Answered(), _Copied()
-_Waiting: TypeAlias = Request | _Answered | _Copied
+_Waiting: TypeAlias = Sent | _Answered | _Copied
 
 
 class Wire(asyncio.Protocol):
@@ -115,14 +141,14 @@ class Wire(asyncio.Protocol):
         self._wait = pack((b"WAIT", b"%d" % greeting.replicas, b"%d" % greeting.wait_ms))
         self._reader = hiredis.Reader()
         self._waiting: deque[_Waiting] = deque()
-        self._copying: list[tuple[Request, Any]] = []
+        self._copying: list[tuple[Sent, Any]] = []
         self._transport: asyncio.Transport | None = None
         self.loading: set[bytes] = set()
         """Scripts that are being loaded once more, by their SHA-1."""
 
     # Out ----------------------------------------------------------------------------------------------------------
 
-    def send(self, requests: Sequence[Request]) -> None:
+    def send(self, requests: Sequence[Sent]) -> None:
         """Send these in one write; with replicas to wait for, what they changed is waited for together."""
         parts = [request.packed for request in requests]
         self._waiting.extend(requests)
@@ -131,7 +157,7 @@ class Wire(asyncio.Protocol):
             self._waiting.append(_COPIED)
         self._write(b"".join(parts))
 
-    def send_asking(self, request: Request) -> None:
+    def send_asking(self, request: Sent) -> None:
         """Send a request for a slot that is moving here and is not this server's yet."""
         self._waiting.append(_IGNORED)
         self._write(_ASKING)
@@ -155,11 +181,11 @@ class Wire(asyncio.Protocol):
         return await request.answer
 
     @property
-    def oldest(self) -> Request | None:
+    def oldest(self) -> Sent | None:
         """The request that has waited here longest."""
         return next(self.requests(), None)
 
-    def requests(self) -> Iterator[Request]:
+    def requests(self) -> Iterator[Sent]:
         """Return the requests that wait here, the oldest first."""
         return (each for each in self._waiting if isinstance(each, Request))
 
@@ -238,21 +264,21 @@ class Wire(asyncio.Protocol):
 class Owner:
     """Who made a wire, and what it does where a request is not simply answered: here, a single question."""
 
-    def answered(self, requests: Sequence[Request]) -> None:
+    def answered(self, requests: Sequence[Sent]) -> None:
         """These have their replies."""
 
-    def refused(self, wire: Wire, request: Request, error: Refused) -> None:
+    def refused(self, wire: Wire, request: Sent, error: Refused) -> None:
         """Redis answered with an error."""
         if not request.answer.done():
             request.answer.set_exception(error)
 
-    def copied(self, wire: Wire, requests: Sequence[Request], replies: Sequence[Any], copies: int) -> None:
+    def copied(self, wire: Wire, requests: Sequence[Sent], replies: Sequence[Any], copies: int) -> None:
         """These were carried out, and so many replicas have what they changed."""
         for request, reply in zip(requests, replies, strict=True):
             if not request.answer.done():
                 request.answer.set_result(reply)
 
-    def lost(self, wire: Wire, requests: Sequence[Request]) -> None:
+    def lost(self, wire: Wire, requests: Sequence[Sent]) -> None:
         """The connection is gone, and with it the replies to these."""
         for request in requests:
             if not request.answer.done():
