@@ -459,16 +459,25 @@ class _UnderWay:
         change = turn.change(heard.settles if heard else ())
         self._answer = answer
         at._admission.begun()
-        self._asked = at._stopwatch()
-        if change.outbox:
-            at._commit_work(change, self._committed)
-        else:
-            at._store.commit_then(change, self._committed)
+        asked = self._asked = at._stopwatch()
+        try:
+            if change.outbox:
+                at._commit_work(change, self._committed)
+            else:
+                at._store.commit_then(change, self._committed)
+        except Exception as error:
+            if self._asked is asked:
+                self._committed(error)
+            else:
+                self._report("a commit broke after it told", error)
 
     def _committed(self, done: bool | BaseException) -> None:
         """Answer what was committed; go on from the newer record where another server was faster."""
-        at, input = self._at, self._input
-        at._admission.done(self._age, at._stopwatch() - self._asked)
+        at, input, asked = self._at, self._input, self._asked
+        if asked is None:  # it raised before it told
+            return
+        self._asked = None
+        at._admission.done(self._age, at._stopwatch() - asked)
         try:
             if done is True:
                 self._answered(self._answer)
@@ -491,23 +500,45 @@ class _UnderWay:
             self._answered(kept)
 
     def _answered(self, answer: Answer) -> None:
-        self._at._count(self._input, "answered")
-        if self._heard is not None or self._turn.journal:
-            self._at._count_push(self._turn, self._heard)
+        """Answer what is durable, and count it."""
+        try:
+            self._at._count(self._input, "answered")
+            if self._heard is not None or self._turn.journal:
+                self._at._count_push(self._turn, self._heard)
+        except Exception as error:
+            self._report("turn not counted", error)
         self._end(answer)
 
     def _fail(self, error: BaseException) -> None:
-        self._end(self._at._failed(self._input, error))
+        """Answer that something broke, if need be without a word."""
+        answer = _BROKEN
+        try:
+            answer = self._at._failed(self._input, error)
+        except Exception as another:
+            self._report("failing failed", another)
+        self._end(answer)
 
     def _end(self, answer: Answer) -> None:
+        """Answer, and let the subscriber's next input begin, whatever breaks."""
         at, input = self._at, self._input
         try:
             self._answering(answer)
-        except Exception:
-            log.exception("answering failed", msisdn=mask(input.msisdn), channel=input.channel.name)
-        at._metrics.turn_seconds[input.channel.name].observe(at._stopwatch() - self._read)
-        at._ended(input.msisdn)
+            at._metrics.turn_seconds[input.channel.name].observe(at._stopwatch() - self._read)
+        except Exception as error:
+            self._report("answering failed", error)
+        finally:
+            at._ended(input.msisdn)
 
+    def _report(self, what: str, error: BaseException) -> None:
+        """Log what broke where nothing else may break for it; if that breaks, too, the loop says so."""
+        try:
+            log.error(what, msisdn=mask(self._input.msisdn), channel=self._input.channel.name, exc_info=error)
+        except Exception as another:
+            asyncio.get_running_loop().call_exception_handler({"message": what, "exception": another})
+
+
+_BROKEN = Answer(None, durable=False)
+"""The answer where not even the text that says so can be said."""
 
 _NOT_NOTED = Answer(None, durable=False, busy=True)
 """What the end of something is answered with that there was no room to note."""
