@@ -354,6 +354,9 @@ class _UnderWay:
         "_turn",
     )
 
+    _asked: float | None
+    """When the commit was asked for, None where its outcome is known."""
+
     def __init__(self, at: Conversations, input: Input, answering: Answering) -> None:
         """Handle the input; `answering` is called once, perhaps before this returns."""
         self._at = at

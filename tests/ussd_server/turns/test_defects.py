@@ -90,9 +90,12 @@ FAULTS: dict[str, Callable[[Bench], Any]] = {
 }
 """Where something breaks; the answer is the test's own."""
 
-said = st.sampled_from(
-    [("dial", "*111#"), ("dial", "*100#"), ("dial", "*9#"), ("reply", "1"), ("reply", "7"), ("drop", "")]
-    + [("message", "111"), ("message", "x"), ("part", "1"), ("part", "2")]
+said = st.one_of(
+    st.tuples(st.just("dial"), st.sampled_from(["*111#", "*100#", "*9#"])),
+    st.tuples(st.just("reply"), st.sampled_from(["1", "7"])),
+    st.tuples(st.just("drop"), st.just("")),
+    st.tuples(st.just("message"), st.sampled_from(["111", "x"])),
+    st.tuples(st.just("part"), st.sampled_from(["1", "2"])),
 )
 lines = st.lists(
     st.tuples(st.sets(st.sampled_from(sorted(FAULTS)), max_size=3), st.lists(said, min_size=1, max_size=3)),
@@ -153,7 +156,8 @@ def test_what_breaks_in_a_turn_ends_with_it(lines: list[tuple[set[str], list[tup
             at.now += 1_000
             at.dialogue += 1
         answer = await at.dial("*111#")
-        assert answer.durable and answer.text is not None and not answer.ends
+        assert answer.text is not None
+        assert (answer.durable, answer.ends) == (True, False)
 
     # What is logged is not laid out: a traceback with all its values takes a second.
     with tempfile.TemporaryDirectory() as folder, capture_logs():
