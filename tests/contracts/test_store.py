@@ -105,11 +105,19 @@ def ids(claimed: list[Claimed]) -> list[str]:
     return [each.entry.id for each in claimed]
 
 
-async def told(store: Store, change: Change) -> bool | BaseException:
-    """Commit as turns do; return what is told."""
-    future: asyncio.Future[bool | BaseException] = asyncio.get_running_loop().create_future()
-    store.commit_then(change, future.set_result)
-    return await future
+async def told(store: Store, change: Change, held: bool = False) -> Any:
+    """Commit as turns do, and hold what comes of it if so asked; return what is told, once, and not before its time."""
+    heard: list[Any] = []
+    if held:
+        store.commit_and_hold_then(change, T0, T0 + LEASE, heard.append)
+    else:
+        store.commit_then(change, heard.append)
+    assert heard == []
+    while not heard:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(heard) == 1
+    return heard[0]
 
 
 # Records ----------------------------------------------------------------------------------------------------------
@@ -142,6 +150,32 @@ def test_who_is_called_is_told_what_a_commit_returns_or_raises(open_store: Open)
         assert [each.language for each, _ in [await store.load(ANNA), await store.load(BORIS)]] == ["en", ""]
         await store.close()
         assert isinstance(await told(store, Change(0, Subscriber(BORIS))), StoreUnavailable)
+
+    on(open_store, test)
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_nobody_is_told_before_the_call_returns_also_where_nothing_is_to_be_waited_for(
+    open_store: Open, held: bool
+) -> None:
+    async def test(store: Store) -> None:
+        note = [JournalEntry(T0, "noted", {})]
+        assert await told(store, Change(0, Subscriber(ANNA), note), held) == ([] if held else True)
+        refused = None if held else False
+        for version in (0, -1):
+            assert await told(store, Change(version, Subscriber(ANNA)), held) == refused
+            assert await told(store, Change(version, Subscriber(ANNA), note), held) == refused
+        version = (await store.load(ANNA))[1]
+        for unfit in (
+            Change(0, Subscriber("no number")),
+            Change(0, Subscriber("no number"), note),
+            Change(version, Subscriber(ANNA), [JournalEntry(T0, "unfit", {"no": object()})]),
+            Change(version, Subscriber(ANNA, language=object())),  # type: ignore[arg-type]
+        ):
+            assert isinstance(await told(store, unfit, held), ValueError | TypeError)
+        await store.close()
+        for change in (Change(version, Subscriber(ANNA)), Change(version, Subscriber(ANNA), note)):
+            assert isinstance(await told(store, change, held), StoreUnavailable)
 
     on(open_store, test)
 

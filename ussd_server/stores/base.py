@@ -6,7 +6,6 @@ writes record, journal and outbox in the same transaction. Every implementation 
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from functools import partial
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -184,7 +183,7 @@ class Nonce(msgspec.Struct, frozen=True, gc=False):
 
 
 Told: TypeAlias = Callable[[bool | BaseException], None]
-"""Is told what a commit returns or raises; raises nothing itself."""
+"""Is told what a commit returns or raises. It should raise nothing itself: that is logged, and told to nobody."""
 
 ToldHeld: TypeAlias = Callable[[list[Claimed] | BaseException | None], None]
 """The same for `commit_and_hold`."""
@@ -208,10 +207,23 @@ def tell(told: Callable[[Any], None], outcome: Any) -> None:
         log.exception("store_outcome_not_taken")
 
 
+def tell_soon(told: Callable[[Any], None], outcome: Any) -> None:
+    """Tell what is known at once with the loop's next turn: whoever commits is not told before the call returns."""
+    asyncio.get_running_loop().call_soon(tell, told, outcome)
+
+
 def tell_of(commit: Coroutine[Any, Any, Any], told: Callable[[Any], None]) -> None:
-    """Run what commits at once, as far as it need not wait, and tell once what it returns or raises."""
-    telling = partial(tell, told)
+    """Run what commits at once, as far as it need not wait; tell once what it returns or raises, after this returns."""
+    returned = False
+
+    def telling(outcome: Any) -> None:
+        if returned:
+            tell(told, outcome)
+        else:
+            tell_soon(told, outcome)
+
     Eager(commit, telling, telling)
+    returned = True
 
 
 class Store(Protocol):
@@ -231,7 +243,7 @@ class Store(Protocol):
         """Write the change durably and return True, or return False where `version` is not the stored one."""
 
     def commit_then(self, change: Change, told: Told) -> None:
-        """Commit, and call `told` once with what `commit` would return or raise, perhaps before this returns.
+        """Commit, and call `told` once with what `commit` would return or raise, never before this returns.
 
         For turns, of which many wait for one write: who is called needs neither a coroutine nor a future.
         """

@@ -37,8 +37,8 @@ from ussd_server.stores.base import (
     Told,
     ToldHeld,
     pass_on,
-    tell,
     tell_of,
+    tell_soon,
 )
 from ussd_server.stores.buckets import BUCKETS, SLOTS, bucket_of, slot
 from ussd_server.stores.cache import CACHED_OCTETS, CACHED_RECORDS, Cache
@@ -249,7 +249,7 @@ class RedisStore:
         try:
             value, (key, bucket, _) = keys.record(fresh, record), self._home(record.msisdn)
         except ValueError as error:
-            tell(told, error)
+            tell_soon(told, error)
         else:
             self._together.replace(bucket.slot, key, change.version, value, Replaced(record, fresh, len(value), told))
 

@@ -42,6 +42,7 @@ from ussd_server.stores.base import (
     ToldHeld,
     pass_on,
     tell,
+    tell_soon,
 )
 from ussd_server.stores.cache import CACHED_OCTETS, CACHED_RECORDS, Cache
 from ussd_server.stores.onethread import OneThread
@@ -572,7 +573,7 @@ class SqliteStore:
         try:
             self._put(change, told)
         except Exception as error:
-            tell(told, error)
+            tell_soon(told, error)
 
     async def commit_and_hold(self, change: Change, now: int, lease: int) -> list[Claimed] | None:
         """Commit, and hold what of its outbox could be claimed at `now` until `lease`; None where it was refused."""
@@ -586,7 +587,7 @@ class SqliteStore:
         try:
             self._put(change, partial(_tell_held, told, held), now, lease, held)
         except Exception as error:
-            tell(told, error)
+            tell_soon(told, error)
 
     def _put(self, change: Change, told: Told, now: int = 0, lease: int = 0, held: list[Claimed] | None = None) -> None:
         """Put a change into the next group."""

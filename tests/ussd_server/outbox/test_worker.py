@@ -102,6 +102,7 @@ class Bench:
     async def committed(self, change: Change) -> bool:
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.outbox.commit_then(change, partial(pass_on, future))
+        assert not future.done()
         return await future
 
     async def until(self, reached: Callable[[], bool]) -> None:
@@ -328,6 +329,14 @@ def test_what_is_finished_is_not_begun_again_after_an_outage_longer_than_its_lea
         assert at.performed == [("a", 1), ("b", 1)]
         assert await at.store.next_due() is None
         assert not at.outbox._held
+
+    bench(tmp_path, story)
+
+
+def test_what_can_never_be_committed_is_told_after_the_call(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        with pytest.raises(ValueError, match="no number"):
+            await at.committed(Change(0, Subscriber("no number"), outbox=[OutboxEntry("a", "sms", at.now, {})]))
 
     bench(tmp_path, story)
 
