@@ -90,6 +90,7 @@ class Hopeless(msgspec.Struct, frozen=True):
 
 Performed: TypeAlias = Done | Finished | Later | Hopeless
 FINISHED = Finished()
+_BROKEN_OFF = Later("it was broken off")
 _METRIC: Mapping[type, str] = {Done: "done", Finished: "done", Later: "later", Hopeless: "hopeless"}
 
 
@@ -263,26 +264,26 @@ class Outbox:
         for each in held:
             try:
                 await self._store.postpone(each, each.entry.due, "the server stops")
-            except StoreUnavailable as error:
+            except Exception as error:
                 log.error("not released, will be done when its lease ends", cause=str(error))
 
     async def drain(self, seconds: float) -> None:
         """Take nothing new, and wait so long for what is under way; what takes longer goes on."""
         self._stopping = True
         self.wake()
-        await asyncio.gather(*self._workers)
         rest = asyncio.get_running_loop().create_task(self._rest())
         await asyncio.wait({rest}, timeout=seconds)
         rest.cancel()
 
     async def _rest(self) -> None:
+        await asyncio.gather(*map(asyncio.shield, self._workers))  # an answer that they wait for brings more to do
         while tasks := self._under_way():  # the last of them may leave one that removes what they finished
             await asyncio.wait(tasks)
 
     async def stop(self, seconds: float) -> None:
         """Drain; cancel what takes longer, and let go of it: whoever starts next does it at once."""
         await self.drain(seconds)
-        late = self._under_way()
+        late = self._under_way() + self._workers
         if self._renewer is not None:
             late.append(self._renewer)
         while late:
@@ -314,6 +315,9 @@ class Outbox:
             except StoreUnavailable as error:
                 self._missing.add(lane.number)
                 self._outage.failed(self._now(), cause=str(error))
+                claimed, pause = None, STORE_WAIT_S
+            except Exception:
+                log.exception("the outbox could not be looked into; tried again", lane=lane.number)
                 claimed, pause = None, STORE_WAIT_S
             if claimed is not None:
                 self._reached(lane)
@@ -366,7 +370,9 @@ class Outbox:
     def _answered(self, lane: _Lane, claimed: Claimed, then: Then, done: asyncio.Future[Any]) -> None:
         """See what came of an entry that was handed over. Nearly always it is only to be removed."""
         lane.under_way.discard(done)
-        if done.cancelled():  # by a stop
+        if done.cancelled():
+            if not self._stopping:  # a stop lets go of it
+                self._work_on(lane, claimed, _told(_BROKEN_OFF))
             return
         try:
             came = then(claimed, done.result())
@@ -464,10 +470,18 @@ class Outbox:
             for id in refused:
                 self._remove(id)
             if self._held:
-                try:
-                    await self._store.renew(list(self._held.values()), self._now() + self._lease_ms)
-                except StoreUnavailable as error:
-                    self._unrenewed.failed(self._now(), cause=str(error))
+                await self._renew_each(list(self._held.values()))
+
+    async def _renew_each(self, held: Sequence[Claimed]) -> None:
+        try:
+            await self._store.renew(held, self._now() + self._lease_ms)
+        except StoreUnavailable as error:
+            self._unrenewed.failed(self._now(), cause=str(error))
+        except Exception as error:
+            if len(held) > 1:  # one of them has all of them refused
+                await asyncio.gather(*(self._renew_each([each]) for each in held))
+            else:
+                log.error("lease not renewed", id=held[0].entry.id, cause=repr(error))
 
     async def _perform(self, claimed: Claimed, work: Awaitable[Performed]) -> Performed:
         performed = await self._try(claimed, work)
@@ -500,6 +514,8 @@ class Outbox:
         except StoreUnavailable as error:
             # The lease runs out, and then it is tried again: at least once.
             self._untried.failed(self._now(), id=entry.id, cause=str(error))
+        except Exception:
+            log.exception("not let go, will be tried again", msisdn=mask(claimed.msisdn), id=entry.id)
 
     async def _try(self, claimed: Claimed, work: Awaitable[Performed]) -> Performed:
         try:
@@ -507,6 +523,10 @@ class Outbox:
         except StoreUnavailable as error:
             self._untried.failed(self._now(), id=claimed.entry.id, cause=str(error))
             return Later("the store was unavailable")
+        except asyncio.CancelledError:
+            if self._stopping:  # it lets go of the entry
+                raise
+            return _BROKEN_OFF
         except Exception:
             log.exception("performing failed", msisdn=mask(claimed.msisdn), id=claimed.entry.id)
             return Later("failed here; see the log")

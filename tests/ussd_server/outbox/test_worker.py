@@ -493,13 +493,14 @@ def test_a_stopped_outbox_holds_nothing(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("away", [False, True])
+@pytest.mark.parametrize("away", [None, StoreUnavailable("away"), ValueError("such a row cannot be written")])
 def test_what_is_committed_while_a_stop_begins_is_left_and_is_committed_all_the_same(
-    tmp_path: Path, away: bool
+    tmp_path: Path, away: Exception | None
 ) -> None:
     async def story(at: Bench) -> None:
         async def fail(claimed: Claimed, due: int, reason: str) -> None:
-            raise StoreUnavailable("away")
+            assert away is not None
+            raise away
 
         if away:
             at.store.postpone = fail  # type: ignore[method-assign]
@@ -897,6 +898,84 @@ def test_who_is_told_of_what_a_stop_leaves_is_told_once_also_where_that_raises(t
             await at.store.ping()
         assert heard == [True]
         assert [line["event"] for line in logs] == ["store_outcome_not_taken"]
+
+    bench(tmp_path, story)
+
+
+@pytest.mark.parametrize("method", ["claim", "next_due", "renew", "postpone", "bury"])
+def test_a_store_that_raises_anything_once_costs_only_a_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """A row that does not fit has a store raise other things than that it is away."""
+    monkeypatch.setattr(worker, "STORE_WAIT_S", 0.001)
+    monkeypatch.setattr(worker, "LOOK_S", 0.001)
+
+    async def story(at: Bench) -> None:
+        works, calls = getattr(at.store, method), 0
+
+        async def raises_once(*arguments: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == 1:
+                raise ValueError("such a row cannot be read")
+            return await works(*arguments)
+
+        setattr(at.store, method, raises_once)
+        at.answers = {
+            "later": [Later("no link"), Later("no link"), Finished()],
+            "hopeless": [Hopeless("no such number"), Hopeless("no such number")],
+        }
+        await at.put("later")
+        await at.put("hopeless", msisdn="79100000002")
+        await at.put("order", kind="command", msisdn="79100000003")
+        await at.until(lambda: len(at.performed) >= 3)
+        await at.until(lambda: calls > 1 or method in ("postpone", "bury"))
+        async with asyncio.timeout(20):
+            while calls < 2 or await at.store.next_due([MESSAGES]) is not None:
+                await at.pass_time(LONGEST_WAIT_MS)
+                await at.store.ping()
+        at.operator.set()
+        await at.settled()
+        assert [id for id, _ in at.performed].count("later") == 3
+
+    bench(tmp_path, story, SHORT_LEASE_MS)
+
+
+@pytest.mark.parametrize("handed_over", [True, False])
+def test_what_is_broken_off_by_another_than_a_stop_is_tried_again(tmp_path: Path, handed_over: bool) -> None:
+    async def story(at: Bench) -> None:
+        network = Network(at)
+
+        async def wait_for_it(claimed: Claimed) -> Performed:
+            return await network._send(claimed).done  # type: ignore[no-any-return]
+
+        if not handed_over:
+            at.outbox._performers = {"sms": wait_for_it}
+        assert await at.commit("a")
+        await at.until(lambda: "a" in network.waiting)
+        network.waiting["a"].cancel()
+        await at.settled()
+        assert await at.store.next_due() == at.now + FIRST_WAIT_MS
+        assert not at.outbox._held
+
+    bench(tmp_path, story)
+
+
+def test_a_stop_does_not_wait_for_a_store_that_does_not_answer(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        asked = asyncio.Event()
+
+        async def hangs(*arguments: Any) -> list[Claimed]:
+            asked.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        at.store.claim = hangs  # type: ignore[method-assign]
+        at.outbox.wake()
+        await asked.wait()
+        async with asyncio.timeout(20):
+            await at.outbox.stop(0)
+        assert all(task.done() for task in at.outbox._workers)
 
     bench(tmp_path, story)
 
