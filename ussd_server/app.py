@@ -280,6 +280,11 @@ class Server:
             reasons[name] = "" if account.bound else account.unbound_because or "not bound yet"
         return reasons
 
+    async def _turns_ended(self) -> None:
+        """Return when all that was read is handed in, and no turn is under way."""
+        await self.gateway.handed_in()
+        await self.conversations.finished()
+
     async def stop(self) -> None:
         """Finish outbox work, leave further input to other binds, finish turns, drain and unbind, close.
 
@@ -289,7 +294,7 @@ class Server:
         """
         await self.outbox.drain(OUTBOX_STOP_S)
         self.gateway.leave()
-        turns = asyncio.ensure_future(self.conversations.finished())
+        turns = asyncio.ensure_future(self._turns_ended())
         await asyncio.wait({turns}, timeout=TURNS_STOP_S)
         turns.cancel()
         await self.gateway.stop(DRAIN_MS)

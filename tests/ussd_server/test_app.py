@@ -16,6 +16,8 @@ from tests import redis_servers
 from tests.ussd_server.turns.bench import MSISDN, SMALL
 from ussd_server import app
 from ussd_server.app import Server
+from ussd_server.channels.base import Answer, Input
+from ussd_server.channels.intake import TOGETHER
 from ussd_server.cli.process import STOP_S
 from ussd_server.secrecy import keys
 from ussd_server.secrecy.agreement import OtherKeys
@@ -103,6 +105,40 @@ def test_an_sms_under_way_at_a_stop_gets_its_response_and_is_not_sent_again(
         await store.close()
 
     asyncio.run(main())
+
+
+def test_a_stop_in_a_flood_answers_all_that_was_read_before_it_unbinds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered: list[Answer] = []
+    at_the_unbind: list[int] = []
+
+    async def main() -> None:
+        listener = await listen("127.0.0.1", 0, lambda: Link(Role.SMSC), SlowSmsc().on_event)
+        server = server_of(listener, tmp_path)
+        await server.start()
+        (account,) = server.gateway.accounts.values()
+        # Refused when it is handed in, so that no turn is under way meanwhile.
+        dialled = Input(MSISDN, account.screen, "dial", "*111#", account.name, "1", "link", 1, 1)
+        drain, drain_outbox = server.gateway.stop, server.outbox.drain
+
+        async def read_meanwhile(seconds: float) -> None:
+            await drain_outbox(seconds)
+            account.backlog.stands = True
+            account._intake.read.extend([(dialled, answered.append)] * 10 * TOGETHER)
+            account._intake.hand_in()
+
+        async def noted(drain_ms: int) -> None:
+            at_the_unbind.append(len(answered))
+            await drain(drain_ms)
+
+        monkeypatch.setattr(server.outbox, "drain", read_meanwhile)
+        monkeypatch.setattr(server.gateway, "stop", noted)
+        await server.stop()
+        await listener.close()
+
+    asyncio.run(main())
+    assert at_the_unbind == [10 * TOGETHER]
 
 
 def test_the_limits_of_a_stop_leave_time_to_close() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -27,7 +26,8 @@ from smpp.reassembly import Part, part_of
 from smpp.replies import Replies, Shown
 from smpp.transport import Awaited, Binding, Connection, Retrying
 from ussd_server.channels import sms
-from ussd_server.channels.base import Answer, Answering, Input
+from ussd_server.channels.base import Answer, Input
+from ussd_server.channels.intake import Intake
 from ussd_server.channels.lineup import Lineup, Waiting
 from ussd_server.channels.pace import Pace
 from ussd_server.channels.sms import SMS, SendOutcome
@@ -40,8 +40,8 @@ from ussd_server.outbox.deliveries import Deliveries
 from ussd_server.smsc_url import SmscUrl
 from ussd_server.stores.base import StoreUnavailable
 from ussd_server.subscribers.msisdn import NotSubscriber, parse
-from ussd_server.turns.admission import Backlog, Kind
-from ussd_server.turns.conversation import Conversations, kind_of
+from ussd_server.turns.admission import Backlog
+from ussd_server.turns.conversation import Conversations
 from ussd_server.turns.eager import Eager
 
 log = structlog.get_logger()
@@ -131,10 +131,6 @@ BUSY = "busy"
 """What a dialect calls the status of a gateway whose subscriber has a dialogue already."""
 
 
-TOGETHER = 64
-"""Inputs handed in within one turn of the loop: the store writes what these have changed while the next are played."""
-
-
 class Account:
     """One operator connection: its binds, and what is special about this operator."""
 
@@ -195,12 +191,6 @@ class Account:
         self._on_bound = on_bound
         self._links = count(1)
         self._up: dict[Connection, _Up] = {}
-        self._inputs: list[tuple[Input, Answering]] = []
-        """What is being read."""
-        self._line: deque[tuple[Input, Answering]] = deque()
-        """What waits to be handed in, in the order in which it came."""
-        self._handing_in = False
-        """Whether some of that is handed in at the next turn of the loop."""
         self._pace = Pace(url.rate)
         self._lineup: Lineup[SmsPart | UssdPush] = Lineup(self._pace)
         self._share = max(1, url.window // 2)
@@ -212,6 +202,7 @@ class Account:
         self._pushes = count(int(random() * 0x10000))
         self.backlog = Backlog()
         """The screens that wait for this operator's window."""
+        self._intake = Intake(self.name, conversations, self.backlog)
         self._answers_back = url.bind == "trx"
         """Whether the link that an input came by takes its answer; a receiver does not."""
         self._answers_at_once = self._answers_back and dialect.submit == CommandId.SUBMIT_SM
@@ -239,7 +230,7 @@ class Account:
                 ssl=tls,
                 server_name=url.check_name,
                 on_events=self._on_events,
-                on_read=self._on_read,
+                on_read=self._intake.hand_in,
                 decoders=decoders,
             )
             if command != CommandId.BIND_RECEIVER:
@@ -290,8 +281,16 @@ class Account:
         """
         self._leaving = True
 
+    async def handed_in(self) -> None:
+        """Return when all that was read has been handed in."""
+        await self._intake.handed_in()
+
     async def stop(self, drain_ms: int) -> None:
-        """Wait for the responses under way, unbind and close; what waits for its turn is to be sent later."""
+        """Wait for the responses under way, unbind and close; what waits for its turn is to be sent later.
+
+        What was read and still waits to be handed in is left to other binds: its answer would find no link.
+        """
+        self._intake.close()
         for one in self._lineup.clear():
             self._settle(one, "the server stops", later=True)
         await asyncio.gather(*(binding.stop(drain_ms) for binding in self._bindings.values()))
@@ -321,7 +320,11 @@ class Account:
         parts = [SmsPart(body, loop.create_future(), False) for body in cut]
         for part in parts:
             self._line_up(part)
-        outcomes = [await part.done for part in parts]
+        try:
+            outcomes = [await part.done for part in parts]
+        finally:
+            for part in parts:  # those that have not gone out stay here, where nobody waits for the whole any more
+                part.done.cancel()
         for result in ("refused", "later"):
             for outcome in outcomes:
                 if outcome.result == result:
@@ -550,52 +553,7 @@ class Account:
         awaited = accepted and waits
         if awaited:
             unaccepted.add(msisdn)
-        self._inputs.append((input, UssdStep(up, received, session, msisdn, awaited, waits, shows).answer))
-
-    def _on_read(self) -> None:
-        """Hand in what was read at once, now that all of it is an input; in a flood, refuse at once what is too much.
-
-        A turn needs far more memory than what the processor has close by. Done in between, it would have the way to the
-        next input begin in the cold.
-        """
-        inputs, self._inputs = self._inputs, []
-        if self._line or len(inputs) > TOGETHER:
-            for input, answer in inputs:
-                self._let_wait(input, answer)
-        else:
-            self._line.extend(inputs)
-        if not self._handing_in:
-            self._go_on()
-
-    def _let_wait(self, input: Input, answer: Answering) -> None:
-        """Let an input wait in line, or refuse it at once if it is not admitted behind those that wait already."""
-        try:
-            if not self._conversations.turned_away(input, answer, len(self._line)):
-                self._line.append((input, answer))
-        except Exception:
-            self._not_taken(input)
-
-    def _go_on(self) -> None:
-        """Hand in some of what waits, and the rest in the next turns of the loop, after what came before."""
-        line = self._line
-        for _ in range(min(TOGETHER, len(line))):
-            self._hand_in(*line.popleft())
-        self._handing_in = bool(line)
-        if self._handing_in:
-            asyncio.get_running_loop().call_soon(self._go_on)
-
-    def _hand_in(self, input: Input, answer: Answering) -> None:
-        try:
-            if self.backlog.stands and kind_of(input) is Kind.DIALOGUE:
-                self._conversations.refuse(input, answer)
-            else:
-                self._conversations.take(input, answer)
-        except Exception:
-            self._not_taken(input)
-
-    def _not_taken(self, input: Input) -> None:
-        """Log the exception that is being handled; what came with the input is not to suffer from it."""
-        log.exception("input not taken", smsc=self.name, msisdn=mask(input.msisdn))
+        self._intake.read.append((input, UssdStep(up, received, session, msisdn, awaited, waits, shows).answer))
 
     def _note_unnamed(self, sign: str) -> None:
         if sign:
@@ -682,7 +640,7 @@ class Account:
             number=number,
             part=part,
         )
-        self._inputs.append((input, SmsInput(connection, received).answer))
+        self._intake.read.append((input, SmsInput(connection, received).answer))
 
     def _receipt(self, connection: Connection, message: Message) -> None:
         """Answer a receipt when what it says is kept."""
@@ -983,6 +941,10 @@ class Gateway:
         """From now on leave what comes in to other binds."""
         for account in self.accounts.values():
             account.leave()
+
+    async def handed_in(self) -> None:
+        """Return when every account has handed in all that it read."""
+        await asyncio.gather(*(account.handed_in() for account in self.accounts.values()))
 
     async def stop(self, drain_ms: int) -> None:
         """Drain, unbind and close every account."""

@@ -97,6 +97,19 @@ def test_an_sms_that_nobody_waits_for_any_more_is_not_sent(tmp_path: Path) -> No
     play(tmp_path, story, rate=50)
 
 
+def test_the_rest_of_a_long_sms_that_nobody_waits_for_any_more_is_not_sent(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        sending = asyncio.ensure_future(at.account.send_sms("111", MSISDN, "слово " * 110, 7))
+        await at.until(lambda: len(at.smsc.submitted) >= 1)
+        sending.cancel()
+        assert (await at.account.send_sms("111", MSISDN, "z", 8)).result == "sent"
+        assert texts(at)[-1] == "z"
+        assert len(at.smsc.submitted) < 6, "of ten parts"
+        assert at.account.sending == 0
+
+    play(tmp_path, story, rate=10)
+
+
 def test_what_waits_when_the_last_link_goes_is_told_at_once(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
         at.smsc.silent = True

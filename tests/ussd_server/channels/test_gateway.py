@@ -21,7 +21,8 @@ from smpp.segments import STYLES, Style, split
 from smpp.transport import Connection, listen
 from tests.ussd_server.turns.bench import MSISDN, POOR, SCREEN, Bench, perform
 from ussd_server.channels.base import Answering, Input
-from ussd_server.channels.gateway import TOGETHER, Account, Gateway
+from ussd_server.channels.gateway import Account, Gateway
+from ussd_server.channels.intake import TOGETHER
 from ussd_server.dialects.files import load
 from ussd_server.outbox.worker import Done, Finished, Performed
 from ussd_server.secrecy.secrets import Secret
@@ -194,7 +195,7 @@ def test_of_a_flood_some_are_handed_in_at_a_time_in_their_order(tmp_path: Path) 
         def noted(input: Input, answer: Answering) -> None:
             if not turns[-1]:
                 loop.call_soon(turns.append, [])
-                loop.call_soon(at.account._on_read)  # more is read while others wait to be handed in
+                loop.call_soon(at.account._intake.hand_in)  # more is read while others wait to be handed in
             turns[-1].append(input.msisdn)
             take(input, answer)
 
@@ -233,9 +234,9 @@ def test_of_a_flood_what_is_too_much_is_refused_before_what_came_earlier_is_hand
         for session, caller in enumerate(callers):
             at.smsc.deliver(ussd.dial(caller, "111", choose("*111#"), session=session))
         at.smsc.deliver(ussd.answer(MSISDN, "111", choose("1"), session=1, sequence=1))
-        await at.until(lambda: len(at.account._inputs) > len(callers))
-        connection.on_read = at.account._on_read
-        at.account._on_read()
+        await at.until(lambda: len(at.account._intake.read) > len(callers))
+        connection.on_read = at.account._intake.hand_in
+        at.account._intake.hand_in()
         await at.until(lambda: len(at.smsc.submitted) == len(callers) + 2)
         judgements = [*(("waits", each) for each in callers[:limit]), *(("refused", each) for each in callers[limit:])]
         assert order[: len(callers) + 1] == [*judgements, ("waits", MSISDN)]
