@@ -103,7 +103,7 @@ def _directory(value: Any) -> Path:
         except OSError as error:  # as below a directory that may not be searched
             raise ValueError(f"{path}: {cause(error)}") from None
         if in_the_way:
-            raise ValueError(f"{path} is a file; name a directory")
+            raise ValueError(f"{text}: {path} is a file; name a directory")
     return directory
 
 
