@@ -461,7 +461,16 @@ class Account:
             kind: Deed = "dial" if likeness.begins else "reply"
             session = heard.session
             self._put(
-                connection, heard, session, msisdn, kind, heard.text, session.sequence, now, True, not likeness.last
+                connection,
+                heard,
+                session,
+                msisdn,
+                kind,
+                heard.text,
+                step=session.sequence,
+                now=now,
+                waits=True,
+                shows=not likeness.last,
             )
 
     def _on_delivered(self, connection: Connection, event: Delivered) -> None:
@@ -516,7 +525,10 @@ class Account:
                 self._note_unnamed(ussd.unnamed(message, self._dialect))
         else:
             waits = isinstance(heard, ussd.Begin)
-        self._put(connection, message, session, msisdn, *done_by(heard), self._now(), waits, shows)
+        kind, text, step = done_by(heard)
+        self._put(
+            connection, message, session, msisdn, kind, text, step=step, now=self._now(), waits=waits, shows=shows
+        )
 
     def _put(
         self,
@@ -526,7 +538,8 @@ class Account:
         msisdn: str,
         kind: Deed,
         text: str,
-        number: int | None,
+        *,
+        step: int | None,
         now: int,
         waits: bool,
         shows: bool,
@@ -546,9 +559,9 @@ class Account:
             received.sequence,
             now,
             connection.read_at,
-            -1 if number is None else number,
-            accepted,
-            self._accepted_by_others(up, msisdn) if len(self._up) > 1 else (),
+            step=-1 if step is None else step,
+            accepted=accepted,
+            others=self._accepted_by_others(up, msisdn) if len(self._up) > 1 else (),
         )
         awaited = accepted and waits
         if awaited:

@@ -504,10 +504,11 @@ class _UnderWay:
 
     def _answered(self, answer: Answer) -> None:
         """Answer what is durable, and count it."""
+        at = self._at
         try:
-            self._at._count(self._input, "answered")
+            at._metrics.turns[self._input.channel.name, "answered"] += 1
             if self._heard is not None or self._turn.journal:
-                self._at._count_push(self._turn, self._heard)
+                at._count_push(self._turn, self._heard)
         except Exception as error:
             self._report("turn not counted", error)
         self._end(answer)
