@@ -336,8 +336,8 @@ class _UnderWay:
     Each part of the way is a method, called by the one before; where one must wait, what it waits for calls the next.
     Nearly always that is the commit alone. Whatever breaks on the way ends in `_fail`.
 
-    `_before` is what the turn began with: the record, the name of its exchange, the digest of what was typed, and the
-    exchange before.
+    What the turn began with: `_record`, the `_name` of its exchange, the digest of what was `_typed`, and the `_last`
+    exchange of that name.
     """
 
     __slots__ = (
@@ -346,12 +346,15 @@ class _UnderWay:
         "_answering",
         "_asked",
         "_at",
-        "_before",
         "_heard",
         "_input",
+        "_last",
+        "_name",
         "_read",
+        "_record",
         "_tries",
         "_turn",
+        "_typed",
     )
 
     _asked: float | None
@@ -403,7 +406,8 @@ class _UnderWay:
             return
         until = input.at + at._limits.deadline_ms
         turn = Turn(at.flow, record, version, input.at, until, at._tools, input.account, input.number)
-        self._before, self._turn, self._heard = (record, name, typed, last), turn, heard
+        self._record, self._name, self._typed, self._last = record, name, typed, last
+        self._turn, self._heard = turn, heard
         if known == "new":
             self._play(turn, heard)
         elif known == "stale":
@@ -445,20 +449,18 @@ class _UnderWay:
         if shown is None or input.kind in ENDINGS:
             self._keep(turn, Answer(None))
         else:
-            _, _, _, last = self._before
-            pushed = _was_pushed(last, input, self._heard)
+            pushed = _was_pushed(self._last, input, self._heard)
             self._keep(turn, Answer(shown.text, shown.ends, True, pushed))
 
     def _keep(self, turn: Turn, answer: Answer) -> None:
         """Commit what the turn has done, and with it the answer; where it has done nothing, answer."""
         at, input, heard = self._at, self._input, self._heard
-        record, name, typed, last = self._before
-        if turn.record is record and not turn.journal:
+        if turn.record is self._record and not turn.journal:
             self._end(answer)
             return
         if heard is None or (heard.push.kind == "ask" and input.kind != "confirm"):
-            exchanges = keep(record.exchanges, name, remember(last, input, typed, answer))
-            turn.record = replace(turn.record, exchanges=exchanges)
+            exchange = remember(self._last, input, self._typed, answer)
+            turn.record = replace(turn.record, exchanges=keep(self._record.exchanges, self._name, exchange))
         change = turn.change(heard.settles if heard else ())
         self._answer = answer
         at._admission.begun()
@@ -488,8 +490,7 @@ class _UnderWay:
                 at._count(input, "conflict")
                 self._again()
             elif isinstance(done, Unsure):
-                _, name, typed, _ = self._before
-                Eager(at._kept(input, name, typed), self._fail, partial(self._found, done))
+                Eager(at._kept(input, self._name, self._typed), self._fail, partial(self._found, done))
             else:
                 self._fail(done)
         except Exception as error:
