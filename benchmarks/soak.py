@@ -1,7 +1,9 @@
 """`python -m benchmarks.soak`: offer more than the server can do for ten minutes, and judge how it fares.
 
-The capacity is measured first, with as many dialogues as a closed loop keeps under way. Then new dialogues come as a
-Poisson process, however the server fares: below capacity, beyond it, and below it again. Every dialogue that is
+The capacity is measured first: what a crowd gets, whose owners think for a second at each screen, when as much is
+offered as a closed loop of dialogues without a thought gets. That is less, since a step costs more where fewer are
+taken together. Then new dialogues come as a Poisson process, however the server fares: below capacity, beyond it, and
+below it again. Every dialogue that is
 admitted must get all of its screens, every other one the polite text; memory must stay flat, the admitted must be
 served quickly, and afterwards nothing may be refused.
 """
@@ -30,6 +32,7 @@ from benchmarks.report import MB, QUIET_S, TARGET_WIDTH, machine
 PATH = "tariffs"
 NUMBERS = 50_000
 CAPACITY_WIDTH, CAPACITY_S = 256, 8.0
+CROWD_WARM_S, CROWD_S = 10.0, 20.0
 BEFORE, BEYOND, AFTER = 0.6, 1.2, 0.6
 """What is offered, in parts of the capacity: before the peak, in it, after it."""
 
@@ -96,7 +99,10 @@ class Soak:
 
     machine: dict[str, str]
     minutes: float
+    closed: float = 0.0
+    """Steps a second that a closed loop gets."""
     capacity: float = 0.0
+    """Those that a crowd gets."""
     rows: list[Row] = field(default_factory=list)
     ended: dict[str, int] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
@@ -154,8 +160,9 @@ def soak(minutes: float, out: Path, console: Console, every_s: float) -> Soak:
     found = Soak(machine(), minutes)
     with tempfile.TemporaryDirectory(prefix="ussd-soak-") as data:
         console.print(f"activating {NUMBERS:,} numbers, measuring the capacity", style="dim")
-        found.capacity = _capacity(Path(data), out)
-        console.print(f"capacity: {found.capacity:,.0f} steps/s", style="dim")
+        found.closed = _closed_loop(Path(data), out)
+        found.capacity = _crowd(Path(data), out, found.closed)
+        console.print(f"capacity: {found.capacity:,.0f} steps/s (closed loop: {found.closed:,.0f})", style="dim")
         load, port = generator(out / "crowd.log", module="benchmarks.crowd")
         with load, server(port, Path(data), out / "server.log", environment=()) as real:
             probe = Probe(http_port(real))
@@ -170,7 +177,7 @@ def soak(minutes: float, out: Path, console: Console, every_s: float) -> Soak:
     return found
 
 
-def _capacity(data: Path, out: Path) -> float:
+def _closed_loop(data: Path, out: Path) -> float:
     """Activate every number, and return how many steps a second a closed loop gets."""
     load, port = generator(out / "generator.log")
     with load, server(port, data, out / "server-capacity.log"):
@@ -181,6 +188,18 @@ def _capacity(data: Path, out: Path) -> float:
         load.hear()
         load.tell(path=PATH, width=CAPACITY_WIDTH, numbers=NUMBERS, seconds=CAPACITY_S)
         return float(load.hear()["rate"])
+
+
+def _crowd(data: Path, out: Path, offered: float) -> float:
+    """Return how many steps a second a crowd gets when so many are offered; what is too much is refused."""
+    rate = offered / len(PATHS[PATH])
+    load, port = generator(out / "crowd-capacity.log", module="benchmarks.crowd")
+    with load, server(port, data, out / "server-crowd.log", environment=()):
+        load.hear()
+        load.tell(path=PATH, numbers=NUMBERS, phases=[(CROWD_WARM_S, rate), (CROWD_S, rate)], every_s=CROWD_S)
+        _, counted = load.hear()["minute"], load.hear()["minute"]
+        load.hear()
+        return float(counted["steps"] / counted["seconds"])
 
 
 def _offer(capacity: float, minutes: float, every_s: float) -> dict[str, Any]:
@@ -328,7 +347,8 @@ def markdown(found: Soak) -> str:
         "",
         *(f"- {name}: {value}" for name, value in found.machine.items()),
         "",
-        f"Capacity, closed loop of {CAPACITY_WIDTH} dialogues: {found.capacity:,.0f} steps/s.",
+        f"Capacity of a crowd: {found.capacity:,.0f} steps/s, when as much was offered as a closed loop got.",
+        f"The closed loop, {CAPACITY_WIDTH} dialogues without a thought: {found.closed:,.0f} steps/s.",
         f"Offered: {BEFORE:.0%} of it, {BEYOND:.0%} for {found.minutes:g} minutes, {AFTER:.0%}.",
         f"New dialogues come as a Poisson process, each of {steps} steps if it is admitted.",
         "",
