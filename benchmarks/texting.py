@@ -34,7 +34,8 @@ from benchmarks.wire import (
 class Exchanges:
     """One command: SMS with `text` to `service` from numbers `first` to `first + numbers - 1`, round and round.
 
-    Each answer must hold the words `shows`. It stops after `seconds`, when what is under way has ended.
+    It begins with the number after the `skip` first ones, so that the next run can go on where this one ended. Each
+    answer must hold the words `shows`. It stops after `seconds`, when what is under way has ended.
     """
 
     text: str
@@ -44,6 +45,7 @@ class Exchanges:
     service: str = "111"
     first: int = 0
     numbers: int = 20_000
+    skip: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class SmsGenerator(Generator):
 
         def start(slot: _Slot) -> None:
             nonlocal started
-            slot.msisdn = numbers[started % len(numbers)]
+            slot.msisdn = numbers[(run.skip + started) % len(numbers)]
             self._sequence = slot.sequence = self._sequence % 0x7FFFFFFF + 1
             slot.answered = False
             by_number[slot.msisdn] = by_sequence[slot.sequence] = slot
