@@ -1,7 +1,7 @@
 """The store port: one subscriber's record is the unit of consistency, and one commit changes all that belongs together.
 
 A store knows nothing of the rules. It keeps a record under a version, refuses a commit made on an older version, and
-writes record, journal and outbox in the same transaction. Every implementation passes `tests/contracts/test_store.py`.
+writes record, journal and outbox in the same transaction. Every implementation passes all of `tests/contracts/store/`.
 """
 
 import asyncio
