@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-EVENT = r'\b(?:over=|(?:log\.(?:info|warning|error|exception)|say|Outage)\(\s*)"([^"]+)"'
+EVENT = r'\b(?:over=|(?:log\.(?:info|warning|error|exception)|report|say|Outage)\(\s*)"([^"]+)"'
 SOURCES = [path.read_text(encoding="utf-8") for path in (ROOT / "ussd_server").rglob("*.py")]
 
 

@@ -317,14 +317,24 @@ class Conversations:
 
     def _refuse(self, input: Input, answer: Answering) -> None:
         """Answer what is not begun, at the least cost: this is done most when there is most to do."""
-        self._metrics.turns[input.channel.name, "overload"] += 1
         if self._busy_of is not self.flow:
             self._busy_of, self._busy = self.flow, {}
-        said = self._busy.get(input.channel)
+        said = _WITHOUT_A_WORD if input.kind in ENDINGS else self._busy.get(input.channel)
         if said is None:
-            text = self._say("overload", input.channel)
-            said = self._busy[input.channel] = Answer(text, durable=False, busy=True)
-        answer(_NOT_NOTED if input.kind in ENDINGS else said)
+            said = self._busy[input.channel] = self._polite(input)
+        try:
+            answer(said)
+            self._metrics.turns[input.channel.name, "overload"] += 1
+        except Exception as error:
+            report("answering failed", input, error)
+
+    def _polite(self, input: Input) -> Answer:
+        """Return what this flow says by this channel where there is too much to do, if it can."""
+        try:
+            return Answer(self._say("overload", input.channel), durable=False, busy=True)
+        except Exception as error:
+            report("refused without a word", input, error)
+            return _WITHOUT_A_WORD
 
     def _say(self, name: str, channel: Channel, language: str = "") -> str:
         return say(self.flow, name, {}, language or self.flow.default_language, channel)
@@ -474,7 +484,7 @@ class _UnderWay:
             if self._asked is asked:
                 self._committed(error)
             else:
-                self._report("a commit broke after it told", error)
+                report("a commit broke after it told", self._input, error)
 
     def _committed(self, done: bool | BaseException) -> None:
         """Answer what was committed; go on from the newer record where another server was faster."""
@@ -511,7 +521,7 @@ class _UnderWay:
             if self._heard is not None or self._turn.journal:
                 at._count_push(self._turn, self._heard)
         except Exception as error:
-            self._report("turn not counted", error)
+            report("turn not counted", self._input, error)
         self._end(answer)
 
     def _fail(self, error: BaseException) -> None:
@@ -520,7 +530,7 @@ class _UnderWay:
         try:
             answer = self._at._failed(self._input, error)
         except Exception as another:
-            self._report("failing failed", another)
+            report("failing failed", self._input, another)
         self._end(answer)
 
     def _end(self, answer: Answer) -> None:
@@ -530,23 +540,16 @@ class _UnderWay:
             self._answering(answer)
             at._metrics.turn_seconds[input.channel.name].observe(at._stopwatch() - self._read)
         except Exception as error:
-            self._report("answering failed", error)
+            report("answering failed", input, error)
         finally:
             at._ended(input.msisdn)
-
-    def _report(self, what: str, error: BaseException) -> None:
-        """Log what broke where nothing else may break for it; if that breaks, too, the loop says so."""
-        try:
-            log.error(what, msisdn=mask(self._input.msisdn), channel=self._input.channel.name, exc_info=error)
-        except Exception as another:
-            asyncio.get_running_loop().call_exception_handler({"message": what, "exception": another})
 
 
 _BROKEN = Answer(None, durable=False)
 """The answer where not even the text that says so can be said."""
 
-_NOT_NOTED = Answer(None, durable=False, busy=True)
-"""What the end of something is answered with that there was no room to note."""
+_WITHOUT_A_WORD = Answer(None, durable=False, busy=True)
+"""What the end of something is answered with that there was no room to note; and all, where the flow cannot say so."""
 
 _KINDS = {
     "dial": Kind.DIALOGUE,
@@ -562,6 +565,14 @@ def kind_of(input: Input) -> Kind:
     if input.kind == "reply" and _is_code(input.text):
         return Kind.DIALOGUE
     return _KINDS[input.kind]
+
+
+def report(event: str, input: Input, error: BaseException) -> None:
+    """Log what broke where nothing else may break for it; if that breaks, too, the loop says so."""
+    try:
+        log.error(event, msisdn=mask(input.msisdn), channel=input.channel.name, exc_info=error)
+    except Exception as another:
+        asyncio.get_running_loop().call_exception_handler({"message": event, "exception": another})
 
 
 def _beaten() -> StoreUnavailable:

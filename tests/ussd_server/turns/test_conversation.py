@@ -1,6 +1,7 @@
 """A turn is durable before it is answered, handled once however often it comes, and polite where it cannot be."""
 
 import asyncio
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,20 @@ def test_the_polite_text_is_that_of_the_flow_in_force(tmp_path: Path) -> None:
         source = SMALL.read_text(encoding="utf-8") + "texts:\n  overload: {ru: Позже., en: Later.}\n"
         at.conversations.flow = compile_flow(source.encode(), "small.yaml", REGISTRY)
         assert (await at.dial("*111#")).text != first
+
+    play(tmp_path, story)
+
+
+def test_who_is_refused_is_answered_also_where_the_flow_cannot_say_so(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.admission.limit = 0
+        whole = at.conversations.flow
+        at.conversations.flow = dataclasses.replace(whole, phrases={})
+        with capture_logs() as logs:
+            assert [await at.dial("*111#") for _ in range(2)] == [Answer(None, durable=False, busy=True)] * 2
+        assert [line["event"] for line in logs] == ["refused without a word"]  # not for each: there are many of them
+        at.conversations.flow = whole
+        assert (await at.dial("*111#")).text
 
     play(tmp_path, story)
 

@@ -86,6 +86,7 @@ FAULTS: dict[str, Callable[[Bench], Any]] = {
     "say": lambda at: patch.object(conversation, "say", broken),
     "log": lambda at: patch.object(conversation, "log", Broken()),
     "outage": lambda at: patch.object(Outage, "failed", broken),
+    "no room": lambda at: patch.object(at.admission, "limit", 0),
     "answer": lambda at: ExitStack(),
 }
 """Where something breaks; the answer is the test's own."""
@@ -140,6 +141,9 @@ async def say_all(at: Bench, line: Sequence[tuple[str, str]], answers_break: boo
 @settings(max_examples=20, deadline=None)
 @given(lines)
 @example([({"commit raises", "say"}, [("dial", "*111#")])])
+@example([({"no room", "say"}, [("dial", "*111#")]), ({"no room", "say", "log"}, [("message", "111")])])
+@example([({"no room", "count"}, [("dial", "*111#"), ("drop", "")])])
+@example([({"no room", "answer"}, [("dial", "*111#"), ("dial", "*111#")])])
 @example([({"commit raises"}, [("dial", "*111#"), ("reply", "1")]), ({"duration"}, [("dial", "*111#")])])
 @example([({"commit raises, then tells"}, [("dial", "*111#")]), ({"unsure", "outage"}, [("dial", "*100#")])])
 @example([({"commit loses, then raises"}, [("dial", "*111#")]), ({"log", "say", "load"}, [("part", "1")])])
