@@ -192,7 +192,13 @@ class Server:
             self.outbox.wake,
         )
         self._housekeeping = Housekeeping(
-            self.store, self.keys.refresh, self._note_keys, self.metrics, wall_clock, self._tick
+            self.store,
+            self.keys.refresh,
+            self._note_keys,
+            self._compare_keys,
+            self.metrics,
+            wall_clock,
+            self._tick,
         )
         self._housekeeping.start()
         self.outbox.start()
@@ -216,6 +222,9 @@ class Server:
 
     async def _note_keys(self) -> None:
         await agreement.agree(self.store, str(self.settings.store), self.keys.ring, self.keys.path)
+
+    async def _compare_keys(self) -> None:
+        await agreement.check(self.store, str(self.settings.store), self.keys.ring, self.keys.path)
 
     def _tick(self, now: float) -> None:
         self.gateway.tick(now)
@@ -276,6 +285,7 @@ class Server:
             reasons["store"] = ""
         except StoreUnavailable as error:
             reasons["store"] = str(error)
+        reasons["keys"] = self._housekeeping.other_keys
         for name, account in self.gateway.accounts.items():
             reasons[name] = "" if account.bound else account.unbound_because or "not bound yet"
         return reasons

@@ -30,8 +30,8 @@ class Housekeeping:
     """Looks after the store, the keys and the loop until it is stopped.
 
     `refresh_keys` reads the key file again where it changed and returns whether it did, and `note_keys` then has the
-    store remember them, raising KeysError where its other servers have others; `now` is in ms; `pause` waits so many
-    seconds; `tick` is called with the loop's time (s) every `LAG_S`.
+    store remember them; `compare_keys` only looks what it remembers. Both raise KeysError where its other servers have
+    others. `now` is in ms; `pause` waits so many seconds; `tick` is called with the loop's time (s) every `LAG_S`.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Housekeeping:
         store: Store,
         refresh_keys: Callable[[], bool],
         note_keys: Callable[[], Awaitable[None]],
+        compare_keys: Callable[[], Awaitable[None]],
         metrics: Metrics,
         now: Callable[[], int],
         tick: Callable[[float], None],
@@ -48,7 +49,13 @@ class Housekeeping:
         self._store = store
         self._refresh_keys = refresh_keys
         self._note_keys = note_keys
+        self._compare_keys = compare_keys
         self._unnoted = False
+        self.other_keys = ""
+        """Why the keys here are not those of the store's other servers; "" where they are."""
+        self._strange = Outage(
+            "other servers of this store have other keys", over="the keys of this store's servers are here again"
+        )
         self._metrics = metrics
         self._now = now
         self._tick = tick
@@ -101,16 +108,24 @@ class Housekeeping:
         while True:
             await self._pause(KEYS_S)
             self.take_up_keys()
-            if self._unnoted:
-                await self._have_keys_noted()
+            await self._agree_on_keys()
 
-    async def _have_keys_noted(self) -> None:
+    async def _agree_on_keys(self) -> None:
+        """Have the store remember what was taken up here, or else see whether its other servers have newer keys.
+
+        Keys that were not changed here are not noted again and again: of two files that both have all keys in use one
+        may still have an old one, and neither is to undo what the other's server noted.
+        """
         try:
-            await self._note_keys()
+            await (self._note_keys() if self._unnoted else self._compare_keys())
         except StoreUnavailable:
             return  # it is tried again, and others say that the store is away
         except KeysError as error:
-            log.error("other servers of this store have other keys", cause=str(error))
+            self.other_keys = str(error)
+            self._strange.failed(self._now(), cause=self.other_keys)
+        else:
+            self.other_keys = ""
+            self._strange.worked(self._now())
         self._unnoted = False
 
     async def _watch_loop(self) -> None:

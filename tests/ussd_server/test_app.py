@@ -14,7 +14,7 @@ from smpp.pdu import Message
 from smpp.transport import LINGER_SECONDS, Connection, Listener, listen
 from tests import redis_servers
 from tests.ussd_server.turns.bench import MSISDN, SMALL
-from ussd_server import app
+from ussd_server import app, housekeeping
 from ussd_server.app import Server
 from ussd_server.channels.base import Answer, Input
 from ussd_server.channels.intake import TOGETHER
@@ -177,6 +177,48 @@ def test_a_server_with_other_keys_than_the_stores_other_servers_does_not_start_a
         await listener.close()
 
     asyncio.run(main())
+
+
+def test_a_server_whose_keys_others_have_replaced_says_so_until_it_has_the_new_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody tells it: it sees what the others have the store remember, and is not ready meanwhile."""
+    monkeypatch.setattr(housekeeping, "KEYS_S", 0.01)
+
+    async def until_ready(server: Server, ready: bool) -> str:
+        async with asyncio.timeout(20):
+            while ((reason := (await server.checks())["keys"]) == "") is not ready:
+                pass
+        return reason
+
+    async def main(store: str) -> None:
+        listener = await listen("127.0.0.1", 0, lambda: Link(Role.SMSC), SlowSmsc().on_event)
+        ring = load_or_create(tmp_path / "first", 1).ring
+        keys.make_directory(tmp_path / "second")
+        keys.save(tmp_path / "second" / "keys.json", ring)
+
+        def server(name: str) -> Server:
+            smsc = f"smpp://user:password@127.0.0.1:{listener.port}"
+            return Server(load({"data": tmp_path / name, "store": store, "flows": SMALL, "smsc": [smsc]}))
+
+        first, second = server("first"), server("second")
+        await first.start()
+        await second.start()
+        assert (await second.checks())["keys"] == ""
+        rotated = keys.change(tmp_path / "first" / "keys.json", lambda ring: ring.rotate("kek", 2))
+        reason = await until_ready(second, False)
+        lacks = rotated.current("kek").id
+        assert f"its servers have other keys than {tmp_path}/second/keys.json, which lacks {lacks}: copy" in reason
+        assert (await first.checks())["keys"] == ""
+        keys.save(tmp_path / "second" / "keys.json", rotated)
+        await until_ready(second, True)
+        assert second.keys.current("kek") == rotated.current("kek")
+        await second.stop()
+        await first.stop()
+        await listener.close()
+
+    with redis_servers.running() as redis:
+        asyncio.run(main(redis.url))
 
 
 @pytest.mark.parametrize("kind", ["redis", "sqlite"])

@@ -45,11 +45,12 @@ def keep_house(
     body: Callable[[SqliteStore, Housekeeping, Pauses, Metrics], Awaitable[None]],
     refresh: Callable[[], bool] = lambda: False,
     note: Callable[[], Awaitable[None]] = _nothing,
+    compare: Callable[[], Awaitable[None]] = _nothing,
 ) -> None:
     async def main() -> None:
         store = SqliteStore(place / "store.db")
         pauses, metrics = Pauses(), Metrics()
-        house = Housekeeping(store, refresh, note, metrics, lambda: 1_000, lambda _: None, pauses)
+        house = Housekeeping(store, refresh, note, compare, metrics, lambda: 1_000, lambda _: None, pauses)
         house.start()
         await body(store, house, pauses, metrics)
         await house.stop()
@@ -117,10 +118,38 @@ def test_what_was_taken_up_is_noted_at_the_store_when_that_can_be(tmp_path: Path
                 await pauses.end(KEYS_S)
                 seen.append(len(noted))
         assert seen == [0, 1, 2, 2, 3, 3]
-        events = [line["event"] for line in logs]
-        assert events == ["keys taken up", "keys taken up", "other servers of this store have other keys"]
+        assert [line["event"] for line in logs] == [
+            "keys taken up",
+            "keys taken up",
+            "other servers of this store have other keys",
+            "the keys of this store's servers are here again",
+        ]
 
     keep_house(tmp_path, body, lambda: next(looks), note)
+
+
+def test_keys_that_others_have_and_are_not_here_are_told_until_they_are(tmp_path: Path) -> None:
+    """Also where nothing was taken up here: it is the others that have rotated."""
+    outcomes = iter([None, OtherKeys("lacks kek-1"), StoreUnavailable("away"), OtherKeys("lacks kek-1, kek-2"), None])
+
+    async def compare() -> None:
+        outcome = next(outcomes)
+        if outcome is not None:
+            raise outcome
+
+    async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, metrics: Metrics) -> None:
+        with capture_logs() as logs:
+            seen = []
+            for _ in range(5):
+                await pauses.end(KEYS_S)
+                seen.append(house.other_keys)
+        assert seen == ["", "lacks kek-1", "lacks kek-1", "lacks kek-1, kek-2", ""]
+        assert [(line["event"], line.get("cause")) for line in logs] == [
+            ("other servers of this store have other keys", "lacks kek-1"),
+            ("the keys of this store's servers are here again", None),
+        ]
+
+    keep_house(tmp_path, body, compare=compare)
 
 
 def test_the_loop_is_measured(tmp_path: Path) -> None:

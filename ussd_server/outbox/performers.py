@@ -104,6 +104,8 @@ class Performers:
         """Send an SMS that holds an access code."""
         try:
             text = self._vault.open_text(claimed.entry.data["sealed"], claimed.msisdn, claimed.entry.id).reveal()
+        except vault.UnknownKey as error:
+            return Later(str(error))
         except vault.VaultError as error:
             return Hopeless(str(error))
         came = self._sent(claimed, await self._hand_over(claimed, text))

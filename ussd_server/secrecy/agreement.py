@@ -65,7 +65,10 @@ def joined(one: str, other: str) -> str | None:
 
 
 async def check(store: Remembers, name: str, ring: Keyring, file: Path) -> str:
-    """Return what the store, called `name`, has noted. Raises OtherKeys where this ring, of that file, is of others."""
+    """Return what the store, called `name`, has noted. Raises OtherKeys where this ring, of that file, is of others.
+
+    Raises KeysError where what is noted cannot be read.
+    """
     noted = await store.noted_keys()
     if absent := lacking(ring, noted):
         raise OtherKeys(
@@ -89,4 +92,7 @@ def _fingerprint(key: Key) -> str:
 
 
 def _read(noted: str) -> list[_Noted]:
-    return _decoder.decode(noted) if noted else []
+    try:
+        return _decoder.decode(noted) if noted else []
+    except msgspec.DecodeError as error:
+        raise KeysError(f"what the store remembers of its servers' keys cannot be read: {error}") from None

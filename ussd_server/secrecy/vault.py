@@ -70,6 +70,10 @@ class VaultError(Exception):
     """Something sealed does not open: its key is missing, or it was altered or moved. The text holds no secret."""
 
 
+class UnknownKey(VaultError):
+    """What was sealed is under a key that is not here; another server may have it already."""
+
+
 def generate(digits: int, below: Callable[[int], int] = secrets.randbelow) -> Secret[str]:
     """Return a new code of so many digits, all equally likely; `below(n)` returns a random number under n."""
     if digits < MIN_DIGITS:
@@ -232,7 +236,7 @@ class Vault:
     def _decrypt(self, kid: str, box: bytes, place: bytes) -> Secret[bytes]:
         key = self._keys.get(kid)
         if key is None or key.kind != "kek":
-            raise VaultError(f"the key {kid!r} is not in the key file")
+            raise UnknownKey(f"the key {kid!r} is not in the key file")
         try:
             return Secret(Aead(key.secret.reveal()).decrypt(box, place))
         except (nacl.exceptions.CryptoError, ValueError):

@@ -10,6 +10,7 @@ from tests.ussd_server.turns.bench import MSISDN, POOR, Bench, perform, play
 from ussd_server.channels.sms import SendOutcome
 from ussd_server.outbox import performers
 from ussd_server.outbox.worker import FIRST_WAIT_MS, LONGEST_WAIT_MS, Later
+from ussd_server.secrecy.keys import Keyring
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.stores.base import Claimed
 from ussd_server.turns.turn import sms
@@ -134,6 +135,32 @@ def test_a_code_comes_by_sms_and_is_readable_nowhere_else(tmp_path: Path) -> Non
         record, _ = await at.store.load(MSISDN)
         assert record.access.generation == 1
         assert record.access.sealed is not None
+
+    play(tmp_path, story)
+
+
+def test_a_code_sealed_with_a_key_that_is_not_here_yet_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another server has rotated: it can send this SMS, and so can we once its keys are here."""
+
+    async def story(at: Bench) -> None:
+        await at.text("2163", "111")
+        await at.sms_until(1)
+        at.network.outcome = SendOutcome("later", "no link")
+        await at.text("6262", "")
+        await at.until(lambda: at.metrics.outbox["code", "done"] == at.metrics.outbox["sms", "later"] == 1)
+        at.network.outcome = SendOutcome("sent")
+        monkeypatch.setattr(at.vault, "_keys", Keyring().completed(at.now))
+        at.now += FIRST_WAIT_MS
+        at.outbox.wake()
+        await at.until(lambda: at.metrics.outbox["sms", "later"] == 2)
+        monkeypatch.undo()
+        at.now += LONGEST_WAIT_MS
+        at.outbox.wake()
+        texts = await at.sms_until(3)
+        assert [found for text in texts for found in re.findall(r"\d{8}", text)]
+        assert at.metrics.outbox["sms", "hopeless"] == 0
 
     play(tmp_path, story)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ussd_server.secrecy.agreement import OtherKeys, agree, check, joined, lacking, note
-from ussd_server.secrecy.keys import Keyring
+from ussd_server.secrecy.keys import Keyring, KeysError
 
 NOW = 1_763_881_200_000
 FILE = Path("var/keys.json")
@@ -77,6 +77,14 @@ def test_of_two_that_begin_a_store_at_once_the_second_is_judged_by_the_first() -
     with pytest.raises(OtherKeys):
         agreed(STRANGERS, Memory(meanwhile=note(RING)))
     assert agreed(ROTATED, Memory(meanwhile=note(RING))) == note(ROTATED)
+
+
+@pytest.mark.parametrize("noted", ["{", "{}", '[["kek-1"]]'])
+def test_what_cannot_be_read_is_told_and_kept(noted: str) -> None:
+    memory = Memory(noted)
+    with pytest.raises(KeysError, match="what the store remembers of its servers' keys cannot be read: "):
+        agreed(RING, memory)
+    assert memory.noted == noted
 
 
 def test_a_check_notes_nothing() -> None:

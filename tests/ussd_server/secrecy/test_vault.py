@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ussd_server.secrecy import vault as vault_module
 from ussd_server.secrecy.keys import Key, KeyFile, Keyring, change, load_or_create
 from ussd_server.secrecy.secrets import Secret
-from ussd_server.secrecy.vault import Checked, CodeHasher, Part, Vault, VaultError, generate
+from ussd_server.secrecy.vault import Checked, CodeHasher, Part, UnknownKey, Vault, VaultError, generate
 from ussd_server.subscribers.codes import SealedCode
 
 NOW = 1_763_881_200_000
@@ -128,7 +128,7 @@ def test_keys_rotate_without_knowing_codes() -> None:
     after = Vault(rotated.retire(SEALED.kid))
     assert after.check(moved, CODE, MSISDN, 1).right
     assert not after.check(moved, Secret("00000000"), MSISDN, 1).right
-    with pytest.raises(VaultError, match="not in the key file"):
+    with pytest.raises(UnknownKey, match="not in the key file"):
         after.check(SEALED, CODE, MSISDN, 1)
 
 
