@@ -18,8 +18,8 @@ from benchmarks.wire import DELIVER_SM, deliver_template, pdu, tlv
 from menus.compiler import compile_flow
 from menus.engine import take
 from menus.events import Answered, Ask, Begin, Event, Reply, Show
-from menus.memory import Waiting
 from menus.session import Session, Value
+from menus.steps import Waiting
 from smpp import ussd
 from smpp.alphabets import Encoded, choose
 from smpp.dialect import Dialect

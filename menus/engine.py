@@ -26,16 +26,15 @@ from menus.events import (
     Screen,
     Send,
     Show,
-    Step,
 )
 from menus.flow import Flow
 from menus.limits import MAX_INPUT, MAX_ITEMS, MAX_STEPS, MAX_TAIL, MAX_VALUES_BYTES, SMS_WAITS_MS
 from menus.machine import START, Cursor
-from menus.memory import Waiting
 from menus.nodes import Asking, Check, Input, Listing, Menu, Node, Ordering, Shown, items_of
 from menus.render import Channel
 from menus.screens import BACK_KEY, HOME_KEY, NO_VALUES, Laid, key_to_options, shown_values
 from menus.session import Pending, Session, Value, Values, encode, pack
+from menus.steps import Step, Waiting
 
 __all__ = ["Facts", "Step", "accepts", "conclude", "say", "step", "take", "work_out"]
 

@@ -1,13 +1,10 @@
-"""What goes into a step and what comes out of it: events, effects, the screen in between, and the step itself."""
+"""What goes into a step and what comes out of it: events, effects, and the screen in between."""
 
-from typing import TYPE_CHECKING, Literal, TypeAlias, final
+from typing import Literal, TypeAlias, final
 
 import msgspec
 
-from menus.session import Pending, Session, Value, Values
-
-if TYPE_CHECKING:
-    from menus.memory import Waiting
+from menus.session import Pending, Value, Values
 
 # Events ---------------------------------------------------------------------------------------------------------
 
@@ -133,14 +130,3 @@ class Note(msgspec.Struct, frozen=True, gc=False):
 
 
 Effect: TypeAlias = Show | Ask | Order | Defer | Send | Note
-
-
-class Step(msgspec.Struct, frozen=True, gc=False):
-    """What a step leads to: the session to keep (None: nothing to keep) and what the shell must do, in order.
-
-    `waits` stands for the session where the engine asks and has not made one yet (`engine.take`).
-    """
-
-    session: Session | None
-    effects: tuple[Effect, ...] = ()
-    waits: "Waiting | None" = None

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from menus.availability import Availability
 from menus.entries import Entries, Match, Push
 from menus.machine import Moves
 from menus.memory import Memory
@@ -13,23 +14,6 @@ from menus.screens import KEPT, Screens
 from menus.session import decode
 from menus.shapes import fits
 from menus.style import Style
-
-
-@dataclass(frozen=True)
-class Availability:
-    """When and for whom the service is there: milliseconds, `until` excluded; numbers and beginnings of numbers."""
-
-    first: int | None
-    until: int | None
-    numbers: frozenset[str] | None
-    prefixes: tuple[str, ...]
-    outside: Wording
-
-    def covers(self, msisdn: str, now: int) -> bool:
-        """Whether the service is there for this subscriber now."""
-        if (self.first is not None and now < self.first) or (self.until is not None and now >= self.until):
-            return False
-        return self.numbers is None or msisdn in self.numbers or msisdn.startswith(self.prefixes)
 
 
 @dataclass(frozen=True)
@@ -103,6 +87,6 @@ class Flow:
         return lru_cache(KEPT)(fit)
 
     @cached_property
-    def memory(self) -> Memory:
+    def memory(self) -> Memory["Flow"]:
         """Steps that were taken before."""
         return Memory(self)

@@ -13,25 +13,19 @@ with nothing, or with what another kept step led to; and it was taken by one or 
 value, by an answer that came to another subscriber as well, or by an entry without anything after it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
-import msgspec
 from msgspec.structs import replace
 
+from menus.availability import Availability
 from menus.conditions import Facts
-from menus.events import Answered, Ask, Begin, Effect, Event, Reply, Show, Step
-from menus.nodes import Input
+from menus.events import Answered, Ask, Begin, Event, Reply, Show
+from menus.nodes import Input, Node
 from menus.render import Channel
 from menus.session import Items, Place, Session, Values, encode
-
-if TYPE_CHECKING:
-    from menus.flow import Flow
-
-WorkOut: TypeAlias = "Callable[[Flow, Session | None, Event, int, Facts, Channel], Step]"
-Carried: TypeAlias = tuple[tuple[Place, ...], Values]
-"""What a session carries: its way back and its values."""
+from menus.steps import Carried, Kept, Step, Waiting
 
 KEPT_STEPS: Final = 8192
 """Steps kept of a flow, 1 KB each. The shipped service taken to its last screen by three kinds of subscribers, in three
@@ -47,51 +41,39 @@ _STANDS: Final = attrgetter("node", "page", "tries", "tail", "slots", "entry", "
 """All of a session that decides a step, but for what it carries, and whether it waits for an answer."""
 
 
-class _Kept(msgspec.Struct, frozen=True, gc=False):
-    """A step: `session` is what it leads to but for id, time and count, None where there is none to keep.
-
-    `effects` show a screen, or `asks` is the operation that is asked with `arguments`; `answers` are the steps that
-    were taken then, by the answer and the facts. `begins` is what the step's key knows by identity: while the step is
-    kept, nothing else can have its address.
-    """
-
-    session: Session | None
-    effects: tuple[Effect, ...]
-    asks: str
-    arguments: Values
-    answers: dict[object, "_Kept"]
-    begins: Carried
-
-
-class Waiting(msgspec.Struct, frozen=True, gc=False):
-    """Who asked at a kept step, and waits for the answer: of their session only what is their own.
-
-    The session itself is made where somebody needs it. Nobody does where the answer comes within the turn.
-    """
-
-    kept: _Kept
-    id: str
-    asked: str
-    serial: int
-    at: int
+class Remembered(Protocol):
+    """What a memory needs to know of the flow whose steps it keeps."""
 
     @property
-    def session(self) -> Session:
-        """The session that waits."""
-        goes_on = self.kept.session
-        assert goes_on is not None, "whoever asks goes on"
-        return replace(goes_on, id=self.id, at=self.at, asked=self.asked, serial=self.serial)
+    def revision(self) -> str:
+        """Changes whenever what the flow says changes."""
+
+    @property
+    def nodes(self) -> Mapping[str, Node]:
+        """The nodes by name."""
+
+    @property
+    def facts(self) -> frozenset[str]:
+        """The facts on which a step depends, but for the language."""
+
+    @property
+    def availability(self) -> Availability | None:
+        """When and for whom the flow is there."""
 
 
-class Memory:
+F = TypeVar("F", bound=Remembered)
+WorkOut: TypeAlias = Callable[[F, Session | None, Event, int, Facts, Channel], Step]
+
+
+class Memory(Generic[F]):
     """The kept steps of one flow. With more than `steps`, or if they carry more than `octets`, it forgets them all."""
 
-    def __init__(self, flow: "Flow", steps: int = KEPT_STEPS, octets: int = KEPT_OCTETS) -> None:
+    def __init__(self, flow: F, steps: int = KEPT_STEPS, octets: int = KEPT_OCTETS) -> None:
         self._flow = flow
         self._most_steps = steps
         self._most_octets = octets
         self._seen: Callable[[Facts], Any] = itemgetter(*sorted({"language", *flow.facts}))
-        self._kept: dict[object, _Kept] = {}
+        self._kept: dict[object, Kept] = {}
         """Steps by where the subscriber stood and what they typed; those by an answer are with the one that asked."""
         self._steps = 0
         self._carried: dict[bytes, Carried] = {}
@@ -115,7 +97,7 @@ class Memory:
 
     def step(
         self,
-        work_out: WorkOut,
+        work_out: WorkOut[F],
         stands: Session | Waiting | None,
         event: Event,
         now: int,
@@ -160,9 +142,9 @@ class Memory:
 
     def _first(
         self,
-        among: dict[object, _Kept],
+        among: dict[object, Kept],
         key: tuple[object, ...],
-        work_out: WorkOut,
+        work_out: WorkOut[F],
         session: Session | None,
         event: Event,
         now: int,
@@ -216,7 +198,7 @@ class Memory:
         known, subscriber = hash((answer.outcome, answer.value.packed)), facts.get("msisdn")
         return self._first_came_to.setdefault(known, subscriber) != subscriber
 
-    def _keep(self, among: dict[object, _Kept], key: object, begins: Carried, done: Step, now: int) -> Step:
+    def _keep(self, among: dict[object, Kept], key: object, begins: Carried, done: Step, now: int) -> Step:
         """Keep a step that was worked out, and return it with what its session carries shared."""
         if len(done.effects) != 1 or not isinstance(effect := done.effects[0], Ask | Show):
             return done
@@ -225,14 +207,14 @@ class Memory:
         self._steps += 1
         session = done.session
         if session is None:
-            among[key] = _Kept(None, done.effects, "", _NOTHING, {}, begins)
+            among[key] = Kept(None, done.effects, "", _NOTHING, {}, begins)
             return done
         trail, values = self._share((session.trail, session.values))
         goes_on = replace(session, id="", at=0, asked="", serial=0, trail=trail, values=values)
         if isinstance(effect, Ask):
-            kept = among[key] = _Kept(goes_on, (), effect.operation, effect.arguments, {}, begins)
+            kept = among[key] = Kept(goes_on, (), effect.operation, effect.arguments, {}, begins)
             return Step(None, done.effects, Waiting(kept, session.id, session.asked, session.serial, now))
-        among[key] = _Kept(goes_on, done.effects, "", _NOTHING, {}, begins)
+        among[key] = Kept(goes_on, done.effects, "", _NOTHING, {}, begins)
         return Step(replace(session, trail=trail, values=values), done.effects)
 
     def _share(self, carried: Carried) -> Carried:

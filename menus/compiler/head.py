@@ -4,9 +4,9 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from menus import schema
+from menus.availability import Availability
 from menus.compiler.report import Report
 from menus.compiler.wordings import Wordings
-from menus.flow import Availability
 from menus.source import Path
 from menus.style import Currency, Languages, Style
 

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 from menus.compiler import Flow
 from menus.engine import take
 from menus.events import Answered, Ask, Defer, Effect, Event, Late, Note, Order, Send, Show
-from menus.memory import Waiting
 from menus.render import Channel
 from menus.session import Session, Values
+from menus.steps import Waiting
 from ussd_server.stores.base import Change, JournalEntry, KeptAnswer, OutboxEntry, OutboxKind
 from ussd_server.subscribers.codes import Policy
 from ussd_server.subscribers.record import Subscriber, facts

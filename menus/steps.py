@@ -1,0 +1,59 @@
+"""What a step leads to, a step as it is kept for the next subscriber, and who waits for an answer at a kept one."""
+
+from typing import TypeAlias
+
+import msgspec
+from msgspec.structs import replace
+
+from menus.events import Effect
+from menus.session import Place, Session, Values
+
+Carried: TypeAlias = tuple[tuple[Place, ...], Values]
+"""What a session carries: its way back and its values."""
+
+
+class Kept(msgspec.Struct, frozen=True, gc=False):
+    """A step: `session` is what it leads to but for id, time and count, None where there is none to keep.
+
+    `effects` show a screen, or `asks` is the operation that is asked with `arguments`; `answers` are the steps that
+    were taken then, by the answer and the facts. `begins` is what the step's key knows by identity: while the step is
+    kept, nothing else can have its address.
+    """
+
+    session: Session | None
+    effects: tuple[Effect, ...]
+    asks: str
+    arguments: Values
+    answers: dict[object, "Kept"]
+    begins: Carried
+
+
+class Waiting(msgspec.Struct, frozen=True, gc=False):
+    """Who asked at a kept step, and waits for the answer: of their session only what is their own.
+
+    The session itself is made where somebody needs it. Nobody does where the answer comes within the turn.
+    """
+
+    kept: Kept
+    id: str
+    asked: str
+    serial: int
+    at: int
+
+    @property
+    def session(self) -> Session:
+        """The session that waits."""
+        goes_on = self.kept.session
+        assert goes_on is not None, "whoever asks goes on"
+        return replace(goes_on, id=self.id, at=self.at, asked=self.asked, serial=self.serial)
+
+
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """What a step leads to: the session to keep (None: nothing to keep) and what the shell must do, in order.
+
+    `waits` stands for the session where the engine asks and has not made one yet (`engine.take`).
+    """
+
+    session: Session | None
+    effects: tuple[Effect, ...] = ()
+    waits: Waiting | None = None
