@@ -36,6 +36,14 @@ MAX_CONFLICTS = 8
 """How often a turn is made again because another server was faster, before its input is refused."""
 
 
+class PerhapsCommitted(Exception):
+    """A commit raised what nobody expects: it may have been written. That is its cause."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__("it is not known whether anything was changed")
+        self.__cause__ = cause
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a turn may take, `deadline_ms` for queries while a USSD dialogue waits, and what a sender may."""
@@ -145,14 +153,17 @@ class Conversations:
             self._idle.set_result(None)
 
     def _failed(self, input: Input, error: BaseException) -> Answer:
-        """Say that something broke, and log what; nothing was changed."""
+        """Say that something broke, and log what."""
         channel = input.channel.name
         if isinstance(error, StoreUnavailable):
             self._metrics.turns[channel, "refused"] += 1
             self._outage.failed(self._tools.clock(), msisdn=mask(input.msisdn), cause=str(error))
         else:
             self._metrics.turns[channel, "failed"] += 1
-            log.error("turn failed, nothing changed", msisdn=mask(input.msisdn), channel=channel, exc_info=error)
+            if isinstance(error, PerhapsCommitted):
+                log.error("turn failed, perhaps committed", msisdn=mask(input.msisdn), channel=channel, exc_info=error)
+            else:
+                log.error("turn failed, nothing changed", msisdn=mask(input.msisdn), channel=channel, exc_info=error)
         return Answer(self._say("broken", input.channel), durable=False)
 
     async def _kept(self, input: Input, name: str, typed: bytes) -> Answer | None:
@@ -196,6 +207,10 @@ class Conversations:
             commit = self._commit_work if change.outbox else self._store.commit_then
             commit(change, partial(pass_on, committed))
             return await committed
+        except StoreUnavailable:
+            raise
+        except (Exception, asyncio.CancelledError) as error:
+            raise PerhapsCommitted(error) from error
         finally:
             self._admission.done(age, self._stopwatch() - asked)
 
@@ -500,9 +515,9 @@ class _UnderWay:
                 at._count(input, "conflict")
                 self._again()
             elif isinstance(done, Unsure):
-                Eager(at._kept(input, self._name, self._typed), self._fail, partial(self._found, done))
+                Eager(at._kept(input, self._name, self._typed), self._lost, partial(self._found, done))
             else:
-                self._fail(done)
+                self._lost(done)
         except Exception as error:
             self._fail(error)
 
@@ -512,6 +527,10 @@ class _UnderWay:
             self._fail(unsure)
         else:
             self._answered(kept)
+
+    def _lost(self, error: BaseException) -> None:
+        """Fail by what a commit raised, or the look for what became of it."""
+        self._fail(error if isinstance(error, StoreUnavailable) else PerhapsCommitted(error))
 
     def _answered(self, answer: Answer) -> None:
         """Answer what is durable, and count it."""

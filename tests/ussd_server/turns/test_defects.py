@@ -152,11 +152,15 @@ def test_what_breaks_in_a_turn_ends_with_it(lines: list[tuple[set[str], list[tup
         reported: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
         for names, line in lines:
+            before = await at.store.load(MSISDN, latest=True)
+            logs.clear()
             with faults(at, names):
                 answered = await say_all(at, line, "answer" in names)
             assert answered == dict.fromkeys(range(len(line)), 1)
             await at.outbox_rests()  # after what tells late
             assert (at.conversations.under_way, at.admission.waiting) == (0, 0)
+            if all(said["event"] == "turn failed, nothing changed" for said in logs) and len(logs) == len(line):
+                assert await at.store.load(MSISDN, latest=True) == before
             at.now += 1_000
             at.dialogue += 1
         answer = await at.dial("*111#")
@@ -164,5 +168,5 @@ def test_what_breaks_in_a_turn_ends_with_it(lines: list[tuple[set[str], list[tup
         assert (answer.durable, answer.ends) == (True, False)
 
     # What is logged is not laid out: a traceback with all its values takes a second.
-    with tempfile.TemporaryDirectory() as folder, capture_logs():
+    with tempfile.TemporaryDirectory() as folder, capture_logs() as logs:
         play(Path(folder), story)
