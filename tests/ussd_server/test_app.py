@@ -19,6 +19,7 @@ from ussd_server.app import Server
 from ussd_server.channels.base import Answer, Input
 from ussd_server.channels.intake import TOGETHER
 from ussd_server.cli.process import STOP_S
+from ussd_server.outbox.worker import RELEASE_S
 from ussd_server.secrecy import keys
 from ussd_server.secrecy.agreement import OtherKeys
 from ussd_server.secrecy.keys import load_or_create
@@ -142,8 +143,8 @@ def test_a_stop_in_a_flood_answers_all_that_was_read_before_it_unbinds(
 
 
 def test_the_limits_of_a_stop_leave_time_to_close() -> None:
-    limits = app.TURNS_STOP_S + app.OUTBOX_STOP_S + app.DRAIN_MS / 1000 + LINGER_SECONDS + app.SETTLE_STOP_S
-    assert limits <= STOP_S - 0.5
+    outbox = app.OUTBOX_STOP_S + app.SETTLE_STOP_S + RELEASE_S
+    assert app.TURNS_STOP_S + outbox + app.DRAIN_MS / 1000 + LINGER_SECONDS <= STOP_S - 0.5
 
 
 def test_a_server_with_other_keys_than_the_stores_other_servers_does_not_start_and_makes_none(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ longer each time; one that can never be done, or is worth nothing any more, is b
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias, final
@@ -64,6 +65,9 @@ was given up and is taken back), and a lease may end of who has died."""
 
 STORE_WAIT_S = 1.0
 """How long to leave a store alone that could not be reached."""
+
+RELEASE_S = 0.5
+"""How long the store may take at a stop to be told of what is left: what it does not hear of waits for its lease."""
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -280,8 +284,11 @@ class Outbox:
         while tasks := self._under_way():  # the last of them may leave one that removes what they finished
             await asyncio.wait(tasks)
 
-    async def stop(self, seconds: float) -> None:
-        """Drain; cancel what takes longer, and let go of it: whoever starts next does it at once."""
+    async def stop(self, seconds: float, release_s: float = RELEASE_S) -> None:
+        """Drain; cancel what takes longer, and let go of it: whoever starts next does it at once.
+
+        A store that has not heard of it in `release_s` is left alone with it.
+        """
         await self.drain(seconds)
         late = self._under_way() + self._workers
         if self._renewer is not None:
@@ -291,15 +298,25 @@ class Outbox:
                 future.cancel()
             await asyncio.gather(*late, return_exceptions=True)
             late = [future for future in self._under_way() if not future.done()]  # what an answer at that moment began
+        await self._release_all(release_s)
+
+    async def _release_all(self, seconds: float) -> None:
+        """Remove what is finished and let go of the rest, as far as the store does it in so many seconds."""
         now, finished = self._now(), self._to_remove()
         unfinished = [self._held[id] for id in self._held.keys() - set(finished)]
-        released = [self._store.postpone(held, now, "the server stopped") for held in unfinished]
-        *came, unremoved = await asyncio.gather(*released, self._settle(finished), return_exceptions=True)
+        releases = [self._store.postpone(held, now, "the server stopped") for held in unfinished]
+        work = [asyncio.ensure_future(each) for each in (*releases, self._settle(finished))]
+        _, late = await asyncio.wait(work, timeout=seconds)
+        for each in late:
+            each.cancel()
+        *came, unremoved = await asyncio.gather(*work, return_exceptions=True)
+        came += unremoved.values() if isinstance(unremoved, dict) else [unremoved] * len(finished)
         self._held.clear()
         self._removing, self._finished, self._refused = [], [], []
-        for error in (*came, *(unremoved.values() if isinstance(unremoved, dict) else [unremoved])):
-            if isinstance(error, BaseException):
-                log.error("not released, will be done when its lease ends", cause=str(error))
+        silent = f"the store did not answer for {seconds:g} s"
+        causes = Counter(str(error) or silent for error in came if isinstance(error, BaseException))
+        for cause, entries in causes.items():
+            log.error("not released, will be done when its lease ends", entries=entries, cause=cause)
 
     def _under_way(self) -> list[asyncio.Future[Any]]:
         futures = [future for lane in self._lanes for future in lane.under_way]

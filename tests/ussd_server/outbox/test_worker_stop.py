@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.ussd_server.outbox.worker_bench import MSISDN, Bench, Network, bench
 from ussd_server.outbox.worker import LEASE_MS, Finished, Later
@@ -164,5 +165,31 @@ def test_a_stop_does_not_wait_for_a_store_that_does_not_answer(tmp_path: Path) -
         async with asyncio.timeout(20):
             await at.outbox.stop(0)
         assert all(task.done() for task in at.outbox._workers)
+
+    bench(tmp_path, story)
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_store_that_answers_nothing_any_more_is_not_told_of_what_is_left(tmp_path: Path, finished: bool) -> None:
+    """The process ends in time; the log says how many entries wait for the end of their leases."""
+
+    async def story(at: Bench) -> None:
+        async def hangs(*arguments: Any) -> None:
+            await asyncio.Event().wait()
+
+        at.store.settle = at.store.postpone = hangs  # type: ignore[method-assign, assignment]
+        network = Network(at)
+        for id, msisdn in (("a", MSISDN), ("b", "79100000002")):
+            assert await at.commit(id, msisdn=msisdn)
+            if finished:
+                network.waiting[id].set_result(Finished())
+        with capture_logs() as logs:
+            async with asyncio.timeout(20):
+                await at.outbox.stop(0, 0)
+        told = "not released, will be done when its lease ends"
+        assert [(line["entries"], line["cause"]) for line in logs if line["event"] == told] == [
+            (2, "the store did not answer for 0 s")
+        ]
+        assert await at.store.next_due() == at.now + LEASE_MS
 
     bench(tmp_path, story)
