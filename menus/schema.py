@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from pydantic_core import ErrorDetails
 
 from menus.limits import MAX_ENTRIES, MAX_NODES, MAX_OPTIONS
-from menus.near_names import meant, some
+from menus.near_names import meant_key, some
 from menus.source import Mark, Path, Problem, Source, read
 
 __all__ = ["Document", "FlowErrors", "Problem", "json_schema", "load"]
@@ -64,13 +64,13 @@ class FlowErrors(ValueError):
 
 
 class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class _Open(BaseModel):
     """Takes further keys (languages, outcomes), which the compiler judges."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
     @property
     def others(self) -> dict[str, Any]:
@@ -304,6 +304,11 @@ def milliseconds(duration: Duration) -> int:
     return int(number) * _UNITS[unit]
 
 
+def keys_of(model: type[BaseModel]) -> list[str]:
+    """Return the keys that a model declares, as they are written."""
+    return [found.alias or name for name, found in model.model_fields.items()]
+
+
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of a flow file, for editors."""
     return TypeAdapter(_File).json_schema()
@@ -331,7 +336,7 @@ def load(content: str | bytes, file: str) -> Document:
 
 def _known_part(data: dict[str, Any]) -> Head | None:
     """Return the head without keys that it cannot have, if that is all that is wrong: the rest can be judged by it."""
-    known = {found.alias or name for name, found in Head.model_fields.items()}
+    known = keys_of(Head)
     try:
         return Head.model_validate({key: value for key, value in data.items() if key in known})
     except ValidationError:
@@ -413,7 +418,7 @@ def _explain(
     match kind:
         case "extra_forbidden":
             mark, message = source.key_mark(path), f"unknown key {last!r} in {where}"
-            hint = meant(last, _keys_at(model, inner))
+            hint = meant_key(last, _keys_at(model, inner))
         case "missing":
             key = str(details["loc"][-1])
             mark = source.value_mark((*base, *(step for step in inner if step != key)))
@@ -452,4 +457,4 @@ def _keys_at(model: type[BaseModel], inner: Sequence[str | int]) -> list[str]:
         found = model.model_fields.get(str(step))
         annotation = found.annotation if found else None
         model = next((part for part in (Availability, Resume) if annotation in (part, part | None)), model)
-    return [found.alias or name for name, found in model.model_fields.items()]
+    return keys_of(model)

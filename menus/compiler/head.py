@@ -23,7 +23,7 @@ def read_style(head: schema.Head, report: Report) -> Style:
         currency = Currency(written.code, written.digits, words, written.free)
         for key in written.others:
             if key not in languages.declared and not languages.problems():
-                report.unknown_key(("currency", key), [*schema.Currency.model_fields, *languages.declared])
+                report.unknown_key(("currency", key), [*schema.keys_of(schema.Currency), *languages.declared])
     style = Style(languages, currency, head.timezone)
     for problem in languages.problems() or style.problems():
         place: Path = ("currency",) if "currency" in problem.message else ("languages",)

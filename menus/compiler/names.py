@@ -14,13 +14,13 @@ _CAPTURED: Final = re.compile(r"\{([a-z]\w*)")
 
 
 def names_given(data: Any) -> Iterator[str]:
-    """Yield every name that anything in a file gives to a value, whether it could be read otherwise or not."""
+    """Yield every name that anything in a file gives to a value, or means to, whether it could be read or not."""
     if isinstance(data, list):
         for each in data:
             yield from names_given(each)
     elif isinstance(data, dict):
         for key, value in data.items():
-            if key in ("as", "each") and isinstance(value, str):
+            if key in ("as", "each", "name") and isinstance(value, str):
                 yield value
             elif key == "set" and isinstance(value, dict):
                 yield from value

@@ -104,7 +104,7 @@ class Outlines:
             else:
                 message = f"{call.operation.name!r} does not return a list"
                 self._report.at_value((*path, "list"), message, "use 'query'")
-            keys = (*schema.List.model_fields, "as")
+            keys = schema.keys_of(schema.List)
             outcomes = self._outcomes.read(name, node.others, dict(others), keys, node.name)
         self._ways.add(name, node.to, (*path, "to"), {} if item is None else {node.each: item})
         empty = self._outcomes.target(node.empty, (*path, "empty")).target

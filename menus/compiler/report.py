@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from menus.near_names import meant
+from menus.near_names import meant_key
 from menus.schema import FlowErrors
 from menus.source import Path, Source
 
@@ -33,7 +33,7 @@ class Report:
 
     def unknown_key(self, path: Path, known: Sequence[str]) -> None:
         """Note a key that cannot stand there, with the one that may be meant."""
-        self.at_key(path, f"unknown key {path[-1]!r}", meant(str(path[-1]), known))
+        self.at_key(path, f"unknown key {path[-1]!r}", meant_key(str(path[-1]), known))
 
     def no_text(self, path: Path, otherwise: str = "") -> None:
         """Note that something else stands where a text must, with how it would be one, or what else would."""

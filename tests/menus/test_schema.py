@@ -8,7 +8,7 @@ import pytest
 
 from menus.schema import json_schema
 from tests.menus.compiler.mistakes import NODES, TWO_NODES, problems
-from tests.menus.small import HEAD
+from tests.menus.small import HEAD, SHOP
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,22 @@ PUSHED = HEAD + "  - {push: hello, to: main%s}\nnodes:\n  main: {end: x}\n"
 )
 def test_mistakes_in_a_push(more: str, expected: str):
     assert problems(PUSHED % more) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("    as: number\n", "    name: number\n", ["f:52:5: input 'ask_number' has no 'as'", "f:53:5: unknown key 'name' in input 'ask_number'; did you mean 'as'?"]),
+        ("    as: quote\n", "    name: quote\n", ["f:64:5: unknown key 'name'; did you mean 'as'?"]),
+        ("    as: sum\n", "    name: sum\n", ["f:76:5: unknown key 'name'; did you mean 'as'?"]),
+        ("{to: poor, as: gap}", "{to: poor, name: gap}", ["f:66:22: unknown key 'name'; did you mean 'as'?"]),
+        ("    down: not_now\n", "    down: not_now\n    name: reason\n", ["f:47:5: unknown key 'name'; did you mean 'as'?"]),
+        ("  from: 2009", "  first: 2009", ["f:8:3: unknown key 'first' in availability of the file; did you mean 'from'?"]),
+    ],
+)  # fmt: skip
+def test_a_key_has_one_spelling_and_what_it_is_called_elsewhere_is_met_with_it(old: str, new: str, expected: list[str]):
+    assert old in SHOP
+    assert problems(SHOP.replace(old, new, 1)) == expected
 
 
 @pytest.mark.parametrize("source", ["", "- 1", "text", "3", "null"])
