@@ -87,7 +87,7 @@ def conclude(flow: Flow, pending: Pending, outcome: str, value: Value, now: int,
 
     Where the flow has changed since, and has no such node any more, the SMS says in general whether it was done.
     """
-    language = _language(flow, facts)
+    language = flow.language(facts)
     node = flow.nodes.get(pending.node)
     if isinstance(node, Ordering) and pending.revision == flow.revision:
         closing = node.closings.get(outcome)
@@ -146,7 +146,7 @@ def _reply(flow: Flow, session: Session | None, event: Reply, now: int, facts: F
 def _begin(flow: Flow, session: Session | None, event: Begin, now: int, facts: Facts, channel: Channel) -> Step:
     availability = flow.availability
     if availability is not None and not availability.covers(str(facts.get("msisdn", "")), now):
-        text = availability.outside.render(channel.name, _language(flow, facts), {})
+        text = availability.outside.render(channel.name, flow.language(facts), {})
         return Step(None, (_closing(flow, text, facts, channel),))
     # Who dials another code than the one that was cut off wants that, and is not asked.
     if session is not None and session.entry == event.node and not event.tail and not event.values:
@@ -208,7 +208,7 @@ def _policy(flow: Flow, session: Session, now: int) -> str:
 
 
 def _ask_to_resume(flow: Flow, session: Session, facts: Facts, channel: Channel, reason: str = "") -> Step:
-    language = _language(flow, facts)
+    language = flow.language(facts)
 
     def said(name: str) -> str:
         return flow.phrases[name].render(channel.name, language, {})
@@ -395,7 +395,7 @@ class _Turn(Cursor, kw_only=True, gc=False):
         if not isinstance(node, Menu) or node.kind != "confirm":
             return ""
         # What was bound on the way from there was not on the screen.
-        return node.text.render(self.channel.name, _language(self.flow, self.facts), {**self.values, **left.before})
+        return node.text.render(self.channel.name, self.flow.language(self.facts), {**self.values, **left.before})
 
     # What was typed
 
@@ -492,7 +492,7 @@ class _Turn(Cursor, kw_only=True, gc=False):
             options = values.get(node.key)
         return self.flow.screens.node(
             node.name,
-            _language(self.flow, self.facts),
+            self.flow.language(self.facts),
             self.channel,
             not self.trail,
             options,
@@ -516,7 +516,7 @@ class _Turn(Cursor, kw_only=True, gc=False):
 
     def again(self, node: Shown, laid: Laid, reason: str) -> Show:
         """Return the page with the reason why it is shown again."""
-        flow, channel, language = self.flow, self.channel, _language(self.flow, self.facts)
+        flow, channel, language = self.flow, self.channel, self.flow.language(self.facts)
         wording, values = flow.phrases[reason], self.values
         if reason == "invalid":
             if isinstance(node, Input):
@@ -589,18 +589,13 @@ def _turn(flow: Flow, session: Session, now: int, facts: Facts, channel: Channel
     )
 
 
-def _language(flow: Flow, facts: Facts) -> str:
-    language = facts.get("language")
-    return str(language) if language in flow.languages else flow.default_language
-
-
 def _foreign(flow: Flow, session: Session) -> bool:
     """Whether the flow has changed under a session, so that what it saw may mean something else now."""
     return session.revision != flow.revision or session.node not in flow.nodes
 
 
 def _close(flow: Flow, phrase: str, facts: Facts, channel: Channel) -> Step:
-    text = flow.phrases[phrase].render(channel.name, _language(flow, facts), {})
+    text = flow.phrases[phrase].render(channel.name, flow.language(facts), {})
     return Step(None, (_closing(flow, text, facts, channel),))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from menus.availability import Availability
+from menus.conditions import Facts
 from menus.entries import Entries, Match, Push
 from menus.machine import Moves
 from menus.memory import Memory
@@ -47,6 +48,11 @@ class Flow:
     def default_language(self) -> str:
         """The language of a subscriber who has chosen none."""
         return self.style.languages.default
+
+    def language(self, facts: Facts) -> str:
+        """Return the language in which a subscriber of whom this is known is spoken to."""
+        language = facts.get("language")
+        return str(language) if language in self.languages else self.default_language
 
     @property
     def codes(self) -> tuple[str, ...]:

@@ -8,12 +8,14 @@ and its values) may be kilobytes, and is known by identity: all kept steps share
 get that copy, so whoever comes back with it is known at once. What was read from a store is known by its stored form.
 What an answer leads to is kept with the step that asked, of which no session needs to be made then.
 
+An answer that is one subscriber's own is not kept, but where it leads is, if that is the end (`menus.endings`).
+
 What somebody typed may be a secret, so neither that nor anything that follows from it is ever kept. A kept step begins
 with nothing, or with what another kept step led to; and it was taken by one or two digits at a screen that asks for no
 value, by an answer that came to another subscriber as well, or by an entry without anything after it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from operator import attrgetter, itemgetter
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
@@ -21,8 +23,9 @@ from msgspec.structs import replace
 
 from menus.availability import Availability
 from menus.conditions import Facts
+from menus.endings import Ends, endings
 from menus.events import Answered, Ask, Begin, Event, Reply, Show
-from menus.nodes import Input, Node
+from menus.nodes import Input
 from menus.render import Channel
 from menus.session import Items, Place, Session, Values, encode
 from menus.steps import Carried, Kept, Step, Waiting
@@ -41,16 +44,12 @@ _STANDS: Final = attrgetter("node", "page", "tries", "tail", "slots", "entry", "
 """All of a session that decides a step, but for what it carries, and whether it waits for an answer."""
 
 
-class Remembered(Protocol):
+class Remembered(Ends, Protocol):
     """What a memory needs to know of the flow whose steps it keeps."""
 
     @property
     def revision(self) -> str:
         """Changes whenever what the flow says changes."""
-
-    @property
-    def nodes(self) -> Mapping[str, Node]:
-        """The nodes by name."""
 
     @property
     def facts(self) -> frozenset[str]:
@@ -119,8 +118,8 @@ class Memory(Generic[F]):
         elif type(event) is Answered and type(stands) is Waiting and stands.asked == event.ask:
             value = event.value
             if value is not None:
-                if type(value) is not Items:  # one subscriber's own
-                    return work_out(self._flow, stands.session, event, now, facts, channel)
+                if type(value) is not Items:
+                    return self._own(work_out, stands, event, now, facts, channel)
                 value = value.packed
             id_, serial, among = stands.id, stands.serial, stands.kept.answers
             key = (event.outcome, value, seen)
@@ -139,6 +138,16 @@ class Memory(Generic[F]):
         if goes_on is None:
             return Step(None, kept.effects)
         return Step(replace(goes_on, id=id_, at=now, serial=serial), kept.effects)
+
+    def _own(
+        self, work_out: WorkOut[F], stands: Waiting, event: Answered, now: int, facts: Facts, channel: Channel
+    ) -> Step:
+        """Return the step of an answer that is one subscriber's own, of which nothing is kept but where it leads."""
+        ending = stands.kept.endings.get(event.outcome)
+        shown = ending.show(self._flow, event.value, facts, channel) if ending is not None else None
+        if shown is not None:
+            return Step(None, (shown,))
+        return work_out(self._flow, stands.session, event, now, facts, channel)
 
     def _first(
         self,
@@ -212,7 +221,8 @@ class Memory(Generic[F]):
         trail, values = self._share((session.trail, session.values))
         goes_on = replace(session, id="", at=0, asked="", serial=0, trail=trail, values=values)
         if isinstance(effect, Ask):
-            kept = among[key] = Kept(goes_on, (), effect.operation, effect.arguments, {}, begins)
+            ends = endings(self._flow, goes_on)
+            kept = among[key] = Kept(goes_on, (), effect.operation, effect.arguments, {}, begins, ends)
             return Step(None, done.effects, Waiting(kept, session.id, session.asked, session.serial, now))
         among[key] = Kept(goes_on, done.effects, "", _NOTHING, {}, begins)
         return Step(replace(session, trail=trail, values=values), done.effects)

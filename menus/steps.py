@@ -1,10 +1,12 @@
 """What a step leads to, a step as it is kept for the next subscriber, and who waits for an answer at a kept one."""
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
+from menus.endings import Ending
 from menus.events import Effect
 from menus.session import Place, Session, Values
 
@@ -16,8 +18,8 @@ class Kept(msgspec.Struct, frozen=True, gc=False):
     """A step: `session` is what it leads to but for id, time and count, None where there is none to keep.
 
     `effects` show a screen, or `asks` is the operation that is asked with `arguments`; `answers` are the steps that
-    were taken then, by the answer and the facts. `begins` is what the step's key knows by identity: while the step is
-    kept, nothing else can have its address.
+    were taken then, by the answer and the facts, and `endings` where one subscriber's own answers lead, by outcome.
+    `begins` is what the step's key knows by identity: while the step is kept, nothing else can have its address.
     """
 
     session: Session | None
@@ -26,6 +28,7 @@ class Kept(msgspec.Struct, frozen=True, gc=False):
     arguments: Values
     answers: dict[object, "Kept"]
     begins: Carried
+    endings: Mapping[str, Ending] = {}
 
 
 class Waiting(msgspec.Struct, frozen=True, gc=False):

@@ -14,6 +14,7 @@ REGISTRY = Registry(
             Operation("quote", "query", {"ok": QUOTE, "poor": Record("gap", {"missing": Money()})}, {"item": ITEM}),
             Operation("find", "query", {"ok": ITEM, "unknown": None}, {"number": Text()}),
             Operation("verify", "query", {"ok": None, "wrong": None}, {"pin": Text()}),
+            Operation("balance", "query", {"ok": Record("sum", {"left": Money()}), "down": None}),
             Operation("buy", "command", {"done": Record("sum", {"left": Money()}), "failed": None}, {"quote": QUOTE}),
             Operation("remember", "command", {"done": None}, {"pin": Text()}),
             Operation("activate", "action", {"done": None, "already": None}),

@@ -35,6 +35,16 @@ OUTCOMES: dict[str, list[tuple[str, Value]]] = {
     "find": [("ok", item(1)), ("unknown", None)],
     "quote": [("ok", {"price": 0, "starts": "2010-02-28"}), ("poor", {"missing": 12345}), ("ok", GOODS)],
     "verify": [("ok", None), ("wrong", None)],
+    "balance": [
+        ("ok", {"left": 5}),
+        ("ok", {"left": -(10**12), "more": "than is asked for"}),
+        ("ok", {"left": "5"}),
+        ("ok", {"left": 5, "much": "x" * 20_000}),
+        ("ok", [5]),
+        ("down", None),
+        ("down", {"left": 5}),
+        ("gone", {"left": 5}),
+    ],
     "activate": [("done", None), ("already", None)],
 }
 
@@ -291,6 +301,43 @@ def test_a_single_subscribers_answer_is_not_remembered():
     assert not [one for one in ("424242", "Thing 2") if one in repr(vars(flow.memory))]
 
 
+def balance(end: str = "end: {ru: 'Осталось {sum.left:money}', en: 'Left: {sum.left:money}'}") -> Flow:
+    """Return a flow that tells a balance and ends."""
+    nodes = f"  main:\n    query: balance\n    as: sum\n    ok: shown\n    down: down\n  shown: {{{end}}}\n"
+    return compile_flow(HEAD + "nodes:\n" + nodes + "  down: {end: {ru: Нет, en: No}}\n", "b.yaml", REGISTRY)
+
+
+def test_where_one_subscribers_own_answer_ends_is_known_and_the_answer_is_not():
+    flow = balance()
+    for language, left in (("en", 1), ("en", 424242), ("ru", 535353), ("fr", 0)):
+        talk = Counted(flow, facts=FACTS | {"language": language}, answers={"balance": ("ok", {"left": left})})
+        assert not [event for event in talk.does(Begin("s1", "main")) if isinstance(event, Answered)]
+    assert "4242" not in repr(vars(flow.memory))
+
+
+@pytest.mark.parametrize("answer", OUTCOMES["balance"], ids=lambda answer: repr(answer)[:30])
+def test_an_answer_that_is_not_what_the_flow_was_promised_ends_as_without_memory(answer: tuple[str, Value]):
+    flow = balance()
+    for _ in range(2):
+        Counted(flow, answers={"balance": answer}).does(Begin("s1", "main"))
+
+
+def test_an_end_of_several_pages_goes_on():
+    flow = balance(f"end: {{ru: О, en: '{'Left ' * 60}{{sum.left:money}}'}}")
+    for _ in range(2):
+        talk = Counted(flow, answers={"balance": ("ok", {"left": 1})})
+        talk.does(Begin("s1", "main"))
+        assert talk.session is not None
+        talk.does(Reply("9"))
+
+
+def test_a_list_that_leads_to_an_end_is_cut_as_without_memory():
+    nodes = "  main: {query: items(red), as: things, ok: shown, down: shown}\n  shown: {end: {ru: О, en: L}}\n"
+    flow = compile_flow(HEAD + "nodes:\n" + nodes, "b.yaml", REGISTRY)
+    for _ in range(2):
+        Counted(flow, answers={"items": ("ok", [item(number) for number in range(1, 200)])}).does(Begin("s1", "main"))
+
+
 def test_a_list_that_is_one_subscribers_own_is_not_remembered():
     flow = flow_with(steps=20)
     for number in range(60):
@@ -422,7 +469,7 @@ CONDITIONS = st.sampled_from(
 def flows(draw: st.DrawFn) -> tuple[Flow, list[str]]:
     """A service of a few nodes of all kinds that lead anywhere, and their names."""
     names = [f"n{number}" for number in range(draw(st.integers(2, 6)))]
-    kinds = st.sampled_from(["menu", "menu", "list", "check", "do", "input", "verify"])
+    kinds = st.sampled_from(["menu", "menu", "list", "check", "do", "input", "verify", "balance"])
     nodes = ""
     for place, name in enumerate(names):
         nodes += f"  {name}:\n"
@@ -445,6 +492,16 @@ def flows(draw: st.DrawFn) -> tuple[Flow, list[str]]:
                 nodes += f"    check: {draw(CONDITIONS)}\n    yes: {draw(onward)}\n    no: {draw(onward)}\n"
             case "do":
                 nodes += f"    do: activate\n    done: {draw(onward)}\n    already: {draw(onward)}\n"
+            case "balance":
+                said = draw(st.sampled_from(["О", "Остаток", "Остаток " * 40]))
+                texts = f'{{ru: "{said} {{sum.left:money}}", en: "Left: {{sum.left:money}}"}}'
+                last = f"end: {texts}"
+                if draw(st.integers(0, 3)) == 0:
+                    last = f"menu: {texts}\n    options:\n      - {{ru: в, en: o, to: {draw(target)}}}"
+                nodes += (
+                    f"    query: balance\n    as: sum\n    ok: {name}e\n    down: {draw(onward)}\n"
+                    f"  {name}e:\n    {last}\n"
+                )
             case "input":
                 nodes += (
                     f"    input: {{ru: В, en: I}}\n    as: number\n    accept: digits(1..4)\n    to: {draw(target)}\n"
