@@ -98,9 +98,9 @@ class RedisServer:
 
 
 @contextmanager
-def running(*options: str) -> Iterator[RedisServer]:
+def running(*options: str, port: int = 0) -> Iterator[RedisServer]:
     """Give a server of one's own."""
-    server = RedisServer(*(options or DURABLE))
+    server = RedisServer(*(options or DURABLE), port=port)
     try:
         yield server
     finally:

@@ -138,6 +138,8 @@ class Link(Owner):
         self._closed = ""
         self.batches = 0
         """How many writes went out."""
+        self.one_slot = False
+        """Whether one request must keep to one slot, as the server said that was connected with last."""
 
     # Asking -------------------------------------------------------------------------------------------------------
 
@@ -164,7 +166,7 @@ class Link(Owner):
 
     @property
     def several(self) -> bool:
-        """Whether slots have servers of their own, so that one request must keep to one slot."""
+        """Whether slots have servers of their own, and may move from one to another."""
         return self._nodes.several
 
     def _submit(
@@ -377,6 +379,7 @@ class Link(Owner):
             await self._lease.renew(address)
             if not wire.made:
                 raise ConnectionResetError("the connection was closed")
+            self.one_slot = wire.one_slot
         except BaseException:
             wire.abort()
             raise

@@ -2,11 +2,11 @@
 
 So what a request costs, here and in Redis, is paid once for many, and Redis syncs its log once for all of them. On a
 Cluster each goes alone: while a slot is moved some of its keys are here and some there, and who asks for both waits.
-So it is at a single server that turns out to be in cluster mode, and at a proxy in front of several.
+At a single server in cluster mode, and at a proxy in front of several, those of one slot go together.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 import structlog
@@ -20,6 +20,9 @@ from ussd_server.subscribers.record import Subscriber
 
 MOST_TOGETHER: Final = 128
 """Redis does nothing else during a call; so many take it about a millisecond."""
+
+_Share: TypeAlias = int | bytes | None
+"""What the commits of a call have in common: a slot, or a record; None where any may go together."""
 
 _RECORDS: Final = EVERY_SCRIPT["records"]
 log = structlog.get_logger(__name__)
@@ -54,15 +57,20 @@ class Together:
         self.link = link
         self.cache = cache
         self.name = name
-        self._alone = link.several
-        self._gathered: dict[bytes, _Gathered] = {}
+        self._several = link.several
+        self._apart = False
+        """Whether what is gathered now may not all go together."""
+        self._refused = False
+        """Whether a call was refused for its several slots: who did so may not say that he is one who does."""
+        self._warned = False
+        self._gathered: dict[_Share, _Gathered] = {}
 
     def replace(self, slot: int, key: bytes, before: int, value: bytes, replaced: Replaced) -> None:
         """Replace the record of this key that has the version `before`, with the next write, and tell what came of it.
 
         That is what a commit returns or raises; `Unsure` where it may be refused for what an earlier sending did.
         """
-        gathered = self._gathered.get(key if self._alone else b"")
+        gathered = self._gathered.get(self._share(slot, key) if self._apart else None)
         if gathered is None:
             gathered = self._begin(slot, key)
         _, records, values, waiting = gathered
@@ -73,9 +81,23 @@ class Together:
 
     def _begin(self, slot: int, key: bytes) -> _Gathered:
         if not self._gathered:
+            self._apart = self._several or self._keeps_to_one_slot()
             self.link.before_write(self._send)
-        begun = self._gathered[key if self._alone else b""] = _Gathered(slot, [], [], [])
+        begun = self._gathered[self._share(slot, key) if self._apart else None] = _Gathered(slot, [], [], [])
         return begun
+
+    def _share(self, slot: int, key: bytes) -> _Share:
+        return key if self._several else slot
+
+    def _keeps_to_one_slot(self) -> bool:
+        """Return whether the calls from now on do, and say so once."""
+        keeps = self.link.one_slot or self._refused
+        if keeps and not self._warned:
+            self._warned = True
+            log.warning(
+                "Redis takes no call for several slots, only commits of the same slot go together", store=self.name
+            )
+        return keeps
 
     def _send(self) -> None:
         gathered, self._gathered = self._gathered, {}
@@ -84,10 +106,9 @@ class Together:
                 _Call(self, each.part(at, at + MOST_TOGETHER))
 
     def part(self, gathered: _Gathered, refused: Sent) -> None:
-        """Send each commit of a call that was refused for its many slots by itself, and so every one from now on."""
-        if not self._alone:
-            self._alone = True
-            log.warning("Redis takes no call for several slots, from now on each commit is a call", store=self.name)
+        """Send each commit of a call that was refused for its several slots by itself; the next calls keep to one."""
+        self._refused = True
+        self._keeps_to_one_slot()
         for at in range(len(gathered.records)):
             _Call(self, gathered.part(at, at + 1), refused)
 

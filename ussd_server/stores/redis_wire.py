@@ -145,6 +145,8 @@ class Wire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self.loading: set[bytes] = set()
         """Scripts that are being loaded once more, by their SHA-1."""
+        self.one_slot = False
+        """Whether the server takes no request for several slots: it is in cluster mode, be it the only one."""
 
     # Out ----------------------------------------------------------------------------------------------------------
 
@@ -321,7 +323,17 @@ async def _greet(wire: Wire, greeting: Greeting) -> None:
         role = await _role(wire)
         if role != "master":
             raise Refused(f"READONLY it is a {role}")
-        await asyncio.gather(*(wire.ask("SCRIPT", "LOAD", script.source) for script in EVERY_SCRIPT.values()))
+        loads = (wire.ask("SCRIPT", "LOAD", script.source) for script in EVERY_SCRIPT.values())
+        wire.one_slot, *_ = await asyncio.gather(_in_cluster_mode(wire), *loads)
+
+
+async def _in_cluster_mode(wire: Wire) -> bool:
+    """Return what the server says of that; a proxy may not know the question."""
+    try:
+        flat = await wire.ask("HELLO")
+    except Refused:
+        return False
+    return dict(zip(flat[::2], flat[1::2], strict=True)).get(b"mode") == b"cluster"
 
 
 async def _role(wire: Wire) -> str:

@@ -99,7 +99,8 @@ def test_a_redis_that_hides_its_settings_is_not_taken_for_durable() -> None:
 def test_a_server_does_not_start_on_a_store_that_forgets_where_it_must_not(tmp_path: Path) -> None:
     with running("--appendonly", "no") as redis:
         data = tmp_path / "data"
-        command = [COMMAND, "run", "--data", str(data), "--store", redis.url, "--smsc", "smpp://a:b@127.0.0.1:1"]
+        where = ("--data", str(data), "--http", "127.0.0.1:0", "--store", redis.url)
+        command = [COMMAND, "run", *where, "--smsc", "smpp://a:b@127.0.0.1:1"]
         ended = subprocess.run([*command, "--require-durable"], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     said = f"error: {redis.url}: not durable, and --require-durable is given: a crash of Redis loses all"

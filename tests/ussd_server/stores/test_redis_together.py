@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
+import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from tests.redis_servers import RedisServer, running, serving_every_slot
+from tests.redis_servers import DURABLE, RedisServer, running, serving_every_slot
 from tests.ussd_server.stores.test_redis import on, store_at
-from ussd_server.stores import redis_link, redis_together
+from ussd_server.stores import redis_link, redis_together, redis_wire
 from ussd_server.stores.base import Change, JournalEntry, StoreUnavailable, Unsure
 from ussd_server.stores.redis import RedisStore
 from ussd_server.stores.redis_wire import Wire
@@ -295,7 +296,18 @@ def test_what_cannot_be_put_together_keeps_nothing_else_from_going_out(server: R
     on(server, test)
 
 
-# Where a call for several keys is refused ----------------------------------------------------------------------------
+# Where a call for several slots is refused ---------------------------------------------------------------------------
+
+ONE_SLOT = "Redis takes no call for several slots, only commits of the same slot go together"
+
+
+def says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let connections not ask the server whether it is in cluster mode."""
+
+    async def unknown(wire: Wire) -> bool:
+        return False
+
+    monkeypatch.setattr(redis_wire, "_in_cluster_mode", unknown)
 
 
 @pytest.fixture(scope="module")
@@ -304,20 +316,71 @@ def every_slot() -> Iterator[RedisServer]:
         yield server
 
 
-def test_a_server_in_cluster_mode_gets_each_commit_by_itself(every_slot: RedisServer) -> None:
-    async def test(store: RedisStore) -> None:
-        versions = await begun(store)
-        versions[3] = 42
-        expected = [at != 3 for at in range(len(NUMBERS))]
+def calls(client: "redis.Redis") -> int:
+    """Return how many scripts were called since the statistics were set back, those included that were refused."""
+    stats = client.info("commandstats")["cmdstat_evalsha"]
+    return int(stats["calls"]) + int(stats["rejected_calls"])
+
+
+def slots_of(store: RedisStore) -> set[int]:
+    return {store._home(msisdn).bucket.slot for msisdn in NUMBERS}
+
+
+def test_a_server_in_cluster_mode_gets_the_commits_of_a_slot_together_and_never_those_of_several(
+    every_slot: RedisServer,
+) -> None:
+    """It says what it is when a connection is made, so that not even the first call is refused."""
+
+    async def body() -> None:
         with capture_logs() as logs, every_slot.client() as client:
+            client.flushall()
+            store = store_at(every_slot)
+            versions = await begun(store)
+            client.config_resetstat()
+            versions[3] = 42
+            assert await each_to(store, versions, "ru") == [at != 3 for at in range(len(NUMBERS))]
+            assert calls(client) == len(slots_of(store)) < len(NUMBERS)
+            assert await languages(store) == ["" if at == 3 else "ru" for at in range(len(NUMBERS))]
+            await store.close()
+        assert [line["event"] for line in logs] == [ONE_SLOT]
+
+    asyncio.run(body())
+
+
+def test_commits_go_together_again_where_the_server_comes_back_without_cluster_mode() -> None:
+    async def body() -> None:
+        with serving_every_slot() as before:
+            store = store_at(before, patience_s=60)
+            await store.ping()
+            before.kill()
+            with running(*DURABLE, port=before.port) as after, after.client() as client:
+                versions = await begun(store)
+                client.config_resetstat()
+                assert await each_to(store, versions, "en") == [True] * len(NUMBERS)
+                assert calls(client) == 1
+                await store.close()
+
+    asyncio.run(body())
+
+
+def test_where_a_call_for_several_slots_is_refused_after_all_each_commit_is_made(
+    every_slot: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So may a proxy in front of several servers, which does not say that it is one."""
+    says_nothing(monkeypatch)
+
+    async def test(store: RedisStore) -> None:
+        with every_slot.client() as client, capture_logs() as logs:
+            client.flushall()
+            versions = await begun(store)
+            versions[3] = 42
+            expected = [at != 3 for at in range(len(NUMBERS))]
             assert await each_to(store, versions, "ru") == expected
-            assert [line["event"] for line in logs] == [
-                "Redis takes no call for several slots, from now on each commit is a call"
-            ]
+            assert [line["event"] for line in logs] == [ONE_SLOT]
             versions = [(await store.load(msisdn))[1] for msisdn in NUMBERS]
             client.config_resetstat()
             assert await each_to(store, versions, "en") == [True] * len(NUMBERS)
-            assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == len(NUMBERS)
+            assert calls(client) == len(slots_of(store))
         assert len(logs) == 1
         assert await languages(store) == ["en"] * len(NUMBERS)
 
@@ -328,6 +391,7 @@ def test_what_was_not_sure_of_a_call_is_not_sure_of_its_parts(
     every_slot: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the call was sent before by a connection that broke, a refusal of a part proves no more than that of it."""
+    says_nothing(monkeypatch)
 
     async def test(store: RedisStore) -> None:
         with every_slot.client() as client:
