@@ -36,8 +36,8 @@ from benchmarks.wire import (
     deliver_template,
     pdu,
 )
+from ussd_server.channels.account import Account
 from ussd_server.channels.base import Answer, Answering, Input
-from ussd_server.channels.gateway import Account
 from ussd_server.channels.ussd import screen
 from ussd_server.cli.process import COLLECT_AFTER
 from ussd_server.metrics import Metrics

@@ -14,7 +14,8 @@ import structlog
 from menus.compiler import Flow, compile_flow
 from menus.render import Channel
 from ussd_server.channels import ussd
-from ussd_server.channels.gateway import Account, Gateway
+from ussd_server.channels.account import Account
+from ussd_server.channels.gateway import Gateway
 from ussd_server.housekeeping import Housekeeping
 from ussd_server.metrics import Metrics
 from ussd_server.operators.base import Operator

@@ -126,8 +126,8 @@ def test_a_stop_in_a_flood_answers_all_that_was_read_before_it_unbinds(
         async def read_meanwhile(seconds: float) -> None:
             await drain_outbox(seconds)
             account.backlog.stands = True
-            account._intake.read.extend([(dialled, answered.append)] * 10 * TOGETHER)
-            account._intake.hand_in()
+            account.intake.read.extend([(dialled, answered.append)] * 10 * TOGETHER)
+            account.intake.hand_in()
 
         async def noted(drain_ms: int) -> None:
             at_the_unbind.append(len(answered))

@@ -139,6 +139,13 @@ class SendOutcome(msgspec.Struct, frozen=True):
     crowded: bool = False
 
 
+def known(outcome: SendOutcome) -> asyncio.Future[SendOutcome]:
+    """Return an outcome that needs no waiting for."""
+    done = asyncio.get_running_loop().create_future()
+    done.set_result(outcome)
+    return done
+
+
 class Sender(Protocol):
     """Whatever takes an SMS to the network."""
 

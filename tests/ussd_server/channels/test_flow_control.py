@@ -11,6 +11,7 @@ from smpp.constants import Status, status_name
 from tests.ussd_server.channels.test_gateway import Line, dialled, make_account, play
 from tests.ussd_server.turns.bench import MANNERS, MSISDN
 from ussd_server.channels.gateway import Gateway
+from ussd_server.channels.pace import Pace
 from ussd_server.channels.sms import SendOutcome
 from ussd_server.outbox.performers import Performers
 from ussd_server.outbox.pushes import Pusher
@@ -30,7 +31,7 @@ def texts(at: Line) -> list[str]:
 def test_a_throttling_holds_all_sms_in_their_order_and_lets_ussd_pass(tmp_path: Path, status: Status) -> None:
     async def story(at: Line) -> None:
         at.smsc.statuses = [status, status, Status.ROK]
-        sending = [asyncio.ensure_future(at.account.send_sms("111", MSISDN, f"{n}", n)) for n in range(5)]
+        sending = [asyncio.ensure_future(at.account.outgoing.send_sms("111", MSISDN, f"{n}", n)) for n in range(5)]
         await at.until(lambda: at.bench.metrics.throttled[at.account.name] == 2)
         await at.hear(dialled("*111*2163#"), 4)
         assert texts(at) == ["0", "1", "2", "Activated."]
@@ -44,7 +45,7 @@ def test_a_throttling_holds_all_sms_in_their_order_and_lets_ussd_pass(tmp_path: 
 def test_a_slower_rate_is_kept_over_a_reconnect(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
         at.smsc.statuses = [Status.RTHROTTLED]
-        sending = asyncio.ensure_future(at.account.send_sms("111", MSISDN, "Hello", 7))
+        sending = asyncio.ensure_future(at.account.outgoing.send_sms("111", MSISDN, "Hello", 7))
         await at.until(lambda: at.bench.metrics.throttled[at.account.name] == 1)
         limit = at.bench.metrics.sms_limit[at.account.name]()
         assert at.smsc.connection is not None
@@ -68,18 +69,18 @@ def test_a_screen_that_is_throttled_twice_is_dropped(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
-def test_the_rate_counts_parts_and_screens(tmp_path: Path) -> None:
+def test_the_rate_counts_parts_and_screens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait, waited = Pace.wait, [0.0]
+
+    def noted(pace: Pace, now: float) -> float:
+        waited.append(wait(pace, now))
+        return waited[-1]
+
+    monkeypatch.setattr(Pace, "wait", noted)
+
     async def story(at: Line) -> None:
-        waited: list[float] = []
-        wait = at.account._pace.wait
-
-        def noted(now: float) -> float:
-            waited.append(wait(now))
-            return waited[-1]
-
-        at.account._pace.wait = noted  # type: ignore[method-assign]
         await at.hear(dialled("*111*2163#"), 1)
-        assert (await at.account.send_sms("111", MSISDN, "слово " * 40, 7)).result == "sent"
+        assert (await at.account.outgoing.send_sms("111", MSISDN, "слово " * 40, 7)).result == "sent"
         assert len(at.smsc.submitted) == 5
         assert 0 < max(waited) <= 0.2
 
@@ -88,7 +89,7 @@ def test_the_rate_counts_parts_and_screens(tmp_path: Path) -> None:
 
 def test_an_sms_that_nobody_waits_for_any_more_is_not_sent(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
-        sending = [asyncio.ensure_future(at.account.send_sms("111", MSISDN, text, 7)) for text in "abc"]
+        sending = [asyncio.ensure_future(at.account.outgoing.send_sms("111", MSISDN, text, 7)) for text in "abc"]
         await asyncio.sleep(0)
         sending[1].cancel()
         assert [(await sending[n]).result for n in (0, 2)] == ["sent", "sent"]
@@ -99,13 +100,13 @@ def test_an_sms_that_nobody_waits_for_any_more_is_not_sent(tmp_path: Path) -> No
 
 def test_the_rest_of_a_long_sms_that_nobody_waits_for_any_more_is_not_sent(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
-        sending = asyncio.ensure_future(at.account.send_sms("111", MSISDN, "слово " * 110, 7))
+        sending = asyncio.ensure_future(at.account.outgoing.send_sms("111", MSISDN, "слово " * 110, 7))
         await at.until(lambda: len(at.smsc.submitted) >= 1)
         sending.cancel()
-        assert (await at.account.send_sms("111", MSISDN, "z", 8)).result == "sent"
+        assert (await at.account.outgoing.send_sms("111", MSISDN, "z", 8)).result == "sent"
         assert texts(at)[-1] == "z"
         assert len(at.smsc.submitted) < 6, "of ten parts"
-        assert at.account.sending == 0
+        assert at.account.outgoing.sending == 0
 
     play(tmp_path, story, rate=10)
 
@@ -113,7 +114,7 @@ def test_the_rest_of_a_long_sms_that_nobody_waits_for_any_more_is_not_sent(tmp_p
 def test_what_waits_when_the_last_link_goes_is_told_at_once(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
         at.smsc.silent = True
-        sending = [asyncio.ensure_future(at.account.send_sms("111", MSISDN, text, 7)) for text in "abc"]
+        sending = [asyncio.ensure_future(at.account.outgoing.send_sms("111", MSISDN, text, 7)) for text in "abc"]
         await at.until(lambda: len(at.smsc.submitted) == 1)
         assert at.bench.metrics.sms_waiting[at.account.name]() == 3
         assert at.smsc.connection is not None

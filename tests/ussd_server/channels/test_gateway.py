@@ -20,8 +20,9 @@ from smpp.pdu import Bind, Message
 from smpp.segments import STYLES, Style, split
 from smpp.transport import Connection, listen
 from tests.ussd_server.turns.bench import MSISDN, POOR, SCREEN, Bench, perform
+from ussd_server.channels.account import Account
 from ussd_server.channels.base import Answering, Input
-from ussd_server.channels.gateway import Account, Gateway
+from ussd_server.channels.gateway import Gateway
 from ussd_server.channels.intake import TOGETHER
 from ussd_server.dialects.files import load
 from ussd_server.outbox.worker import Done, Finished, Performed
@@ -195,7 +196,7 @@ def test_of_a_flood_some_are_handed_in_at_a_time_in_their_order(tmp_path: Path) 
         def noted(input: Input, answer: Answering) -> None:
             if not turns[-1]:
                 loop.call_soon(turns.append, [])
-                loop.call_soon(at.account._intake.hand_in)  # more is read while others wait to be handed in
+                loop.call_soon(at.account.intake.hand_in)  # more is read while others wait to be handed in
             turns[-1].append(input.msisdn)
             take(input, answer)
 
@@ -228,15 +229,15 @@ def test_of_a_flood_what_is_too_much_is_refused_before_what_came_earlier_is_hand
 
         at.bench.conversations.turned_away = judged  # type: ignore[method-assign]
         at.bench.conversations.take = taken  # type: ignore[method-assign]
-        connection = next(iter(at.account._up))
+        connection = next(iter(at.account.binds.links))
         connection.on_read = lambda: None  # all of it comes with one read
         callers = [f"7916{number:07}" for number in range(3 * TOGETHER)]
         for session, caller in enumerate(callers):
             at.smsc.deliver(ussd.dial(caller, "111", choose("*111#"), session=session))
         at.smsc.deliver(ussd.answer(MSISDN, "111", choose("1"), session=1, sequence=1))
-        await at.until(lambda: len(at.account._intake.read) > len(callers))
-        connection.on_read = at.account._intake.hand_in
-        at.account._intake.hand_in()
+        await at.until(lambda: len(at.account.intake.read) > len(callers))
+        connection.on_read = at.account.intake.hand_in
+        at.account.intake.hand_in()
         await at.until(lambda: len(at.smsc.submitted) == len(callers) + 2)
         judgements = [*(("waits", each) for each in callers[:limit]), *(("refused", each) for each in callers[limit:])]
         assert order[: len(callers) + 1] == [*judgements, ("waits", MSISDN)]
@@ -448,7 +449,7 @@ def test_an_input_that_cannot_be_kept_is_refused_so_that_the_smsc_repeats_it(tmp
 def test_an_sms_ends_as_its_status_says(tmp_path: Path, status: Status, result: str) -> None:
     async def story(at: Line) -> None:
         at.smsc.statuses = [status]
-        outcome = await at.account.send_sms("111", MSISDN, "Привет", 7)
+        outcome = await at.account.outgoing.send_sms("111", MSISDN, "Привет", 7)
         assert outcome.result == result
 
     play(tmp_path, story)
@@ -469,7 +470,7 @@ def test_what_no_account_brought_goes_by_one_that_is_bound(tmp_path: Path) -> No
 
 def test_a_long_sms_goes_in_parts_that_the_phone_joins(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
-        outcome = await at.account.send_sms("111", MSISDN, "слово " * 40, 7)
+        outcome = await at.account.outgoing.send_sms("111", MSISDN, "слово " * 40, 7)
         assert outcome.result == "sent"
         assert len(at.smsc.submitted) > 1
         assert [part.short_message[:6] for part in at.smsc.submitted] == [
@@ -481,7 +482,7 @@ def test_a_long_sms_goes_in_parts_that_the_phone_joins(tmp_path: Path) -> None:
 
 def test_a_text_of_more_parts_than_there_may_be_is_refused(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
-        outcome = await at.account.send_sms("111", MSISDN, "a" * 153 * 256, 7)
+        outcome = await at.account.outgoing.send_sms("111", MSISDN, "a" * 153 * 256, 7)
         assert outcome.result == "refused"
         assert "255" in outcome.reason
         assert at.smsc.submitted == []
@@ -494,7 +495,7 @@ def test_the_account_says_how_a_long_sms_goes(tmp_path: Path, style: Style) -> N
     text = "слово " * 40
 
     async def story(at: Line) -> None:
-        assert (await at.account.send_sms("111", MSISDN, text, 0x1234)).result == "sent"
+        assert (await at.account.outgoing.send_sms("111", MSISDN, text, 0x1234)).result == "sent"
         sent = at.smsc.submitted
         assert "".join(decode(message.user_data, message.data_coding) for message in sent) == text
         expected = [part.into(Message(CommandId.SUBMIT_SM)) for part in split(text, 0x1234, style=style)]
@@ -508,7 +509,7 @@ def test_the_account_says_how_a_long_sms_goes(tmp_path: Path, style: Style) -> N
 def test_a_transmitter_carries_the_answers_that_a_receiver_cannot(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
         assert (await at.hear(dialled("*111*2163#"), 1)) == ["Activated."]
-        assert (await at.account.send_sms("111", MSISDN, "Hello", 7)).result == "sent"
+        assert (await at.account.outgoing.send_sms("111", MSISDN, "Hello", 7)).result == "sent"
 
     play(tmp_path, story, bind="txrx")
 
@@ -516,7 +517,9 @@ def test_a_transmitter_carries_the_answers_that_a_receiver_cannot(tmp_path: Path
 def test_a_screen_is_not_kept_waiting_by_sms_that_the_smsc_is_slow_to_take(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
         at.smsc.silent = True
-        sending = [asyncio.ensure_future(at.account.send_sms("111", MSISDN, f"Hello {n}", n)) for n in range(20)]
+        sending = [
+            asyncio.ensure_future(at.account.outgoing.send_sms("111", MSISDN, f"Hello {n}", n)) for n in range(20)
+        ]
         await at.until(lambda: len(at.smsc.submitted) == 5)
         assert (await at.hear(dialled("*111*2163#"), 6)) == ["Activated."]
         for waiting in sending:
@@ -653,7 +656,7 @@ def test_while_screens_stand_in_line_for_the_window_new_dialogues_are_refused(tm
 def test_without_a_link_an_sms_waits(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
         await at.account.stop(drain_ms=0)
-        outcome = await at.account.send_sms("111", MSISDN, "Hello", 7)
+        outcome = await at.account.outgoing.send_sms("111", MSISDN, "Hello", 7)
         assert outcome.result == "later"
 
     play(tmp_path, story)
@@ -723,7 +726,9 @@ def test_a_bind_that_is_lost_leaves_the_work_to_the_others_and_comes_back(
     async def story(at: Line) -> None:
         every = at.bench.metrics.binds[at.account.name]
         at.smsc.silent = True
-        sending = [asyncio.ensure_future(at.account.send_sms("111", MSISDN, f"Hello {n}", n)) for n in range(2)]
+        sending = [
+            asyncio.ensure_future(at.account.outgoing.send_sms("111", MSISDN, f"Hello {n}", n)) for n in range(2)
+        ]
         await at.until(lambda: len(at.smsc.submitted) == 2)
         first, second = at.smsc.by
         assert first is not second
@@ -731,7 +736,7 @@ def test_a_bind_that_is_lost_leaves_the_work_to_the_others_and_comes_back(
         first.close()
         outcome = await sending[0]
         assert (outcome.result, outcome.reason) == ("later", "the link was lost")
-        sent = [await at.account.send_sms("111", MSISDN, f"Hello {n}", n) for n in range(4)]
+        sent = [await at.account.outgoing.send_sms("111", MSISDN, f"Hello {n}", n) for n in range(4)]
         assert [outcome.result for outcome in sent] == ["sent"] * 4
         assert first not in at.smsc.by[2:]
         assert at.account.bound
@@ -791,7 +796,7 @@ def test_a_bind_says_what_the_account_says(tmp_path: Path) -> None:
 def test_an_sms_is_addressed_and_encoded_as_the_account_says(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
         for source, text in (("111", "Hello"), ("Info", "Привет")):
-            await at.account.send_sms(source, MSISDN, text, 7)
+            await at.account.outgoing.send_sms(source, MSISDN, text, 7)
         first, second = at.smsc.submitted
         assert (first.source_addr_ton, first.source_addr_npi, first.source_addr) == (6, 9, "111")
         assert (second.source_addr_ton, second.source_addr_npi, second.source_addr) == (5, 0, "Info")
@@ -814,7 +819,7 @@ def test_the_default_alphabet_counts_both_ways(tmp_path: Path) -> None:
         dialled_in_it = dialled()
         dialled_in_it.short_message = "@é".encode("latin-1")
         await at.hear(dialled_in_it, 1)
-        await at.account.send_sms("111", MSISDN, "@é", 7)
+        await at.account.outgoing.send_sms("111", MSISDN, "@é", 7)
         assert (at.smsc.submitted[1].short_message, at.smsc.submitted[1].data_coding) == (b"@\xe9", 0)
 
     play(tmp_path, story, default_alphabet="latin-1")
@@ -823,8 +828,8 @@ def test_the_default_alphabet_counts_both_ways(tmp_path: Path) -> None:
 def test_a_status_that_the_account_names_is_tried_again(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
         at.smsc.statuses = [0x45, 0x46]
-        assert (await at.account.send_sms("111", MSISDN, "Hello", 7)).result == "later"
-        assert (await at.account.send_sms("111", MSISDN, "Hello", 7)).result == "refused"
+        assert (await at.account.outgoing.send_sms("111", MSISDN, "Hello", 7)).result == "later"
+        assert (await at.account.outgoing.send_sms("111", MSISDN, "Hello", 7)).result == "refused"
 
     play(tmp_path, story, retry=frozenset({0x45}))
 

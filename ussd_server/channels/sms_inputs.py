@@ -1,0 +1,60 @@
+"""An SMS to a service number on its way: in as an input, and responded to when what it led to is kept."""
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from smpp.constants import Status
+from smpp.inputs import Texted
+from smpp.pdu import Message
+from smpp.reassembly import Part
+from smpp.transport import Connection
+from ussd_server.channels.base import Answer, Input
+from ussd_server.channels.binds import BoundLink
+from ussd_server.channels.intake import Intake
+from ussd_server.channels.sms import SMS
+
+
+class SmsInput(msgspec.Struct, gc=False):
+    """An SMS that came, or a part of one, which waits for its response."""
+
+    heard_by: Connection
+    received: Message | Texted
+
+    def answer(self, answer: Answer) -> None:
+        """Respond to it; what it led to goes out from the outbox."""
+        if answer.durable:
+            self.heard_by.respond(self.received)
+        else:
+            self.heard_by.respond(self.received, Status.RTHROTTLED if answer.busy else Status.RX_T_APPN)
+
+
+class SmsInputs:
+    """Makes inputs of the SMS that come to one account."""
+
+    def __init__(
+        self, account: str, links: Mapping[Connection, BoundLink], intake: Intake, now: Callable[[], int]
+    ) -> None:
+        self._account = account
+        self._links = links
+        self._intake = intake
+        self._now = now
+
+    def put(self, sms: SmsInput, msisdn: str, number: str, text: str, part: Part | None = None) -> None:
+        """Make an input of what this subscriber wrote to a service number, or of a part of it."""
+        connection = sms.heard_by
+        input = Input(
+            msisdn,
+            SMS,
+            "message",
+            text,
+            self._account,
+            number,
+            self._links[connection].name,
+            sms.received.sequence,
+            self._now(),
+            connection.read_at,
+            number=number,
+            part=part,
+        )
+        self._intake.read.append((input, sms.answer))
