@@ -2,20 +2,25 @@
 
 import asyncio
 import os
-import re
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from tests.acceptance.conftest import new_phone
 from tests.acceptance.gateway import Gateway
 from tests.acceptance.harness import COMMAND, ServerProcess, free_port, own_environment
 from tests.acceptance.switch import Switch
-from tests.acceptance.units import DEPLOY, Notified, Units
+from tests.acceptance.test_key_rotation import order_code
+from tests.acceptance.units import DEPLOY, Notified, UnitFile, Units
+from tests.chaos.disks import why_not
+from ussd_server.cli.process import STOP_S
+from ussd_server.cli.supervision import READY_S
 
 MOST_EXPOSED = 20
 """`systemd-analyze security` counts up to 100; below 20 is what it calls OK, and nobody is asked twice."""
@@ -23,10 +28,10 @@ MOST_EXPOSED = 20
 
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
-    """The units as they are installed, but for where the program is."""
+    """The units as they are installed, but for where the program and its settings are."""
     for path in (DEPLOY / "systemd").iterdir():
         text = path.read_text(encoding="utf-8").replace("/opt/ussd-server/.venv/bin/ussd-server", COMMAND)
-        (tmp_path / path.name).write_text(text, encoding="utf-8")
+        (tmp_path / path.name).write_text(text.replace("/etc/ussd-server/", f"{tmp_path}/"), encoding="utf-8")
     shutil.copy(tmp_path / "ussd-server@.service", tmp_path / "ussd-server@8081.service")
     return tmp_path
 
@@ -55,12 +60,6 @@ def test_a_server_may_do_little_else_than_serve(units: Path) -> None:
     assert code == 0, said
 
 
-def environment_of(unit: Path, instance: int, state: Path) -> dict[str, str]:
-    """Return what a unit puts into the environment of an instance."""
-    found = re.findall(r"^Environment=(\w+)=(.*)$", unit.read_text(encoding="utf-8"), re.MULTILINE)
-    return {name: value.replace("%i", str(instance)).replace("%S", str(state)) for name, value in found}
-
-
 @pytest.fixture
 def told(tmp_path: Path) -> Iterator[Notified]:
     socket = Notified(tmp_path / "notify")
@@ -68,33 +67,83 @@ def told(tmp_path: Path) -> Iterator[Notified]:
     socket.close()
 
 
-def test_a_unit_is_ready_at_the_bind_lives_and_stops(gateway: Gateway, units: Path, told: Notified) -> None:
-    """The server takes what the unit sets, and tells systemd when it is bound, that it lives, and that it stops."""
+@pytest.fixture
+def unit(gateway: Gateway, units: Path) -> UnitFile:
+    """The unit of a server that is to bind to the gateway, with what an operator writes beside it."""
     port = free_port()
-    (units / "settings.toml").write_text(f'smsc = ["{gateway.url}"]\nlog_format = "json"\n', encoding="utf-8")
-    environment = environment_of(units / "ussd-server@.service", port, units)
-    assert environment["USSD_SERVER_SETTINGS"] == "/etc/ussd-server/settings.toml"
-    environment |= {"USSD_SERVER_SETTINGS": str(units / "settings.toml")}
-    environment |= {"NOTIFY_SOCKET": str(told.path), "WATCHDOG_USEC": "300000"}
+    (units / "settings.toml").write_text(f'smsc = ["{gateway.url}"]\n', encoding="utf-8")
+    (units / f"{port}.env").write_text("USSD_SERVER_LOG_FORMAT=json\n", encoding="utf-8")
+    return UnitFile(units / "ussd-server@.service", port, units)
+
+
+@contextmanager
+def started(unit: UnitFile, told: Notified, *within: str) -> Iterator["subprocess.Popen[str]"]:
+    """Start what a unit starts, as the unit says; the watchdog is in a hundred times more of a hurry."""
+    watchdog = {"WATCHDOG_USEC": f"{unit.seconds('WatchdogSec') * 10_000:.0f}"}
+    place = Path(unit.one("WorkingDirectory"))
+    place.mkdir(int(unit.one("StateDirectoryMode"), 8))
     with subprocess.Popen(
-        [COMMAND, "run"], cwd=units, env=own_environment(environment), stderr=subprocess.DEVNULL
+        [*within, *unit.words("ExecStart")],
+        cwd=place,
+        env=own_environment(unit.environment() | watchdog | {"NOTIFY_SOCKET": str(told.path)}),
+        umask=int(unit.one("UMask"), 8),
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
-            told.wait_for("STATUS=not bound yet")
-            told.wait_for("WATCHDOG=1")
-            assert "READY=1" not in told.said
-            gateway.accept()
-            told.wait_for("READY=1")
-            assert told.said[-1] == "STATUS=bound"
-            del told.said[:]
-            told.wait_for("WATCHDOG=1")
-            process.terminate()
-            told.wait_for("STOPPING=1")
-            gateway.wait_closed()
-            assert process.wait(20) == 0
+            yield process
         finally:
             process.kill()
-    assert (units / "ussd-server" / "keys.json").is_file()
+
+
+def test_a_unit_is_ready_at_the_bind_lives_reloads_and_stops(gateway: Gateway, unit: UnitFile, told: Notified) -> None:
+    """The server takes what the unit sets, and tells systemd when it is bound, that it lives, and that it stops."""
+    with started(unit, told) as process:
+        told.wait_for("STATUS=not bound yet")
+        told.wait_for("WATCHDOG=1")
+        assert "READY=1" not in told.said
+        gateway.accept()
+        told.wait_for("READY=1")
+        assert told.said[-1] == "STATUS=bound"
+        del told.said[:]
+        told.wait_for("WATCHDOG=1")
+        subprocess.run([word.replace("$MAINPID", str(process.pid)) for word in unit.words("ExecReload")], check=True)
+        assert process.stderr is not None
+        assert any('"flow reloaded"' in line for line in process.stderr)
+        process.terminate()
+        told.wait_for("STOPPING=1")
+        gateway.wait_closed()
+        assert process.wait(unit.seconds("TimeoutStopSec")) == 0
+    state = Path(unit.one("WorkingDirectory"))
+    assert {file.name for file in state.iterdir()} >= {"keys.json", "ussd-server.db", "operator.db"}
+    assert {file.stat().st_mode & 0o777 for file in state.iterdir()} == {0o600}
+
+
+def test_systemd_waits_as_long_as_a_start_and_a_stop_may_take(unit: UnitFile) -> None:
+    assert unit.seconds("TimeoutStartSec") > READY_S
+    assert unit.seconds("TimeoutStopSec") > STOP_S
+
+
+@pytest.mark.skipif(bool(why_not()), reason=why_not())
+def test_a_server_does_all_its_work_with_the_system_calls_that_its_unit_allows(
+    gateway: Gateway, unit: UnitFile, told: Notified, tmp_path: Path
+) -> None:
+    """Every other call fails as the unit has it fail; a code is the one work that is done by threads of their own."""
+    assert unit.one("SystemCallErrorNumber") == "EPERM"
+    others = "!" + ",".join(f"?{name}" for name in sorted(unit.calls()))  # ?: systemd knows other systems' calls, too
+    refused = tmp_path / "refused"
+    strace = ("strace", "-D", "-f", "--seccomp-bpf", "-qq", "-e", "signal=none", "-o", str(refused))
+    with started(unit, told, *strace, "-e", f"trace={others}", "-e", f"inject={others}:error=EPERM") as process:
+        gateway.accept()
+        told.wait_for("READY=1")
+        phone = new_phone(gateway).activated()
+        assert phone.dial("*111#").text
+        order_code(phone)
+        process.terminate()
+        gateway.wait_closed()
+        assert process.wait(unit.seconds("TimeoutStopSec")) == 0
+    # SQLite gives its files to the owner of the database, where it is root.
+    assert [line for line in refused.read_text(encoding="utf-8").splitlines() if " fchown(" not in line] == []
 
 
 def test_a_server_that_hangs_gives_no_sign_of_life(gateway: Gateway, tmp_path: Path, told: Notified) -> None:

@@ -5,6 +5,8 @@
 
 import json
 import os
+import re
+import shlex
 import socket
 import subprocess
 import threading
@@ -61,6 +63,65 @@ class Notified:
     def close(self) -> None:
         self._socket.close()
         self.path.unlink()
+
+
+class UnitFile:
+    """A unit as systemd reads it for an instance. `state` is where the state directories of all services are."""
+
+    def __init__(self, path: Path, instance: int, state: Path) -> None:
+        text = path.read_text(encoding="utf-8").replace("%i", str(instance)).replace("%S", str(state))
+        self._settings = re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE)
+
+    def all(self, name: str) -> list[str]:
+        """Return the values of a setting that may stand there more than once."""
+        return [value for each, value in self._settings if each == name]
+
+    def one(self, name: str) -> str:
+        (value,) = self.all(name)
+        return value
+
+    def words(self, name: str) -> list[str]:
+        """Return a command line."""
+        return shlex.split(self.one(name))
+
+    def seconds(self, name: str) -> float:
+        return float(self.one(name).removesuffix("s"))
+
+    def environment(self) -> dict[str, str]:
+        """Return what it puts into the environment; a file that is not there is none where a `-` says so."""
+        lines = self.all("Environment")
+        for name in self.all("EnvironmentFile"):
+            path = Path(name.removeprefix("-"))
+            if path.exists() or not name.startswith("-"):
+                lines += path.read_text(encoding="utf-8").splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    def calls(self) -> set[str]:
+        """Return the system calls that it allows: the first of the lists is one of these, others take away or add."""
+        sets = _sets_of_calls()
+        allowed: set[str] = set()
+        for line in self.all("SystemCallFilter"):
+            names = set().union(*(_each_call(name, sets) for name in line.removeprefix("~").split()))
+            allowed = allowed - names if line.startswith("~") else allowed | names
+        return allowed
+
+
+def _sets_of_calls() -> dict[str, list[str]]:
+    """Return what systemd's sets of system calls are made of: calls, and other sets."""
+    told = subprocess.run(["systemd-analyze", "syscall-filter"], capture_output=True, text=True, check=True).stdout
+    sets: dict[str, list[str]] = {}
+    for line in told.splitlines():
+        if line.startswith("@"):
+            members = sets.setdefault(line, [])
+        elif line.startswith("#"):  # from here on those that are in no set
+            members = []
+        elif line.strip() and not line.lstrip().startswith("#"):
+            members.append(line.strip())
+    return sets
+
+
+def _each_call(name: str, sets: dict[str, list[str]]) -> set[str]:
+    return set().union(*(_each_call(member, sets) for member in sets[name])) if name.startswith("@") else {name}
 
 
 class Units:

@@ -21,6 +21,7 @@ import secrets
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Final, Literal, NamedTuple, ParamSpec, TypeAlias, TypeVar
@@ -320,8 +321,10 @@ class CodeHasher:
 
 def _stand_back() -> None:
     """Lower this thread's priority; elsewhere than on Linux it would be the whole process's."""
+    # Where the system refuses it, as a service's filter of system calls may, codes are hashed all the same.
     if sys.platform == "linux":
-        os.nice(HASHING_NICENESS)
+        with suppress(OSError):
+            os.nice(HASHING_NICENESS)
 
 
 def _keyed_digest(keys: Keys, purpose: bytes) -> "hashlib.blake2b":

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import hashlib
 import os
 import string
@@ -391,6 +392,21 @@ def test_hashing_stands_back_behind_the_loop() -> None:
     asyncio.run(check())
     assert niceness == [min(19, before + vault_module.HASHING_NICENESS)]
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
+
+
+def test_codes_are_hashed_where_the_system_lets_no_thread_stand_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(by: int) -> int:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    async def check() -> bool:
+        hasher = CodeHasher(VAULT)
+        try:
+            return (await hasher.check(SEALED, CODE, MSISDN, 1)).right
+        finally:
+            await hasher.close()
+
+    monkeypatch.setattr(os, "nice", refuse)
+    assert asyncio.run(check())
 
 
 def test_hashing_seals_and_hands_errors_on() -> None:
