@@ -35,10 +35,11 @@ from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.codes import Policy
 from ussd_server.subscribers.record import Subscriber
 from ussd_server.turns.admission import Admission
-from ussd_server.turns.conversation import Conversations, Limits
+from ussd_server.turns.conversation import Conversations
 from ussd_server.turns.letters import Letters
 from ussd_server.turns.operations import Queries
 from ussd_server.turns.patience import Patience
+from ussd_server.turns.resources import Limits, Resources
 from ussd_server.turns.service import REGISTRY
 from ussd_server.turns.turn import Tools
 
@@ -70,7 +71,7 @@ class Turns:
         self._screen = screen(182, 80)
         ids = count(1)
         vault = Vault(Keyring().completed(NOW))
-        self.conversations = Conversations(
+        resources = Resources(
             compile_flow(FLOWS.read_bytes(), str(FLOWS), REGISTRY, self._screen.fits),
             self.store,
             Tools(Queries(self.operator), Policy(), lambda: self.now, lambda: f"0123456789ab-{next(ids):x}"),
@@ -82,6 +83,7 @@ class Turns:
             commit_work=self.store.commit_then,
             work_waits=lambda: None,
         )
+        self.conversations = Conversations(resources)
         self._sequences = count(1)
 
     async def activate(self, numbers: int) -> None:

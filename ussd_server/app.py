@@ -37,11 +37,12 @@ from ussd_server.stores.opening import open_to_serve
 from ussd_server.subscribers.codes import DAY_MS, Policy
 from ussd_server.terminals.desk import Desk
 from ussd_server.turns.admission import Admission
-from ussd_server.turns.conversation import Conversations, Limits
+from ussd_server.turns.conversation import Conversations
 from ussd_server.turns.letters import Letters
 from ussd_server.turns.operations import Queries
 from ussd_server.turns.patience import Patience
 from ussd_server.turns.quiet import QuietHours
+from ussd_server.turns.resources import Limits, Resources
 from ussd_server.turns.service import REGISTRY
 from ussd_server.turns.turn import Tools
 
@@ -148,7 +149,7 @@ class Server:
         vault = Vault(self.keys)
         self._hasher = CodeHasher(vault, settings.max_checks)
         admission = Admission(settings.max_turns, settings.overload_delay_s)
-        self.conversations = Conversations(
+        self.resources = Resources(
             flow,
             self.store,
             tools,
@@ -163,6 +164,7 @@ class Server:
             commit_work=lambda change, told: self.outbox.commit_then(change, told),
             work_waits=lambda: self.outbox.wake(),
         )
+        self.conversations = Conversations(self.resources)
         self.overload = Overload(
             admission, lambda: self.conversations.under_way, lambda: self.gateway.delays(), self.metrics
         )
@@ -170,19 +172,19 @@ class Server:
         self.gateway = Gateway([self._account(url, new_id) for url in settings.smsc], UNDER_WAY)
         performers = Performers(
             self.store,
-            self.conversations,
+            self.resources,
             self.gateway,
             self._operator,
             vault,
             self._hasher,
             tools,
             settings.sender,
-            Pusher(self.store, self.conversations, self.gateway, tools, self.metrics, self._manners()),
+            Pusher(self.store, self.resources, self.gateway, tools, self.metrics, self._manners()),
             self.deliveries,
         )
         self.outbox = Outbox(self.store, performers.by_kind(), self.metrics, wall_clock, pressed=self.overload.pressed)
         self.desk = Desk(
-            lambda: self.conversations.flow,
+            lambda: self.resources.flow,
             self.store,
             self._operator,
             vault,
@@ -235,7 +237,7 @@ class Server:
         settings = self.settings
 
         def quiet() -> QuietHours:
-            zone = settings.quiet_timezone or self.conversations.flow.style.timezone
+            zone = settings.quiet_timezone or self.resources.flow.style.timezone
             return QuietHours.parse(settings.quiet_hours, ZoneInfo(zone))
 
         return Manners(
@@ -263,11 +265,11 @@ class Server:
     def reload_flow(self) -> None:
         """Read the flow file again. A flow with mistakes is logged and the one in force stays."""
         try:
-            self.conversations.flow = read_flow(self.settings.flows, self._screen)
+            self.resources.flow = read_flow(self.settings.flows, self._screen)
         except Exception as error:
             log.error("flow not reloaded, the old one stays", cause=str(error))
         else:
-            log.info("flow reloaded", revision=self.conversations.flow.revision)
+            log.info("flow reloaded", revision=self.resources.flow.revision)
 
     def take_up_keys(self) -> None:
         """Look at the key file now, as the server does by itself every few seconds."""

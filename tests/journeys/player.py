@@ -47,7 +47,7 @@ def transcript(script: str, flow: Flow, directory: Path) -> str:
     said: list[str] = []
 
     async def story(bench: Bench) -> None:
-        bench.conversations.flow = flow
+        bench.resources.flow = flow
         player = _Player(bench, directory)
         for line in script.splitlines():
             if line.startswith("#"):

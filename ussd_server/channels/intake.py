@@ -9,7 +9,8 @@ import structlog
 from ussd_server.channels.base import Answering, Input
 from ussd_server.log import mask
 from ussd_server.turns.admission import Backlog, Kind
-from ussd_server.turns.conversation import Conversations, kind_of
+from ussd_server.turns.conversation import Conversations
+from ussd_server.turns.inputs import kind_of
 
 log = structlog.get_logger()
 

@@ -33,8 +33,9 @@ from ussd_server.secrecy.secrets import Secret
 from ussd_server.stores.base import Claimed, JournalEntry, OutboxKind, Store, StoreUnavailable
 from ussd_server.subscribers import codes
 from ussd_server.terminals.notices import tell_of_lock
-from ussd_server.turns.conversation import Conversations
+from ussd_server.turns import parts
 from ussd_server.turns.operations import UNAVAILABLE, Ended, InProgress, order_code_at_terminal, place_order
+from ussd_server.turns.resources import Resources
 from ussd_server.turns.turn import Tools, Turn
 
 MAX_CONFLICTS = 32
@@ -59,7 +60,7 @@ class Performers:
     def __init__(
         self,
         store: Store,
-        conversations: Conversations,
+        resources: Resources,
         network: Sender,
         operator: Operator,
         safe: vault.Vault,
@@ -70,7 +71,7 @@ class Performers:
         deliveries: Deliveries,
     ) -> None:
         self._store = store
-        self._conversations = conversations
+        self._resources = resources
         self._network = network
         self._operator = operator
         self._vault = safe
@@ -241,7 +242,7 @@ class Performers:
 
         async def work(turn: Turn) -> None:
             # Another server's clock may have set the time.
-            self._conversations.expire_letters(turn, max(turn.now, claimed.entry.due))
+            parts.expire(self._resources, turn, max(turn.now, claimed.entry.due))
 
         return await self._settle(claimed, work)
 
@@ -272,7 +273,7 @@ class Performers:
             seen = version
             now = self._tools.clock()
             turn = Turn(
-                self._conversations.flow,
+                self._resources.flow,
                 record,
                 version,
                 now,

@@ -24,10 +24,10 @@ from ussd_server.outbox.worker import Done, Later, Performed
 from ussd_server.stores.base import Change, Claimed, JournalEntry, Store, StoreUnavailable
 from ussd_server.subscribers.record import Pushed, PushKind, Subscriber
 from ussd_server.turns import pushes
-from ussd_server.turns.conversation import Conversations
 from ussd_server.turns.operations import Outcome, Queries
 from ussd_server.turns.pushes import End, PushOrder, Wait
 from ussd_server.turns.quiet import NO_QUIET_HOURS, QuietHours
+from ussd_server.turns.resources import Resources
 from ussd_server.turns.turn import Tools, Turn
 
 MAX_CONFLICTS: Final = 32
@@ -81,14 +81,14 @@ class Pusher:
     def __init__(
         self,
         store: Store,
-        conversations: Conversations,
+        resources: Resources,
         lines: Lines,
         tools: Tools,
         metrics: Metrics,
         manners: Manners,
     ) -> None:
         self._store = store
-        self._conversations = conversations
+        self._resources = resources
         self._lines = lines
         self._tools = tools
         self._metrics = metrics
@@ -133,7 +133,7 @@ class Pusher:
             if line.screen.fits is not None and not line.screen.fits(text):
                 return End("too_long")
         else:
-            entry = self._conversations.flow.pushes.get(order.screen)
+            entry = self._resources.flow.pushes.get(order.screen)
             if entry is None:
                 return End("no_such_screen")
             shown = await self._open(record, version, order, entry, now, line)
@@ -152,7 +152,7 @@ class Pusher:
         self, record: Subscriber, version: int, order: PushOrder, entry: Push, now: int, line: Line
     ) -> tuple[Turn, str, bool] | Later | End:
         """Begin a session at a push's screen, as if its owner had dialled."""
-        availability = self._conversations.flow.availability
+        availability = self._resources.flow.availability
         if availability is not None and not availability.covers(record.msisdn, now):
             return End("not_served")
         watched = _Watched(self._tools.queries)
@@ -167,7 +167,7 @@ class Pusher:
         return turn, shown.text, shown.ends
 
     def _turn(self, record: Subscriber, version: int, now: int, order: PushOrder, tools: Tools) -> Turn:
-        return Turn(self._conversations.flow, record, version, now, now + ASK_MS, tools, order.account, order.source)
+        return Turn(self._resources.flow, record, version, now, now + ASK_MS, tools, order.account, order.source)
 
     async def _send(self, claimed: Claimed, order: PushOrder, line: Line, ready: _Ready) -> Performed:
         source = order.source or self._manners.source

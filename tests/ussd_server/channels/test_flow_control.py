@@ -158,7 +158,7 @@ class Sending:
         gateway = Gateway([at.account], 64)
         performers = Performers(
             self.bench.store,
-            self.bench.conversations,
+            self.bench.resources,
             gateway,
             self.bench.operator,
             self.bench.vault,
@@ -167,7 +167,7 @@ class Sending:
             "111",
             Pusher(
                 self.bench.store,
-                self.bench.conversations,
+                self.bench.resources,
                 gateway,
                 self.bench.tools,
                 self.bench.metrics,

@@ -75,7 +75,7 @@ class Hall:
     def _desk(self, store: Any) -> Desk:
         at = self.bench
         return Desk(
-            lambda: at.conversations.flow,
+            lambda: at.resources.flow,
             store,
             at.operator,
             at.vault,

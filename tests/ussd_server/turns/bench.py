@@ -28,10 +28,11 @@ from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.codes import Policy
 from ussd_server.subscribers.record import Subscriber
 from ussd_server.turns.admission import Admission
-from ussd_server.turns.conversation import Conversations, Limits
+from ussd_server.turns.conversation import Conversations
 from ussd_server.turns.letters import Letters
 from ussd_server.turns.operations import Queries
 from ussd_server.turns.patience import Patience
+from ussd_server.turns.resources import Limits, Resources
 from ussd_server.turns.service import REGISTRY
 from ussd_server.turns.turn import Tools
 
@@ -143,7 +144,7 @@ class Bench:
         self.vault = vault = Vault(self.keys)
         self.hasher = CodeHasher(vault)
         self.admission = Admission(turns)
-        self.conversations = Conversations(
+        self.resources = Resources(
             small_flow(),
             self.store,
             tools,
@@ -155,19 +156,20 @@ class Bench:
             commit_work=lambda change, told: self.outbox.commit_then(change, told),
             work_waits=lambda: self.outbox.wake(),
         )
+        self.conversations = Conversations(self.resources)
         self.deliveries = Deliveries(
             self.store, self.metrics, lambda: self.now, tools.new_id, lambda: self.outbox.wake()
         )
         performers = Performers(
             self.store,
-            self.conversations,
+            self.resources,
             self.network,
             self.operator,
             vault,
             self.hasher,
             tools,
             "111",
-            Pusher(self.store, self.conversations, self.network, tools, self.metrics, manners),
+            Pusher(self.store, self.resources, self.network, tools, self.metrics, manners),
             self.deliveries,
         )
         self.performers = performers.by_kind()

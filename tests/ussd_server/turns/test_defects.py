@@ -20,7 +20,7 @@ from ussd_server.channels.base import Answer, Input
 from ussd_server.channels.sms import SMS
 from ussd_server.outage import Outage
 from ussd_server.stores.base import StoreUnavailable, Unsure
-from ussd_server.turns import conversation
+from ussd_server.turns import failures, messages, resources
 from ussd_server.turns.turn import Turn
 
 
@@ -47,6 +47,13 @@ def commits(at: Bench, commit_then: Callable[..., None]) -> ExitStack:
     stack = ExitStack()
     for owner in (at.store, at.outbox):
         stack.enter_context(patch.object(owner, "commit_then", partial(commit_then, owner.commit_then)))
+    return stack
+
+
+def no_log() -> ExitStack:
+    stack = ExitStack()
+    for module in (failures, messages):
+        stack.enter_context(patch.object(module, "log", Broken()))
     return stack
 
 
@@ -83,8 +90,8 @@ FAULTS: dict[str, Callable[[Bench], Any]] = {
     "unsure": lambda at: commits(at, partial(tells, Unsure("sent twice"))),
     "count": lambda at: patch.object(at.metrics, "turns", Broken()),
     "duration": lambda at: patch.object(at.metrics, "turn_seconds", Broken()),
-    "say": lambda at: patch.object(conversation, "say", broken),
-    "log": lambda at: patch.object(conversation, "log", Broken()),
+    "say": lambda at: patch.object(resources, "say", broken),
+    "log": lambda at: no_log(),
     "outage": lambda at: patch.object(Outage, "failed", broken),
     "no room": lambda at: patch.object(at.admission, "limit", 0),
     "answer": lambda at: ExitStack(),

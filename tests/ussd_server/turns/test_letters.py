@@ -1,5 +1,6 @@
 """A long SMS is one input, whichever server got which part of it when; what never becomes whole is given up aloud."""
 
+import dataclasses
 from itertools import permutations
 from pathlib import Path
 
@@ -14,13 +15,11 @@ from smpp.segments import split
 from tests.ussd_server.turns.bench import MSISDN, Bench, play, small_flow
 from ussd_server.channels.base import Answer
 from ussd_server.channels.sms import SMS
-from ussd_server.metrics import Metrics
 from ussd_server.stores.base import Change
 from ussd_server.stores.sqlite import SqliteStore
-from ussd_server.turns.admission import Admission
-from ussd_server.turns.conversation import MAX_PARTS_WAITING, Conversations, Limits
-from ussd_server.turns.letters import AGE_MS, LIMITS, Letters
-from ussd_server.turns.patience import Patience
+from ussd_server.turns.admission import MAX_PARTS_WAITING
+from ussd_server.turns.conversation import Conversations
+from ussd_server.turns.letters import AGE_MS, LIMITS
 
 COMMAND = " " * 200 + "111"
 """Leads to activation, and only its last part says so."""
@@ -57,18 +56,7 @@ def test_another_server_joins_what_the_first_one_kept(tmp_path: Path) -> None:
         first, second = cut(COMMAND)
         await send(at, first)
         store = SqliteStore(tmp_path / "store.db")
-        at.conversations = Conversations(
-            small_flow(),
-            store,
-            at.tools,
-            Limits(1000, Patience(replies_an_hour=20)),
-            Admission(10),
-            Metrics(),
-            digest=at.vault.digest,
-            letters=Letters(at.vault),
-            commit_work=at.outbox.commit_then,
-            work_waits=at.outbox.wake,
-        )
+        at.conversations = Conversations(dataclasses.replace(at.resources, store=store))
         await send(at, second)
         await store.close()
         assert await at.journal() == ["activated"]

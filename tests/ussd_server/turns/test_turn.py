@@ -13,7 +13,7 @@ def test_an_sms_is_tried_for_as_long_as_is_set(tmp_path: Path) -> None:
             (at.tools, SMS_VALIDITY_MS),
             (Tools(at.tools.queries, at.tools.policy, at.tools.clock, at.tools.new_id, 5_000), 5_000),
         ):
-            turn = Turn(at.conversations.flow, Subscriber(MSISDN), 0, at.now, at.now, tools, "a", "111")
+            turn = Turn(at.resources.flow, Subscriber(MSISDN), 0, at.now, at.now, tools, "a", "111")
             turn.send("Hello")
             (entry,) = turn.outbox
             assert (entry.due, entry.expires) == (at.now, at.now + validity_ms)
