@@ -2,6 +2,15 @@
 
 There is one way for all inputs, and no coroutine on it: `docs/decisions/0025-a-turn-called-back.md` tells why. Parts of
 long SMS alone have turns of their own (`parts.py`).
+
+| method | does | goes on with |
+|---|---|---|
+| `__init__`, `_again` | loads the record | `_judge` |
+| `_judge` | tells what the input is | `_play` where it is new, else `_keep`, `_end`, or `_again` to be sure |
+| `_play`, `_played` | steps the engine, and makes the answer | `_keep` |
+| `_keep` | commits; nothing where nothing was done | `_committed`, `_end` |
+| `_committed` | hears of the commit | `_answered`, `_again` after a conflict, `_kept` where nobody can tell |
+| `_answered`, `_end` | counts, answers | the subscriber's next input |
 """
 
 from collections.abc import Callable
