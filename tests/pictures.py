@@ -69,8 +69,8 @@ def enter(kiosk: Page | FrameLocator, number: str, code: str) -> None:
 
 
 def demo(browser: Browser, house: DemoHouse) -> None:
-    """Phones and the kiosk side by side: a password came by SMS, and a price is asked to be agreed to."""
-    page = opened(browser, house.url, 1280, 745)
+    """Phones, kiosk and wire side by side: a password came by SMS, and a price is asked to be agreed to."""
+    page = opened(browser, house.url, 1280, 800)
     kiosk = page.frame_locator("iframe")
     press(page, ONE, "*111*2163#")
     shows(page, ONE, "Помощник подключён")
@@ -112,7 +112,7 @@ def kiosk(browser: Browser, house: DemoHouse) -> None:
 
 def push(browser: Browser, house: DemoHouse, data: Path) -> None:
     """One phone is asked, another one is told."""
-    page = opened(browser, house.url, 1280, 745)
+    page = opened(browser, house.url, 1366, 745)
     told = "Ваш заказ готов: салон на Тверской, до 21:00."
     for words in (
         ["subscriber", "offers", ONE, "yes", "--reason", "for a picture"],

@@ -1,6 +1,8 @@
-"""The demo's page: phones, the kiosk beside them and the wire below, at the widths that windows have."""
+"""The demo's page: phones, the kiosk and the wire beside them, or below where a window is narrow."""
 
 import re
+from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -8,11 +10,14 @@ from playwright.sync_api import Page, expect
 from tests.ussd_server.kiosk.conftest import Opener
 from tests.ussd_server.kiosk.contrast import FAINT
 from tests.ussd_server.kiosk.house import DemoHouse
+from ussd_server.simulator import protocol
 
 pytestmark = pytest.mark.browser
 
-ONE, TWO = "79100000001", "79100000002"
-WIDTHS = (390, 485, 1100, 1200, 1366, 1920)
+ONE, TWO, THREE = "79100000001", "79100000002", "79100000003"
+WIDTHS = (390, 485, 1100, 1200, 1240, 1366, 1920)
+BESIDE = 1240
+"""The least width at which the wire stands beside the kiosk."""
 
 HIT = """
     const hit = (element, x, y) => {
@@ -58,8 +63,12 @@ def test_nothing_is_covered_by_something_else(house: DemoHouse, opened: Opener, 
         if pane.is_visible():
             pane.click()
         assert page.evaluate(COVERED) == []
-    page.locator("#to-wire").click()
-    expect(page.locator("#wire > summary")).to_be_focused()
+    if width < BESIDE:
+        page.locator("#to-wire").click()
+        expect(page.locator("#wire > summary")).to_be_focused()
+    else:
+        expect(page.locator("#to-wire")).to_be_hidden()
+        page.evaluate("scrollTo(0, 0)")
     assert page.evaluate(WIRE_SHOWS)
     page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
     assert page.evaluate(COVERED) == []
@@ -72,6 +81,44 @@ def test_the_wire_begins_above_the_fold_and_is_counted_in_the_bar(house: DemoHou
     expect(page.locator("#wire > summary")).to_be_in_viewport(ratio=1)
     expect(page.locator("#wire-list")).to_be_visible()
     expect(page.locator("#to-wire [data-wire-count]")).to_have_text(page.locator("#wire-count").inner_text())
+
+
+@pytest.fixture
+def third(house: DemoHouse) -> Iterator[str]:
+    """A number for one more phone, which is gone after the test."""
+    yield THREE
+    house.run(house._did(protocol.Remove(THREE)))
+
+
+@pytest.mark.parametrize("language", ["ru", "en"])
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1366, 700), (1440, 900), (1600, 900), (1920, 1080)])
+def test_one_more_phone_moves_neither_the_kiosk_nor_the_wire_out_of_view(
+    house: DemoHouse, opened: Opener, third: str, width: int, height: int, language: str
+) -> None:
+    page = opened(house.url, width=width, height=height)
+    page.locator(f'[data-language="{language}"]').click()
+    first, second, added = (page.locator(f'article[data-phone="{number}"]') for number in (ONE, TWO, third))
+    for phone in (first, second):
+        expect(phone.locator('[data-act="redeliver"]')).to_be_in_viewport(ratio=1)
+    assert stand_side_by_side(page, height)
+    page.locator("#add-number").fill(third)
+    page.locator("#add-number").press("Enter")
+    expect(added.locator('[data-act="redeliver"]')).to_be_in_viewport(ratio=1)
+    assert stand_side_by_side(page, height)
+    second.locator("input[id$=field]").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(first.locator("input[id$=field]")).to_be_focused()
+    expect(first.locator("h2")).to_be_in_viewport(ratio=1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def stand_side_by_side(page: Page, height: int) -> bool:
+    """Whether phones, kiosk and wire begin at the top, none over another, the wire high in the window."""
+    boxes = [page.locator(part).bounding_box() for part in ("#phones", "#kiosk", "#wire")]
+    parts = [box for box in boxes if box is not None]
+    apart = all(left["x"] + left["width"] <= right["x"] for left, right in pairwise(parts))
+    seen = min(parts[2]["y"] + parts[2]["height"], height) - parts[2]["y"]
+    return len(parts) == 3 and apart and all(0 <= part["y"] < 80 for part in parts) and seen > 0.65 * height
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -312,6 +312,25 @@ def test_the_wire_is_filtered_paused_and_cleared(opened: Opener) -> None:
     expect(page.locator("#wire-empty")).to_be_visible()
 
 
+@pytest.mark.parametrize("locale", ["ru-RU", "en-US"])
+@pytest.mark.parametrize(("width", "height"), [(360, 740), (1280, 800), (1440, 900)])
+def test_the_last_line_of_a_long_wire_can_be_read(opened: Opener, width: int, height: int, locale: str) -> None:
+    page = opened(width=width, height=height, locale=locale)
+    for _ in range(6):
+        button(phone(page, ONE), "*111#").click()
+        expect(screen(phone(page, ONE))).to_have_text(MENU)
+    if width == 360:
+        page.locator("#wire > summary").click()
+    page.get_by_label("enquire_link", exact=True).check()
+    last = pdus(page, "bind_transceiver")
+    last.scroll_into_view_if_needed()
+    expect(last).to_be_in_viewport(ratio=0.95)
+    box, wire = last.bounding_box(), page.locator("#wire").bounding_box()
+    assert box is not None
+    assert wire is not None
+    assert box["y"] + box["height"] <= wire["y"] + wire["height"] + 1
+
+
 def test_the_network_drops_redelivers_and_delays(opened: Opener) -> None:
     page = opened()
     handset = phone(page, ONE)

@@ -32,10 +32,12 @@ export class AddPhone {
     });
   }
 
-  /** A phone was added, here or by another page. */
+  /** A phone was added, here or by another page; return whether it was here. */
   added(msisdn) {
-    if (msisdn === this.asked) this.number.value = "";
+    const here = msisdn === this.asked;
+    if (here) this.number.value = "";
     else this.number.accept();
+    return here;
   }
 
   /** The simulator did not add the phone. */

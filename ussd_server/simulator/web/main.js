@@ -13,6 +13,7 @@ const NOTICE_MS = 6000;
 const NARROW = matchMedia("(max-width: 760px)");
 
 const phones = document.getElementById("phones");
+const row = document.getElementById("handsets");
 const networkLine = document.getElementById("network");
 const notice = document.getElementById("notice");
 const wireView = document.getElementById("wire");
@@ -92,8 +93,8 @@ function show(phone) {
   if (handset === undefined) {
     handset = new Handset(phone.msisdn, quick, say);
     handsets.set(phone.msisdn, handset);
-    phones.insertBefore(handset.element, addPhone.element);
-    addPhone.added(phone.msisdn);
+    row.append(handset.element);
+    if (addPhone.added(phone.msisdn)) handset.element.scrollIntoView({ block: "nearest", inline: "nearest" });
     wire.phones([...handsets.keys()]);
   }
   handset.show(phone);
@@ -197,11 +198,11 @@ phones.addEventListener("keydown", (event) => {
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (step === undefined || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
   if (event.target.matches("input, textarea") && event.target.value !== "") return;
-  const row = [...handsets.values()];
-  const at = row.findIndex((handset) => handset.element.contains(event.target));
+  const all = [...handsets.values()];
+  const at = all.findIndex((handset) => handset.element.contains(event.target));
   if (at < 0) return;
   event.preventDefault();
-  row[(at + step + row.length) % row.length].focus();
+  all[(at + step + all.length) % all.length].focus();
 });
 
 function tick() {
