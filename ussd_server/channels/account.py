@@ -19,7 +19,6 @@ from ussd_server.channels.incoming import Incoming
 from ussd_server.channels.intake import Intake
 from ussd_server.channels.lineup import Waiting
 from ussd_server.channels.outgoing import Outgoing, SmsPart, UssdPush
-from ussd_server.channels.pace import Pace
 from ussd_server.channels.receipts import Receipts
 from ussd_server.channels.sms_inputs import SmsInputs
 from ussd_server.channels.throttling import Throttling
@@ -77,27 +76,16 @@ class Account:
             on_events=self._on_events,
             on_read=intake.hand_in,
         )
-        pace = Pace(url.rate)
-        throttling = Throttling(name, pace, binds, metrics)
+        throttling = Throttling(name, url.rate, binds, metrics)
         self._steps = steps = UssdSteps(
-            name,
-            screen,
-            dialect,
-            answers_back=url.bind == "trx",
-            binds=binds,
-            pace=pace,
-            throttling=throttling,
-            intake=intake,
-            metrics=metrics,
+            url, dialect, screen, intake=intake, binds=binds, throttling=throttling, metrics=metrics
         )
-        self.outgoing = Outgoing(
-            url, dialect, steps.shown, binds=binds, pace=pace, throttling=throttling, metrics=metrics, random=random
-        )
+        self.outgoing = Outgoing(url, dialect, steps.shown, random, binds=binds, throttling=throttling, metrics=metrics)
         self._incoming = incoming = Incoming(
-            name,
+            url,
             dialect,
-            url.default_alphabet or "gsm",
             country,
+            now,
             links=binds.links,
             steps=steps,
             texts=SmsInputs(name, binds.links, intake, now),
@@ -105,7 +93,6 @@ class Account:
             backlog=backlog,
             conversations=conversations,
             metrics=metrics,
-            now=now,
         )
         self._handlers: Mapping[type, Callable[..., None]] = {
             Waiting: self._on_taken,

@@ -21,6 +21,7 @@ from ussd_server.channels.sms_inputs import SmsInput, SmsInputs
 from ussd_server.channels.ussd import done_by
 from ussd_server.channels.ussd_steps import UssdStep, UssdSteps
 from ussd_server.metrics import Metrics
+from ussd_server.smsc_url import SmscUrl
 from ussd_server.subscribers.msisdn import NotSubscriber, parse
 from ussd_server.turns.admission import Backlog
 from ussd_server.turns.conversation import Conversations
@@ -31,16 +32,15 @@ log = structlog.get_logger()
 class Incoming:
     """Gives what comes to one account to `steps`, `texts` or `receipts`.
 
-    `alphabet` is what data_coding 0 of an SMS means. Numbers without a country are of `country`. While the `backlog` is
-    full, no dialogue begins.
+    Numbers without a country are of `country`. While the `backlog` is full, no dialogue begins.
     """
 
     def __init__(
         self,
-        account: str,
+        url: SmscUrl,
         dialect: Dialect,
-        alphabet: Alphabet,
         country: str,
+        now: Callable[[], int],
         *,
         links: Mapping[Connection, BoundLink],
         steps: UssdSteps,
@@ -49,11 +49,11 @@ class Incoming:
         backlog: Backlog,
         conversations: Conversations,
         metrics: Metrics,
-        now: Callable[[], int],
     ) -> None:
-        self._account = account
+        self._account = str(url)
         self._dialect = dialect
-        self._alphabet: Alphabet = alphabet
+        self._alphabet: Alphabet = url.default_alphabet or "gsm"
+        """What data_coding 0 of an SMS means."""
         self._country = country
         self._links = links
         self._steps = steps

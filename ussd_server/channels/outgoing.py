@@ -18,7 +18,6 @@ from smpp.transport import Binding
 from ussd_server.channels import sms
 from ussd_server.channels.binds import NO_LINK, Binds
 from ussd_server.channels.lineup import Lineup, Waiting
-from ussd_server.channels.pace import Pace
 from ussd_server.channels.sms import SendOutcome
 from ussd_server.channels.throttling import Throttling
 from ussd_server.channels.ussd import PushOutcome
@@ -48,19 +47,18 @@ class UssdPush(msgspec.Struct, gc=False):
 
 
 class Outgoing:
-    """Sends the SMS and pushes of one account."""
+    """Sends the SMS and pushes of one account; `shown` encodes a screen, `random` gives numbers in [0, 1)."""
 
     def __init__(
         self,
         url: SmscUrl,
         dialect: Dialect,
         shown: Callable[[str], Shown],
+        random: Callable[[], float],
         *,
         binds: Binds,
-        pace: Pace,
         throttling: Throttling,
         metrics: Metrics,
-        random: Callable[[], float],
     ) -> None:
         self.sending = 0
         """SMS that are under way here, long ones too."""
@@ -77,7 +75,7 @@ class Outgoing:
         self._pushes = count(int(random() * 0x10000))
         self._binds = binds
         self._throttling = throttling
-        self._lineup: Lineup[SmsPart | UssdPush] = Lineup(pace)
+        self._lineup: Lineup[SmsPart | UssdPush] = Lineup(throttling.pace)
         self._share = max(1, url.window // 2)
         """SMS and pushes take half of each window at most, so that a USSD answer never waits for them."""
         self._next_turn: asyncio.TimerHandle | None = None

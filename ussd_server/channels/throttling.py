@@ -13,11 +13,11 @@ log = structlog.get_logger()
 
 
 class Throttling:
-    """Slows one account's pace, and holds what waits for the windows of its binds."""
+    """Slows one account's `pace`, and holds what waits for the windows of its binds."""
 
-    def __init__(self, account: str, pace: Pace, binds: Binds, metrics: Metrics) -> None:
+    def __init__(self, account: str, rate: float | None, binds: Binds, metrics: Metrics) -> None:
+        self.pace = pace = Pace(rate)
         self._account = account
-        self._pace = pace
         self._binds = binds
         self._metrics = metrics
         metrics.sms_limit[account] = lambda: pace.limit or 0
@@ -27,14 +27,14 @@ class Throttling:
         self._metrics.pdu_errors["out", status_name(status)] += 1
         self._metrics.throttled[self._account] += 1
         now = asyncio.get_running_loop().time()
-        if not self._pace.throttled(now):
+        if not self.pace.throttled(now):
             return
-        pause = self._pace.wait(now)
+        pause = self.pace.wait(now)
         self._binds.hold(round(pause * 1000))  # what its window kept waiting
         log.warning(
             "throttled by the SMSC",
             smsc=self._account,
             status=status_name(status),
             pause_seconds=round(pause, 1),
-            sms_a_second=round(self._pace.limit or 0, 1),
+            sms_a_second=round(self.pace.limit or 0, 1),
         )

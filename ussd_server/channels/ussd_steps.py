@@ -1,7 +1,7 @@
 """A USSD step on its way through an account: in as an input, out as a screen by the link that it came by.
 
 An input is acknowledged when what it changed is durable. Until the gateway has accepted what was answered to it, the
-subscriber stands in `unaccepted` of its link, by which a repeated input is told from a repeated delivery.
+subscriber stands in `unaccepted` of its link, by which a repeated delivery is told from a repeated answer.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ from smpp.replies import Replies, Shown
 from ussd_server.channels.base import Answer, Input
 from ussd_server.channels.binds import NO_LINK, Binds, BoundLink
 from ussd_server.channels.intake import Intake
-from ussd_server.channels.pace import Pace
 from ussd_server.channels.throttling import Throttling
 from ussd_server.channels.ussd import Deed
 from ussd_server.log import mask
 from ussd_server.metrics import Metrics
+from ussd_server.smsc_url import SmscUrl
 
 log = structlog.get_logger()
 
@@ -65,25 +65,20 @@ class UssdStep(msgspec.Struct, gc=False):
 
 
 class UssdSteps:
-    """Takes the USSD steps of one account to their inputs, and what they led to back.
-
-    `answers_back`: the link that an input came by takes its answer; a receiver does not.
-    """
+    """Hands in the USSD steps of one account, and takes back what they led to."""
 
     def __init__(
         self,
-        account: str,
-        channel: Channel,
+        url: SmscUrl,
         dialect: Dialect,
+        channel: Channel,
         *,
-        answers_back: bool,
-        binds: Binds,
-        pace: Pace,
-        throttling: Throttling,
         intake: Intake,
+        binds: Binds,
+        throttling: Throttling,
         metrics: Metrics,
     ) -> None:
-        self._account = account
+        self._account = account = str(url)
         self._channel = channel
         self._dialect = dialect
         self._replies = replies = Replies(dialect)
@@ -93,11 +88,12 @@ class UssdSteps:
 
         self.shown = lru_cache(SCREENS_KEPT)(shown)
         """Encodes a screen. Raises `ValueError` where it does not fit into its PDU."""
-        self._answers_back = answers_back
-        self._answers_at_once = answers_back and dialect.submit == CommandId.SUBMIT_SM
+        self._answers_back = url.bind == "trx"
+        """Whether the link that an input came by takes its answer; a receiver does not."""
+        self._answers_at_once = self._answers_back and dialect.submit == CommandId.SUBMIT_SM
         self._binds = binds
         self._links = binds.links
-        self._pace = pace
+        self._pace = throttling.pace
         self._throttling = throttling
         self._intake = intake
         self._metrics = metrics

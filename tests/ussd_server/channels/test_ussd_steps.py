@@ -191,7 +191,7 @@ def test_an_answer_whose_link_has_gone_meanwhile_is_counted(tmp_path: Path) -> N
         await at.until(lambda: at.bench.conversations.under_way == 1)
         assert at.smsc.connection is not None
         at.smsc.connection.close()
-        await at.until(lambda: not at.account.bound)
+        await at.until(lambda: len(at.smsc.binds) == 2)
         with capture_logs() as logged:
             held.set()
             await at.until(lambda: at.bench.metrics.pdu_errors["out", "ussd answer lost"] == 1)
