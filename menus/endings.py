@@ -58,8 +58,8 @@ class Ending(msgspec.Struct, frozen=True, gc=False):
         packed = encode(value)
         if len(packed) > self.room or isinstance(value, list) or not flow.fits(self.operation, self.outcome, packed):
             return None
-        name, values = self.name, self.values
-        shown = encode([value if one == name else values.get(one) for one in self.end.names])
+        names, name, values = self.end.names, self.name, self.values
+        shown = encode([value] if names == (name,) else [value if one == name else values.get(one) for one in names])
         language = flow.language(facts)
         show = flow.screens.node(self.end.name, language, channel, self.first, None, shown).shows[0]
         return show if show.ends else None  # where it takes several pages, the session goes on to the next
