@@ -277,20 +277,24 @@ class _Refused(Exception):
     """A change does not apply to what is stored: its version is old, or an entry that it settles is gone."""
 
 
-class _Also(msgspec.Struct, frozen=True):
-    """What a change has beside the record, as rows.
+class _Work(msgspec.Struct, frozen=True):
+    """What a change puts into the outbox, as rows, those held already that may be: they are `hoped` to be the first.
 
-    With a `lease`, what of the outbox is due at `now` and first in its lane is held till then, and added to `held`.
+    `held` is what is held indeed, as nothing waits before it.
     """
+
+    rows: list[_Row]
+    hoped: list[Claimed]
+    held: list[Claimed]
+
+
+class _Also(msgspec.Struct, frozen=True):
+    """What a change has beside the record and the outbox, as rows."""
 
     settled: list[_Row]
     journal: list[_Row]
-    outbox: list[_Row]
     answers: list[_Row]
     exhumed: list[_Row]
-    now: int
-    lease: int
-    held: list[Claimed]
 
 
 class _Commit(msgspec.Struct, frozen=True, gc=False):
@@ -298,6 +302,7 @@ class _Commit(msgspec.Struct, frozen=True, gc=False):
 
     change: Change
     row: tuple[bytes, int, int]
+    work: _Work | None
     also: _Also | None
     told: Told
 
@@ -310,34 +315,52 @@ def _journal_rows(entries: Sequence[JournalEntry], key: int) -> list[_Row]:
     return [(key, entry.at, entry.kind, _to_json(entry.data)) for entry in entries]
 
 
-def _outbox_rows(entries: Sequence[OutboxEntry], key: int) -> list[_Row]:
-    """Return the rows of entries but for when they are ready, and their attempts."""
-    return [
-        (entry.id, key, LANES[entry.kind], entry.kind, entry.due, entry.expires, _to_json(entry.data), entry.tried)
-        for entry in entries
-    ]
+def _outbox_row(entry: OutboxEntry, key: int, ready: int, attempt: int) -> _Row:
+    return (
+        entry.id,
+        key,
+        LANES[entry.kind],
+        entry.kind,
+        entry.due,
+        entry.expires,
+        _encode_json(entry.data).decode(),
+        entry.tried,
+        ready,
+        attempt,
+    )
 
 
-def _hold_first(commit: "_Commit", also: "_Also", waiting: set[_Row], rows: list[_Row]) -> None:
-    """Add the rows of a change's outbox. Where it may be, what is due is held that has nothing `waiting` before it.
+def _work(change: Change, key: int, now: int, lease: int, held: list[Claimed]) -> _Work:
+    """Return what a change puts into the outbox; with a `lease`, what is due and first in its lane is held till then.
 
-    `waiting` are pairs of a subscriber's key and a lane.
+    What of that is held indeed goes into `held`, when it is known what waits before it.
     """
-    lease, now = also.lease, also.now
-    also.held.clear()  # of a try that was taken back
-    for entry, row in zip(commit.change.outbox, also.outbox, strict=True):
-        ready, attempt = entry.due, entry.tried
-        place = row[1:3]
-        if lease and ready <= now and place not in waiting:
+    rows: list[_Row] = []
+    hoped: list[Claimed] = []
+    lanes: list[int] = []
+    for entry in change.outbox:
+        ready, attempt, lane = entry.due, entry.tried, LANES[entry.kind]
+        if lease and ready <= now and lane not in lanes:
             ready, attempt = lease, attempt + 1
-            also.held.append(Claimed(commit.change.record.msisdn, entry, attempt, lease))
-        waiting.add(place)
-        rows.append((*row, ready, attempt))
+            hoped.append(Claimed(change.record.msisdn, entry, attempt, lease))
+        lanes.append(lane)
+        rows.append(_outbox_row(entry, key, ready, attempt))
+    return _Work(rows, hoped, held)
+
+
+def _hold_first(work: _Work, waiting: set[_Row]) -> list[_Row]:
+    """Return a change's rows, not held where anything waits before them: pairs of a subscriber's key and a lane."""
+    work.held.clear()  # of a try that was taken back
+    if not waiting:  # nearly always
+        work.held.extend(work.hoped)
+        return work.rows
+    behind = {row[0] for row in work.rows if row[1:3] in waiting}
+    work.held.extend(hope for hope in work.hoped if hope.entry.id not in behind)
+    return [(*row[:8], row[4], row[7]) if row[0] in behind else row for row in work.rows]
 
 
 def _standing_row(standing: Standing, key: int) -> _Row:
-    (row,) = _outbox_rows((standing.entry,), key)
-    return *row, standing.ready, standing.attempt, standing.reason
+    return *_outbox_row(standing.entry, key, standing.ready, standing.attempt), standing.reason
 
 
 def _dead_row(dead: DeadLetter, key: int) -> _Row:
@@ -594,20 +617,17 @@ class SqliteStore:
         record = change.record
         # Where there is a version, the number was a key when it was loaded.
         key = int(record.msisdn) if change.version else _key(record.msisdn)
+        work = _work(change, key, now, lease, [] if held is None else held) if change.outbox else None
         also = None
-        # Nearly every commit is a record and nothing else.
-        if change.journal or change.outbox or change.settled or change.exhumed or change.answer:
+        # Nearly every commit is a record and nothing else, but for an SMS.
+        if change.journal or change.settled or change.exhumed or change.answer:
             also = _Also(
                 _settled_rows(change.settled, key),
                 _journal_rows(change.journal, key),
-                _outbox_rows(change.outbox, key),
                 [_answer_row(change.answer, key)] if change.answer else [],
                 _settled_rows(change.exhumed, key),
-                now,
-                lease,
-                [] if held is None else held,
             )
-        commit = _Commit(change, (encode(record), key, change.version), also, told)
+        commit = _Commit(change, (encode(record), key, change.version), work, also, told)
         if not self._commits:  # else who came before has seen to it
             self._wake()
         self._commits.append(commit)
@@ -785,34 +805,28 @@ class SqliteStore:
             rows = [commit.row for commit in commits if not commit.row[2]]
             self._change_each(_INSERT, [(first, record, key) for record, key, _ in rows])
         self._change_each(_UPDATE, updates)
-        more = [commit for commit in commits if commit.also]
-        if more:
-            self._apply_also(more)
+        every = [also for commit in commits if (also := commit.also)]
+        if every:
+            self._change_each(_SETTLE, [row for also in every for row in also.settled])
+            self._change_each(_EXHUME, [row for also in every for row in also.exhumed])
+            self._change_each(_NOTE, [row for also in every for row in also.journal])
+        work = [(commit.row[1], work) for commit in commits if (work := commit.work)]
+        if work:
+            self._change_each(_ENQUEUE, self._enqueued(work))
+        if every:
+            self._change_each(_KEEP, [row for also in every for row in also.answers])
         if not first:  # nearly always
             return [row[2] + 1 for row in updates]
         return [commit.row[2] + 1 if commit.row[2] else first for commit in commits]
 
-    def _apply_also(self, commits: Sequence[_Commit]) -> None:
-        """Write what these changes have beside their records."""
-        every = [also for commit in commits if (also := commit.also)]
-        self._change_each(_SETTLE, [row for also in every for row in also.settled])
-        self._change_each(_EXHUME, [row for also in every for row in also.exhumed])
-        self._change_each(_NOTE, [row for also in every for row in also.journal])
-        self._change_each(_ENQUEUE, self._enqueued(commits))
-        self._change_each(_KEEP, [row for also in every for row in also.answers])
-
-    def _enqueued(self, commits: Sequence[_Commit]) -> list[_Row]:
+    def _enqueued(self, changes: Sequence[tuple[int, _Work]]) -> list[_Row]:
         """Return the rows of these changes' outboxes, those held that may be and that nothing is before in their lane.
 
-        One look at what waits is enough: a subscriber has one change in a group, all others are refused.
+        One look at what waits is enough: a subscriber, who comes with the key, has one change in a group.
         """
-        some = [(commit, also) for commit in commits if (also := commit.also) and also.outbox]
-        holding = [commit.row[1] for commit, also in some if also.lease]
+        holding = [key for key, work in changes if work.hoped]
         waiting = set(self._db.execute(_WAITING, (_to_json(holding),))) if holding else set()
-        rows: list[_Row] = []
-        for commit, also in some:
-            _hold_first(commit, also, waiting, rows)
-        return rows
+        return [row for _, work in changes for row in _hold_first(work, waiting)]
 
     def _change_each(self, statement: str, rows: list[_Row]) -> None:
         """Execute the statement with each row; raise `_Refused` unless each of them changed one row of the table."""
