@@ -48,7 +48,7 @@ def standing(last: Exchange | None, input: Input, typed: bytes) -> Literal["new"
         return "stale" if input.kind == "confirm" else "new"  # of nothing that we know to have pushed
     if last.dialogue != input.dialogue:
         return "stale" if input.kind in _LATER else "new"
-    if last.input == typed and is_repetition(last, input, typed):
+    if last.input == typed and _comes_again(last, input):
         return "repeated"
     return "stale" if input.kind == "confirm" and input.text != "closes" else "new"
 
@@ -58,18 +58,22 @@ def is_repetition(last: Exchange, input: Input, typed: bytes) -> bool:
 
     `typed` is the digest of what was typed.
     """
-    if last.dialogue != input.dialogue or last.input != typed:
-        return False
+    return last.dialogue == input.dialogue and last.input == typed and _comes_again(last, input)
+
+
+def _comes_again(last: Exchange, input: Input) -> bool:
+    """Tell whether an input of the same dialogue and text is the one that `last` answered."""
     if input.at - last.at > (SMS_WINDOW_MS if input.kind == "message" else USSD_WINDOW_MS):
         return False
-    if is_same_pdu(last, input):
+    same_link = last.link == input.link
+    if same_link and last.sequence == input.sequence:
         return True
     if input.step >= 0 and last.step >= 0:
         if input.step != last.step:
             return False
         if last.counts:
             return True
-    return not (input.accepted if last.link == input.link else last.link in input.others)
+    return not (input.accepted if same_link else last.link in input.others)
 
 
 def is_same_pdu(last: Exchange, input: Input) -> bool:
@@ -87,6 +91,8 @@ def place(input: Input, typed: bytes) -> str:
 
 def keep(exchanges: dict[str, Exchange], name: str, exchange: Exchange) -> dict[str, Exchange]:
     """Return the exchanges with one more, without SMS that are too old or too many to be looked at again."""
+    if len(exchanges) == (name in exchanges):  # nearly always: there is no other
+        return {name: exchange}
     kept = {**exchanges, name: exchange}
     if name.startswith("sms "):
         del kept[name]
