@@ -46,8 +46,9 @@ SEAL_BYTES = 12
 KEPT_PRODUCTS = 1_000
 """What a number has, kept as offerings: most have one of a few."""
 
-KEPT_ACCOUNTS = 20_000
-"""Accounts kept in memory; what a number has is one of those above, so most take no more than their number."""
+KEPT_ACCOUNTS = 100_000
+"""Accounts kept in memory, 200 octets each, for what a number has is one of those above: a crowd that writes an SMS
+now and then must find its own there."""
 
 _MIGRATIONS = (
     (
@@ -112,6 +113,13 @@ class _Account(msgspec.Struct, frozen=True):
         return self.next_tariff or self.tariff
 
 
+class _Has(msgspec.Struct, frozen=True, gc=False):
+    """What a number has, as it is told."""
+
+    products: Products
+    balance: Money
+
+
 class EmbeddedOperator:
     """An operator in one SQLite file, or in memory. Opening raises `OperatorUnavailable` with the cause.
 
@@ -127,7 +135,7 @@ class EmbeddedOperator:
         self._thread: ThreadPoolExecutor | None = None
         self._reading = False
         self._data_version = 0
-        self._kept: dict[str, tuple[Products, Money]] = {}
+        self._kept: dict[str, _Has] = {}
         """What numbers have, as the file said when it had this version."""
         self._products = lru_cache(KEPT_PRODUCTS)(self._as_products)
         try:
@@ -162,11 +170,11 @@ class EmbeddedOperator:
 
         Who has the same gets the very same object.
         """
-        return self._has(msisdn)[0]
+        return self._has(msisdn).products
 
     async def balance(self, msisdn: str) -> Money:
         """Return the balance."""
-        return self._has(msisdn)[1]
+        return self._has(msisdn).balance
 
     async def quote(self, msisdn: str, change: Change, offering: str) -> Quote | InsufficientFunds | NotPossible:
         """Price a change; the quote holds for the catalogue's `quote_minutes`."""
@@ -357,17 +365,15 @@ class EmbeddedOperator:
         activated_at = self._clock() - opening.sim_ms
         return _Account(msisdn, opening.balance, activated_at, opening.tariff, "", "", opening.services)
 
-    def _has(self, msisdn: str) -> tuple[Products, Money]:
+    def _has(self, msisdn: str) -> _Has:
         """Return what a number has, from memory unless something was written since it was read."""
         if not self._reading:
             self._begin_reading()
         has = self._kept.get(msisdn)
         if has is None:
             account = self._read(msisdn)
-            has = (
-                self._products(account.tariff, account.services, account.next_tariff),
-                self._money(account.balance),
-            )
+            products = self._products(account.tariff, account.services, account.next_tariff)
+            has = _Has(products, self._money(account.balance))
             if not account.next_tariff:  # which begins some day, though nothing is written then
                 if len(self._kept) >= KEPT_ACCOUNTS:
                     self._kept.clear()
