@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import count
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import msgspec
 import structlog
@@ -47,6 +47,7 @@ from ussd_server.stores.redis_keys import Bucket
 from ussd_server.stores.redis_link import PATIENCE_S, Link
 from ussd_server.stores.redis_nodes import Alone, Cluster, Nodes, Sentinels
 from ussd_server.stores.redis_scripts import EVERY_SCRIPT
+from ussd_server.stores.redis_stragglers import STRAGGLERS_S, without_stragglers
 from ussd_server.stores.redis_together import Replaced, Together, unsure
 from ussd_server.stores.redis_wire import Asked, Greeting
 from ussd_server.subscribers.record import Subscriber, decode
@@ -65,6 +66,8 @@ CLOSE_S: Final = 2.0
 
 JOURNAL_PIECE: Final = 200
 """Journal entries read at once where only those of a kind are wanted."""
+
+T = TypeVar("T")
 
 _COMMIT = EVERY_SCRIPT["commit"]
 log = structlog.get_logger(__name__)
@@ -128,6 +131,12 @@ class RedisStore:
         self._claims = count(1)
         self._claimed_in: set[int] = set()
         self._due = Due(EVERY_LANE)
+        self._looking: set[int] = set()
+        """The buckets that are still being looked at, when others have told what there is in them."""
+        self._claiming: set[tuple[int, int]] = set()
+        """The lanes and buckets in which a claim goes on, when others have ended."""
+        self._came_late: dict[int, list[Claimed]] = {lane: [] for lane in EVERY_LANE}
+        """What such claims have brought since; by lane."""
         self._look_s = look_ms / 1000
         self._looked = float("-inf")
         self._blind = ""
@@ -349,28 +358,62 @@ class RedisStore:
     # The outbox ---------------------------------------------------------------------------------------------------
 
     async def claim(self, now: int, limit: int, lease_ms: int, lanes: Collection[int] = EVERY_LANE) -> list[Claimed]:
-        """Take up to `limit` due entries that nobody holds, the oldest of each subscriber and lane, and hold them."""
+        """Take up to `limit` due entries that nobody holds, the oldest of each subscriber and lane, and hold them.
+
+        Where some of the store is slow it does not wait for that: what is claimed there comes with a later call.
+        """
         await self._look()
         claimed: list[Claimed] = []
         for lane in lanes:
+            late = self._came_late[lane]
+            most = limit - len(claimed)
+            claimed, late[:] = claimed + late[:most], late[most:]
             found: list[tuple[int, Claimed]] = []
             away: set[int] = set()
             while (left := limit - len(claimed) - len(found)) > 0:
-                ripe = {
-                    number: whose for number, whose in self._due.ripe(lane, now, left).items() if number not in away
-                }
+                ripe = self._ripe(lane, now, left, away)
                 if not ripe:
                     break
-                claims = [self._claim(lane, number, msisdns, now, now + lease_ms) for number, msisdns in ripe.items()]
+                claims = {
+                    number: self._claim(lane, number, msisdns, now, now + lease_ms) for number, msisdns in ripe.items()
+                }
                 # What is held already must not wait, and lose its lease, for a server that is away.
-                told = await self._told_by_some(claims, claimed or found)
-                for place, number in enumerate(ripe):
-                    if place in told:
-                        found += told[place]
-                    else:
-                        away.add(number)
+                told, slow = await self._told_by_some(claims, enough=claimed or found)
+                for number, claim in slow.items():
+                    self._claiming.add((lane, number))
+                    self._due.told(lane, number, ())  # that is told when it ends
+                    claim.add_done_callback(partial(self._claimed_late, lane, number))
+                found += [each for rows in told.values() for each in rows]
+                away |= claims.keys() - told.keys()
             claimed += [each for _, each in sorted(found, key=lambda one: one[0])]
         return claimed
+
+    def _ripe(self, lane: int, now: int, limit: int, away: Collection[int]) -> dict[int, list[str]]:
+        """Return whose work can be claimed, by bucket, but for buckets that are away or in which a claim goes on."""
+        return {
+            number: whose
+            for number, whose in self._due.ripe(lane, now, limit).items()
+            if number not in away and (lane, number) not in self._claiming
+        }
+
+    def _claimed_late(self, lane: int, number: int, claim: "asyncio.Future[list[tuple[int, Claimed]]]") -> None:
+        """Keep what a claim brought that ended after the others, for the next to ask."""
+        self._claiming.discard((lane, number))
+        if self._came(claim):
+            self._came_late[lane] += [each for _, each in claim.result()]
+
+    def _came(self, late: "asyncio.Future[Any]") -> bool:
+        """Return whether what ended after the others brought anything; raise what was wrong with it but the store."""
+        if late.cancelled():
+            return False
+        error = late.exception()
+        if isinstance(error, StoreUnavailable):
+            if not self._closing:
+                self._outage.failed(round(self.link.loop.time() * 1000), cause=str(error))
+            return False
+        if error is not None:
+            raise error
+        return True
 
     async def _claim(
         self, lane: int, number: int, msisdns: Sequence[str], now: int, lease: int
@@ -388,6 +431,8 @@ class RedisStore:
     async def next_due(self, lanes: Collection[int] = EVERY_LANE) -> int | None:
         """Return when there is next an entry to claim (ms), as far as it is known here, at most `look_ms` ago."""
         await self._look()
+        if any(self._came_late[lane] for lane in lanes):
+            return 0
         return self._due.next(lanes)
 
     async def _look(self) -> None:
@@ -401,35 +446,53 @@ class RedisStore:
                 raise StoreUnavailable(self._blind)
             return
         self._looked = now
-        calls = [self._call(bucket, "look", bucket.due).answer for bucket in self._buckets]
+        looks = {
+            bucket.number: self._call(bucket, "look", bucket.due).answer
+            for bucket in self._buckets
+            if bucket.number not in self._looking
+        }
         try:
-            told = await self._told_by_some(calls)
+            told, late = await self._told_by_some(looks, some=True)
         except StoreUnavailable as error:
             self._blind = str(error)
             raise
         self._blind = ""
-        if len(told) == len(calls):
+        for number, look in late.items():
+            self._looking.add(number)
+            look.add_done_callback(partial(self._looked_late, number))
+        if len(told) == len(self._buckets):
             self._outage.worked(round(asyncio.get_running_loop().time() * 1000))
         for number, lanes in told.items():
-            for lane, heads in zip(EVERY_LANE, lanes, strict=True):
+            self._saw(number, lanes)
+
+    def _looked_late(self, number: int, look: "asyncio.Future[Any]") -> None:
+        self._looking.discard(number)
+        if self._came(look):
+            self._saw(number, look.result())
+
+    def _saw(self, number: int, lanes: Sequence[Any]) -> None:
+        """Take down who is next in each lane of a bucket."""
+        for lane, heads in zip(EVERY_LANE, lanes, strict=True):
+            if (lane, number) not in self._claiming:
                 self._due.told(lane, number, _heads(heads))
 
-    async def _told_by_some(self, asked: Sequence[Awaitable[Any]], enough: object = None) -> dict[int, Any]:
-        """Return what came of each of these that could be asked, by its place.
+    async def _told_by_some(
+        self, asked: Mapping[int, Awaitable[T]], enough: object = None, some: bool = False
+    ) -> tuple[dict[int, T], dict[int, "asyncio.Future[T]"]]:
+        """Return what came of each of these that could be asked, by bucket, and those that still go on.
 
-        Where a server of a Cluster is away, work on the others goes on. Raises StoreUnavailable where nothing came, and
-        there is not `enough` already.
+        Where a server of a Cluster is away or a slot moves, work on the rest goes on. Raises StoreUnavailable where
+        nothing came, and there is not `enough` already. `some` says to wait until it is known which it is.
         """
-        outcomes = await asyncio.gather(*asked, return_exceptions=True)
-        now = round(asyncio.get_running_loop().time() * 1000)
-        errors = [each for each in outcomes if isinstance(each, BaseException)]
+        came, late = await without_stragglers(asked, STRAGGLERS_S if self.link.several else None, some)
+        errors = [each for each in came.values() if isinstance(each, BaseException)]
         if errors:
             if not all(isinstance(each, StoreUnavailable) for each in errors) or not (
-                enough or len(errors) < len(outcomes)
+                enough or late or len(errors) < len(came)
             ):
                 raise errors[0]
-            self._outage.failed(now, cause=str(errors[0]))
-        return {place: each for place, each in enumerate(outcomes) if not isinstance(each, BaseException)}
+            self._outage.failed(round(asyncio.get_running_loop().time() * 1000), cause=str(errors[0]))
+        return {number: each for number, each in came.items() if not isinstance(each, BaseException)}, late
 
     async def renew(self, claimed: Sequence[Claimed], lease: int) -> None:
         """Hold entries that are under way until `lease` (ms), as the same attempt."""

@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from tests.redis_servers import RedisCluster, RedisSentinels, RedisServer, replicas_of, running, wait_until
-from tests.ussd_server.stores.test_redis import ANNA, BORIS, T0, count, counted, parsed
+from tests.ussd_server.stores.test_redis import ANNA, BORIS, LEASE, T0, count, counted, parsed
 from tests.ussd_server.stores.test_redis_together import NUMBERS as TOGETHER
 from tests.ussd_server.stores.test_redis_together import begun, each_to
-from ussd_server.stores.base import Change, JournalEntry, OutboxEntry, StoreUnavailable
+from ussd_server.stores.base import Change, Claimed, JournalEntry, OutboxEntry, StoreUnavailable
 from ussd_server.stores.opening import open_store
 from ussd_server.stores.redis import RedisStore
 
@@ -309,6 +311,60 @@ def move_everything(cluster: RedisCluster) -> None:
             client.execute_command("CLUSTER SETSLOT", slot, "NODE", ids[1])
     here.close()
     there.close()
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+def test_what_waits_for_a_slot_that_moves_keeps_no_other_work_and_comes_when_it_has_moved(
+    whole_cluster: RedisCluster, in_time: bool
+) -> None:
+    """Also where its time was over first: that is said, and it is asked for again."""
+
+    async def body() -> None:
+        url = parsed(whole_cluster.url, f"buckets=16&prefix=slow-{in_time}")
+        store = RedisStore(url, look_ms=0, patience_s=60)
+        await asyncio.gather(*(count(store, 1, msisdn) for msisdn in NUMBERS))
+        home = store._home(NUMBERS[0]).bucket
+        behind = {msisdn for msisdn in NUMBERS if store._home(msisdn).bucket is home}
+        claimed: list[Claimed] = []
+
+        async def claim(msisdns: set[str]) -> None:
+            async with asyncio.timeout(20):
+                while len(claimed) < len(msisdns):
+                    claimed.extend(await store.claim(T0, 100, LEASE))
+            assert {each.msisdn for each in claimed} == msisdns
+
+        with capture_logs() as logs, being_moved(whole_cluster, home.slot):
+            await claim(set(NUMBERS) - behind)
+            while not (in_time or logs):
+                for request in store.link._later:
+                    request.until = 0
+                assert await store.claim(T0, 100, LEASE) == []
+        await claim(set(NUMBERS))
+        assert {each.attempt for each in claimed} == {1}
+        part = "part of the store unavailable, the outbox goes on with the rest"
+        assert {line["event"] for line in logs} == (set() if in_time else {part})
+        await store.close()
+
+    asyncio.run(body())
+
+
+@contextmanager
+def being_moved(cluster: RedisCluster, slot: int) -> Iterator[None]:
+    """Let a slot be one that another server is to have, of which nothing was moved; then let it stay where it was."""
+    held = [master for master in cluster.masters if keys_in(master, slot)]
+    assert len(held) == 1
+    source, target = held[0], next(master for master in cluster.masters if master is not held[0])
+    with source.client() as here, target.client() as there:
+        there.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", cluster.id_of(source))
+        here.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", cluster.id_of(target))
+        yield
+        for client in (here, there):
+            client.execute_command("CLUSTER SETSLOT", slot, "STABLE")
+
+
+def keys_in(server: RedisServer, slot: int) -> int:
+    with server.client() as client:
+        return int(client.execute_command("CLUSTER COUNTKEYSINSLOT", slot))
 
 
 def linger(client: Any, code: str) -> None:
