@@ -49,7 +49,7 @@ class RedisServer:
     def __init__(self, *options: str, port: int = 0, program: tuple[str, ...] = ()) -> None:
         self.place = Path(tempfile.mkdtemp(prefix="redis-"))
         self.port = port or free_ports(1)[0]
-        self._options = options
+        self.options = options
         self._program = program
         self.start()
 
@@ -57,7 +57,7 @@ class RedisServer:
         """Start it, or start it again on the same data, and wait until it answers."""
         base = ("--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.place), "--daemonize", "no")
         self.process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "redis-server", *self._program, *base, *self._options],
+            ["setpriv", "--pdeathsig", "KILL", "redis-server", *self._program, *base, *self.options],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

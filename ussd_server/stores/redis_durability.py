@@ -9,6 +9,13 @@ SETTINGS: Final = (b"appendonly", b"appendfsync", b"no-appendfsync-on-rewrite", 
 """Redis's settings that are looked at."""
 
 
+_BEGIN_THE_LOG: Final = (
+    "CONFIG SET appendonly yes, wait until INFO persistence says aof_rewrite_in_progress:0, and only then write "
+    "appendonly yes and appendfsync always into redis.conf: by a restart alone Redis would begin empty"
+)
+"""A Redis that is started with `appendonly yes` reads its log alone, and where there is none nothing."""
+
+
 def risks(info: Mapping[str, str], config: Mapping[str, str] | None, kind: Kind, replicas: int) -> list[str]:
     """Return what could be lost and the mend, a line each; nothing where Redis is as durable as a disk.
 
@@ -21,7 +28,7 @@ def risks(info: Mapping[str, str], config: Mapping[str, str] | None, kind: Kind,
 
 def _of_a_crash(info: Mapping[str, str], config: Mapping[str, str] | None) -> list[str]:
     if info.get("aof_enabled", "1") != "1" or (config or {}).get("appendonly", "yes") != "yes":
-        return ["a crash of Redis loses all since its last snapshot: set appendonly yes and appendfsync always"]
+        return [f"a crash of Redis loses all since its last snapshot: {_BEGIN_THE_LOG}"]
     match (config or {}).get("appendfsync"):
         case "always" if (config or {}).get("no-appendfsync-on-rewrite") == "yes":
             return ["a crash while Redis rewrites its file loses what it took then: set no-appendfsync-on-rewrite no"]

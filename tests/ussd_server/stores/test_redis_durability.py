@@ -1,6 +1,7 @@
 """A Redis that could lose what it acknowledged is named as such, with the mend; a durable one is not."""
 
 import asyncio
+import re
 import subprocess
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.acceptance.harness import COMMAND
-from tests.redis_servers import DURABLE, running
+from tests.redis_servers import DURABLE, running, wait_until
 from ussd_server import store_url
 from ussd_server.store_url import Kind, SqliteUrl
 from ussd_server.stores.base import StoreUnavailable
@@ -22,7 +23,7 @@ GOOD = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noevi
     ("changed", "said"),
     [
         ({}, []),
-        ({"appendonly": "no"}, ["loses all since its last snapshot: set appendonly yes and appendfsync always"]),
+        ({"appendonly": "no"}, ["loses all since its last snapshot: CONFIG SET appendonly yes, wait until"]),
         ({"appendfsync": "everysec"}, ["loses about the last second: set appendfsync always"]),
         ({"appendfsync": "no"}, ["half a minute: set appendfsync always"]),
         ({"no-appendfsync-on-rewrite": "yes"}, ["while Redis rewrites its file"]),
@@ -39,7 +40,7 @@ def test_each_setting_that_loses_work_is_named_with_its_mend(changed: dict[str, 
 
 
 def test_where_settings_are_not_told_info_is_asked_and_the_rest_said_not_to_be_known() -> None:
-    assert risks({"aof_enabled": "0"}, None, "alone", 0)[0].endswith("set appendonly yes and appendfsync always")
+    assert risks({"aof_enabled": "0"}, None, "alone", 0)[0].startswith("a crash of Redis loses all since")
     (unknown,) = risks({"aof_enabled": "1", "maxmemory_policy": "noeviction"}, None, "alone", 0)
     assert unknown.startswith("Redis does not tell whether it syncs")
     assert len(risks({"aof_enabled": "1", "maxmemory_policy": "allkeys-lfu"}, None, "alone", 0)) == 2
@@ -87,6 +88,23 @@ def test_what_is_not_is_warned_of_or_refused() -> None:
         with pytest.raises(StoreUnavailable, match="not durable, and --require-durable is given: a crash of Redis"):
             opened(server.url, True)
         assert client.keys() == []
+
+
+def test_a_redis_with_data_becomes_durable_by_the_mend_and_keeps_all_it_has() -> None:
+    with running("--appendonly", "no", "--save", "3600 1") as server:
+        with server.client() as client:
+            client.set("before", "there")
+            (risk,) = opened(server.url, False)
+            for name, value in re.findall(r"CONFIG SET (\w+) (\w+)", risk):
+                client.config_set(name, value)
+            wait_until(lambda: client.info("persistence")["aof_rewrite_in_progress"] == 0, risk)
+            client.set("meanwhile", "there", px=10**9)
+        server.kill()
+        server.options = DURABLE
+        server.start()
+        with server.client() as client:
+            assert (client.get("before"), client.get("meanwhile")) == (b"there", b"there")
+        assert opened(server.url, True) == []
 
 
 def test_a_redis_that_hides_its_settings_is_not_taken_for_durable() -> None:
