@@ -10,12 +10,11 @@ PREFIX:{TAG}:nonces     when they are over (ms)           PREFIX:{TAG}:terminals
 PREFIX:{PREFIX}:meta    layout, number of buckets, mark, noted keys
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from menus.session import Values
 from ussd_server.stores.base import (
     EVERY_LANE,
     LANES,
@@ -28,6 +27,7 @@ from ussd_server.stores.base import (
     Standing,
 )
 from ussd_server.stores.buckets import slot, tags
+from ussd_server.stores.damaged import tolerant
 from ussd_server.subscribers.record import Subscriber, encode
 
 LAYOUT: Final = 1
@@ -38,7 +38,7 @@ VERSION_OCTETS: Final = 8
 Value: TypeAlias = bytes | str | int
 
 _pack = msgspec.msgpack.Encoder().encode
-_values: Callable[[bytes], Values] = msgspec.msgpack.Decoder(dict[str, Any]).decode
+_values = tolerant(msgspec.msgpack.Decoder(dict[str, Any]).decode)
 _note = msgspec.msgpack.Decoder(tuple[int, str, dict[str, Any]]).decode
 _kept = msgspec.msgpack.Decoder(tuple[bytes, bytes, int]).decode
 _pair = msgspec.msgpack.Decoder(tuple[str, str]).decode

@@ -45,6 +45,7 @@ from ussd_server.stores.base import (
     tell_soon,
 )
 from ussd_server.stores.cache import CACHED_OCTETS, CACHED_RECORDS, Cache
+from ussd_server.stores.damaged import tolerant
 from ussd_server.stores.onethread import OneThread
 from ussd_server.subscribers.record import Subscriber, decode, encode
 from ussd_server.terminals.record import Terminal
@@ -194,7 +195,8 @@ _OLDEST = """NOT EXISTS (
     SELECT 1 FROM outbox earlier
     WHERE earlier.msisdn = entry.msisdn AND earlier.lane = entry.lane AND earlier.seq < entry.seq
 )"""
-_CLAIMABLE = f"""SELECT seq, id, msisdn, kind, due, expires, data, tried, attempt FROM outbox entry
+# What waits is read as octets: text that is not UTF-8 would end the whole statement, and stop everybody.
+_CLAIMABLE = f"""SELECT seq, id, msisdn, kind, due, expires, CAST(data AS BLOB), tried, attempt FROM outbox entry
     WHERE lane = ? AND ready <= ? AND {_OLDEST} ORDER BY ready, seq LIMIT ?"""
 _HOLD = "UPDATE outbox SET ready = ?, attempt = attempt + 1 WHERE seq = ?"
 # A postponed entry is ready when it is due; the lease on one that is held ends later.
@@ -204,7 +206,8 @@ _POSTPONE = "UPDATE outbox SET due = ?1, ready = ?1, reason = ?2 WHERE id = ?3 A
 _GIVE_UP = "DELETE FROM outbox WHERE id = ? AND attempt = ?"
 _BURY = """INSERT OR REPLACE INTO dead_letter (id, msisdn, at, kind, data, expires, attempt, reason)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
-_DEAD_LETTERS = """SELECT id, kind, data, expires, at, attempt, reason FROM dead_letter WHERE msisdn = ? ORDER BY seq"""
+_DEAD_LETTERS = """SELECT id, kind, CAST(data AS BLOB), expires, at, attempt, reason FROM dead_letter
+    WHERE msisdn = ? ORDER BY seq"""
 _GIVEN_UP = "SELECT DISTINCT msisdn FROM dead_letter WHERE msisdn > ? ORDER BY msisdn LIMIT ?"
 _COUNT_DEAD = "SELECT kind, count(*) FROM dead_letter GROUP BY kind"
 _JOURNAL = """SELECT at, kind, data FROM journal
@@ -226,7 +229,7 @@ _SWEEP_ANSWERS = """DELETE FROM answer WHERE seq IN (
 )"""
 _COUNT = "SELECT count(*) FROM subscriber"
 _WHOLE_JOURNAL = "SELECT at, kind, data FROM journal WHERE msisdn = ? ORDER BY seq"
-_WHOLE_OUTBOX = """SELECT id, kind, due, data, expires, tried, ready, attempt, reason FROM outbox
+_WHOLE_OUTBOX = """SELECT id, kind, due, CAST(data AS BLOB), expires, tried, ready, attempt, reason FROM outbox
     WHERE msisdn = ? ORDER BY seq"""
 _WHOLE_ANSWERS = """SELECT terminal, key, fingerprint, body, expires FROM answer
     WHERE msisdn = ? ORDER BY terminal, key"""
@@ -259,7 +262,8 @@ _Outcome: TypeAlias = int | Exception
 
 log = structlog.get_logger(__name__)
 _encode_json = msgspec.json.Encoder().encode
-_from_json: Callable[[str], Values] = msgspec.json.Decoder(dict[str, Any]).decode
+_from_json: Callable[[str | bytes], Values] = msgspec.json.Decoder(dict[str, Any]).decode
+_work_from_json = tolerant(_from_json)
 
 
 def _to_json(values: Values | list[int]) -> str:
@@ -495,7 +499,7 @@ class SqliteStore:
 
     def _dead_letters(self, key: int) -> list[DeadLetter]:
         return [
-            DeadLetter(str(key), id, kind, _from_json(data), expires, at, attempt, reason)
+            DeadLetter(str(key), id, kind, _work_from_json(data), expires, at, attempt, reason)
             for id, kind, data, expires, at, attempt, reason in self._read(_DEAD_LETTERS, (key,))
         ]
 
@@ -549,7 +553,7 @@ class SqliteStore:
             return None
         journal = [JournalEntry(at, kind, _from_json(data)) for at, kind, data in self._read(_WHOLE_JOURNAL, (key,))]
         outbox = [
-            Standing(OutboxEntry(id, kind, due, _from_json(data), expires, tried), ready, attempt, reason)
+            Standing(OutboxEntry(id, kind, due, _work_from_json(data), expires, tried), ready, attempt, reason)
             for id, kind, due, data, expires, tried, ready, attempt, reason in self._read(_WHOLE_OUTBOX, (key,))
         ]
         answers = [KeptAnswer(*row) for row in self._read(_WHOLE_ANSWERS, (key,))]
@@ -733,7 +737,7 @@ class SqliteStore:
         lease = now + lease_ms
         self._db.executemany(_HOLD, [(lease, row[0]) for row in rows])
         return [
-            Claimed(str(key), OutboxEntry(id, kind, due, _from_json(data), expires, tried), attempt + 1, lease)
+            Claimed(str(key), OutboxEntry(id, kind, due, _work_from_json(data), expires, tried), attempt + 1, lease)
             for _, id, key, kind, due, expires, data, tried, attempt in rows
         ]
 

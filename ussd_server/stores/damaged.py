@@ -1,0 +1,26 @@
+"""Data of one entry that a store cannot decode: it is told of with its octets, and all else goes on.
+
+It stands in place of the data, the same from every kind of store, so that it can be given up, copied and thrown away
+as any other. Pure.
+"""
+
+import base64
+from collections.abc import Callable
+from typing import Final
+
+from menus.session import Values
+
+DAMAGED: Final = "damaged"
+"""The one key of data that could not be decoded; its value is the octets, in base64. No performer has such a key."""
+
+
+def tolerant(decode: Callable[[bytes], Values]) -> Callable[[bytes], Values]:
+    """Return what decodes as this does, and returns {`DAMAGED`: octets in base64} for what it refuses."""
+
+    def decoded(kept: bytes) -> Values:
+        try:
+            return decode(kept)
+        except (ValueError, RecursionError):
+            return {DAMAGED: base64.b64encode(kept).decode()}
+
+    return decoded
