@@ -119,6 +119,18 @@ def test_more_than_are_listed_is_told_and_none_too(said: Said) -> None:
     assert said.out == "Nothing was given up.\n"
 
 
+def test_what_is_damaged_is_listed_thrown_away_and_never_shown(said: Said) -> None:
+    give_up(ANNA, sms("a-1", damaged="c2VhbGVk"))
+    for words in (("show", "a-1"), ("list", "--json"), ("list",)):
+        assert said(*words) == 0
+        assert "c2VhbGVk" not in said.out
+        assert "a-1" in said.out
+    assert said("retry", "a-1", "--reason", "x") == 1
+    assert said.out == "1 left as it was: its data is damaged.\n"
+    assert said("discard", "a-1", "--reason", "nobody can read it") == 0
+    assert at_the_store(lambda store: store.dead_letters(ANNA)) == []
+
+
 @pytest.mark.usefixtures("three")
 def test_a_sealed_text_is_never_shown(said: Said) -> None:
     for words in (("show", "a-2"), ("show", "a-2", "--numbers"), ("list", "--json"), ("list",)):

@@ -32,6 +32,7 @@ from ussd_server.outbox import dead_letters
 from ussd_server.settings import Settings, SettingsError, load
 from ussd_server.stores.base import Change, DeadLetter, OutboxKind
 from ussd_server.stores.base import Store as StorePort
+from ussd_server.stores.damaged import DAMAGED
 from ussd_server.subscribers.record import Subscriber
 
 AT_ONCE: Final = 64
@@ -39,6 +40,8 @@ AT_ONCE: Final = 64
 MAX_CONFLICTS: Final = 8
 HOUR_MS: Final = 3_600_000
 GONE: Final = "somebody else has taken it"
+HIDDEN: Final = ("sealed", DAMAGED)
+"""Data that is never shown: a sealed text, and octets that may be of anything."""
 
 Action: TypeAlias = Callable[[DeadLetter, Subscriber, int], Change | str]
 """Returns the commit that does it to a dead letter of this record and version, or why it may not be done."""
@@ -103,7 +106,7 @@ def list_them(
     ] = 1000,
     numbers: Annotated[bool, typer.Option("--numbers", help="Show subscribers' numbers in full")] = False,
     whole: Annotated[
-        bool, typer.Option("--json", help="Everything but sealed texts, as JSON lines, times in ms")
+        bool, typer.Option("--json", help="Everything but sealed texts and damaged data, as JSON lines, times in ms")
     ] = False,
     store: Store = None,
     data: Data = None,
@@ -136,7 +139,7 @@ def show(
     data: Data = None,
     settings: SettingsFile = None,
 ) -> None:
-    """Show all of one dead letter, but for a sealed text: that may hold an access code."""
+    """Show all of one dead letter, but for a sealed text or damaged data: they may hold an access code."""
     where = load({"store": store, "data": data, "settings": settings})
     found, _ = with_store(where, lambda port: _first(port, Choice(frozenset((id,))), 1))
     if not found:
@@ -353,7 +356,7 @@ def _for_a_program(dead: DeadLetter, msisdn: str) -> dict[str, Any]:
 
 
 def _unsealed(dead: DeadLetter) -> dict[str, Any]:
-    return {name: "(sealed)" if name == "sealed" else value for name, value in dead.data.items()}
+    return {name: f"({name})" if name in HIDDEN else value for name, value in dead.data.items()}
 
 
 def _plain(value: Any) -> str:

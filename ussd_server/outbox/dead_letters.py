@@ -18,13 +18,17 @@ from typing import Final
 
 from menus.session import Values
 from ussd_server.stores.base import Change, DeadLetter, JournalEntry, OutboxEntry
+from ussd_server.stores.damaged import DAMAGED
 from ussd_server.subscribers.record import Subscriber
 
 OUTDATED: Final = "another access code was issued since"
+UNREADABLE: Final = "its data is damaged"
 
 
 def refusal(dead: DeadLetter, record: Subscriber) -> str:
     """Return why this may not be tried again, "" where it may."""
+    if DAMAGED in dead.data:
+        return UNREADABLE
     # A code's SMS and the making of the next code share a lane: while the one waited, the other was not done.
     of_a_code = dead.kind == "code" or (dead.kind == "sms" and "sealed" in dead.data)
     return OUTDATED if of_a_code and record.access.issued_at >= dead.at else ""

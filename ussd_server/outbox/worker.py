@@ -33,6 +33,7 @@ from ussd_server.stores.base import (
     Unsure,
     tell,
 )
+from ussd_server.stores.damaged import DAMAGED
 from ussd_server.turns.eager import Eager
 
 log = structlog.get_logger()
@@ -95,6 +96,7 @@ class Hopeless(msgspec.Struct, frozen=True):
 Performed: TypeAlias = Done | Finished | Later | Hopeless
 FINISHED = Finished()
 _BROKEN_OFF = Later("it was broken off")
+UNREADABLE = "its data is damaged, the store cannot decode it"
 _METRIC: Mapping[type, str] = {Done: "done", Finished: "done", Later: "later", Hopeless: "hopeless"}
 
 
@@ -368,7 +370,10 @@ class Outbox:
             return
         expires = entry.expires
         try:
-            begun = _expired() if expires and self._now() >= expires else self._performers[entry.kind](claimed)
+            if DAMAGED in entry.data:
+                begun: HandedOver | Awaitable[Performed] = _told(Hopeless(UNREADABLE))
+            else:
+                begun = _expired() if expires and self._now() >= expires else self._performers[entry.kind](claimed)
         except Exception as error:
             begun = _failed(error)
         if type(begun) is HandedOver:

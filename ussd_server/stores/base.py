@@ -79,6 +79,7 @@ class OutboxEntry(msgspec.Struct, frozen=True, gc=False):
     `due` is when it may be tried first (ms); after `expires` (ms, 0 = never) it is given up with a journal entry.
     `data` is the performer's own; a text that holds an access code is sealed in it. `tried` is how often it was tried
     before it was given up and taken back: its attempts count on from there, so that none is taken for another.
+    Data that the store cannot decode is told of as `damaged.py` says, and nothing else is held up by it.
     """
 
     id: str

@@ -481,15 +481,14 @@ class RedisStore:
     ) -> tuple[dict[int, T], dict[int, "asyncio.Future[T]"]]:
         """Return what came of each of these that could be asked, by bucket, and those that still go on.
 
-        Where a server of a Cluster is away or a slot moves, work on the rest goes on. Raises StoreUnavailable where
-        nothing came, and there is not `enough` already. `some` says to wait until it is known which it is.
+        Where a server of a Cluster is away, a slot moves or a bucket is damaged, work on the rest goes on: it is held
+        already, and would wait for the end of its lease. Raises what is wrong where nothing came, and there is not
+        `enough` already. `some` says to wait until it is known which it is.
         """
         came, late = await without_stragglers(asked, STRAGGLERS_S if self.link.several else None, some)
         errors = [each for each in came.values() if isinstance(each, BaseException)]
         if errors:
-            if not all(isinstance(each, StoreUnavailable) for each in errors) or not (
-                enough or late or len(errors) < len(came)
-            ):
+            if not (enough or late or len(errors) < len(came)):
                 raise errors[0]
             self._outage.failed(round(asyncio.get_running_loop().time() * 1000), cause=str(errors[0]))
         return {number: each for number, each in came.items() if not isinstance(each, BaseException)}, late

@@ -894,7 +894,8 @@ class SqliteStore:
 
     def _not_written(self, commits: list[_Commit], jobs: list[_Job], error: sqlite3.Error) -> None:
         """Try again soon where another process is writing; anything else fails this group, and the next may succeed."""
-        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY and self._tries < LOCK_TRIES:
+        # What Python says itself, as of text that is not UTF-8, has no code.
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY and self._tries < LOCK_TRIES:
             self._tries += 1
             self._commits[:0] = commits
             self._jobs[:0] = jobs

@@ -50,6 +50,10 @@ def test_what_is_thrown_away_leaves_a_note() -> None:
     assert dead_letters.discard(dead, record, 3, NOW, WHY) == Change(3, record, (note,), exhumed=("a",))
 
 
+def test_what_is_damaged_is_not_tried_again() -> None:
+    assert dead_letters.refusal(letter(damaged="e30="), Subscriber(MSISDN)) == dead_letters.UNREADABLE
+
+
 def test_a_code_is_neither_told_nor_made_where_a_newer_one_was_issued() -> None:
     newer = Subscriber(MSISDN, access=Access(issued_at=NOW - 999))
     older = Subscriber(MSISDN, access=Access(issued_at=NOW - 1001))

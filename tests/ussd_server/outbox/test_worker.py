@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from tests.ussd_server.outbox.worker_bench import MSISDN, Bench, Network, bench
 from ussd_server.outbox import worker
@@ -88,6 +89,25 @@ def test_what_is_never_possible_is_buried_with_a_journal_entry(tmp_path: Path) -
         await at.settled()
         assert len(await at.kinds()) == 2  # that it was given up, and how the SMS ended
         assert await at.store.next_due() is None
+
+    bench(tmp_path, story)
+
+
+def test_what_is_damaged_is_buried_unperformed_and_what_is_behind_it_goes_on(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        at.pressed = True  # so that nothing is held from its commit on
+        record, version = await at.store.load(MSISDN)
+        entries = [OutboxEntry(id, "sms", at.now, {"text": "…"}) for id in ("a", "b")]
+        assert await at.store.commit(Change(version, record, outbox=entries))
+        at.store._db.execute("UPDATE outbox SET data = '{\"te' WHERE id = 'a'")
+        with capture_logs() as logs:
+            at.outbox.wake()
+            await at.until(lambda: ("b", 1) in at.performed)
+            await at.settled()
+        assert at.performed == [("b", 1)]
+        (dead,) = await at.store.dead_letters(MSISDN)
+        assert (dead.id, dead.reason) == ("a", worker.UNREADABLE)
+        assert [line["event"] for line in logs] == ["given up"]
 
     bench(tmp_path, story)
 

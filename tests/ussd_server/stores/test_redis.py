@@ -195,6 +195,26 @@ def test_where_a_part_of_redis_is_away_what_is_held_on_the_rest_is_performed(ser
     on(server, test)
 
 
+def test_where_a_bucket_is_damaged_what_is_claimed_in_the_rest_is_performed(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        numbers = [f"7910000{n:04}" for n in range(1000, 1012)]
+        await asyncio.gather(*(count(store, 1, msisdn) for msisdn in numbers))
+        home = store._home(numbers[0])
+        with server.client() as client:
+            client.eval(
+                "local entry = cmsgpack.unpack(redis.call('HGET', KEYS[1], 'e1')); entry[9] = '\\255'"
+                "redis.call('HSET', KEYS[1], 'e1', cmsgpack.pack(entry))",
+                1,
+                home.bucket.outbox(home.digits),  # type: ignore[arg-type]
+            )
+        with capture_logs() as logs:
+            claimed = {each.msisdn for each in await store.claim(T0, 100, LEASE)}
+        assert claimed == {each for each in numbers if store._home(each).bucket is not home.bucket}
+        assert {line["event"] for line in logs} == {"part of the store unavailable, the outbox goes on with the rest"}
+
+    on(server, test)
+
+
 # Who performs what ------------------------------------------------------------------------------------------------
 
 

@@ -460,6 +460,18 @@ def test_a_damaged_record_is_named_without_its_number(path: Path) -> None:
     on(path, test)
 
 
+def test_a_row_that_cannot_be_read_at_all_fails_its_own_group(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        assert await store.commit(Change(0, Subscriber(ANNA), outbox=[OutboxEntry("a", "sms", 1, {})]))
+        assert await store.commit(Change(0, Subscriber(BORIS), outbox=[OutboxEntry("b", "sms", 2, {})]))
+        store._db.execute("UPDATE outbox SET kind = CAST(x'ff' AS TEXT) WHERE id = 'b'")
+        with pytest.raises(StoreUnavailable, match=r"cannot write the store: .*Could not decode to UTF-8"):
+            await store.claim(2, 10, 10)
+        await store.ping()
+
+    on(path, test)
+
+
 def test_a_damaged_terminal_is_named(path: Path) -> None:
     async def test(store: SqliteStore) -> None:
         store._db.execute("INSERT INTO terminal VALUES ('kiosk-1', 1, x'c1')")
