@@ -48,7 +48,9 @@ class ServerProcess:
         http_port: int = 0,
     ):
         self.http_port = http_port or free_port()
-        arguments = ["run", "--data", str(data), "--http", f"127.0.0.1:{self.http_port}", "--log-format", "json"]
+        arguments = ["run", "--data", str(data), "--log-format", "json"]
+        if "USSD_SERVER_HTTP" not in (environment or {}):
+            arguments += ["--http", f"127.0.0.1:{self.http_port}"]
         if smsc is not None:
             arguments += ["--smsc", smsc]
         data.mkdir(parents=True, exist_ok=True)

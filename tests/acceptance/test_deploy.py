@@ -165,30 +165,106 @@ def test_a_server_that_hangs_gives_no_sign_of_life(gateway: Gateway, tmp_path: P
 # The rolling restart --------------------------------------------------------------------------------------------------
 
 
-def test_none_is_restarted_while_another_is_not_ready(tmp_path: Path) -> None:
-    """A restart would leave nobody to answer."""
+@pytest.fixture
+def smscs() -> Iterator[dict[int, Gateway]]:
+    """Two ports, and the SMSC of the server at each."""
     smscs = {free_port(): Gateway(), free_port(): Gateway()}
-    one, two = smscs
+    yield smscs
+    for smsc in smscs.values():
+        smsc.close()
+
+
+@pytest.fixture
+def pair(tmp_path: Path, smscs: dict[int, Gateway]) -> Iterator[Units]:
+    """Two units of which the first is ready."""
 
     def start(port: int, environment: dict[str, str]) -> ServerProcess:
         server = ServerProcess(tmp_path / "data", smsc=smscs[port].url, environment=environment, http_port=port)
-        smscs[port].accept()
+        if port not in silent:
+            smscs[port].accept()
+        return server
+
+    one, two = smscs
+    silent = {two}
+    units = Units(tmp_path, start)
+    try:
+        units.start(one)
+        units.begin(two)
+        silent.clear()
+        yield units
+    finally:
+        units.close()
+
+
+def test_none_is_restarted_while_another_is_not_ready(pair: Units, smscs: dict[int, Gateway]) -> None:
+    """A restart would leave nobody to answer."""
+    one, two = smscs
+    smscs[two].accept()
+    pair.ready(two)
+    smscs[two].hang_up()
+    pair.servers[two].wait_for_log("link closed")
+    code, (line,) = pair.rolling_restart(str(one))
+    assert code == 1
+    assert line.startswith(f'rolling-restart: {one} is not restarted, because {two} is not ready: {{"ready": false')
+    assert pair.restarted == []
+
+
+@pytest.mark.parametrize("words", [(), ("the first",)])
+def test_none_is_restarted_while_another_starts(pair: Units, words: tuple[str, ...]) -> None:
+    one, two = pair.servers
+    code, (line,) = pair.rolling_restart(*(str(one) for _ in words))
+    assert code == 1
+    assert line.startswith(f"rolling-restart: {one} is not restarted, because {two} is activating (start)")
+    assert line.endswith(f"; to go on without it: systemctl stop ussd-server@{two}")
+    assert pair.restarted == []
+
+
+@pytest.mark.parametrize("words", [(), ("the first",)])
+def test_none_is_restarted_while_another_ends_again_and_again(pair: Units, words: tuple[str, ...]) -> None:
+    one, two = pair.servers
+    pair.servers[two].kill()
+    code, (line,) = pair.rolling_restart(*(str(one) for _ in words))
+    assert code == 1
+    assert line.startswith(f"rolling-restart: {one} is not restarted, because {two} is activating (auto-restart)")
+    assert pair.restarted == []
+
+
+def test_none_is_restarted_where_another_has_failed_until_it_is_mended_or_given_up(
+    pair: Units, smscs: dict[int, Gateway]
+) -> None:
+    """Both ways on are in the line: it may be restarted itself, or be taken out."""
+    one, two = smscs
+    pair.servers[two].kill()
+    pair.failed.add(two)
+    code, (line,) = pair.rolling_restart()
+    assert code == 1
+    assert line.startswith(f"rolling-restart: {one} is not restarted, because {two} is failed (failed)")
+    assert line.endswith(f"; to go on without it: systemctl reset-failed ussd-server@{two}")
+    assert pair.restarted == []
+    assert pair.rolling_restart(str(two)) == (0, [f"{two} restarted and ready"])
+    pair.servers[two].kill()
+    pair.stopped.add(two)
+    assert pair.rolling_restart() == (
+        0,
+        [f"{one} is the only server here: dialogues wait until it is back", f"{one} restarted and ready"],
+    )
+
+
+def test_each_is_asked_at_the_address_that_it_has_from_its_environment(tmp_path: Path, gateway: Gateway) -> None:
+    port = free_port()
+
+    def start(port: int, environment: dict[str, str]) -> ServerProcess:
+        environment = {**environment, "USSD_SERVER_HTTP": f"127.0.0.2:{port}"}
+        server = ServerProcess(tmp_path / "data", smsc=gateway.url, environment=environment, http_port=port)
+        gateway.accept()
         return server
 
     units = Units(tmp_path, start)
     try:
-        for port in smscs:
-            units.start(port)
-        smscs[two].hang_up()
-        units.servers[two].wait_for_log("link closed")
-        code, (line,) = units.rolling_restart(str(one))
-        assert code == 1
-        assert line.startswith(f'rolling-restart: {one} is not restarted, because {two} is not ready: {{"ready": false')
-        assert units.restarted == []
+        units.start(port)
+        assert units.rolling_restart()[1][-1] == f"{port} restarted and ready"
     finally:
         units.close()
-        for smsc in smscs.values():
-            smsc.close()
 
 
 def test_one_that_ends_again_after_its_restart_keeps_the_others_from_it(tmp_path: Path) -> None:

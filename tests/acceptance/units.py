@@ -134,29 +134,64 @@ class Units:
         self.restarted: list[int] = []
         self.crashing: set[int] = set()
         """Those that die as soon as somebody has looked at them; the units start them anew."""
+        self.failed: set[int] = set()
+        """Those that are not started anew any more when they have ended."""
+        self.stopped: set[int] = set()
+        """Those that somebody has stopped."""
+        self._starting: dict[int, Notified] = {}
         self._runs: Counter[int] = Counter()
+
+    def begin(self, port: int) -> None:
+        """Start a unit, and let it say READY when it likes."""
+        if port in self._starting:  # it ended before it said so
+            self._starting.pop(port).close()
+        notified = self._starting[port] = Notified(self._place / f"{port}.notify")
+        self._runs[port] += 1
+        self.servers[port] = self._start(port, {"NOTIFY_SOCKET": str(notified.path), "WATCHDOG_USEC": "30000000"})
 
     def start(self, port: int) -> None:
         """Start a unit and return when it has said READY."""
-        notified = Notified(self._place / f"{port}.notify")
-        self._runs[port] += 1
-        self.servers[port] = self._start(port, {"NOTIFY_SOCKET": str(notified.path), "WATCHDOG_USEC": "30000000"})
-        notified.wait_for("READY=1")
-        notified.close()
+        self.begin(port)
+        self.ready(port)
+
+    def ready(self, port: int) -> None:
+        """Return when a unit that was begun has said READY."""
+        self._starting[port].wait_for("READY=1")
+        self._starting.pop(port).close()
+
+    def state(self, port: int) -> tuple[str, str]:
+        """Return how systemd calls what a unit is at: ACTIVE and SUB. One that ended waits until it is started anew."""
+        if port in self.stopped:
+            return "inactive", "dead"
+        if self.servers[port].process.poll() is not None:
+            return ("failed", "failed") if port in self.failed else ("activating", "auto-restart")
+        return ("activating", "start") if port in self._starting else ("active", "running")
+
+    def _list(self, states: set[str]) -> str:
+        """Return the lines of the units in these states; without any, of all but those that are stopped."""
+        lines = []
+        for port in self.servers:
+            active, sub = self.state(port)
+            if states & {active, sub, "loaded"} if states else active != "inactive":
+                lines.append(f"ussd-server@{port}.service loaded {active} {sub} A server\n")
+        return "".join(lines)
 
     def ask(self, words: list[str]) -> tuple[int, str]:
         """Do what `systemctl` was called with; returns exit code and output."""
         match words:
-            case ["list-units", *_]:
-                lines = (f"ussd-server@{port}.service loaded active running A server\n" for port in self.servers)
-                return 0, "".join(lines)
+            case ["list-units", "--plain", "--no-legend", *options, "ussd-server@*.service"]:
+                assert all(option.startswith("--state=") for option in options)
+                return 0, self._list({state for option in options for state in option[8:].split(",")})
             case ["restart", unit]:
                 port = int(unit.removeprefix("ussd-server@").removesuffix(".service"))
-                if self.servers[port].terminate() != 0:
+                if self.servers[port].process.poll() is None and self.servers[port].terminate() != 0:
                     return 1, ""
                 self.restarted.append(port)
                 self.start(port)
                 return 0, ""
+            case ["show", "--property=MainPID", "--value", unit]:
+                server = self.servers[int(unit.removeprefix("ussd-server@").removesuffix(".service"))]
+                return 0, f"{0 if server.process.poll() is not None else server.process.pid}\n"
             case ["show", "--property=InvocationID", "--value", unit]:
                 port = int(unit.removeprefix("ussd-server@").removesuffix(".service"))
                 run = self._runs[port]
@@ -207,3 +242,5 @@ class Units:
         """Make sure that every server is gone."""
         for server in self.servers.values():
             server.close()
+        for notified in self._starting.values():
+            notified.close()
