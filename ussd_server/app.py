@@ -128,7 +128,7 @@ class Server:
         catalogue = read_catalogue(settings.catalogue)
         if isinstance(settings.store, SqliteUrl):
             keys.make_directory(settings.data)
-        self.store = await open_to_serve(settings.store, settings.require_durable)
+        self.store = await open_to_serve(settings.store, settings.require_durable, settings.journal_entries)
         try:
             key_file = await self._take_keys()
             if self._operator is None:

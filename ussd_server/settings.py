@@ -31,6 +31,7 @@ from ussd_server.dialects.files import usable as usable_dialect
 from ussd_server.mistakes import cause, nearest
 from ussd_server.smsc_url import SMPP_PORT, SmscUrl
 from ussd_server.store_url import RedisUrl, SqliteUrl
+from ussd_server.stores.base import EVIDENCE_ENTRIES, JOURNAL_ENTRIES
 from ussd_server.subscribers.codes import MIN_DIGITS
 from ussd_server.turns.quiet import QuietHours
 
@@ -186,6 +187,12 @@ class Settings(BaseSettings):
     )
     require_durable: bool = Field(
         False, description="Refuse to start where the store could lose what it acknowledged, as a Redis may be set up"
+    )
+    journal_entries: int = Field(
+        JOURNAL_ENTRIES,
+        ge=1,
+        le=EVIDENCE_ENTRIES,
+        description="Newest journal entries kept of each kind of a subscriber; of orders and campaigns 1,000",
     )
     http: AddressField = Field(Address("127.0.0.1", 8080), description="Address of health, metrics and pages")
     http_certificate: Path | None = Field(

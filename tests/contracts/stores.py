@@ -8,6 +8,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -29,17 +30,17 @@ REDIS_KINDS = {"redis": "ALONE", "redis-cluster": "CLUSTER"}
 """Which servers of `tests/redis_servers.py` a store is on."""
 
 
-def redis_store(kind: str, place: Path) -> RedisStore:
+def redis_store(kind: str, place: Path, **options: Any) -> RedisStore:
     """Open a store that knows at every moment what others have left to do, as the contract has it."""
     url = store_url.parse(redis_servers.url_for(kind, place))
     assert isinstance(url, RedisUrl)
-    return RedisStore(url, look_ms=0)
+    return RedisStore(url, look_ms=0, **options)
 
 
-STORES: dict[str, Callable[[Path], Store]] = {
-    "sqlite": lambda place: SqliteStore(place / "store.db"),
-    "redis": lambda place: redis_store("ALONE", place),
-    "redis-cluster": lambda place: redis_store("CLUSTER", place),
+STORES: dict[str, Callable[..., Store]] = {
+    "sqlite": lambda place, **options: SqliteStore(place / "store.db", **options),
+    "redis": lambda place, **options: redis_store("ALONE", place, **options),
+    "redis-cluster": lambda place, **options: redis_store("CLUSTER", place, **options),
 }
 
 

@@ -99,6 +99,17 @@ def test_a_campaign_calls_on_nobody_twice(said: Said) -> None:
     assert said(*words[:-1], "summer", ANNA) == 0
 
 
+def test_a_campaign_is_known_whatever_was_pushed_since(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USSD_SERVER_JOURNAL_ENTRIES", "1")
+    words = ("push", "notify", ANNA, "--text", "Hello", "--category", "service")
+    for campaign in (("--campaign", "spring"), ("--campaign", "summer"), (), ()):
+        assert said(*words, *campaign) == 0
+    assert said(*words, "--campaign", "spring") == 1
+    assert said("subscriber", "journal", ANNA) == 0
+    kinds = [line.split("  ")[1] for line in said.out.splitlines()]
+    assert kinds == ["push queued", "campaign push queued", "campaign push queued"]
+
+
 def test_numbers_come_from_a_file_or_from_standard_input(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("numbers.txt").write_text(f"# spring\n\n{ANNA}   # Anna\n+7 (910) 123-45-68\n", encoding="utf-8")
     words = ("push", "notify", "--text", "Hello", "--category", "service", "--dry-run")

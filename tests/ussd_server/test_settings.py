@@ -124,6 +124,8 @@ def test_a_key_near_to_nothing_gets_the_list(monkeypatch: pytest.MonkeyPatch) ->
             {"store": "x.db"},
             f"--store: 'x.db' is not a store; write {FORMS} (sqlite:////PATH for an absolute path)",
         ),
+        ({"journal_entries": 0}, "--journal-entries: input should be greater than or equal to 1"),
+        ({"journal_entries": 1001}, "--journal-entries: input should be less than or equal to 1000"),
         ({"max_turns": "many"}, "--max-turns: input should be a valid integer, unable to parse string as an integer"),
         (
             {"dialogue_deadline_s": 15},

@@ -40,7 +40,7 @@ from ussd_server.cli.common import (
 from ussd_server.cli.flows import read as read_flow
 from ussd_server.cli.stores import with_store
 from ussd_server.settings import Settings, SettingsError, load
-from ussd_server.stores.base import Change
+from ussd_server.stores.base import EVIDENCE_ENTRIES, Change
 from ussd_server.stores.base import Store as StorePort
 from ussd_server.subscribers.record import PushKind
 from ussd_server.turns import pushes
@@ -53,9 +53,6 @@ AT_ONCE: Final = 64
 MAX_CONFLICTS: Final = 8
 BAD_LINES: Final = 5
 """Wrong numbers of a file that are named; of the others only how many there are."""
-
-JOURNAL: Final = 10_000
-"""How far back a campaign's earlier push to the same number is looked for, in pushes."""
 
 app = typer.Typer(
     name="push",
@@ -330,7 +327,8 @@ async def _queue(store: StorePort, msisdn: str, order: PushOrder, id: str, dry_r
     for _ in range(MAX_CONFLICTS):
         record, version = await store.load(msisdn, latest=True)
         if order.campaign:
-            known = await store.journal(msisdn, "push queued", JOURNAL)
+            known = await store.journal(msisdn, pushes.CAMPAIGN_QUEUED, EVIDENCE_ENTRIES)
+            known += await store.journal(msisdn, pushes.QUEUED, EVIDENCE_ENTRIES)  # as older versions called them
             if any(entry.data.get("campaign") == order.campaign for entry in known):
                 return "already"
         at = now()

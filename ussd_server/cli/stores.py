@@ -34,7 +34,7 @@ def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]], *, mak
 
 
 async def _on(settings: Settings, work: Callable[[Store], Awaitable[T]], make: bool) -> T:
-    store = await open_store(settings.store, make)
+    store = await open_store(settings.store, make, journal_entries=settings.journal_entries)
     try:
         await refuse_unfinished(store, str(settings.store))
         return await work(store)

@@ -6,7 +6,7 @@ writes record, journal and outbox in the same transaction. Every implementation 
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import msgspec
 import structlog
@@ -70,6 +70,22 @@ class JournalEntry(msgspec.Struct, frozen=True, gc=False):
     at: int
     kind: str
     data: Values = {}
+
+
+JOURNAL_ENTRIES: Final = 25
+"""Journal entries that are kept of each kind of a subscriber, where nothing else is set."""
+
+EVIDENCE: Final = frozenset({"consent", "order placed", "order ended", "campaign push queued"})
+"""Kinds of which `EVIDENCE_ENTRIES` are kept: what was agreed to and what became of it, and who a campaign called on.
+
+Nothing but the journal has them, and both are read for a decision.
+"""
+EVIDENCE_ENTRIES: Final = 1_000
+
+
+def kept_of(kind: str, journal_entries: int) -> int:
+    """Return how many entries of a kind a subscriber's journal keeps: `journal_entries`, but of evidence more."""
+    return EVIDENCE_ENTRIES if kind in EVIDENCE else journal_entries
 
 
 class OutboxEntry(msgspec.Struct, frozen=True, gc=False):
@@ -228,7 +244,11 @@ def tell_of(commit: Coroutine[Any, Any, Any], told: Callable[[Any], None]) -> No
 
 
 class Store(Protocol):
-    """Where records live. All methods may raise `StoreUnavailable`. A version is 0 for none, else opaque."""
+    """Where records live. All methods may raise `StoreUnavailable`. A version is 0 for none, else opaque.
+
+    What writes journal entries lets go of the oldest of the same kinds, so that `kept_of` each are left. Others stay as
+    they are, and so does what is restored.
+    """
 
     async def load(self, msisdn: str, latest: bool = False) -> tuple[Subscriber, int]:
         """Return the record and its version; an unknown number has a fresh record of version 0.

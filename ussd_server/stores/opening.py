@@ -3,13 +3,15 @@
 import structlog
 
 from ussd_server.store_url import SqliteUrl, StoreUrl
-from ussd_server.stores.base import NoStore, Store, StoreUnavailable
+from ussd_server.stores.base import JOURNAL_ENTRIES, NoStore, Store, StoreUnavailable
 from ussd_server.stores.copying import refuse_unfinished
 
 log = structlog.get_logger()
 
 
-async def open_store(url: StoreUrl, make: bool = True, require_durable: bool = False) -> Store:
+async def open_store(
+    url: StoreUrl, make: bool = True, require_durable: bool = False, journal_entries: int = JOURNAL_ENTRIES
+) -> Store:
     """Return the store that this URL names, ready to be used. Raises StoreUnavailable with the cause.
 
     Without `make`, one that no server has begun is NoStore. With `require_durable` one that could lose anything is
@@ -20,10 +22,10 @@ async def open_store(url: StoreUrl, make: bool = True, require_durable: bool = F
 
         if not make and not url.path.is_file():
             raise NoStore(f"{url}: there is no such file; a server makes it at its first start")
-        return SqliteStore(url.path)
+        return SqliteStore(url.path, journal_entries=journal_entries)
     from ussd_server.stores.redis import RedisStore
 
-    store = RedisStore(url, make)
+    store = RedisStore(url, make, journal_entries=journal_entries)
     try:
         if require_durable and (risks := await store.risks()):
             raise StoreUnavailable(f"{url}: not durable, and --require-durable is given: {'; '.join(risks)}")
@@ -34,12 +36,12 @@ async def open_store(url: StoreUrl, make: bool = True, require_durable: bool = F
     return store
 
 
-async def open_to_serve(url: StoreUrl, require_durable: bool = False) -> Store:
+async def open_to_serve(url: StoreUrl, require_durable: bool = False, journal_entries: int = JOURNAL_ENTRIES) -> Store:
     """Return the store for a server, and say in the log what it could lose.
 
     Raises StoreUnavailable where it is being copied into; with `require_durable` also where it could lose anything.
     """
-    store = await open_store(url, require_durable=require_durable)
+    store = await open_store(url, True, require_durable, journal_entries)
     try:
         await refuse_unfinished(store, str(url))
         risks = await store.risks()

@@ -23,6 +23,7 @@ from ussd_server.stores import redis_durability as durability
 from ussd_server.stores import redis_keys as keys
 from ussd_server.stores.base import (
     EVERY_LANE,
+    JOURNAL_ENTRIES,
     LANES,
     Change,
     Claimed,
@@ -110,8 +111,10 @@ class RedisStore:
         patience_s: float = PATIENCE_S,
         cached_records: int = CACHED_RECORDS,
         cached_octets: int = CACHED_OCTETS,
+        journal_entries: int = JOURNAL_ENTRIES,
     ) -> None:
         self._url = url
+        self._journal_entries = journal_entries
         self._name = f"the store {url}"
         self._consumer = secrets.token_hex(8)
         self._clients = f"ussd-server:{url.prefix}:"
@@ -321,7 +324,7 @@ class RedisStore:
         values += change.exhumed
         for entry in change.outbox:
             values += keys.added(entry)
-        values += map(keys.note, change.journal)
+        values += keys.added_notes(change.journal, self._journal_entries)
         for answer in answers:
             values += (keys.name(answer.terminal, answer.key), keys.answer(answer), answer.expires)
         return self.link.call(bucket.slot, _COMMIT, (*bucket.subject(digits), *bucket.common), values)
@@ -540,7 +543,7 @@ class RedisStore:
         subject = bucket.subject(digits)
         touched = (subject.outbox, bucket.due[lane], bucket.work, subject.dead, bucket.given_up, bucket.kinds)
         told = JournalEntry(now, "given_up", {"id": entry.id, "kind": entry.kind, "reason": reason})
-        notes = map(keys.note, (told, *journal))
+        notes = keys.added_notes((told, *journal), self._journal_entries)
         values: tuple[keys.Value, ...] = (digits, entry.id, claimed.attempt, now, reason, *notes)
         ready = await self._call(bucket, "bury", (*touched, subject.journal), *values).answer
         if ready is not None:

@@ -25,6 +25,7 @@ from ussd_server.stores.base import (
     KeptAnswer,
     OutboxEntry,
     Standing,
+    kept_of,
 )
 from ussd_server.stores.buckets import slot, tags
 from ussd_server.stores.damaged import tolerant
@@ -152,6 +153,14 @@ def record(version: int, record: Subscriber) -> bytes:
 def note(entry: JournalEntry) -> bytes:
     """Return a journal entry as it is kept."""
     return packed((entry.at, entry.kind, entry.data))
+
+
+def added_notes(entries: Sequence[JournalEntry], journal_entries: int) -> list[Value]:
+    """Return journal entries as `notes.lua` takes them, each with its kind and how many of that are kept."""
+    values: list[Value] = []
+    for each in entries:
+        values += (note(each), packed(each.kind), kept_of(each.kind, journal_entries))
+    return values
 
 
 def note_of(kept: bytes) -> JournalEntry:

@@ -1,6 +1,6 @@
 """The Lua scripts of the Redis store: each is a change that happens as a whole or not at all.
 
-A script that begins with `-- with NAME` has NAME's functions in front of it.
+A script that begins with `-- with NAME...` has the functions of each NAME in front of it.
 """
 
 import re
@@ -47,8 +47,8 @@ class Script:
 def _read(name: str) -> Script:
     folder = files("ussd_server.stores") / "scripts"
     text = (folder / f"{name}.lua").read_text(encoding="utf-8")
-    if found := re.match(r"-- with (\w+)\n", text):
-        text = (folder / f"{found[1]}.lua").read_text(encoding="utf-8") + text
+    if found := re.match(r"-- with (.+)\n", text):
+        text = "".join((folder / f"{each}.lua").read_text(encoding="utf-8") for each in found[1].split()) + text
     source = text.encode()
     return Script(name, source, sha1(source, usedforsecurity=False).hexdigest().encode())
 

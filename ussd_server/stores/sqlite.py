@@ -26,6 +26,7 @@ from ussd_server.database import SchemaError, connect, explain, migrate, roll_ba
 from ussd_server.log import mask
 from ussd_server.stores.base import (
     EVERY_LANE,
+    JOURNAL_ENTRIES,
     LANES,
     Change,
     Claimed,
@@ -40,6 +41,7 @@ from ussd_server.stores.base import (
     StoreUnavailable,
     Told,
     ToldHeld,
+    kept_of,
     pass_on,
     tell,
     tell_soon,
@@ -178,6 +180,11 @@ _MIGRATIONS = (
         "INSERT INTO mark VALUES (1, '')",
     ),
     ("ALTER TABLE mark ADD COLUMN keys TEXT NOT NULL DEFAULT ''",),
+    (
+        # The oldest of a kind are found without a look at the entries: those of one subscriber are all over the file.
+        "DROP INDEX journal_by_subscriber",
+        "CREATE INDEX journal_by_subscriber ON journal (msisdn, kind, seq)",
+    ),
 )
 
 _LOAD = "SELECT version, record FROM subscriber WHERE msisdn = ?"
@@ -186,6 +193,9 @@ _INSERT = "INSERT OR IGNORE INTO subscriber (version, record, msisdn) VALUES (?,
 _UPDATE = "UPDATE subscriber SET version = version + 1, record = ? WHERE msisdn = ? AND version = ?"
 _SETTLE = "DELETE FROM outbox WHERE id = ? AND msisdn = ?"
 _NOTE = "INSERT INTO journal (msisdn, at, kind, data) VALUES (?, ?, ?, ?)"
+_TRIM = """DELETE FROM journal WHERE msisdn = ?1 AND kind = ?2 AND seq <= (
+    SELECT seq FROM journal WHERE msisdn = ?1 AND kind = ?2 ORDER BY seq DESC LIMIT 1 OFFSET ?3
+)"""
 _EXHUME = "DELETE FROM dead_letter WHERE id = ? AND msisdn = ?"
 _ENQUEUE = """INSERT INTO outbox (id, msisdn, lane, kind, due, expires, data, tried, ready, attempt)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -396,8 +406,10 @@ class SqliteStore:
         cached_records: int = CACHED_RECORDS,
         cached_octets: int = CACHED_OCTETS,
         checkpoint_rows: int = CHECKPOINT_ROWS,
+        journal_entries: int = JOURNAL_ENTRIES,
     ) -> None:
         self._path = str(path)
+        self._journal_entries = journal_entries
         self._cache = Cache(cached_records, cached_octets)
         # As many as there are terminals: whoever asks for another finds none, and nothing is kept of it.
         self._terminals: dict[str, tuple[Terminal, int]] = {}
@@ -746,9 +758,8 @@ class SqliteStore:
         if self._db.execute(_GIVE_UP, (entry.id, claimed.attempt)).rowcount:
             dead = (entry.id, key, now, entry.kind, _to_json(entry.data), entry.expires, claimed.attempt, reason)
             self._db.execute(_BURY, dead)
-            note = _to_json({"id": entry.id, "kind": entry.kind, "reason": reason})
-            self._db.execute(_NOTE, (key, now, "given_up", note))
-            self._db.executemany(_NOTE, [(key, each.at, each.kind, _to_json(each.data)) for each in journal])
+            told = JournalEntry(now, "given_up", {"id": entry.id, "kind": entry.kind, "reason": reason})
+            self._add_notes(_journal_rows((told, *journal), key))
 
     def _restore(self, key: int, everything: Everything) -> None:
         record = encode(everything.record)
@@ -813,7 +824,8 @@ class SqliteStore:
         if every:
             self._change_each(_SETTLE, [row for also in every for row in also.settled])
             self._change_each(_EXHUME, [row for also in every for row in also.exhumed])
-            self._change_each(_NOTE, [row for also in every for row in also.journal])
+            if notes := [row for also in every for row in also.journal]:
+                self._add_notes(notes)
         work = [(commit.row[1], work) for commit in commits if (work := commit.work)]
         if work:
             self._change_each(_ENQUEUE, self._enqueued(work))
@@ -822,6 +834,12 @@ class SqliteStore:
         if not first:  # nearly always
             return [row[2] + 1 for row in updates]
         return [commit.row[2] + 1 if commit.row[2] else first for commit in commits]
+
+    def _add_notes(self, notes: list[_Row]) -> None:
+        """Write these journal entries, and let go of the oldest of their kinds that are too many."""
+        self._db.executemany(_NOTE, notes)
+        kinds = {(key, kind) for key, _, kind, _ in notes}
+        self._db.executemany(_TRIM, [(key, kind, kept_of(kind, self._journal_entries)) for key, kind in kinds])
 
     def _enqueued(self, changes: Sequence[tuple[int, _Work]]) -> list[_Row]:
         """Return the rows of these changes' outboxes, those held that may be and that nothing is before in their lane.

@@ -34,6 +34,9 @@ BUSY_MS: Final = 30_000
 
 LATE: Final = "push answered late"
 """What the journal calls an answer that came after the timer."""
+QUEUED: Final = "push queued"
+CAMPAIGN_QUEUED: Final = "campaign push queued"
+"""What it calls a push that was queued; of campaigns it keeps more, so that none calls on anybody twice."""
 
 READING_MS: Final = 10_000
 """How long somebody who has just come to a last screen is left to read it."""
@@ -108,7 +111,8 @@ def queue(record: Subscriber, order: PushOrder, id: str, now: int, due: int) -> 
     """Return the push as work to be done at `due`, None where the subscriber does not consent to it."""
     if not consents(record, order.category):
         return None
-    return Queued((entry(order, id, due),), (JournalEntry(now, "push queued", order.about(id)),))
+    note = JournalEntry(now, CAMPAIGN_QUEUED if order.campaign else QUEUED, order.about(id))
+    return Queued((entry(order, id, due),), (note,))
 
 
 def order_of(push: Push, now: int, account: str = "") -> tuple[PushOrder, int]:

@@ -12,7 +12,8 @@ ANNA, BORIS, VERA = "79100000001", "79100000002", "447700900123"
 T0 = 1_790_000_000_000
 LEASE = 60_000
 
-Open = Callable[[], Store]
+Open = Callable[..., Store]
+"""Opens one more store on the same data; options are those of every store."""
 
 
 @asynccontextmanager
@@ -24,11 +25,11 @@ async def closing(*stores: Store) -> AsyncIterator[None]:
             await store.close()
 
 
-def on(open_store: Open, test: Callable[[Store], Coroutine[Any, Any, None]]) -> None:
+def on(open_store: Open, test: Callable[[Store], Coroutine[Any, Any, None]], **options: Any) -> None:
     """Run the test on a new store and close it."""
 
     async def body() -> None:
-        store = open_store()
+        store = open_store(**options)
         async with closing(store):
             await test(store)
 

@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from tests.contracts.store.steps import ANNA, BORIS, LEASE, T0, VERA, answer_to,
 from tests.contracts.stores import EXAMPLES, STORES
 from ussd_server.stores.base import (
     EVERY_LANE,
+    EVIDENCE,
     LANES,
     MESSAGES,
     OPERATOR,
@@ -42,6 +44,9 @@ from ussd_server.stores.base import (
 )
 from ussd_server.subscribers.record import Subscriber
 from ussd_server.terminals.record import Terminal
+
+BOUND = 3
+"""Journal entries of a kind that the stores keep here."""
 
 
 class Kept(msgspec.Struct):
@@ -89,6 +94,13 @@ class StoreMachine(RuleBasedStateMachine):
         alike = (each for each in self.outbox if each.entry.id == claimed.entry.id)
         return next((each for each in alike if each.attempt == claimed.attempt), None)
 
+    def note(self, msisdn: str, *written: JournalEntry) -> None:
+        journal = self.journal.setdefault(msisdn, [])
+        journal += written
+        for kind in {each.kind for each in written} - EVIDENCE:
+            for old in [each for each in journal if each.kind == kind][:-BOUND]:
+                journal.remove(old)
+
     @rule(ms=st.sampled_from([1, 500, LEASE]))
     def time_passes(self, ms: int) -> None:
         self.now += ms
@@ -99,18 +111,18 @@ class StoreMachine(RuleBasedStateMachine):
         msisdn=st.sampled_from([ANNA, BORIS, VERA]),
         kinds=st.lists(st.sampled_from(sorted(LANES)), max_size=3),
         wait=st.sampled_from([0, 0, 500]),
-        notes=st.integers(0, 2),
+        notes=st.lists(st.sampled_from(["sms ended", "activated", "order placed", "given_up"]), max_size=5),
         settle=st.integers(0, 2),
         language=st.text(max_size=8),
         key=st.sampled_from(["", "", "a", "b", "c"]),
     )
     def commit(
-        self, how: str, msisdn: str, kinds: list[Any], wait: int, notes: int, settle: int, language: str, key: str
+        self, how: str, msisdn: str, kinds: list[Any], wait: int, notes: list[str], settle: int, language: str, key: str
     ) -> Any:
         _, version = self.do(self.store.load(msisdn))
         self.made += 1
         added = [OutboxEntry(f"{self.made}-{n}", kind, self.now + wait, {"n": n}) for n, kind in enumerate(kinds)]
-        written = [JournalEntry(self.now, f"note-{n}", {"made": self.made}) for n in range(notes)]
+        written = [JournalEntry(self.now, kind, {"kind": "sms ended", "made": self.made}) for kind in notes]
         settled = [kept.entry.id for kept in self.outbox if kept.msisdn == msisdn][:settle]
         record = Subscriber(msisdn, language, self.made)
         answer = answer_to(key, language.encode(), expires=self.now + LEASE) if key else None
@@ -127,7 +139,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.answers[key] = msisdn, answer
         self.outdated.append((msisdn, version))
         self.records[msisdn] = record
-        self.journal.setdefault(msisdn, []).extend(written)
+        self.note(msisdn, *written)
         self.outbox = [kept for kept in self.outbox if kept.entry.id not in settled]
         self.outbox += [Kept(msisdn, each, each.due) for each in added]
         return multiple(*map(self.claimed, got))
@@ -203,7 +215,7 @@ class StoreMachine(RuleBasedStateMachine):
                 DeadLetter(kept.msisdn, lost.id, lost.kind, lost.data, 0, self.now, kept.attempt, "hopeless")
             )
             told = {"id": kept.entry.id, "kind": kept.entry.kind, "reason": "hopeless"}
-            self.journal.setdefault(kept.msisdn, []).append(JournalEntry(self.now, "given_up", told))
+            self.note(kept.msisdn, JournalEntry(self.now, "given_up", told))
 
     @rule(data=st.data(), again=st.booleans())
     def take_back(self, data: st.DataObject, again: bool) -> None:
@@ -313,7 +325,8 @@ class StoreMachine(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("name", STORES)
 def test_a_store_behaves_as_its_model(name: str) -> None:
-    machine = type("Machine", (StoreMachine,), {"open_store": staticmethod(STORES[name])})
+    open_store = partial(STORES[name], journal_entries=BOUND)
+    machine = type("Machine", (StoreMachine,), {"open_store": staticmethod(open_store)})
     run_state_machine_as_test(
         machine,
         settings=settings(max_examples=int(60 * EXAMPLES[name]), stateful_step_count=30, deadline=None, database=None),

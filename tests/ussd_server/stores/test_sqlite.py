@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 
 from ussd_server.database import connect, migrate
 from ussd_server.stores import sqlite
-from ussd_server.stores.base import Change, DeadLetter, KeptAnswer, OutboxEntry, StoreUnavailable
+from ussd_server.stores.base import Change, DeadLetter, JournalEntry, KeptAnswer, OutboxEntry, StoreUnavailable
 from ussd_server.stores.sqlite import (
     _ANSWER,
     _CLAIMABLE,
@@ -29,6 +29,7 @@ from ussd_server.stores.sqlite import (
     _OVER,
     _SWEEP_ANSWERS,
     _SWEEP_NONCES,
+    _TRIM,
     _WALK,
     APPLICATION_ID,
     SqliteStore,
@@ -120,6 +121,47 @@ def test_the_rest_of_a_group_hears_of_its_commits_where_one_is_taken_badly(path:
         with capture_logs() as logs, pytest.raises(StoreUnavailable, match="the disk is gone"):
             await store.commit(change(number(3)))
         assert [line["event"] for line in logs] == ["store_outcome_not_taken"]
+
+    on(path, test)
+
+
+def test_only_who_adds_to_the_journal_pays_for_its_bound(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        assert await store.commit(change(ANNA))
+        _, version = await store.load(ANNA)
+        statements = Statements(store)
+        assert await store.commit(change(ANNA, version=version))
+        notes = [JournalEntry(1, "sms ended"), JournalEntry(2, "sms ended")]
+        assert statements.count("INSERT INTO journal") == statements.count("DELETE FROM journal") == 0
+        assert await store.commit(Change((await store.load(ANNA))[1], Subscriber(ANNA), notes))
+        assert (statements.count("INSERT INTO journal"), statements.count("DELETE FROM journal")) == (2, 1)
+
+    on(path, test)
+
+
+def test_a_long_journal_of_an_older_file_is_cut_when_it_is_written_to(path: Path) -> None:
+    with closing(connect(str(path))) as old:
+        migrate(old, APPLICATION_ID, _MIGRATIONS[:5])
+        old.execute("INSERT INTO subscriber VALUES (?, 7, ?)", (int(ANNA), encode(Subscriber(ANNA))))
+        note = "INSERT INTO journal (msisdn, at, kind, data) VALUES (?, ?, ?, '{}')"
+        old.executemany(note, [(int(ANNA), at, kind) for at in range(100) for kind in ("sms ended", "order placed")])
+
+    async def test(store: SqliteStore) -> None:
+        assert len(await store.journal(ANNA, limit=1000)) == 200
+        assert await store.commit(Change(7, Subscriber(ANNA), [JournalEntry(100, "sms ended")]))
+        assert [each.at for each in await store.journal(ANNA, "sms ended")] == list(range(100, 75, -1))
+        assert len(await store.journal(ANNA, "order placed", 1000)) == 100
+
+    on(path, test)
+
+
+def test_the_oldest_of_a_kind_are_found_without_a_look_at_the_entries(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        plan = [step for *_, step in store._db.execute(f"EXPLAIN QUERY PLAN {_TRIM}", (0, "", 1)).fetchall()]
+        assert [step for step in plan if step.startswith(("SEARCH", "SCAN"))] == [
+            "SEARCH journal USING INDEX journal_by_subscriber (msisdn=? AND kind=? AND seq<?)",
+            "SEARCH journal USING COVERING INDEX journal_by_subscriber (msisdn=? AND kind=?)",
+        ]
 
     on(path, test)
 
@@ -514,7 +556,7 @@ def test_a_newer_schema_is_not_touched(path: Path) -> None:
     on(path, lambda store: store.ping())
     with closing(sqlite3.connect(path)) as other:
         other.execute("PRAGMA user_version = 99")
-    assert "its schema has version 99, this program knows 5; run a newer program" in refusal(path)
+    assert "its schema has version 99, this program knows 6; run a newer program" in refusal(path)
 
 
 def test_the_schema_is_made_once_and_kept(path: Path) -> None:
@@ -522,7 +564,7 @@ def test_the_schema_is_made_once_and_kept(path: Path) -> None:
     on(path, lambda store: store.ping())
     with closing(sqlite3.connect(path)) as file:
         assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert file.execute("PRAGMA user_version").fetchall() == [(5,)]
+        assert file.execute("PRAGMA user_version").fetchall() == [(6,)]
         assert file.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
         pings = file.execute("SELECT value FROM counter WHERE name = 'pings'").fetchone()
     assert pings == (4,)

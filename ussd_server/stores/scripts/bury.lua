@@ -1,6 +1,7 @@
--- with entries
+-- with entries notes
 -- Give an entry up: it becomes a dead letter, the journal says so, and the next one of its lane may go.
--- KEYS  outbox due work dead given_up kinds journal   ARGV  msisdn id attempt at reason note...
+-- KEYS  outbox due work dead given_up kinds journal
+-- ARGV  msisdn id attempt at reason; then for each note: note, its kind, how many of that are kept
 -- Returns when the lane's next entry can be claimed, -1 for never, false where it was not this attempt any more.
 -- Safe to send again: then there is no such entry.
 local outbox, due, work, dead, given_up, kinds, journal = unpack(KEYS)
@@ -20,7 +21,5 @@ end
 put(dead, id, {last_sequence(letters) + 1, ARGV[4], entry[ATTEMPT], ARGV[5], entry[KIND], entry[EXPIRES], entry[DATA]})
 count_dead(kinds, entry[KIND], 1)
 redis.call('ZADD', given_up, 0, msisdn)
-for i = 6, #ARGV do
-  redis.call('RPUSH', journal, ARGV[i])
-end
+add_notes(journal, 6, #ARGV)
 return schedule(entries, entry[LANE], due, msisdn)

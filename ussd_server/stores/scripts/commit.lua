@@ -1,9 +1,10 @@
--- with entries
+-- with entries notes
 -- A commit with everything that one may have. Nothing is written before it is known that all of it applies.
 -- KEYS  record journal outbox dead answers | all expiring work given_up kinds due...(one a lane)
 -- ARGV  replaced version, new value, msisdn, now, end of a lease or 0, consumer, name of this claim,
 --       how many are settled, exhumed, added, noted, answers; then each of these:
---       settled id; exhumed id; added id lane due kind expires tried data; note; answer's name, value, expires
+--       settled id; exhumed id; added id lane due kind expires tried data; note, its kind,
+--       how many of that are kept; answer's name, value, expires
 -- With a lease, what is added and could be claimed now is held.
 -- Returns {1, {lane, when it can next be claimed, ...}, {id, attempt, ...} of what is held}, {0} where it does not apply,
 -- {-1} where an id is taken. Safe to send again: what is stored then has the new version, which no other commit ever has.
@@ -17,7 +18,7 @@ local first_settled = 13
 local first_exhumed = first_settled + settled
 local first_added = first_exhumed + exhumed
 local first_note = first_added + 7 * added
-local first_answer = first_note + noted
+local first_answer = first_note + 3 * noted
 
 local stored = redis.call('GETRANGE', record, '0', '7')
 if stored ~= ARGV[1] then
@@ -74,8 +75,8 @@ redis.call('SET', record, ARGV[2])
 if ARGV[1] == '' then
   redis.call('ZADD', all, 0, msisdn)
 end
-for i = first_note, first_answer - 1 do
-  redis.call('RPUSH', journal, ARGV[i])
+if noted > 0 then
+  add_notes(journal, first_note, first_answer - 1)
 end
 local lanes = {}
 for id, entry in pairs(gone) do
