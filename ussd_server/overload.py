@@ -39,7 +39,10 @@ class Overload:
         metrics.turns_waiting = lambda: admission.waiting
         metrics.turns_limit = lambda: admission.limit
         metrics.standing_delay = lambda: admission.delay
-        metrics.shed = lambda: {kind.name.lower(): admission.shed[kind] for kind in Kind}
+        metrics.shed = lambda: {
+            **{kind.name.lower(): admission.shed[kind] for kind in Kind},
+            "one_subscriber": admission.crowded,
+        }
 
     def admits_visit(self) -> bool:
         """Return whether a terminal may begin something now; what may not is counted."""

@@ -58,6 +58,15 @@ def test_a_visit_is_asked_for_and_counted() -> None:
     assert metrics.shed()["visit"] == 1
 
 
+def test_a_subscriber_who_sends_too_much_is_counted_and_is_no_overload() -> None:
+    admission, overload, metrics = watched()
+    admission.crowd()
+    with capture_logs() as logs:
+        overload.tick(1.0)
+    assert logs == []
+    assert metrics.shed()["one_subscriber"] == 1
+
+
 def test_the_numbers_are_shown() -> None:
     admission, _, metrics = watched()
     admission.begun()

@@ -87,6 +87,7 @@ class Admission:
         "_own",
         "_peak",
         "_target",
+        "crowded",
         "delay",
         "limit",
         "pressed",
@@ -107,6 +108,8 @@ class Admission:
         """Whether the delay is near its target, so that what nobody waits for should wait."""
         self.shed: Counter[Kind] = Counter()
         """What was refused so far."""
+        self.crowded = 0
+        """What was refused so far for too much of its subscriber waited: a loop of theirs, not the server's load."""
         self._own = 0.0
         self._best = 0.0
         self._late = 0
@@ -132,6 +135,10 @@ class Admission:
     def refuse(self, kind: Kind) -> None:
         """Count what was not admitted."""
         self.shed[kind] += 1
+
+    def crowd(self) -> None:
+        """Count what was refused for too much of its subscriber waited."""
+        self.crowded += 1
 
     def begun(self) -> None:
         """Count a turn that waits for its commit from now on."""

@@ -67,6 +67,7 @@ class Conversations:
         if len(lane) < (MAX_WAITING if input.part is None else MAX_PARTS_WAITING):
             lane.append((input, answer))
         else:
+            self._admission.crowd()
             self._refuse(input, answer)
 
     def _ended(self, msisdn: str) -> None:

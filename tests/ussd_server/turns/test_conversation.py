@@ -147,7 +147,9 @@ def test_the_end_of_a_dialogue_is_not_answered_where_there_is_no_room_to_note_it
         answers: list[Answer] = []
         for _ in range(1 + MAX_WAITING):
             at.conversations.take(at.input("dial", "*100#"), answers.append)
+        assert at.admission.crowded == 0
         assert await at.take(at.input("drop", "abort")) == Answer(None, durable=False, busy=True)
+        assert (at.admission.crowded, at.admission.shed.total()) == (1, 0)
         at.operator.release()
         await at.until(lambda: len(answers) == 1 + MAX_WAITING)
 
