@@ -24,7 +24,7 @@ from ussd_server.secrecy import keys
 from ussd_server.secrecy.agreement import OtherKeys
 from ussd_server.secrecy.keys import load_or_create
 from ussd_server.settings import load
-from ussd_server.stores.base import MESSAGES
+from ussd_server.stores.base import MESSAGES, Change, JournalEntry
 from ussd_server.stores.sqlite import SqliteStore
 
 
@@ -140,6 +140,21 @@ def test_a_stop_in_a_flood_answers_all_that_was_read_before_it_unbinds(
 
     asyncio.run(main())
     assert at_the_unbind == [10 * TOGETHER]
+
+
+@pytest.mark.parametrize("kind", ["SQLITE", "ALONE"])
+def test_a_server_keeps_as_much_of_a_journal_as_is_set(kind: str, tmp_path: Path) -> None:
+    async def main() -> None:
+        store = {} if kind == "SQLITE" else {"store": redis_servers.url_for(kind, tmp_path)}
+        server = Server(load({"data": tmp_path, "flows": SMALL, "journal_entries": 2, **store}))
+        await server.start()
+        for at in range(4):
+            record, version = await server.store.load(MSISDN)
+            assert await server.store.commit(Change(version, record, [JournalEntry(at, "sms ended")]))
+        assert [each.at for each in await server.store.journal(MSISDN)] == [3, 2]
+        await server.stop()
+
+    asyncio.run(main())
 
 
 def test_the_limits_of_a_stop_leave_time_to_close() -> None:
