@@ -137,7 +137,7 @@ class _Lane:
         self.under_way: set[asyncio.Future[Any]] = set()
         self.news = asyncio.Event()
         self.reserved = 0
-        """Room kept for entries that are being committed and may be held from then on."""
+        """Room kept for entries that are being committed and may be held from then on, and for those of a claim."""
         self.gone: set[str] | None = None
         """What was removed while a claim is under way, which may bring it all the same. None while there is none."""
 
@@ -355,11 +355,19 @@ class Outbox:
                 self._outage.worked(self._now())
 
     async def _claim(self, lane: _Lane) -> list[Claimed] | None:
-        """Return what was claimed, None where the store was not asked for want of room."""
+        """Return what was claimed, None where the store was not asked for want of room.
+
+        It asks for half of the room. The other half is for what is committed meanwhile, which so is begun at once.
+        """
         room = lane.room(self._pressed())
         if not room:
             return None
-        return await self._store.claim(self._now(), room, self._lease_ms, [lane.number])
+        most = room - room // 2
+        lane.reserved += most
+        try:
+            return await self._store.claim(self._now(), most, self._lease_ms, [lane.number])
+        finally:
+            lane.reserved -= most
 
     def _begin(self, lane: _Lane, claimed: Claimed) -> None:
         """Perform an entry, but for one still ours: its lease ended while the process or the store stood still."""

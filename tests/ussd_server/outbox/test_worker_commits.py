@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.ussd_server.outbox.worker_bench import MSISDN, Bench, bench
+from tests.ussd_server.outbox.worker_bench import MSISDN, Bench, Network, bench
 from ussd_server.outbox import worker
 from ussd_server.outbox.worker import UNDER_WAY, Finished
 from ussd_server.stores.base import (
     EVERY_LANE,
+    MESSAGES,
     Change,
     Claimed,
     OutboxEntry,
@@ -68,6 +69,46 @@ def test_what_has_no_room_waits_until_there_is(tmp_path: Path) -> None:
         await at.until(lambda: len(at.performed) == len(every))
         await at.settled()
         assert await at.store.next_due() is None
+
+    bench(tmp_path, story)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 8])
+def test_what_is_committed_during_a_claim_and_what_it_brings_have_room_together(
+    tmp_path: Path, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody counts twice on the same room, and all of it comes in the end."""
+    monkeypatch.setattr(worker, "UNDER_WAY", most)
+
+    async def story(at: Bench) -> None:
+        claim, asked, answered, came = at.store.claim, asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def slow(now: int, room: int, lease_ms: int, lanes: Sequence[int]) -> list[Claimed]:
+            if MESSAGES not in lanes:
+                return []
+            asked.set()
+            await answered.wait()
+            claimed = await claim(now, room, lease_ms, lanes)
+            came.set()
+            return claimed
+
+        at.store.claim = slow  # type: ignore[method-assign, assignment]
+        network = Network(at)
+        for number in range(2 * most):
+            await at.put(f"waiting{number}", msisdn=f"7910000{number:04}")
+        await asked.wait()
+        for number in range(2 * most):
+            assert await at.commit(f"fresh{number}", msisdn=f"7910001{number:04}")
+        answered.set()
+        await came.wait()
+        for _ in range(4 * most):
+            await at.until(lambda: bool(network.waiting))
+            await asyncio.sleep(0)
+            assert len(at.outbox._lanes[MESSAGES].under_way) <= most
+            network.waiting.popitem()[1].set_result(Finished())
+        await at.settled()
+        kinds = ("waiting", "fresh")
+        assert sorted(at.performed) == sorted((f"{kind}{n}", 1) for kind in kinds for n in range(2 * most))
 
     bench(tmp_path, story)
 
