@@ -13,6 +13,7 @@ from ussd_server.secrecy.secrets import Secret
 REDIS_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
 MAX_REPLICAS: Final = 5
+PREFIX: Final = "ussd"
 ESCAPES: Final = "in a name or password, write : @ / ? # % as %3A %40 %2F %3F %23 %25"
 
 Kind: TypeAlias = Literal["alone", "cluster", "sentinel"]
@@ -39,6 +40,11 @@ class SqliteUrl:
     def __str__(self) -> str:
         return f"sqlite:///{self.path}"
 
+    @property
+    def known_as(self) -> str:
+        """Return the same wherever one asks, and for no other file."""
+        return f"sqlite:///{self.path.resolve()}"
+
 
 @dataclass(frozen=True)
 class RedisUrl:
@@ -55,18 +61,24 @@ class RedisUrl:
     database: int = 0
     master: str = ""
     replicas: int = 0
-    prefix: str = "ussd"
+    prefix: str = PREFIX
     buckets: int = 0
     ca_file: Path | None = None
     sentinel_password: Secret[str] | None = None
 
     def __str__(self) -> str:
-        """Return what may be shown: the URL without passwords."""
+        """Return what may be shown and says which store it is: the URL without passwords, and how it is reached."""
         scheme = next(name for name, form in _SCHEMES.items() if form == (self.kind, self.tls))
         hosts = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
         path = f"/{self.master}" if self.master else ""
         path += f"/{self.database}" if self.database or self.kind == "alone" else ""
-        return f"{scheme}://{f'{self.user}@' if self.user else ''}{hosts}{path}"
+        prefix = f"?prefix={self.prefix}" if self.prefix != PREFIX else ""
+        return f"{scheme}://{f'{self.user}@' if self.user else ''}{hosts}{path}{prefix}"
+
+    @property
+    def known_as(self) -> str:
+        """Return the same for every way to reach this store with these hosts, and for no other store."""
+        return str(self)
 
     def context(self) -> ssl.SSLContext | None:
         """Return what checks the servers' certificates, None without TLS. Raises ValueError for files not usable."""
@@ -205,7 +217,7 @@ OPTIONS: Final[Mapping[str, Option]] = {
         "a commit is acknowledged only when so many replicas have it, too",
     ),
     "prefix": Option(
-        "prefix", _prefix, "ussd", "what every key begins with, so that several services may share a Redis"
+        "prefix", _prefix, PREFIX, "what every key begins with, so that several services may share a Redis"
     ),
     "ca_file": Option(
         "ca_file", Path, "FILE", "authorities (PEM) that may have signed the servers' certificates; else the system's"

@@ -18,6 +18,7 @@ from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.record import Subscriber
 
 OLD, NEW = "sqlite:///old.db", "sqlite:///new.db"
+LOST = "a crash of Redis loses all since its last snapshot: "
 ANNA = "79101234567"
 
 
@@ -42,6 +43,11 @@ def at(name: str, work: Any) -> Any:
             await store.close()
 
     return asyncio.run(within())
+
+
+def whole(url: str) -> str:
+    """Return what a file is known by from wherever one asks."""
+    return f"sqlite:///{Path(url.removeprefix('sqlite:///')).resolve()}"
 
 
 def fill(name: str, many: int) -> None:
@@ -109,10 +115,60 @@ def test_a_store_that_is_in_use_is_copied_only_ahead(said: Said) -> None:
         assert said.lines[-1] == f"stop the servers of {OLD}, and give the same command without --while-running."
         assert said("subscriber", "show", ANNA, "--store", NEW) == 1
         assert said.err == (
-            f"error: {NEW}: it is being copied from {OLD}; end that first, with: ussd-server store copy FROM TO\n"
+            f"error: {NEW}: it is being copied from {whole(OLD)}; "
+            "end that first, with: ussd-server store copy FROM TO\n"
         )
     assert said("store", "copy", OLD, NEW) == 0
     assert "Went on with the copy: 0 records written, and nothing differs." in said.out
+
+
+def test_a_copy_goes_on_from_the_same_store_alone(said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill("old.db", 3)
+    assert said("store", "copy", OLD, NEW, "--while-running") == 0
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    monkeypatch.chdir(other)
+    fill("old.db", 1)
+    assert said("store", "copy", OLD, "sqlite:///../new.db") == 1
+    begun = f"being copied from sqlite:///{tmp_path / 'old.db'}"
+    assert said.err == f"error: sqlite:///../new.db is {begun}; end that copy, or take an empty store\n"
+    assert len(at("../new.db", lambda store: store.subscribers("", 10))) == 3
+    assert said("store", "copy", "sqlite:///../old.db", "sqlite:///../new.db") == 0
+    assert "Went on with the copy: 0 records written, and nothing differs." in said.out
+
+
+def test_the_stores_of_two_prefixes_are_two(said: Said) -> None:
+    fill("a.db", 3)
+    fill("b.db", 2)
+    with redis_servers.running() as server:
+        one, other = (f"{server.url}?prefix={prefix}" for prefix in ("a", "b"))
+        for whence, to in (("a.db", one), ("b.db", f"{other}&buckets=4")):
+            assert said("store", "copy", f"sqlite:///{whence}", to) == 0
+            more = ", with what else stands behind its ?" if "buckets" in to else ""
+            assert said.out.endswith(f"Start the servers with --store '{to.partition('&')[0]}'{more}\n")
+        assert said("store", "copy", one, NEW, "--while-running") == 0
+        assert said("store", "copy", other, NEW) == 1
+        assert said.err == f"error: {NEW} is being copied from {one}; end that copy, or take an empty store\n"
+        assert said("store", "copy", one, NEW) == 0
+        assert "Went on with the copy: 0 records written, and nothing differs." in said.out
+        assert said("store", "copy", one, f"{one}&replicas=0", "--into-nonempty") == 2
+        assert said.err == f"error: FROM and TO are the same store, {one}\n"
+
+
+def test_what_the_new_store_could_lose_is_told_before_anything_is_copied(said: Said) -> None:
+    fill("old.db", 3)
+    with redis_servers.running("--appendonly", "no", "--save", "") as server:
+        assert said("store", "copy", OLD, server.url, "--require-durable") == 1
+        assert said.err.startswith(f"error: {server.url}: not durable, and --require-durable is given: {LOST}")
+        with server.client() as client:
+            assert client.dbsize() == 0
+        assert said("store", "copy", OLD, server.url, "--while-running") == 0
+        assert said.err.startswith(f"warning: {server.url} may lose what it acknowledged: {LOST}")
+        assert said("store", "compare", OLD, server.url) == 0
+        assert said.err == ""
+    with redis_servers.running() as server:
+        assert said("store", "copy", OLD, server.url, "--require-durable") == 0
+        assert said.err == ""
 
 
 def test_no_server_serves_from_half_a_store(said: Said) -> None:
@@ -175,7 +231,7 @@ def test_a_copy_that_is_killed_again_and_again_ends_right(said: Said) -> None:
                 pass
             child.send_signal(signal.SIGKILL)
         left.append(3000 - at("new.db", lambda store: store.count_subscribers()))
-        assert at("new.db", lambda store: store.mark()) in ("", f"copied from {OLD}")
+        assert at("new.db", lambda store: store.mark()) in ("", f"copied from {whole(OLD)}")
     assert left == sorted(left, reverse=True)
     assert 3000 > left[-1] > 0
     assert said("store", "copy", OLD, NEW) == 0

@@ -19,7 +19,7 @@ from ussd_server.store_url import OPTIONS, RedisUrl, SqliteUrl, parse
         (
             "rediss://u%40:p%2F@h:1/2?replicas=1&prefix=my-ussd&buckets=64",
             RedisUrl("alone", (("h", 1),), True, "u@", Secret("p/"), 2, "", 1, "my-ussd", 64),
-            "rediss://u@@h:1/2",
+            "rediss://u@@h:1/2?prefix=my-ussd",
         ),
         ("redis+cluster://a:1,b,[::1]:3", RedisUrl("cluster", (("a", 1), ("b", 6379), ("::1", 3))),
          "redis+cluster://a:1,b:6379,[::1]:3"),
@@ -35,6 +35,19 @@ def test_a_url_is_read_and_shown_without_its_password(text: str, url: object, sh
     assert read == url
     assert str(read) == (shown or text)
     assert "p/" not in repr(read)
+
+
+def test_a_store_is_known_by_what_no_other_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    for text in ("sqlite:///a.db", f"sqlite:///{tmp_path}/a.db", "sqlite:///./b/../a.db", "sqlite:///link/a.db"):
+        assert parse(text).known_as == f"sqlite:///{tmp_path}/a.db"
+    one, *others = (
+        parse(f"redis://{more}").known_as for more in ("u:secret@h/1?prefix=a", "u:secret@h/1?prefix=b", "u:secret@h/1")
+    )
+    assert one == "redis://u@h:6379/1?prefix=a"
+    assert parse("redis://u:new@h/1?prefix=a&buckets=4&replicas=1").known_as == one
+    assert one not in others
 
 
 def test_passwords_may_be_in_files(tmp_path: Path) -> None:

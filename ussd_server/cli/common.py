@@ -33,8 +33,17 @@ def console() -> Console:
 
 def complain(text: str) -> None:
     """Write an error as one line, whatever the terminal's width."""
+    _say("[bold red]error:[/]", text)
+
+
+def warn(text: str) -> None:
+    """Write a warning likewise; the work goes on."""
+    _say("[bold yellow]warning:[/]", text)
+
+
+def _say(what: str, text: str) -> None:
     place = Console(stderr=True, highlight=False, soft_wrap=True)
-    place.print("[bold red]error:[/]", end=" ")
+    place.print(what, end=" ")
     place.print(" ".join(text.split()), markup=False)
 
 

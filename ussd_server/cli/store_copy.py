@@ -1,5 +1,6 @@
 """`ussd-server store`: all that a store has is moved to another, and what two stores have is compared."""
 
+import shlex
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ussd_server import store_url
-from ussd_server.cli.common import EXIT_FAILED, Failure, columns, console, examples, now, store_options
+from ussd_server.cli.common import EXIT_FAILED, Failure, columns, console, examples, now, store_options, warn
 from ussd_server.settings import SettingsError
 from ussd_server.store_url import StoreUrl
 from ussd_server.stores.base import NoStore, Store
@@ -60,6 +61,12 @@ def copy(
         bool,
         typer.Option("--while-running", help="Copy what there is while servers run on FROM; ends without comparing"),
     ] = False,
+    require_durable: Annotated[
+        bool,
+        typer.Option(
+            "--require-durable", help="Refuse where TO could lose what it was given, as a Redis may be set up"
+        ),
+    ] = False,
 ) -> None:
     """Copy all that FROM has into TO, and compare until nothing differs. Stop the servers of FROM first.
 
@@ -78,11 +85,13 @@ def copy(
     async def work(here: Store, there: Store, moved: Moved) -> Copied | Walk:
         if users := await there.in_use():
             raise Failure(f"{to} is in use by {users}: nobody may write it meanwhile")
-        copier = Copier(here, there, str(whence), str(to), now(), moved)
+        for risk in await there.risks():
+            warn(f"{to} may lose what it acknowledged: {risk}")
+        copier = Copier(here, there, whence.known_as, str(to), now(), moved)
         went_on = await copier.begin(into_nonempty)
         return await copier.seed() if while_running else await copier.copy(went_on)
 
-    done = _with_both(whence, to, work, make=at_rest)
+    done = _with_both(whence, to, work, make=at_rest, require_durable=require_durable)
     out = console()
     if isinstance(done, Walk):
         out.print(f"Copied what differed ({done.differing} records). The rest goes quicker:")
@@ -92,7 +101,7 @@ def copy(
         out.print(f"{whence} changed meanwhile, as servers still ran on it: {done.changed} records were copied again.")
     _show(done.last.source, done.last.target)
     verb = "Went on with the copy" if done.went_on else "Copied"
-    start = f"Start the servers with --store {to}{_options(target)}"
+    start = f"Start the servers with --store {shlex.quote(str(to))}{_options(target)}"
     out.print(f"{verb}: {done.written} records written, and nothing differs. {start}")
 
 
@@ -116,8 +125,11 @@ def compare(source: Source, target: Target) -> int:
 
 
 def _options(target: str) -> str:
-    """Say that a URL's options belong to it, which is shown without them: one may name a password's file."""
-    return ", with what stands behind its ?" if "?" in target else ""
+    """Say that a URL's options belong to it, of which only the prefix is shown: one may name a password's file."""
+    others = [
+        option for option in target.partition("?")[2].split("&") if option.partition("=")[0] not in ("", "prefix")
+    ]
+    return ", with what else stands behind its ?" if others else ""
 
 
 def _two(source: str, target: str) -> tuple[StoreUrl, StoreUrl]:
@@ -129,7 +141,7 @@ def _two(source: str, target: str) -> tuple[StoreUrl, StoreUrl]:
         except ValueError as error:
             raise SettingsError(f"{name}: {error}") from None
     whence, to = found
-    if whence == to:
+    if whence.known_as == to.known_as:
         raise SettingsError(f"FROM and TO are the same store, {whence}")
     return whence, to
 
@@ -139,21 +151,25 @@ def _with_both(
     target: StoreUrl,
     work: Callable[[Store, Store, Moved], Awaitable[T]],
     make: Callable[[Store], Awaitable[None]] | None = None,
+    require_durable: bool = False,
 ) -> T:
-    """Open both, do the work and show how far it is. TO is made only where `make` has let FROM pass."""
+    """Open both, do the work and show how far it is. TO is made only where `make` has let FROM pass.
+
+    With `require_durable` a TO that could lose anything is refused before anything is written.
+    """
 
     async def within() -> T:
         async with AsyncExitStack() as opened:
 
-            async def opening(url: StoreUrl, made: bool) -> Store:
-                store = await open_store(url, made)
+            async def opening(url: StoreUrl, made: bool, durable: bool = False) -> Store:
+                store = await open_store(url, made, durable)
                 opened.push_async_callback(store.close)
                 return store
 
             here = await opening(source, False)
             if make is not None:
                 await make(here)
-            there = await opening(target, make is not None)
+            there = await opening(target, make is not None, require_durable)
             with _progress(await here.count_subscribers()) as moved:
                 return await work(here, there, moved)
 

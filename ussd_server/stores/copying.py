@@ -98,6 +98,7 @@ class Copied:
 class Copier:
     """Copies `source` into `target`; `name` and `into` are what they are called.
 
+    The target is marked with `name`, and a copy goes on from a store of that name alone: no other may have it.
     `now` is in ms: nonces whose time is over by then are left where they are.
     """
 
