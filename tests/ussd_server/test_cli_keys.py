@@ -155,7 +155,7 @@ def test_a_rotated_kek_is_in_use_and_every_code_is_under_it(said: Said) -> None:
     ring = load(PATH)
     new = ring.current("kek")
     assert said.out.splitlines() == [
-        f"{new.id} is in use; servers that run take it up within 2 seconds.",
+        f"{new.id} is in use; servers with var take it up within 2 seconds, others need a copy.",
         f"1 code moved to {new.id}.",
     ]
     assert code().kid == new.id
@@ -177,7 +177,7 @@ def test_a_kek_is_given_to_every_server_before_codes_are_moved_to_it(said: Said)
     new = load(PATH).current("kek").id
     assert new != before.current("kek").id
     assert said.out.splitlines() == [
-        f"{new} is in use; servers that run take it up within 2 seconds.",
+        f"{new} is in use; servers with var take it up within 2 seconds, others need a copy.",
         "No code was moved. Copy var/keys.json into every data directory now, then: ussd-server keys rewrap",
     ]
     assert Vault(before).check(code(), CODE, MSISDN, 1).right

@@ -140,7 +140,8 @@ def rotate(
     _ring(where)
     ring = keys.change(where.data / FILE_NAME, lambda ring: ring.rotate(rotated, now()).completed(now()))
     out = console()
-    out.print(f"{ring.current(rotated).id} is in use; servers that run take it up within {KEYS_S:g} seconds.")
+    made = ring.current(rotated).id
+    out.print(f"{made} is in use; servers with {where.data} take it up within {KEYS_S:g} seconds, others need a copy.")
     if rotated == "kek" and move:
         _rewrap(where)
     elif rotated == "kek":
