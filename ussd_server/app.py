@@ -13,6 +13,7 @@ import structlog
 
 from menus.compiler import Flow, compile_flow
 from menus.render import Channel
+from ussd_server import store_note
 from ussd_server.channels import ussd
 from ussd_server.channels.account import Account
 from ussd_server.channels.gateway import Gateway
@@ -28,6 +29,7 @@ from ussd_server.outbox.pushes import Manners, Pusher
 from ussd_server.outbox.worker import UNDER_WAY, Outbox
 from ussd_server.overload import Overload
 from ussd_server.secrecy import agreement, keys
+from ussd_server.secrecy.files import UnguardedFile
 from ussd_server.secrecy.vault import CodeHasher, Vault
 from ussd_server.settings import Settings
 from ussd_server.smsc_url import SmscUrl
@@ -124,6 +126,7 @@ class Server:
         What can be wrong with the files that were named, or with the store, is found before keys are made.
         """
         settings = self.settings
+        store_note.refuse_default(settings)
         flow = read_flow(settings.flows, self._screen)
         catalogue = read_catalogue(settings.catalogue)
         if isinstance(settings.store, SqliteUrl):
@@ -131,6 +134,7 @@ class Server:
         self.store = await open_to_serve(settings.store, settings.require_durable, settings.journal_entries)
         try:
             key_file = await self._take_keys()
+            self._note_store()
             if self._operator is None:
                 self._operator = _embedded_operator(settings, catalogue)
         except BaseException:
@@ -222,6 +226,13 @@ class Server:
             log.info("keys added", kinds=loaded.added, file=str(loaded.path))
         await agreement.agree(store, name, loaded.ring, file)
         return file
+
+    def _note_store(self) -> None:
+        """Let the commands that are given with this data directory know which store its codes are in."""
+        try:
+            store_note.note(self.settings.data, self.settings.store)
+        except UnguardedFile as error:
+            log.warning("the store was not noted, commands without --store may take another", cause=str(error))
 
     async def _note_keys(self) -> None:
         await agreement.agree(self.store, str(self.settings.store), self.keys.ring, self.keys.path)

@@ -56,7 +56,7 @@ def test_the_kek_is_rotated_while_the_server_runs(service: Service) -> None:
     assert status == 0, said
     after = load(path)
     new = after.current("kek").id
-    assert f"1 code moved to {new}." in said
+    assert f"1 code moved to {new}, in " in said
 
     without_old = after.retire(old)
     moved = access(service.data, phone.msisdn)

@@ -23,7 +23,7 @@ from ussd_server.outbox.worker import RELEASE_S
 from ussd_server.secrecy import keys
 from ussd_server.secrecy.agreement import OtherKeys
 from ussd_server.secrecy.keys import load_or_create
-from ussd_server.settings import load
+from ussd_server.settings import SettingsError, load
 from ussd_server.stores.base import MESSAGES, Change, JournalEntry
 from ussd_server.stores.sqlite import SqliteStore
 
@@ -193,6 +193,29 @@ def test_a_server_with_other_keys_than_the_stores_other_servers_does_not_start_a
         await listener.close()
 
     asyncio.run(main())
+
+
+def test_a_store_that_nobody_named_is_not_begun_beside_the_one_that_servers_use(tmp_path: Path) -> None:
+    async def main(store: str) -> None:
+        def server(**options: str) -> Server:
+            smsc = ["smpp://user:password@127.0.0.1:1"]
+            return Server(load({"data": tmp_path, "flows": SMALL, "smsc": smsc, **options}))
+
+        first = server(store=store)
+        await first.start()
+        await first.stop()
+        with pytest.raises(SettingsError, match=f"use another than .*: add --store '{store}'"):
+            await server().start()
+        assert not (tmp_path / "ussd-server.db").exists()
+        meant = server(store=f"sqlite:///{tmp_path}/ussd-server.db")
+        await meant.start()
+        await meant.stop()
+        again = server()
+        await again.start()
+        await again.stop()
+
+    with redis_servers.running() as redis:
+        asyncio.run(main(redis.url))
 
 
 def test_a_server_whose_keys_others_have_replaced_says_so_until_it_has_the_new_ones(

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.redis_servers import running
 from tests.ussd_server.command_line import Said, without_settings
+from ussd_server import store_note, store_url
 from ussd_server.cli import keys as keys_command
+from ussd_server.cli.program import outcome
 from ussd_server.secrecy.agreement import lacking, note
 from ussd_server.secrecy.keys import Keyring, load, save
 from ussd_server.secrecy.rewrap import rewrap
@@ -156,7 +159,7 @@ def test_a_rotated_kek_is_in_use_and_every_code_is_under_it(said: Said) -> None:
     new = ring.current("kek")
     assert said.out.splitlines() == [
         f"{new.id} is in use; servers with var take it up within 2 seconds, others need a copy.",
-        f"1 code moved to {new.id}.",
+        f"1 code moved to {new.id}, in sqlite:///var/ussd-server.db.",
     ]
     assert code().kid == new.id
     assert Vault(ring.retire(before.current("kek").id)).check(code(), CODE, MSISDN, 1).right
@@ -164,9 +167,9 @@ def test_a_rotated_kek_is_in_use_and_every_code_is_under_it(said: Said) -> None:
     # What was left by an interruption is moved by another command, which can be given at any time.
     put(Vault(before).seal(CODE, MSISDN, 1))
     assert said("rewrap") == 0
-    assert said.out == f"1 code moved to {new.id}.\n"
+    assert said.out == f"1 code moved to {new.id}, in sqlite:///var/ussd-server.db.\n"
     assert said("rewrap") == 0
-    assert said.out == f"0 codes moved to {new.id}.\n"
+    assert said.out == f"0 codes moved to {new.id}, in sqlite:///var/ussd-server.db.\n"
 
 
 def test_a_kek_is_given_to_every_server_before_codes_are_moved_to_it(said: Said) -> None:
@@ -182,14 +185,81 @@ def test_a_kek_is_given_to_every_server_before_codes_are_moved_to_it(said: Said)
     ]
     assert Vault(before).check(code(), CODE, MSISDN, 1).right
     assert said("rewrap") == 0
-    assert said.out == f"1 code moved to {new}.\n"
+    assert said.out == f"1 code moved to {new}, in sqlite:///var/ussd-server.db.\n"
 
 
-def test_a_kek_is_rotated_before_the_first_start(said: Said) -> None:
+def test_a_kek_is_rotated_before_the_first_start_where_no_code_is_to_be_moved(said: Said) -> None:
+    """Where no store is there, none may have been named: then codes elsewhere would be counted as none."""
     said("init")
-    assert said("rotate", "kek") == 0
-    assert said.out.endswith("There are no stored codes yet.\n")
+    before = load(PATH)
+    assert said("rotate", "kek") == 2
+    assert said.err == (
+        "error: there is no store sqlite:///var/ussd-server.db, say which one the servers use with --store; "
+        "or make the key alone with --no-rewrap\n"
+    )
+    assert load(PATH) == before
+    assert said("rotate", "kek", "--no-rewrap") == 0
+    old = before.current("kek").id
+    assert listed(said, old)[-1] == "?"
+    assert said.out.endswith(
+        "no code was counted: there is no store sqlite:///var/ussd-server.db, "
+        "say which one the servers use with --store\n"
+    )
+    assert said("rewrap") == 2
+    assert said("retire", old) == 1
+    assert said.err == (
+        "error: there is no store sqlite:///var/ussd-server.db, say which one the servers use with --store; "
+        "or retire the key with --force\n"
+    )
+    assert load(PATH).get(old) is not None
     assert not Path("var/ussd-server.db").exists()
+
+
+def test_no_key_is_made_while_the_store_is_away(said: Said) -> None:
+    said("init")
+    before = load(PATH)
+    assert said("rotate", "kek", "--store", "redis://127.0.0.1:1/0") == 1
+    assert "no answer for 5 s" in said.err
+    assert load(PATH) == before
+
+
+def test_codes_are_counted_in_the_store_of_the_servers_alone(said: Said, clock: Clock) -> None:
+    """The keys went along to Redis; a command without --store finds neither the codes nor, often, the file."""
+    with running() as redis:
+        said("init")
+        old = load(PATH)
+        put(Vault(old).seal(CODE, MSISDN, 1))
+        assert outcome(("store", "copy", "sqlite:///var/ussd-server.db", redis.url)) == 0
+        store_note.note(Path("var"), store_url.parse(redis.url))  # as the start of a server does
+        save(PATH, old.rotate("kek", NOW))
+        clock.at += 2 * DAY_MS
+        before, kek = load(PATH), old.current("kek").id
+        for words in (
+            ("list",),
+            ("rotate", "kek"),
+            ("rewrap",),
+            ("retire", kek),
+            ("retire", kek, "--force"),
+            ("adopt",),
+        ):
+            assert said(*words) == 2
+            assert said.err == (
+                "error: no store was named, and the servers of var use another than sqlite:///var/ussd-server.db: add "
+                f"--store '{redis.url}', or --settings with the file that names it\n"
+            )
+        put_away = ("--store", "sqlite:///var/ussd-server.db")
+        assert said("retire", kek, *put_away) == 1
+        assert f"use another store than sqlite:///var/ussd-server.db: give --store '{redis.url}'" in said.err
+        assert load(PATH) == before
+        there = ("--store", redis.url)
+        assert said("list", *there) == 0
+        assert f"codes are those in {redis.url}" in said.out
+        assert said("retire", kek, *there) == 1
+        assert "it holds 1 code" in said.err
+        assert said("rewrap", *there) == 0
+        assert said.out == f"1 code moved to {before.current('kek').id}, in {redis.url}.\n"
+        assert said("retire", kek, *there) == 0
+        assert f"{redis.url} holds no code under it" in said.out
 
 
 @pytest.mark.parametrize("kind", ["transport", "signing"])
@@ -281,6 +351,7 @@ def test_a_key_that_was_just_replaced_is_retired_by_force_alone(kind: str, said:
     assert said("retire", old) == 1
     assert said.err == f"error: {old} is in use; rotate first: ussd-server keys rotate {kind}\n"
     assert said("retire", old, "--force") == 1
+    noted("")
     said("rotate", kind)
     clock.at += 3_600_000
     assert said("retire", old) == 1
@@ -328,11 +399,13 @@ def test_keys_of_other_servers_are_neither_used_nor_retired(said: Said) -> None:
     others = Keyring().completed(NOW)
     noted(note(others))
     old = load(PATH).current("kek").id
+    assert said("rotate", "kek", "--no-rewrap") == 0
+    before = load(PATH)
     for words in (("rotate", "kek"), ("rewrap",), ("retire", old, "--force")):
         assert said(*words) == 1
         assert "its servers have other keys than var/keys.json" in said.err
         assert said.err.count("\n") == 1
-    assert load(PATH).get(old) is not None
+    assert load(PATH) == before
     assert noted() == note(others)
 
 

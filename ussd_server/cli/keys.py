@@ -12,11 +12,13 @@ from ussd_server.cli.common import Data, Failure, SettingsFile, Store, columns, 
 from ussd_server.cli.stores import there, with_store
 from ussd_server.housekeeping import KEYS_S
 from ussd_server.secrecy import agreement, keys
+from ussd_server.secrecy.files import UnguardedFile
 from ussd_server.secrecy.keys import FILE_NAME, Key, KeyFile, Keyring, load_or_create
 from ussd_server.secrecy.rewrap import Pass, codes_under, records, rewrap
 from ussd_server.secrecy.vault import Vault
 from ussd_server.settings import Settings, SettingsError
 from ussd_server.settings import load as load_settings
+from ussd_server.store_note import noted, option, written
 from ussd_server.stores.base import Store as StorePort
 
 Rotated = Literal["kek", "transport", "signing"]
@@ -85,7 +87,8 @@ def list_(store: Store = None, data: Data = None, settings: SettingsFile = None)
     where = load_settings({"store": store, "data": data, "settings": settings})
     ring = _ring(where)
     keks = ring.of("kek")
-    counts = _count(where) if len(keks) > 1 else None
+    counted = len(keks) > 1 and there(where)
+    counts = _count(where) if counted else None
     rows = [
         (
             key.id,
@@ -93,12 +96,15 @@ def list_(store: Store = None, data: Data = None, settings: SettingsFile = None)
             moment(key.created),
             _age(now() - key.created),
             "in use" if key.current else "",
-            "" if key.kind != "kek" else "all" if counts is None else str(counts[key.id]),
+            "" if key.kind != "kek" else "all" if len(keks) == 1 else "?" if counts is None else str(counts[key.id]),
         )
         for key in ring.keys
     ]
     for line in columns([("ID", "KIND", "MADE", "AGE", "", "CODES"), *rows]):
         print(line)
+    if len(keks) > 1:
+        store_ = written(where.store)
+        print(f"codes are those in {store_}" if counted else f"no code was counted: {_no_store(where)}")
     lost = sum(counts.values()) - sum(counts[key.id] for key in keks) if counts is not None else 0
     if lost:
         print(f"no key here opens {_codes(lost)}; their owners have to order new ones")
@@ -137,7 +143,9 @@ def rotate(
     """
     rotated = _rotated(kind)
     where = load_settings({"store": store, "data": data, "settings": settings})
-    _ring(where)
+    before = _ring(where)
+    if rotated == "kek" and move:
+        _may_move(where, before)
     ring = keys.change(where.data / FILE_NAME, lambda ring: ring.rotate(rotated, now()).completed(now()))
     out = console()
     made = ring.current(rotated).id
@@ -178,11 +186,16 @@ def retire(
     ring.retire(id)
     key = ring.get(id)
     assert key is not None
+    if not force:
+        _is_of_these_servers(where)
     _have_noted(where)
     if not force and (needed := _needed(where, ring, key)):
         raise Failure(f"{id} is still needed: {needed}; or lose that with --force")
     keys.change(where.data / FILE_NAME, lambda ring: ring.retire(id))
-    console().print(f"{id} is retired. Destroy its copies, too, where it was rotated because somebody may have it.")
+    nothing = f" {written(where.store)} holds no code under it." if key.kind == "kek" and not force else ""
+    console().print(
+        f"{id} is retired.{nothing} Destroy its copies, too, where it was rotated because somebody may have it."
+    )
 
 
 def _rotated(kind: str) -> Rotated:
@@ -218,6 +231,36 @@ def adopt(store: Store = None, data: Data = None, settings: SettingsFile = None)
     console().print(f"{where.store} goes with the keys in {file}.{told}")
 
 
+def _may_move(where: Settings, ring: Keyring) -> None:
+    """Raise where codes could not be moved now, before a key is made: each further try would make another."""
+
+    async def work(store: StorePort) -> None:
+        await agreement.check(store, written(where.store), ring, where.data / FILE_NAME)
+
+    if not there(where):
+        raise SettingsError(f"{_no_store(where)}; or make the key alone with --no-rewrap")
+    with_store(where, work)
+
+
+def _is_of_these_servers(where: Settings) -> None:
+    """Raise Failure where it is not this store whose codes tell whether a key can go."""
+    try:
+        note = noted(where.data)
+    except UnguardedFile as error:
+        raise Failure(str(error)) from None
+    if "store" in where.model_fields_set and note is not None and not note.is_of(where.store, where.data):
+        raise Failure(
+            f"the servers of {where.data} use another store than {written(where.store)}: give "
+            f"{option(where.data, note)}, or retire the key with --force"
+        )
+    if not there(where):
+        raise Failure(f"{_no_store(where)}; or retire the key with --force")
+
+
+def _no_store(where: Settings) -> str:
+    return f"there is no store {written(where.store)}, say which one the servers use with --store"
+
+
 def _have_noted(where: Settings) -> None:
     """Let the store know the keys in use before another is gone by which it knows us. Raises KeysError."""
 
@@ -250,8 +293,6 @@ def _needed(where: Settings, ring: Keyring, key: Key) -> str:
 
 def _count(where: Settings) -> Counter[str]:
     """Return how many codes are under each key."""
-    if not there(where):
-        return Counter()
 
     async def work(store: StorePort) -> Counter[str]:
         return await _shown("Counting codes", store, lambda done: codes_under(store, done))
@@ -262,9 +303,6 @@ def _count(where: Settings) -> Counter[str]:
 def _rewrap(where: Settings) -> None:
     """Put every code under the kek in use, until a walk over all records finds none to move. Raises Failure."""
     out = console()
-    if not there(where):
-        out.print("There are no stored codes yet.")
-        return
     held = KeyFile(where.data / FILE_NAME)
 
     async def work(store: StorePort) -> tuple[int, Pass]:
@@ -282,7 +320,7 @@ def _rewrap(where: Settings) -> None:
         return moved, last
 
     moved, last = with_store(where, work)
-    out.print(f"{_codes(moved)} moved to {held.current('kek').id}.")
+    out.print(f"{_codes(moved)} moved to {held.current('kek').id}, in {written(where.store)}.")
     if last.moved or last.contended:
         raise Failure(
             "codes under older keys keep coming; are all servers of this version? Then: ussd-server keys rewrap"

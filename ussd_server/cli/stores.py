@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from ussd_server.settings import Settings, SettingsError
+from ussd_server.store_note import refuse_default
 from ussd_server.stores.base import NoStore, Store
 from ussd_server.stores.copying import refuse_unfinished
 from ussd_server.stores.opening import open_store
@@ -13,7 +14,7 @@ T = TypeVar("T")
 
 
 def there(settings: Settings) -> bool:
-    """Return whether the store was made yet; a server makes it at its first start."""
+    """Return whether the store was made yet; a server makes it at its first start. Raises as `with_store` does."""
 
     async def nothing(store: Store) -> None:
         pass
@@ -26,7 +27,11 @@ def there(settings: Settings) -> bool:
 
 
 def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]], *, make: bool = False) -> T:
-    """Return what the work returns. Raises SettingsError where there is no store, unless it may be made."""
+    """Return what the work returns.
+
+    Raises SettingsError where there is no store, unless it may be made, and where none was named and the servers of the
+    data directory use another than the default.
+    """
     try:
         return asyncio.run(_on(settings, work, make))
     except NoStore as error:
@@ -34,6 +39,7 @@ def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]], *, mak
 
 
 async def _on(settings: Settings, work: Callable[[Store], Awaitable[T]], make: bool) -> T:
+    refuse_default(settings)
     store = await open_store(settings.store, make, journal_entries=settings.journal_entries)
     try:
         await refuse_unfinished(store, str(settings.store))

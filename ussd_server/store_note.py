@@ -1,0 +1,102 @@
+"""Which store the servers of a data directory use: noted beside their keys at each start, read by every command.
+
+A key holds codes in the store that its servers use. Who counts in another one, because an option was left out, finds
+none, and would throw the key away.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ussd_server.secrecy import files
+from ussd_server.secrecy.files import UnguardedFile
+from ussd_server.secrecy.secrets import Secret
+from ussd_server.settings import Settings, SettingsError
+from ussd_server.store_url import RedisUrl, SqliteUrl, StoreUrl
+
+FILE_NAME: Final = "store.json"
+LOCAL: Final = ("localhost", "::1")
+
+
+class Note(msgspec.Struct, frozen=True):
+    """A store as it is noted: as it is written for `--store`, but without secrets, and what tells it from others.
+
+    The path of a SQLite file inside the data directory is one from there, so that the directory can be moved.
+    """
+
+    store: str
+    place: str
+    secret: bool = False
+
+    def is_of(self, url: StoreUrl, data: Path) -> bool:
+        """Return whether this URL names the store that is noted in this data directory."""
+        return self.place == _place(url, data)
+
+
+def written(url: StoreUrl) -> str:
+    """Return how a store is written for `--store`, but for its secrets."""
+    if isinstance(url, SqliteUrl):
+        return str(url)
+    given = [f"{key}={value}" for key, value in (("replicas", url.replicas), ("ca_file", url.ca_file)) if value]
+    place, _, prefix = str(url).partition("?")
+    options = "&".join([*filter(None, [prefix]), *given])
+    return f"{place}?{options}" if options else place
+
+
+def note(data: Path, url: StoreUrl) -> None:
+    """Note that servers of this data directory use this store. Raises UnguardedFile where it cannot be written."""
+    secret = isinstance(url, RedisUrl) and (url.password is not None or url.sentinel_password is not None)
+    new = Note(written(url) if isinstance(url, RedisUrl) else "", _place(url, data), secret)
+    try:
+        known = noted(data) == new
+    except UnguardedFile:  # whatever is wrong with the old file is over with the new one
+        known = False
+    if not known:
+        files.replace(data / FILE_NAME, Secret(msgspec.json.encode(new)))
+
+
+def noted(data: Path) -> Note | None:
+    """Return what is noted; None where no server has noted anything yet. Raises UnguardedFile."""
+    path = data / FILE_NAME
+    try:
+        return msgspec.json.decode(files.read(path).reveal(), type=Note)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        raise UnguardedFile(
+            f"{path} cannot be read ({error}): remove it, the next start of a server writes it"
+        ) from None
+
+
+def option(data: Path, note: Note) -> str:
+    """Return what to add to a command for the store that is noted."""
+    store = note.store or f"sqlite:///{data / note.place}"
+    return f"--store '{store}'" + (" (with its password)" if note.secret else "")
+
+
+def refuse_default(settings: Settings) -> None:
+    """Raise SettingsError where no store was named and the servers of this data directory use another than the default.
+
+    Raises it, too, where what is noted cannot be read.
+    """
+    if "store" in settings.model_fields_set:
+        return
+    try:
+        found = noted(settings.data)
+    except UnguardedFile as error:
+        raise SettingsError(str(error)) from None
+    if found is not None and not found.is_of(settings.store, settings.data):
+        raise SettingsError(
+            f"no store was named, and the servers of {settings.data} use another than {settings.store}: add "
+            f"{option(settings.data, found)}, or --settings with the file that names it"
+        )
+
+
+def _place(url: StoreUrl, data: Path) -> str:
+    """Return what is the same for two ways to write one store."""
+    if isinstance(url, SqliteUrl):
+        path, directory = url.path.resolve(), data.resolve()
+        return str(path.relative_to(directory) if path.is_relative_to(directory) else path)
+    hosts = sorted(f"{'127.0.0.1' if host in LOCAL else host}:{port}" for host, port in url.hosts)
+    return f"{url.kind}://{','.join(hosts)}/{url.master}/{url.database}/{url.prefix}"
