@@ -4,6 +4,7 @@
 |---|---|
 | `plan.py` | which fault when; a seed gives the same plan each time. Pure |
 | `ledger.py` | what the world outside saw: every input, acknowledgement, screen, SMS, entry. Appended, never changed |
+| `dialogues.py` | USSD inputs and what became of each; how long there was a way to an answer. Pure |
 | `checker.py` | ledger and books -> violations and figures. Pure |
 | `smsc.py` | the operator's SMSC, a process that is killed as well; it keeps what it took and repeats what was not |
 | `network.py` | phones' side of that SMSC |

@@ -11,6 +11,7 @@ from typing import Final
 
 from tests.chaos import screens, shop
 from tests.chaos.books import Books
+from tests.chaos.dialogues import Step, Ways, steps
 from tests.chaos.ledger import (
     Acknowledged,
     Agreed,
@@ -34,6 +35,18 @@ CLOCK_MS: Final = 15 * 60_000
 QUICK_MS: Final = 10_000
 """An answer after this time comes of a try that may have lapsed meanwhile (30 s, less if a clock was set forth)."""
 
+LOST_MS: Final = 15_000
+"""A link that ends so soon after an acknowledgement may have taken the screen beside it along; then phones give up."""
+
+FREE_MS: Final = 7_000
+"""A phone's time that is free of faults for so long is enough for an answer: after 5 s the SMSC sends again, by any
+link that it has, what was lost in one that had fallen silent."""
+
+LEFT_SHARE: Final = 50
+LEFT_AT_LEAST: Final = 2
+"""Of so many USSD inputs one may be left without an answer and without a fault that tells why, and so many in any case:
+starts of processes take a busy machine's time from all others."""
+
 
 @dataclass(frozen=True)
 class Violation:
@@ -49,8 +62,11 @@ class Violation:
 
 @dataclass
 class Seen:
-    """The ledger by what it is about."""
+    """The ledger by what it is about. `steps` are the USSD inputs, `ways` what there was between phones and servers."""
 
+    steps: list[Step]
+    ways: Ways
+    screens: list[Screen] = field(default_factory=list)
     sent: dict[int, Sent] = field(default_factory=dict)
     taken: dict[int, Acknowledged] = field(default_factory=dict)
     sms: dict[str, list[Sms]] = field(default_factory=lambda: defaultdict(list))
@@ -61,15 +77,17 @@ class Seen:
     faults: list[Happened] = field(default_factory=list)
 
     @classmethod
-    def of(cls, events: Iterable[Event]) -> "Seen":
+    def of(cls, events: Sequence[Event]) -> "Seen":
         """Sort events."""
-        seen = cls()
+        seen = cls(steps(events), Ways(events))
         for event in events:
             match event:
                 case Sent():
                     seen.sent[event.input] = event
                 case Acknowledged():
                     seen.taken[event.input] = event
+                case Screen():
+                    seen.screens.append(event)
                 case Sms():
                     seen.sms[event.msisdn].append(event)
                 case Agreed():
@@ -104,10 +122,36 @@ def check(events: Sequence[Event], books: Books) -> list[Violation]:
 
 
 def check_taken(seen: Seen, books: Books) -> Iterator[Violation]:
-    """Every SMS and receipt was acknowledged in the end."""
+    """Every input was acknowledged in the end, but for those of USSD that a phone gave up."""
+    given_up = {step.sent.input for step in seen.steps if step.dropped}
     for sent in seen.sent.values():
-        if sent.channel != "ussd" and sent.input not in seen.taken:
+        if sent.input not in seen.taken and sent.input not in given_up:
             yield Violation("never acknowledged", sent.msisdn, f"{sent.channel} {sent.means} {sent.text!r}")
+
+
+def check_answers(seen: Seen, books: Books) -> Iterator[Violation]:
+    """Every acknowledged USSD input was answered by the link that acknowledged it, but where that link ended."""
+    for step in seen.steps:
+        if step.taken and not step.answered and not seen.ways.ends(step.taken.link, step.taken.at, LOST_MS):
+            yield Violation("acknowledged without effect", step.sent.msisdn, f"no screen for USSD {step.sent.text!r}")
+
+
+def check_patience(seen: Seen, books: Books) -> Iterator[Violation]:
+    """Hardly a USSD input was left until its phone gave it up, where no fault tells why."""
+    left = _left(seen)
+    if len(left) > max(LEFT_AT_LEAST, len(seen.steps) // LEFT_SHARE):
+        for step in left:
+            what = f"USSD {step.sent.text!r} at {step.sent.at}, one of {len(left)} of {len(seen.steps)}"
+            yield Violation("left without an answer", step.sent.msisdn, what)
+
+
+def _left(seen: Seen) -> list[Step]:
+    """Return the USSD inputs that nobody took, though there was a way for long enough."""
+    return [
+        step
+        for step in seen.steps
+        if step.dropped and not step.taken and seen.ways.free(step.sent.at, step.dropped.at) >= FREE_MS
+    ]
 
 
 def check_probes(seen: Seen, books: Books) -> Iterator[Violation]:
@@ -119,15 +163,27 @@ def check_probes(seen: Seen, books: Books) -> Iterator[Violation]:
 
 
 def check_activations(seen: Seen, books: Books) -> Iterator[Violation]:
-    """Whoever activated by an acknowledged SMS is active and was told so."""
-    for sent in seen.inputs("sms", "activate"):
-        account = books.accounts.get(sent.msisdn)
-        if account is None or not account.active:
-            yield Violation("acknowledged without effect", sent.msisdn, "activated by SMS and is not active")
-        if account is not None and account.journal.get("activated", 0) > 1:
-            yield Violation("done twice", sent.msisdn, "activated twice")
-        if not any(screens.fits(sms.text, "activated") for sms in seen.sms[sent.msisdn]):
-            yield Violation("SMS lost", sent.msisdn, "no answer to the activation")
+    """Whoever activated by an acknowledged SMS was told so; whoever was told so, by SMS or screen, is active.
+
+    Who is active has asked for it, and it was done and written down once.
+    """
+    by_sms = {sent.msisdn for sent in seen.inputs("sms", "activate")}
+    said = [*seen.screens, *(sms for received in seen.sms.values() for sms in received)]
+    told = {each.msisdn for each in said if screens.fits(each.text, "activated")}
+    asked = {sent.msisdn for sent in seen.sent.values() if sent.means == "activate"}
+    active = {msisdn for msisdn, account in books.accounts.items() if account.active}
+    for msisdn in sorted((by_sms | told) - active):
+        yield Violation("acknowledged without effect", msisdn, "activated and is not active")
+    for msisdn in sorted(by_sms - told):
+        yield Violation("SMS lost", msisdn, "no answer to the activation")
+    for msisdn in sorted(active - asked):
+        yield Violation("done unasked", msisdn, "active")
+    for msisdn, account in books.accounts.items():
+        times = account.journal.get("activated", 0)
+        if times > 1:
+            yield Violation("done twice", msisdn, f"activated {times} times")
+        if account.active and not times:
+            yield Violation("not written down", msisdn, "active, and no entry in the journal")
 
 
 def check_codes(seen: Seen, books: Books) -> Iterator[Violation]:
@@ -148,15 +204,16 @@ def check_codes(seen: Seen, books: Books) -> Iterator[Violation]:
 def check_orders(seen: Seen, books: Books) -> Iterator[Violation]:
     """Each order that a subscriber was told of is in the operator's books once, and no other is.
 
-    An acknowledged SMS is an answer, too: the subscriber need not wait for it.
+    An acknowledged SMS is an answer, too: the subscriber need not wait for it. So is a screen that came too late.
     """
+    shown = {step.sent.input for step in seen.steps if any(screens.fits(one.text, "placed") for one in step.shown)}
     placed = Counter((each.msisdn, each.change, each.offering) for each in books.purchases)
     sure: Counter[tuple[str, str, str]] = Counter()
     perhaps: Counter[tuple[str, str, str]] = Counter()
     for agreed in seen.agreed:
         key = agreed.msisdn, agreed.change, agreed.offering
         by_sms = agreed.input in seen.taken and seen.sent[agreed.input].channel == "sms"
-        told = seen.told.get(agreed.order, True if by_sms else None)
+        told = seen.told.get(agreed.order, True if by_sms or agreed.input in shown else None)
         perhaps[key] += told is not False
         sure[key] += told is True
     for msisdn, change, offering in placed.keys() | sure.keys():
@@ -298,8 +355,8 @@ def check_screens(events: Iterable[Event]) -> Iterator[Violation]:
 def check_balances(seen: Seen, books: Books) -> Iterator[Violation]:
     """Whoever is told a balance is told their own: each has one that tells whose it is."""
     told = [(balance.msisdn, balance.minor) for balance in seen.balances]
-    for msisdn, received in seen.sms.items():
-        told += [(msisdn, minor) for sms in received if (minor := screens.balance(sms.text)) is not None]
+    said = [*seen.screens, *(sms for received in seen.sms.values() for sms in received)]
+    told += [(each.msisdn, minor) for each in said if (minor := screens.balance(each.text)) is not None]
     for msisdn, minor in told:
         if not shop.is_of(msisdn, minor):
             yield Violation("answer mixed up", msisdn, f"was told the balance {minor}")
@@ -319,6 +376,8 @@ def check_settled(seen: Seen, books: Books) -> Iterator[Violation]:
 Rule = Callable[[Seen, Books], Iterator[Violation]]
 RULES: Final[tuple[Rule, ...]] = (
     check_taken,
+    check_answers,
+    check_patience,
     check_probes,
     check_activations,
     check_codes,
@@ -344,7 +403,11 @@ def figures(events: Sequence[Event], books: Books) -> Mapping[str, int]:
         "subscribers": len(books.accounts),
         "USSD inputs": len(ussd),
         "USSD inputs acknowledged": sum(sent.input in seen.taken for sent in ussd),
-        "screens": sum(isinstance(event, Screen) for event in events),
+        "USSD inputs given up by a phone": sum(bool(step.dropped) and not step.taken for step in seen.steps),
+        "of them without a fault that tells why": len(_left(seen)),
+        "screens lost with their link": sum(bool(step.taken) and not step.answered for step in seen.steps),
+        "links that ended": seen.ways.ended,
+        "screens": len(seen.screens),
         "SMS to the service, acknowledged": sum(
             sent.channel == "sms" and sent.input in seen.taken for sent in seen.sent.values()
         ),

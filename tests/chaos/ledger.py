@@ -31,11 +31,12 @@ class Sent(msgspec.Struct, frozen=True, tag=True):
 
 
 class Acknowledged(msgspec.Struct, frozen=True, tag=True):
-    """The server took an input: deliver_sm_resp with status 0. `tries` is how often it had been sent."""
+    """The server took an input: deliver_sm_resp with status 0, by `link`. `tries` is how often it had been sent."""
 
     at: int
     input: int
     tries: int
+    link: str = ""
 
 
 class Dropped(msgspec.Struct, frozen=True, tag=True):
@@ -46,13 +47,14 @@ class Dropped(msgspec.Struct, frozen=True, tag=True):
 
 
 class Screen(msgspec.Struct, frozen=True, tag=True):
-    """A USSD screen came for a dialogue of a phone."""
+    """A USSD screen came for a dialogue of a phone, by `link`."""
 
     at: int
     msisdn: str
     dialogue: int
     text: str
     ends: bool
+    link: str = ""
 
 
 class Sms(msgspec.Struct, frozen=True, tag=True):
@@ -104,8 +106,22 @@ class Balance(msgspec.Struct, frozen=True, tag=True):
     minor: int
 
 
+class Linked(msgspec.Struct, frozen=True, tag=True):
+    """A server has bound a link to the SMSC. Each has a name of its own."""
+
+    at: int
+    link: str
+
+
+class Unlinked(msgspec.Struct, frozen=True, tag=True):
+    """A link ended, or the SMSC that had it did."""
+
+    at: int
+    link: str
+
+
 class Happened(msgspec.Struct, frozen=True, tag=True):
-    """A fault was done, or `skipped` says why not."""
+    """A fault was done, or `skipped` says why not. `span` is how long it lasts in ms, or a killed process is down."""
 
     at: int
     kind: str
@@ -115,7 +131,9 @@ class Happened(msgspec.Struct, frozen=True, tag=True):
     skipped: str = ""
 
 
-Event: TypeAlias = Sent | Acknowledged | Dropped | Screen | Sms | Agreed | Told | Entry | Balance | Happened
+Event: TypeAlias = (
+    Sent | Acknowledged | Dropped | Screen | Sms | Agreed | Told | Entry | Balance | Linked | Unlinked | Happened
+)
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Event).decode

@@ -17,7 +17,7 @@ from smpp.pdu import Message, decode, encode
 from tests.acceptance.gateway import make_message, submitted
 from tests.acceptance.harness import ANSWER, BEGIN, END, Submitted
 from tests.chaos import ledger
-from tests.chaos.ledger import Acknowledged, Dropped, Ledger, Means, Screen, Sent, Sms
+from tests.chaos.ledger import Acknowledged, Dropped, Ledger, Linked, Means, Screen, Sent, Sms, Unlinked
 from tests.chaos.processes import Child
 from ussd_server.simulator.messages import receipt_of
 
@@ -46,6 +46,7 @@ class Network:
         self._count = 0
         self._parts: dict[tuple[str, str, bytes], dict[int, list[str]]] = defaultdict(dict)
         self._mailboxes: dict[str, Callable[[Arrived], None]] = {}
+        self._links: set[str] = set()
         arguments = [sys.executable, "-m", "tests.chaos.smsc", str(port), str(self._spool)]
         # It runs where its log is, and these tests are no installed package.
         where = {"PYTHONPATH": str(Path(__file__).parents[2])}
@@ -146,13 +147,28 @@ class Network:
         if "taken" in line:
             input = int(str(line["taken"]))
             self._pending.pop(input, None)
-            self._book.note(Acknowledged(ledger.now(), input, int(str(line["tries"]))))
+            self._book.note(Acknowledged(ledger.now(), input, int(str(line["tries"])), str(line["link"])))
+        elif "submit" in line:
+            self._submitted(line)
+        else:
+            self._linked(line)
+
+    def _linked(self, line: dict[str, object]) -> None:
+        """Note which links the SMSC has; one that was started has none of those that the last one had."""
+        if "bound" in line:
+            self._links.add(link := str(line["bound"]))
+            self._book.note(Linked(ledger.now(), link))
             return
+        for link in [str(line["unbound"])] if "unbound" in line else sorted(self._links):
+            self._links.discard(link)
+            self._book.note(Unlinked(ledger.now(), link))
+
+    def _submitted(self, line: dict[str, object]) -> None:
         message = decode(bytes.fromhex(str(line["submit"])))
         assert isinstance(message, Message), message
         shown = submitted(message)
         if shown.op is not None:
-            self._screen(shown)
+            self._screen(shown, str(line["link"]))
             return
         if message.registered_delivery:
             input = self._next()
@@ -161,11 +177,11 @@ class Network:
         reference = message.payload[: message.payload[0] + 1][:-1] if shown.parts > 1 else b""
         self._part(shown, reference)
 
-    def _screen(self, shown: Submitted) -> None:
+    def _screen(self, shown: Submitted, link: str) -> None:
         assert shown.session is not None
         dialogue = shown.session >> 8
         ends = shown.op == END
-        self._book.note(Screen(ledger.now(), shown.destination, dialogue, shown.text, ends))
+        self._book.note(Screen(ledger.now(), shown.destination, dialogue, shown.text, ends, link))
         self._put(shown.destination, Arrived(shown.text, dialogue, ends))
 
     def _part(self, shown: Submitted, reference: bytes) -> None:

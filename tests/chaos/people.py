@@ -47,6 +47,11 @@ SAME_AGAIN_S = 170.0
 
 YES = ("да", "1")
 
+PRESSED = 4
+"""How often 1 is pressed where the screen that asks comes again: a server that is given the second 1 in a row, and was
+not given the first, takes it for that one come again (`ussd_server/turns/redelivery.py`); this network counts no steps.
+"""
+
 
 UNCERTAIN = ("", "broken")
 """What may be said to an order that was placed all the same: nothing, or that the commit's answer did not come."""
@@ -216,11 +221,15 @@ class Person:
     async def _order_tariff_by_ussd(self) -> None:
         tariff = next(self._tariffs)
         await self._dial(f"*111*2*{shop.TARIFFS[tariff][0]}#", "step", f"offer:{tariff}")
-        if await self._ussd("1", "step", f"price:{tariff}") != f"price:{tariff}":
+        asks = f"price:{tariff}"
+        if await self._ussd("1", "step", asks) != asks:
             return
         seen = len(self._sms)
-        shown = await self._ussd("1", "yes", "placed", agreed=("change_tariff", tariff))
-        await self._receipt(tariff, seen, None if shown in UNCERTAIN else shown == "placed")
+        shown, pressed = await self._ussd("1", "yes", "placed", asks, agreed=("change_tariff", tariff)), 1
+        while shown == asks and pressed < PRESSED:
+            shown, pressed = await self._ussd("1", "yes", "placed", asks), pressed + 1
+        certain = shown == "placed" or (pressed == 1 and shown not in UNCERTAIN)
+        await self._receipt(tariff, seen, shown == "placed" if certain else None)
 
     async def _order_by_sms(self) -> None:
         """Add or remove a service, or change the tariff, by its number."""

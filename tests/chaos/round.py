@@ -13,7 +13,7 @@ from tests.chaos import books, checker, ledger, plan, screens
 from tests.chaos.checker import Violation
 from tests.chaos.ledger import Event, Ledger, Sms
 from tests.chaos.people import Person
-from tests.chaos.plan import Scene
+from tests.chaos.plan import Fault, Scene
 from tests.chaos.processes import is_ready
 from tests.chaos.stage import Stage
 from tests.chaos.storage import PROCESSES, StoreKind
@@ -48,7 +48,8 @@ Tell = Callable[[str, float], None]
 class Wanted:
     """What to run: `people` at once, `faults` within `seconds` of load; the store as the report names it.
 
-    With Sentinels and in a Cluster, a commit waits for so many `replicas`, None for all of a master's.
+    With Sentinels and in a Cluster, a commit waits for so many `replicas`, None for all of a master's. A `plan` by the
+    time of its faults is done instead of the one of the seed.
     """
 
     store: StoreKind
@@ -58,6 +59,7 @@ class Wanted:
     servers: int = 1
     people: int = 40
     replicas: int | None = None
+    plan: tuple[Fault, ...] = ()
 
 
 @dataclass
@@ -150,7 +152,7 @@ async def _load(
             await person.live(over)
 
     lives = [asyncio.ensure_future(live()) for _ in range(wanted.people)]
-    faults = plan.make(wanted.seed, wanted.seconds, wanted.faults, scene)
+    faults = wanted.plan or plan.make(wanted.seed, wanted.seconds, wanted.faults, scene)
     for number, fault in enumerate(faults):
         await asyncio.sleep(max(0.0, began + fault.at / 1000 - time.monotonic()))
         tell(f"fault {number + 1} of {len(faults)}: {fault}", min(1.0, (time.monotonic() - began) / wanted.seconds))

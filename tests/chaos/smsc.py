@@ -1,8 +1,9 @@
 """The operator's SMSC as a process of its own, which may be killed at any time: `python -m tests.chaos.smsc PORT FILE`.
 
 On standard input it gets what phones send, a JSON line each: {"deliver": ID, "pdu": HEX}, or {"forget": ID}. What it
-took and what was taken of it it appends to FILE before it says so to anybody: {"submit": HEX, "id": MESSAGE_ID},
-{"taken": ID, "status": N, "tries": N}. What was not acknowledged it sends again, by any bound link, until it is.
+took and what was taken of it it appends to FILE before it says so to anybody: {"submit": HEX, "id": MESSAGE_ID, "link":
+LINK}, {"taken": ID, "status": N, "tries": N, "link": LINK}. What was not acknowledged it sends again, by any bound
+link, until it is. {"boot": BOOT} says that it was started, {"bound": LINK} and {"unbound": LINK} which links it has.
 """
 
 import asyncio
@@ -39,11 +40,13 @@ class Smsc:
 
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
-        self._links: list[Connection] = []
+        self._links: dict[Connection, str] = {}
         self._inputs: dict[int, Input] = {}
         self._waiting: dict[int, Input] = {}
         self._boot = f"{time.time_ns():x}"
         self._count = 0
+        self._binds = 0
+        self._keep({"boot": self._boot})
 
     def _keep(self, line: dict[str, object]) -> None:
         os.write(self._file, json.dumps(line).encode() + b"\n")
@@ -75,31 +78,34 @@ class Smsc:
             case BindRequested(pdu=Bind() as bind):
                 connection.accept(bind, "chaos")
             case Bound():
-                self._links.append(connection)
+                self._binds += 1
+                self._links[connection] = name = f"{self._boot}/{self._binds}"
+                self._keep({"bound": name})
                 waiting, self._waiting = self._waiting, {}
                 for input in waiting.values():
                     self._pass_on(input)
             case Closed():
                 if connection in self._links:
-                    self._links.remove(connection)
+                    self._keep({"unbound": self._links.pop(connection)})
             case Delivered(pdu=message):
                 self._submitted(connection, message)
             case Responded(tag=Input() as input, status=status):
-                self._taken(input, status)
+                self._taken(connection, input, status)
             case Expired(tag=Input() as input) | Lost(tag=Input() as input):
                 self._later(input)
 
     def _submitted(self, connection: Connection, message: Message) -> None:
         self._count += 1
         name = f"{self._boot}-{self._count:x}"
-        self._keep({"submit": encode(message, 1).hex(), "id": name})
+        self._keep({"submit": encode(message, 1).hex(), "id": name, "link": self._links.get(connection, "")})
         connection.respond(message, 0, name)
 
-    def _taken(self, input: Input, status: int) -> None:
+    def _taken(self, connection: Connection, input: Input, status: int) -> None:
         if status:
             self._later(input)
         elif self._inputs.pop(input.id, None) is not None:
-            self._keep({"taken": input.id, "status": status, "tries": input.tries})
+            link = self._links.get(connection, "")
+            self._keep({"taken": input.id, "status": status, "tries": input.tries, "link": link})
 
     def _later(self, input: Input) -> None:
         asyncio.get_running_loop().call_later(AGAIN_S, self._pass_on, input)

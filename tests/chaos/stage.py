@@ -219,9 +219,9 @@ class Stage:
         }
         await work[fault.kind](fault)
 
-    def _note(self, fault: Fault, killed: int = 0, target: str = "") -> None:
+    def _note(self, fault: Fault, killed: int = 0, target: str = "", down: float = 0.0) -> None:
         target = target or (f"server {fault.which + 1}" if fault.target == SERVER else fault.target)
-        self._book.note(Happened(ledger.now(), fault.kind, target, killed, fault.span))
+        self._book.note(Happened(ledger.now(), fault.kind, target, killed, fault.span or round(down * 1000)))
 
     def _child(self, fault: Fault) -> Child:
         if fault.target == STORE:
@@ -256,7 +256,7 @@ class Stage:
         async with self._lock(child):
             before = child.kills
             await child.kill()
-            self._note(fault, child.kills - before, child.name)
+            self._note(fault, child.kills - before, child.name, down)
             await asyncio.sleep(down)
             self._start(child)
             if waits:

@@ -8,7 +8,21 @@ import pytest
 
 from tests.chaos import checker, ledger, shop
 from tests.chaos.books import Account, Books, Purchase
-from tests.chaos.ledger import Acknowledged, Agreed, Balance, Dropped, Entry, Event, Happened, Screen, Sent, Sms, Told
+from tests.chaos.ledger import (
+    Acknowledged,
+    Agreed,
+    Balance,
+    Dropped,
+    Entry,
+    Event,
+    Happened,
+    Linked,
+    Screen,
+    Sent,
+    Sms,
+    Told,
+    Unlinked,
+)
 from tests.chaos.round import codes_of, leaks
 
 ONE, TWO = shop.msisdn(0), shop.msisdn(7)
@@ -26,11 +40,15 @@ def receipt(left: int) -> str:
 
 
 LEFT = shop.opening(ONE) - shop.price("maxi")
+ACTIVATED = "Помощник подключён, бесплатно. Пароль - пустое SMS на 6262. Меню *111#"
+PRICE = f"MAXI с 29 ноября: 5 руб., 550 руб./мес. Останется {roubles(LEFT)} руб.\n1. Да\n2. Нет"
+PLACED = "Заявка принята. Ответ придёт по SMS."
 
 WELL: list[Event] = [
+    Linked(AT, "1"),
     Sent(AT, 1, ONE, "sms", "activate", "111"),
     Acknowledged(AT, 1, 1),
-    Sms(AT, ONE, "Помощник подключён, бесплатно. Пароль - пустое SMS на 6262. Меню *111#"),
+    Sms(AT, ONE, ACTIVATED),
     Sent(AT, 2, ONE, "sms", "code"),
     Acknowledged(AT, 2, 2),
     Sms(AT, ONE, CODE_SMS.format("40417263")),
@@ -38,18 +56,23 @@ WELL: list[Event] = [
     Acknowledged(AT, 3, 1),
     Sms(AT, ONE, "Номера 4711 нет. Список: SMS ТАРИФЫ или УСЛУГИ на 111"),
     Sent(AT, 4, ONE, "ussd", "step", "*111*2*5#", 9, ("offer:maxi", "resume")),
-    Acknowledged(AT, 4, 1),
-    Screen(AT, ONE, 9, "MAXI: 550 руб./мес. 400 мин. и 400 SMS в месяц", False),
+    Acknowledged(AT, 4, 1, "1"),
+    Screen(AT, ONE, 9, "MAXI: 550 руб./мес. 400 мин. и 400 SMS в месяц", False, "1"),
     Sent(AT, 5, ONE, "ussd", "step", "1", 9, ("price:maxi",)),
-    Screen(AT, ONE, 9, f"MAXI с 29 ноября: 5 руб., 550 руб./мес. Останется {roubles(LEFT)} руб.\n1. Да\n2. Нет", False),
+    Acknowledged(AT, 5, 1, "1"),
+    Screen(AT, ONE, 9, PRICE, False, "1"),
     Sent(AT, 6, ONE, "ussd", "yes", "1", 9, ("placed",)),
     Agreed(AT, 1, ONE, "change_tariff", "maxi", 6),
-    Screen(AT, ONE, 9, "Заявка принята. Ответ придёт по SMS.", True),
+    Acknowledged(AT, 6, 1, "1"),
+    Screen(AT, ONE, 9, PLACED, True, "1"),
     Told(AT, 1, True),
     Sms(AT, ONE, receipt(LEFT)),
     Balance(AT, ONE, LEFT),
     Sent(AT, 7, TWO, "ussd", "balance", "*100#", 3, ("balance", "resume")),
-    Dropped(AT, 7),
+    Dropped(AT + 15_000, 7),
+    Sent(AT, 8, TWO, "ussd", "activate", "*111*2163#", 4, ("activated", "resume")),
+    Acknowledged(AT, 8, 1, "1"),
+    Screen(AT, TWO, 4, ACTIVATED, True, "1"),
     Happened(AT, "kill", "server 1", 1),
     Entry(AT + 1_000, ONE, False, "rejected", 2),
     Entry(AT + 2_000, ONE, True, "visit"),
@@ -59,10 +82,12 @@ WELL: list[Event] = [
     Entry(AT + 61_000, ONE, True, "locked", LOCKED),
     Sms(AT, ONE, "Доступ с терминалов закрыт до 12:00: три неверных пароля на терминале hall-1."),
 ]
+ENTERED = next(number for number, event in enumerate(WELL) if isinstance(event, Entry))
+"""Where the first entry of a code stands."""
 BOOKS = Books(
     {
         ONE: Account(True, 3, LOCKED, 1, 0, {"activated": 1}),
-        TWO: Account(False, 0, 0, 0, 0, {}),
+        TWO: Account(True, 0, 0, 0, 0, {"activated": 1}),
     },
     (Purchase("a-1", ONE, "change_tariff", "maxi", shop.price("maxi"), "completed", LEFT, (-shop.price("maxi"),)),),
     {ONE: (LEFT, LEFT)},
@@ -81,10 +106,15 @@ def without(wanted: Callable[[Any], bool]) -> list[Event]:
     return rest
 
 
-def account(**changes: Any) -> Books:
-    """Return the books with another account of the first number."""
-    changed = msgspec.structs.replace(BOOKS.accounts[ONE], **changes)
-    return msgspec.structs.replace(BOOKS, accounts={**BOOKS.accounts, ONE: changed})
+def instead(*entries: Event) -> list[Event]:
+    """Return the ledger in which all is well, with these in the place of the first entry of a code."""
+    return [*WELL[:ENTERED], *entries, *WELL[ENTERED + 1 :]]
+
+
+def account(number: str = ONE, **changes: Any) -> Books:
+    """Return the books with another account of a number."""
+    changed = msgspec.structs.replace(BOOKS.accounts[number], **changes)
+    return msgspec.structs.replace(BOOKS, accounts={**BOOKS.accounts, number: changed})
 
 
 def purchases(*bought: Purchase) -> Books:
@@ -101,6 +131,7 @@ def test_what_is_well_is_not_complained_about() -> None:
     assert figures["orders placed and charged"] == 1
     assert figures["processes killed"] == 1
     assert figures["locks"] == 1
+    assert figures["USSD inputs given up by a phone"] == figures["of them without a fault that tells why"] == 1
 
 
 def test_an_sms_that_comes_twice_is_counted_and_no_violation() -> None:
@@ -114,26 +145,31 @@ def test_an_sms_that_comes_twice_is_counted_and_no_violation() -> None:
     ("rule", "events"),
     [
         ("never acknowledged", without(lambda e: isinstance(e, Acknowledged) and e.input == 3)),
+        ("never acknowledged", without(lambda e: isinstance(e, Dropped))),
+        ("acknowledged without effect", without(lambda e: isinstance(e, Screen) and e.text == PRICE)),
+        ("acknowledged without effect", without(lambda e: isinstance(e, Screen) and e.text == ACTIVATED)),
         ("acknowledged without effect", without(lambda e: isinstance(e, Sms) and "4711" in e.text)),
         ("acknowledged without effect", without(lambda e: isinstance(e, Sms) and "пароль для" in e.text)),
         ("SMS lost", without(lambda e: isinstance(e, Sms) and "подключён" in e.text)),
         ("SMS lost", without(lambda e: isinstance(e, Sms) and "изменён" in e.text)),
         ("SMS lost", without(lambda e: isinstance(e, Sms) and "закрыт" in e.text)),
+        ("done unasked", without(lambda e: isinstance(e, Sent) and e.input == 8)),
         ("ordered twice", without(lambda e: isinstance(e, Agreed))),
         ("ordered twice", [*without(lambda e: isinstance(e, Told)), Told(AT, 1, False)]),
         ("order lost", [*WELL, Agreed(AT, 2, ONE, "add_service", "beep"), Told(AT, 2, True)]),
-        ("wrong code accepted", [*WELL[:23], Entry(AT, ONE, False, "visit"), *WELL[23:]]),
+        ("wrong code accepted", [*WELL[:ENTERED], Entry(AT, ONE, False, "visit"), *WELL[ENTERED:]]),
         ("lock forgotten", [*WELL, Entry(AT + 70_000, ONE, True, "visit")]),
         ("lock forgotten", [*WELL, Entry(AT + 70_000, ONE, False, "rejected", 2)]),
         ("lock forgotten", [*WELL, Entry(AT + 70_000, ONE, True, "locked", LOCKED + 1)]),
-        ("lock forgotten", [*WELL[:23], *(Entry(AT, ONE, False, "rejected", n) for n in (2, 1, 0)), *WELL[24:]]),
-        ("attempt forgotten", [*WELL[:23], *(Entry(AT, ONE, False, "rejected", 2) for _ in range(2)), *WELL[24:]]),
-        ("counted too much", [*WELL[:23], Entry(AT, ONE, False, "rejected", 1), *WELL[24:]]),
+        ("lock forgotten", instead(*(Entry(AT, ONE, False, "rejected", n) for n in (2, 1, 0)))),
+        ("attempt forgotten", instead(*(Entry(AT, ONE, False, "rejected", 2) for _ in range(2)))),
+        ("counted too much", instead(Entry(AT, ONE, False, "rejected", 1))),
         ("counted too much", [Entry(AT + 60_000, ONE, False, "locked", LOCKED), *WELL]),
-        ("code lost", [*WELL[:23], Entry(AT + 1, ONE, True, "rejected", 2), *WELL[24:]]),
+        ("code lost", instead(Entry(AT + 1, ONE, True, "rejected", 2))),
         ("answer mixed up", [*WELL, Screen(AT, ONE, 8, "Помощник\n1. Мой тариф", False)]),
         ("answer mixed up", [*WELL, Screen(AT, ONE, 9, "Помощник\n1. Мой тариф", False)]),
         ("answer mixed up", [*WELL, Balance(AT, ONE, shop.opening(TWO))]),
+        ("answer mixed up", [*WELL, Screen(AT, TWO, 3, f"Баланс: {roubles(LEFT)} руб.", True, "1")]),
         ("answer mixed up", [*WELL, Sms(AT, TWO, receipt(LEFT))]),
     ],
 )
@@ -146,7 +182,10 @@ def test_a_planted_violation_in_the_ledger_is_found(rule: str, events: list[Even
     ("rule", "books"),
     [
         ("acknowledged without effect", account(active=False)),
+        ("acknowledged without effect", account(TWO, active=False)),
         ("done twice", account(journal={"activated": 2})),
+        ("done twice", account(TWO, journal={"activated": 3})),
+        ("not written down", account(TWO, journal={})),
         ("SMS lost", account(generation=2)),
         ("lock forgotten", account(locked_until=0)),
         ("not settled", account(pending=1)),
@@ -169,6 +208,74 @@ def test_a_wrong_entry_that_the_record_forgot_is_found() -> None:
     """A rejected entry must be counted in the record, where no right one followed."""
     events: list[Event] = [Entry(AT, TWO, False, "rejected", 2)]
     assert broken([*WELL, *events], BOOKS) == {"attempt forgotten"}
+
+
+def test_an_order_whose_screen_came_too_late_is_an_order() -> None:
+    """What a screen says was done is done, also where its subscriber had ceased to wait."""
+    late = without(lambda e: isinstance(e, Told))
+    assert broken(late, BOOKS) == set()
+    assert "order lost" in broken(late, purchases())
+
+
+@pytest.mark.parametrize(
+    ("ended", "found"),
+    [
+        ([], {"acknowledged without effect"}),
+        ([Unlinked(AT + 200, "2")], {"acknowledged without effect"}),
+        ([Unlinked(AT + checker.LOST_MS + 1, "1")], {"acknowledged without effect"}),
+        ([Unlinked(AT + 200, "1")], set()),
+    ],
+)
+def test_only_the_end_of_its_own_link_excuses_a_screen(ended: list[Event], found: set[str]) -> None:
+    """An acknowledged input has its screen by the link that acknowledged it, or that link ended soon after."""
+    shown_elsewhere: list[Event] = [
+        Sent(AT, 9, TWO, "ussd", "balance", "*100#", 5, ("balance", "resume")),
+        Acknowledged(AT, 9, 1, "1"),
+        Screen(AT, TWO, 5, f"Баланс: {roubles(shop.opening(TWO))} руб.", True, "2"),
+    ]
+    assert broken([*WELL, Linked(AT, "2"), *shown_elsewhere, *ended], BOOKS) == found
+
+
+def given_up(inputs: int) -> list[Event]:
+    """Return so many inputs that nobody acknowledged while their phones waited."""
+    number = range(100, 100 + inputs)
+    asked = [Sent(AT + 1, one, TWO, "ussd", "balance", "*100#", one, ("balance", "resume")) for one in number]
+    return [*asked, *(Dropped(AT + 15_001, one) for one in number)]
+
+
+@pytest.mark.parametrize(
+    ("faults", "found"),
+    [
+        ([], {"left without an answer"}),
+        ([Happened(AT, "kill", "server 1", 1, 700)], {"left without an answer"}),
+        ([Happened(AT, "slow link", "server 1", 0, 9_000)], {"left without an answer"}),
+        ([Happened(AT, "kill", "store", 1, 700)], {"left without an answer"}),
+        ([Happened(AT, "pause", "server 1", 0, 6_000)], set()),
+        ([Happened(AT + at, "kill", "store", 1, 700) for at in (0, 3_000, 9_000)], set()),
+        ([Unlinked(AT, "1"), Linked(AT + 5_000, "2")], {"left without an answer"}),
+        ([Unlinked(AT, "1"), Linked(AT + 9_000, "2")], set()),
+        ([Unlinked(AT, "1")], set()),
+        ([Happened(AT, "kill", "smsc", 1, 700), Unlinked(AT + 9_000, "1"), Linked(AT + 9_000, "2")], set()),
+        ([Happened(AT, "kill", "smsc", 1, 700), Linked(AT + 2_000, "2")], {"left without an answer"}),
+        ([Linked(AT, "2"), Unlinked(AT, "1")], {"left without an answer"}),
+    ],
+)
+def test_inputs_that_nobody_took_are_found_but_where_a_fault_tells_why(faults: list[Event], found: set[str]) -> None:
+    """A phone that waits has an answer where, for long enough, there is a link and nothing that holds up answers."""
+    assert broken([*WELL, *faults, *given_up(49)], BOOKS) == found
+
+
+def test_a_few_inputs_in_a_hundred_may_be_left() -> None:
+    """One in fifty of those of which no fault tells why is no violation: a busy machine's time is nobody's fault."""
+    taken: list[Event] = []
+    for one in range(1_000, 1_150):
+        taken.append(Sent(AT, one, TWO, "ussd", "balance", "*100#", one, ("balance", "resume")))
+        taken.append(Acknowledged(AT, one, 1, "1"))
+        taken.append(Screen(AT, TWO, one, f"Баланс: {roubles(shop.opening(TWO))} руб.", True, "1"))
+    assert broken([*WELL, *taken, *given_up(2)], BOOKS) == set()
+    assert broken([*WELL, *taken, *given_up(3)], BOOKS) == {"left without an answer"}
+    assert broken([*WELL, *given_up(1)], BOOKS) == set()
+    assert broken([*WELL, *given_up(2)], BOOKS) == {"left without an answer"}
 
 
 def test_a_code_in_a_file_is_found_and_not_repeated(tmp_path: Any) -> None:
