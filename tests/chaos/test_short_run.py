@@ -29,7 +29,7 @@ STORE_TOO = (
 )
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("store", "faults"), [("sqlite", SERVERS_AND_SMSC), ("redis", STORE_TOO)])
 def test_nothing_is_lost_when_everything_is_killed(tmp_path: Path, store: StoreKind, faults: tuple[Fault, ...]) -> None:
     """Servers, the SMSC and a store with a process are killed under load: every promise is kept, and it settles."""
