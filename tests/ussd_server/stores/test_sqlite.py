@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 
 from ussd_server.database import connect, migrate
 from ussd_server.stores import sqlite
-from ussd_server.stores.base import Change, DeadLetter, JournalEntry, KeptAnswer, OutboxEntry, StoreUnavailable
+from ussd_server.stores.base import Change, Claimed, DeadLetter, JournalEntry, KeptAnswer, OutboxEntry, StoreUnavailable
 from ussd_server.stores.sqlite import (
     _ANSWER,
     _CLAIMABLE,
@@ -164,6 +164,58 @@ def test_the_oldest_of_a_kind_are_found_without_a_look_at_the_entries(path: Path
         ]
 
     on(path, test)
+
+
+async def held(store: SqliteStore) -> list[Claimed]:
+    """Commit an entry of the outbox, and return it held."""
+    outbox = [OutboxEntry(id="sms", kind="sms", due=1, data={})]
+    came = await store.commit_and_hold(Change(0, Subscriber(ANNA), outbox=outbox), 1, 1_000)
+    assert came
+    return came
+
+
+def test_what_is_settled_goes_with_the_next_group(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "SETTLE_WAIT_S", 1_000)
+
+    async def test(store: SqliteStore) -> None:
+        done = await held(store)
+        statements = Statements(store)
+        settling = asyncio.create_task(store.settle(done))
+        await asyncio.sleep(0)
+        await store.commit(change(BORIS))
+        await settling
+        assert statements.count("BEGIN") == statements.count("COMMIT") == 1
+        assert await store.next_due() is None
+
+    on(path, test)
+
+
+def test_what_is_settled_waits_for_no_group_for_ever(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "SETTLE_WAIT_S", 0)
+
+    async def test(store: SqliteStore) -> None:
+        for _ in range(2):
+            await store.settle(await held(store))
+            assert await store.next_due() is None
+            await store.forget(ANNA)
+
+    on(path, test)
+
+
+def test_what_is_settled_is_written_before_the_store_closes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "SETTLE_WAIT_S", 1_000)
+
+    async def test(store: SqliteStore) -> None:
+        settling = asyncio.create_task(store.settle(await held(store)))
+        await asyncio.sleep(0)
+        await store.close()
+        await settling
+
+    async def settled(store: SqliteStore) -> None:
+        assert await store.next_due() is None
+
+    on(path, test)
+    on(path, settled)
 
 
 def test_a_group_has_a_greatest_size(path: Path) -> None:
