@@ -296,3 +296,22 @@ def test_a_reload_of_a_flow_with_mistakes_keeps_the_old_one() -> None:
         with urlopen(f"{address[0]}healthz") as health:
             assert health.status == 200
         assert ended(process, signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("module", ["ussd_server.cli.program", "rich.progress", "ussd_server.stores.redis"])
+def test_ctrl_c_at_any_time_ends_a_command_quietly_with_130(module: str) -> None:
+    """It comes as that module is loaded: the first of the command line, one of its libraries, and one of a command."""
+    program = f"""
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+from ussd_server.cli import main
+main(["dead-letters", "list", "--store", "redis://127.0.0.1:1/0"])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

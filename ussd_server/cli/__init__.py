@@ -1,5 +1,36 @@
 """The command line. Each module is one group of commands; `main` is what `ussd-server` runs."""
 
-from ussd_server.cli.program import main
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit: 0, 1 where the work failed, 2 for wrong usage or a setting, 130 where it was interrupted.
+
+    The commands are loaded here, which takes most of a second: Ctrl-C meanwhile is no trace of imports.
+    """
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if ours:
+        signal.signal(signal.SIGINT, _leave)
+    from ussd_server.cli.program import outcome
+
+    try:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        code = outcome(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    sys.exit(code)
+
+
+def _leave(*_: Any) -> None:
+    """End at once: nothing has begun, and an exception could be swallowed, or printed, by what is being loaded."""
+    os._exit(EXIT_INTERRUPTED)
+
 
 __all__ = ["main"]

@@ -58,11 +58,6 @@ def _common(
     """USSD and SMS self-service for a mobile operator."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command and exit: 0, 1 where the work failed, 2 where the usage or a setting is wrong."""
-    sys.exit(outcome(sys.argv[1:] if arguments is None else arguments))
-
-
 def outcome(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code. An error with a mend is one line; a defect keeps its trace.
 
