@@ -239,6 +239,20 @@ def test_a_copy_that_is_killed_again_and_again_ends_right(said: Said) -> None:
     assert said("store", "compare", OLD, NEW) == 0
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_who_interrupts_a_copy_reads_that_it_goes_on(number: signal.Signals, code: int, said: Said) -> None:
+    fill("old.db", 3000)
+    command = [sys.executable, "-m", "ussd_server", "store", "copy", OLD, NEW]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        while child.poll() is None and not _log_octets("new.db"):
+            pass
+        child.send_signal(number)
+        out, err = child.communicate(timeout=60)
+    assert (child.returncode, out, err) == (code, "", "interrupted; the same command goes on where it stopped\n")
+    assert said("store", "copy", OLD, NEW) == 0
+    assert "Went on with the copy: " in said.out
+
+
 def _log_octets(name: str) -> int:
     """Return how much was written since the log was begun: to open the store would stop who copies into it."""
     with suppress(FileNotFoundError):

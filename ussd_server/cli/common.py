@@ -26,6 +26,14 @@ class Failure(Exception):
     """The work failed for a reason that the operator can mend. The text is one line: what and where, and the mend."""
 
 
+class Interrupted(Exception):
+    """A signal has ended the work before it was done. The text says what becomes of it."""
+
+    def __init__(self, number: int, text: str) -> None:
+        super().__init__(text)
+        self.exit_code = 128 + number
+
+
 def console() -> Console:
     """Return where results go. Colours and the terminal's width only where it is one."""
     return Console(highlight=False, soft_wrap=not sys.stdout.isatty())

@@ -5,12 +5,12 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
 
 import uvloop
 
-from ussd_server.cli.common import EXIT_FAILED, complain
+from ussd_server.cli.common import EXIT_FAILED, Interrupted, complain
 from ussd_server.cli.supervision import Supervision
 from ussd_server.settings import supervisor
 
@@ -24,6 +24,8 @@ STOP_S = 9.5
 COLLECT_AFTER = (20_000, 20, 20)
 """New objects before a garbage collection, and collections before one that looks further. With Python's own
 (700, 10, 10) a loaded server stops for tens of milliseconds again and again, to look through records in use."""
+
+T = TypeVar("T")
 
 
 class Part(Protocol):
@@ -74,6 +76,33 @@ async def _life(part: Part, ready: Callable[[], None], reload: Callable[[], None
     finally:
         supervision.stopped()
     return 0
+
+
+def run_unless_interrupted(work: Coroutine[Any, Any, T], remark: str) -> T:
+    """Run a work that has an end, and return what it returns.
+
+    SIGTERM and SIGINT cancel it, so that it lets go of what it has; then Interrupted with the remark is raised.
+    """
+    came: list[int] = []
+
+    async def within() -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+
+        def end(number: int) -> None:
+            came.append(number)
+            task.cancel()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, end, number)
+        return await work
+
+    try:
+        return uvloop.run(within())
+    except asyncio.CancelledError:
+        if not came:
+            raise
+        raise Interrupted(came[0], remark) from None
 
 
 def _settle() -> None:

@@ -11,7 +11,7 @@ from typer.exceptions import Exit, TyperException
 
 from menus.schema import FlowErrors
 from ussd_server.cli import dead_letters, dialects, flows, keys, kiosk, push, serve, store_copy, subscriber, terminal
-from ussd_server.cli.common import EXIT_FAILED, EXIT_USAGE, Failure, complain, examples
+from ussd_server.cli.common import EXIT_FAILED, EXIT_USAGE, Failure, Interrupted, complain, examples
 from ussd_server.dialects.files import DialectErrors
 from ussd_server.secrecy.keys import KeysError
 from ussd_server.settings import SettingsError
@@ -77,6 +77,9 @@ def outcome(arguments: Sequence[str]) -> int:
     except (Failure, CopyError, KeysError, CredentialsError, StoreUnavailable) as error:
         complain(str(error))
         return EXIT_FAILED
+    except Interrupted as end:
+        print(end, file=sys.stderr)
+        return end.exit_code
     except Exit as end:
         return end.exit_code
     except TyperException as error:

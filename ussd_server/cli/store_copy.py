@@ -7,12 +7,12 @@ from contextlib import AsyncExitStack, contextmanager
 from typing import Annotated, Final, TypeAlias, TypeVar
 
 import typer
-import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ussd_server import store_url
 from ussd_server.cli.common import EXIT_FAILED, Failure, columns, console, examples, now, store_options, warn
+from ussd_server.cli.process import run_unless_interrupted
 from ussd_server.settings import SettingsError
 from ussd_server.store_url import StoreUrl
 from ussd_server.stores.base import NoStore, Store
@@ -36,9 +36,7 @@ app = typer.Typer(
 )
 
 Source: TypeAlias = Annotated[str, typer.Argument(metavar="FROM", help="The store that has it, as in --store")]
-Target: TypeAlias = Annotated[
-    str, typer.Argument(metavar="TO", help="The store that is to have it; copy makes it if need be")
-]
+Target: TypeAlias = Annotated[str, typer.Argument(metavar="TO", help="The store that is to have it")]
 
 
 @app.command(
@@ -70,7 +68,7 @@ def copy(
 ) -> None:
     """Copy all that FROM has into TO, and compare until nothing differs. Stop the servers of FROM first.
 
-    Interrupted or killed, the same command goes on. Until it has ended no server serves from TO.
+    TO is made if need be. Interrupted or killed, the same command goes on. Until it has ended no server serves from TO.
     """
     whence, to = _two(source, target)
 
@@ -173,8 +171,9 @@ def _with_both(
             with _progress(await here.count_subscribers()) as moved:
                 return await work(here, there, moved)
 
+    remark = "interrupted" + ("; the same command goes on where it stopped" if make is not None else "")
     try:
-        return uvloop.run(within())
+        return run_unless_interrupted(within(), remark)
     except NoStore as error:
         raise SettingsError(str(error)) from None
 
