@@ -1,43 +1,143 @@
-"""How much of everything so many subscribers need, and what runs out first. Pure but for `main`.
+"""How much of everything so many subscribers need, and what runs out first. Pure.
 
-`python -m benchmarks.capacity` prints the tables of docs/scaling.md; with `--write` it puts them and the pictures
-there. What was measured is in `MEASURED`, what is assumed of people and networks in `ASSUMED`. Times are seconds, sizes
-octets.
+What was measured is in `MEASURED`, what is assumed of people, networks and machines in `ASSUMED`; `benchmarks.scaling`
+makes docs/scaling.md of it. Times are seconds, sizes octets.
 """
 
-import argparse
 import math
-import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-DOCS = Path(__file__).parents[1] / "docs"
-KB, MB, GB, TB = 1e3, 1e6, 1e9, 1e12
-DAY_S, HOUR_S = 86_400.0, 3_600.0
+from ussd_server.channels.intake import TOGETHER
+from ussd_server.stores.base import EVIDENCE_ENTRIES, JOURNAL_ENTRIES
+
+MB, GB, TB = 1e6, 1e9, 1e12
+HOUR_S, DAYS_A_YEAR = 3_600.0, 365.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of a measured table: dialogues under way, CPU time a step, steps a second, the median latency."""
+
+    width: int
+    cpu_s: float
+    rate: float
+    p50_s: float
+
+
+@dataclass(frozen=True)
+class Group:
+    """What inputs cost that are handled together: once for the group, for each of them, and of the disk."""
+
+    fixed_s: float
+    each_s: float
+    flush_s: float
+
+    def cpu_s(self, size: float = TOGETHER) -> float:
+        """Return the CPU time a step in groups of this size; more than `TOGETHER` are not handed in at once."""
+        return self.fixed_s / min(size, TOGETHER) + self.each_s
+
+    def crowd(self, factor: float) -> "Group":
+        """Return the costs of a crowd, for whom full groups do this part of a closed loop's: each step costs more."""
+        return replace(self, each_s=self.cpu_s() / factor - self.fixed_s / TOGETHER)
+
+    def slower(self, times: float) -> "Group":
+        """Return the costs on a core that takes so many times as long; the disk is the same."""
+        return replace(self, fixed_s=self.fixed_s * times, each_s=self.each_s * times)
+
+
+def fitted(runs: Iterable[Run]) -> Group:
+    """Return the costs of which the measured CPU times differ least, relative to each (least squares).
+
+    What is left of the latency of one dialogue alone, beside its CPU time, is the disk's.
+    """
+    runs = list(runs)
+    shares = [(1 / min(run.width, TOGETHER) / run.cpu_s, 1 / run.cpu_s) for run in runs]
+    uu, uv, vv = (sum(products) for products in zip(*((u * u, u * v, v * v) for u, v in shares), strict=True))
+    u1, v1 = (sum(each) for each in zip(*shares, strict=True))
+    whole = uu * vv - uv * uv
+    alone = min(runs, key=lambda run: run.width)
+    return Group((u1 * vv - v1 * uv) / whole, (v1 * uu - u1 * uv) / whole, alone.p50_s - alone.cpu_s)
 
 
 @dataclass(frozen=True)
 class Measured:
     """Costs of a step and of a subscriber; docs/scaling.md says on what machine and how they were got."""
 
-    wire_s: float
-    turn_s: float
-    sqlite_step_s: float
-    redis_step_s: float
+    sqlite: tuple[Run, ...]
+    redis: tuple[Run, ...]
+    crowd: float
+    """Of a closed loop's steps/s, those that a crowd gets of whom each thinks before it answers."""
+    sharing: float
+    """What a step costs a server with others on its Redis, of what it costs it alone."""
+    slow: float
+    """How many times as long a slow core takes for all of it."""
     redis_cpu_s: float
     sms_s: float
-    flush_s: float
+    """Of the server on SQLite, without the receipt."""
+    sms_redis_cpu_s: float
+    """With the receipt, as the two below."""
+    sms_redis_octets: float
+    sms_redis_log_octets: float
     smpp_octets: float
     redis_octets: float
     redis_log_octets: float
     sqlite_log_octets: float
     redis_subscriber: float
     redis_disk_subscriber: float
+    redis_journal: float
+    """What the first entry of a journal takes beside itself."""
+    redis_sms_entry: float
+    redis_order_entries: float
     sqlite_subscriber: float
+    sqlite_sms_entry: float
+    sqlite_order_entries: float
     session_octets: float
     server_octets: float
+
+
+# One run of `make bench` and `python -m benchmarks --only redis`: 29 November 2026, commit 31504c4, a virtual Intel
+# Xeon with two cores, Debian 12, CPython 3.11.2, Redis 7.0. What is not of that run has a remark.
+MEASURED = Measured(
+    sqlite=(
+        Run(1, 176.9e-6, 3_907, 0.24e-3),
+        Run(16, 46.5e-6, 17_453, 0.85e-3),
+        Run(64, 34.4e-6, 23_782, 2.50e-3),
+        Run(256, 35.6e-6, 27_712, 8.59e-3),
+    ),
+    redis=(
+        Run(1, 187.6e-6, 3_056, 0.30e-3),
+        Run(16, 61.9e-6, 11_994, 1.10e-3),
+        Run(64, 51.7e-6, 13_734, 3.93e-3),
+        Run(256, 46.3e-6, 20_249, 11.16e-3),
+    ),
+    # `make soak` of an older commit on a slower machine: 8,769 steps/s where a closed loop of 256 had 12,088. To be
+    # replaced by what `make soak` says of this machine: its capacity, divided by steps/s at W=256 of `make bench`.
+    crowd=0.73,
+    # An older run had 122 and 109 µs; this one 49.4 beside 52.5, which is noise. The worse of both.
+    sharing=1.12,
+    # Commit 0f74dcb, hardly older, took 70 µs at W=256 on another host that morning, for 35.6 here.
+    slow=70 / 35.6,
+    redis_cpu_s=17.0e-6,  # with two servers, W=256
+    sms_s=145e-6,  # `make bench-peers`, W=768
+    sms_redis_cpu_s=135e-6,  # commits of SMS alone, 256 at once: 129 µs, and 6 to look whether the journal is too long
+    sms_redis_octets=3_620.0,
+    sms_redis_log_octets=2_495.0,
+    smpp_octets=291.0,
+    redis_octets=1_796.0,
+    redis_log_octets=1_733.0,
+    sqlite_log_octets=2_400.0,  # of an older run
+    redis_subscriber=608.0,
+    redis_disk_subscriber=385.0,
+    redis_journal=232.0,  # this and all of journals: `python -m benchmarks.years`
+    redis_sms_entry=82.0,
+    redis_order_entries=810.0,
+    sqlite_subscriber=222.0,  # of an older run, 50,000 in a file
+    sqlite_sms_entry=134.0,
+    sqlite_order_entries=1_128.0,
+    session_octets=470.0,  # 136 MB with 100,000 open dialogues, 89 MB before them
+    server_octets=89 * MB + 64 * 2**20,  # and the records that it may remember
+)
 
 
 @dataclass(frozen=True)
@@ -50,10 +150,18 @@ class Assumed:
     peak: float
     sms: float
     """SMS answered for each dialogue."""
+    orders_a_year: float
+    """Orders that a subscriber agrees to."""
+    years: float
+    """How long a subscriber has used it."""
+    journal_entries: int
+    """Of SMS in the journal, the setting of that name; of orders a thousand are kept."""
     session_s: float
     """How long a dialogue stays in memory: until it is over."""
     utilisation: float
-    """How full anything may be in the peak."""
+    """How full what serves may be in the peak: cores, networks, the rate of disks, windows."""
+    filling: float
+    """How full what only fills may get: memory of Redis and the space of disks."""
     round_trip_s: float
     """To the operator's SMSC and back."""
     window: int
@@ -61,8 +169,6 @@ class Assumed:
     """Octets a second of one machine's network."""
     disk: float
     """Octets a second that a disk writes, forced to it."""
-    flushes: float
-    """Forced writes a second."""
     redis_memory: float
     """Memory of a Redis node for records: half of 64 GB, the other half is for rewriting its log."""
     machine_memory: float
@@ -71,97 +177,79 @@ class Assumed:
     """Cores of a server machine for server processes."""
 
 
-MEASURED = Measured(
-    wire_s=10e-6,
-    turn_s=49e-6,
-    sqlite_step_s=70e-6,
-    redis_step_s=70e-6,
-    redis_cpu_s=20e-6,
-    sms_s=155e-6,
-    flush_s=0.2e-3,
-    smpp_octets=291.0,
-    redis_octets=1_760.0,
-    redis_log_octets=1_730.0,
-    sqlite_log_octets=2_400.0,
-    redis_subscriber=608.0,
-    redis_disk_subscriber=385.0,
-    sqlite_subscriber=222.0,
-    session_octets=2_275.0,
-    server_octets=88 * MB,
-)
-
 ASSUMED = Assumed(
     dialogues_a_day=1.0,
     busy_hour_share=0.12,
     steps=6.0,
     peak=2.0,
     sms=0.2,
+    orders_a_year=1.0,
+    years=3.0,
+    journal_entries=JOURNAL_ENTRIES,
     session_s=45.0,
     utilisation=0.6,
+    filling=0.8,
     round_trip_s=0.05,
     window=100,
     network=125 * MB,
     disk=200 * MB,
-    flushes=1_500.0,
     redis_memory=32 * GB,
     machine_memory=16 * GB,
     disk_space=1 * TB,
     cores=8,
 )
 
-SIZES = (100_000, 1_000_000, 10_000_000, 30_000_000, 100_000_000)
-
 
 # Queues -------------------------------------------------------------------------------------------------------------
 
 
-def wait_for_core(rate: float, service_s: float, cv2: float = 0.0) -> float:
-    """Return the mean wait for one core (Pollaczek and Khinchine); inf where there is more work than it can do.
+@dataclass(frozen=True)
+class Passing:
+    """The mean of what happens at a rate of inputs: how many a group has, how long a group and a step take.
 
-    Arrivals are Poisson; `cv2` is the squared coefficient of variation of the service time, 0 where it never changes.
+    `busy` is the part of the time in which the core works, for the disk it waits.
     """
-    load = rate * service_s
-    return math.inf if load >= 1 else load * service_s * (1 + cv2) / (2 * (1 - load))
+
+    size: float
+    group_s: float
+    wait_s: float
+    latency_s: float
+    busy: float
 
 
-def group_size(rate: float, flush_s: float) -> float:
-    """Return how many commits a flush carries in the mean: those that came during the flush before, but at least one.
+def passing(rate: float, group: Group) -> Passing:
+    """Return how inputs pass that come at random; inf where there are more than the core can do.
 
-    With Poisson arrivals nobody comes during a flush with probability e^-af; then the next flush waits for one commit.
+    A group takes whatever came during the one before, and its S + cn seconds are over when all of it is durable. With
+    arrivals at a rate a its mean is T = S + c (aT + q), q being the part of groups in which nobody comes, so that the
+    next one waits for its first input. Who comes during a group waits for what is left of it, and then for a group that
+    is larger than others, for a long group brings many: both follow from T's variance, which is c² times that of n.
     """
-    during = rate * flush_s
-    return during + math.exp(-during)
+    at, each, fixed = rate, group.each_s, group.fixed_s + group.flush_s
+    if at * each >= 1:
+        return Passing(math.inf, math.inf, math.inf, math.inf, 1.0)
+    low, high = 0.0, 1.0
+    for _ in range(60):  # q = e^-aT, and T grows with q: halved until it is found
+        quiet = (low + high) / 2
+        mean = (fixed + each * quiet) / (1 - at * each)
+        low, high = (quiet, high) if math.exp(-at * mean) > quiet else (low, quiet)
+    variance = each**2 * at * mean * (1 - quiet) / (1 - (at * each) ** 2)
+    seen = mean + variance / mean  # by who comes: the longer, the more come
+    taken = mean / (mean + quiet / at)
+    wait = taken * seen / 2
+    size = at * mean + quiet
+    own = fixed + each * (1 + taken * at * seen)
+    return Passing(size, mean, wait, wait + own, at * each + group.fixed_s * at / size)
 
 
-def wait_for_disk(rate: float, flush_s: float) -> float:
-    """Return the mean time from a commit to the end of the flush that carries it.
-
-    Who finds the disk idle waits for one flush; who finds it busy waits for the rest of that one, half of it in the
-    mean, and for one more. The disk is busy for f of every f + e^-af/a.
-    """
-    if rate == 0:
-        return flush_s
-    idle = math.exp(-rate * flush_s) / rate
-    busy = flush_s / (flush_s + idle)
-    return flush_s * (1 + busy / 2)
-
-
-def latency(rate: float, service_s: float, flush_s: float) -> float:
-    """Return the mean time of a step at this rate: wait for the core, its work, and the disk."""
-    return wait_for_core(rate, service_s) + service_s + wait_for_disk(rate, flush_s)
-
-
-def most_with_window(window: int, round_trip_s: float, service_s: float) -> float:
+def most_with_window(window: int, round_trip_s: float, latency_s: float) -> float:
     """Return how many messages a second pass a bind (Little: what is under way = rate times time)."""
-    return window / (round_trip_s + service_s)
+    return window / (round_trip_s + latency_s)
 
 
-def closed_loop(width: int, service_s: float, flush_s: float) -> tuple[float, float]:
-    """Return the least and the most steps a second with `width` dialogues always under way.
-
-    At most a step waits for nobody; at least every step waits for all others at the core and for two flushes.
-    """
-    return width / (width * service_s + 2 * flush_s), min(1 / service_s, width / (service_s + flush_s))
+def closed_loop(width: int, group: Group) -> float:
+    """Return the steps a second with `width` dialogues always under way: each group has all of them."""
+    return width / (group.fixed_s + group.flush_s + width * group.each_s)
 
 
 # Demand -------------------------------------------------------------------------------------------------------------
@@ -187,6 +275,32 @@ def demand(subscribers: int, assumed: Assumed = ASSUMED) -> Demand:
         sms=dialogues * assumed.sms,
         dialogues=dialogues,
         sessions=dialogues * assumed.session_s,
+    )
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a subscriber has in the store after so long: entries of SMS, orders, octets in Redis and in the file."""
+
+    sms: float
+    orders: float
+    redis: float
+    sqlite: float
+
+
+def kept(years: float, measured: Measured = MEASURED, assumed: Assumed = ASSUMED) -> Kept:
+    """Return what a subscriber has become; of SMS the newest are kept, of orders all (a thousand)."""
+    sms = min(years * DAYS_A_YEAR * assumed.dialogues_a_day * assumed.sms, assumed.journal_entries)
+    orders = min(years * assumed.orders_a_year, EVIDENCE_ENTRIES)
+    begun = measured.redis_journal if sms + orders else 0.0
+    return Kept(
+        sms,
+        orders,
+        redis=measured.redis_subscriber
+        + begun
+        + sms * measured.redis_sms_entry
+        + orders * measured.redis_order_entries,
+        sqlite=measured.sqlite_subscriber + sms * measured.sqlite_sms_entry + orders * measured.sqlite_order_entries,
     )
 
 
@@ -216,30 +330,70 @@ class Use:
     used: float
 
 
+@dataclass(frozen=True)
+class ServerCosts:
+    """CPU time of a server for a step of a crowd, in full groups, and for an SMS with its receipt."""
+
+    step_s: float
+    sms_s: float
+
+
+def server_costs(on: Deployment, measured: Measured = MEASURED) -> ServerCosts:
+    """Return what a server of this deployment spends.
+
+    An SMS on Redis is taken to cost as many times what it costs on SQLite as a step does, its receipt a step.
+    """
+    sqlite = fitted(measured.sqlite).crowd(measured.crowd).cpu_s()
+    if not on.masters:
+        return ServerCosts(sqlite, measured.sms_s + sqlite)
+    step = fitted(measured.redis).crowd(measured.crowd).cpu_s() * (measured.sharing if on.servers > 1 else 1)
+    return ServerCosts(step, measured.sms_s * step / sqlite + step)
+
+
+def slower(measured: Measured = MEASURED) -> Measured:
+    """Return the costs on a slow core: all CPU times, those of Redis too."""
+
+    def runs(found: Sequence[Run]) -> tuple[Run, ...]:
+        return tuple(replace(run, cpu_s=run.cpu_s * times, p50_s=run.p50_s + run.cpu_s * (times - 1)) for run in found)
+
+    times = measured.slow
+    return replace(
+        measured,
+        sqlite=runs(measured.sqlite),
+        redis=runs(measured.redis),
+        redis_cpu_s=measured.redis_cpu_s * times,
+        sms_s=measured.sms_s * times,
+        sms_redis_cpu_s=measured.sms_redis_cpu_s * times,
+    )
+
+
 def uses(asked: Demand, on: Deployment, measured: Measured = MEASURED, assumed: Assumed = ASSUMED) -> list[Use]:
     """Return the use of everything that can run out, the fullest first."""
-    part, steps, cores = assumed.utilisation, asked.steps, on.servers
-    step_s = measured.redis_step_s if on.masters else measured.sqlite_step_s
+    part, filling, steps, sms, cores = assumed.utilisation, assumed.filling, asked.steps, asked.sms, on.servers
+    cost, each = server_costs(on, measured), kept(assumed.years, measured, assumed)
+    messages = steps + 2 * sms  # an answer each; of an SMS its receipt, too
     found = [
-        Use("cores of the servers", (steps * step_s + asked.sms * measured.sms_s) / cores / part),
+        Use("cores of the servers", (steps * cost.step_s + sms * cost.sms_s) / cores / part),
         Use("memory of the servers", (measured.server_octets + asked.sessions / cores * measured.session_octets)
-            * min(cores, assumed.cores) / assumed.machine_memory / part),
-        Use("network to the SMSC", steps * measured.smpp_octets / math.ceil(cores / assumed.cores)
+            * min(cores, assumed.cores) / assumed.machine_memory / filling),
+        Use("network to the SMSC", messages * measured.smpp_octets / math.ceil(cores / assumed.cores)
             / assumed.network / part),
     ]  # fmt: skip
     if on.masters:
-        each = 1 / on.masters
+        log = steps * measured.redis_log_octets + sms * measured.sms_redis_log_octets
+        sent = steps * measured.redis_octets + sms * measured.sms_redis_octets + on.replicas * log
+        work = steps * measured.redis_cpu_s + sms * measured.sms_redis_cpu_s
         found += [
-            Use("core of a Redis", steps * each * measured.redis_cpu_s / part),
-            Use("memory of a Redis", asked.subscribers * each * measured.redis_subscriber / assumed.redis_memory),
-            Use("disk of a Redis", steps * each * measured.redis_log_octets / assumed.disk / part),
-            Use("network of a Redis", steps * each
-                * (measured.redis_octets + on.replicas * measured.redis_log_octets) / assumed.network / part),
-        ]  # fmt: skip
+            Use("core of a Redis", work / on.masters / part),
+            Use("memory of a Redis", asked.subscribers * each.redis / on.masters / assumed.redis_memory / filling),
+            Use("disk of a Redis", log / on.masters / assumed.disk / part),
+            Use("network of a Redis", sent / on.masters / assumed.network / part),
+        ]
     else:
+        commits = steps + 3 * sms  # the answer, that it was sent, the receipt
         found += [
-            Use("the disk's rate", steps * measured.sqlite_log_octets / assumed.disk / part),
-            Use("the disk's space", asked.subscribers * measured.sqlite_subscriber / assumed.disk_space / part),
+            Use("the disk's rate", commits * measured.sqlite_log_octets / assumed.disk / part),
+            Use("the disk's space", asked.subscribers * each.sqlite / assumed.disk_space / filling),
         ]
     return sorted(found, key=lambda use: use.used, reverse=True)
 
@@ -255,8 +409,11 @@ def most_subscribers(on: Deployment, measured: Measured = MEASURED, assumed: Ass
     return low // step * step
 
 
-def fitting(asked: Demand, replicas: int, measured: Measured = MEASURED, assumed: Assumed = ASSUMED) -> Deployment:
-    """Return the smallest deployment on Redis that has room for a demand; a Cluster has three masters or more."""
+def fitting(
+    subscribers: int, replicas: int = 1, measured: Measured = MEASURED, assumed: Assumed = ASSUMED
+) -> Deployment:
+    """Return the smallest deployment on Redis that has room for so many; a Cluster has three masters or more."""
+    asked = demand(subscribers, assumed)
     on = Deployment("fitting", 1, 1, replicas)
     while (fullest := uses(asked, on, measured, assumed)[0]).used > 1:
         grown = math.ceil(fullest.used * (on.masters if "Redis" in fullest.resource else on.servers))
@@ -267,289 +424,13 @@ def fitting(asked: Demand, replicas: int, measured: Measured = MEASURED, assumed
     return on
 
 
-# Tables of docs/scaling.md ------------------------------------------------------------------------------------------
-
-DEPLOYMENTS = (
-    Deployment("1 machine, SQLite", 1, 0),
-    Deployment("2 servers, 1 Redis", 2, 1),
-    Deployment("8 servers, 1 Redis with Sentinel", 8, 1, 1),
-    Deployment("16 servers, Cluster of 3 + 3", 16, 3, 1),
-    Deployment("48 servers, Cluster of 6 + 6", 48, 6, 1),
-)
-
-
-def demand_table() -> list[tuple[str, ...]]:
-    """Return what so many subscribers ask for."""
-    rows: list[tuple[str, ...]] = [("subscribers", "dialogues/s", "steps/s", "SMS/s", "open dialogues", "SMPP Mbit/s")]
-    for asked in map(demand, SIZES):
-        octets = asked.steps * MEASURED.smpp_octets * 8 / MB
-        figures = (asked.dialogues, asked.steps, asked.sms, asked.sessions)
-        rows.append((_count(asked.subscribers), *(f"{each:,.0f}" for each in figures), f"{octets:,.1f}"))
-    return rows
-
-
-def breaking_table() -> list[tuple[str, ...]]:
-    """Return how far each deployment goes, and what ends it."""
-    rows: list[tuple[str, ...]] = [("deployment", "machines", "room for", "steps/s then", "breaks first", "then")]
-    for on in DEPLOYMENTS:
-        most = most_subscribers(on)
-        first, second = uses(demand(most), on)[:2]
-        steps = f"{demand(most).steps:,.0f}"
-        second_text = f"{second.resource} ({second.used:.0%})"
-        rows.append((on.name, str(on.machines), _count(most), steps, first.resource, second_text))
-    return rows
-
-
-def size_table() -> list[tuple[str, ...]]:
-    """Return what each size needs on Redis with a replica a master."""
-    rows: list[tuple[str, ...]] = [
-        (
-            "subscribers",
-            "servers",
-            "Redis masters",
-            "memory of Redis",
-            "its log MB/s",
-            "to Redis Mbit/s",
-            "binds",
-            "breaks first",
-        )
-    ]
-    for asked in map(demand, SIZES):
-        on = fitting(asked, replicas=1)
-        memory = asked.subscribers * MEASURED.redis_subscriber / GB
-        log, network = asked.steps * MEASURED.redis_log_octets / MB, asked.steps * MEASURED.redis_octets * 8 / MB
-        rows.append(
-            (
-                _count(asked.subscribers),
-                str(on.servers),
-                str(on.masters),
-                f"{memory:,.1f} GB",
-                f"{log:,.1f}",
-                f"{network:,.0f}",
-                str(max(on.servers, binds(asked))),
-                uses(asked, on)[0].resource,
-            )
-        )
-    return rows
+def in_peak(measured: Measured = MEASURED, assumed: Assumed = ASSUMED) -> Passing:
+    """Return how a step of a crowd passes a server on SQLite that is as full as it may be."""
+    group = fitted(measured.sqlite).crowd(measured.crowd)
+    return passing(assumed.utilisation / group.cpu_s(), group)
 
 
 def binds(asked: Demand, assumed: Assumed = ASSUMED) -> int:
     """Return how many binds carry the answers and SMS, each with its window, as full as anything may be."""
-    each = most_with_window(assumed.window, assumed.round_trip_s, MEASURED.redis_step_s) * assumed.utilisation
+    each = most_with_window(assumed.window, assumed.round_trip_s, in_peak().latency_s) * assumed.utilisation
     return math.ceil((asked.steps + asked.sms) / each)
-
-
-def window_table() -> list[tuple[str, ...]]:
-    """Return messages a second of a bind, by window and round trip."""
-    trips = (0.001, 0.01, 0.05, 0.2)
-    rows: list[tuple[str, ...]] = [("window", *(f"{trip * 1000:g} ms" for trip in trips))]
-    for window in (1, 10, 100, 1000):
-        rates = (most_with_window(window, trip, MEASURED.sqlite_step_s) for trip in trips)
-        rows.append((str(window), *(f"{rate:,.0f}" for rate in rates)))
-    return rows
-
-
-LOADS = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
-
-
-def latency_table() -> list[tuple[str, ...]]:
-    """Return the latency of a server on SQLite by how busy its core is."""
-    rows: list[tuple[str, ...]] = [
-        ("core", "steps/s", "wait for the core", "work", "disk", "in all", "commits a flush")
-    ]
-    service, flush = MEASURED.sqlite_step_s, MEASURED.flush_s
-    for load in LOADS:
-        rate = load / service
-        times = (wait_for_core(rate, service), service, wait_for_disk(rate, flush), latency(rate, service, flush))
-        shown = (f"{each * 1000:.2f} ms" for each in times)
-        rows.append((f"{load:.0%}", f"{rate:,.0f}", *shown, f"{group_size(rate, flush):.1f}"))
-    return rows
-
-
-def cost_table() -> list[tuple[str, ...]]:
-    """Return what was measured."""
-    m = MEASURED
-    return [
-        ("what", "a step or a subscriber"),
-        ("the wire: PDUs in and out, link, window (in process)", f"{m.wire_s * 1e6:.0f} µs"),
-        ("the turn: engine, operator, record, commit to SQLite (in process)", f"{m.turn_s * 1e6:.0f} µs"),
-        ("server on SQLite, all of it, with the kernel's part", f"{m.sqlite_step_s * 1e6:.0f} µs"),
-        ("server on Redis, all of it", f"{m.redis_step_s * 1e6:.0f} µs"),
-        ("Redis, `appendfsync always`", f"{m.redis_cpu_s * 1e6:.0f} µs"),
-        ("an SMS answered, on SQLite", f"{m.sms_s * 1e6:.0f} µs"),
-        ("a flush of the disk", f"{m.flush_s * 1e3:.1f} ms"),
-        ("SMPP, both ways", f"{m.smpp_octets:,.0f} octets"),
-        ("between server and Redis, both ways", f"{m.redis_octets:,.0f} octets"),
-        ("log of Redis", f"{m.redis_log_octets:,.0f} octets"),
-        ("written by SQLite, log and checkpoints, 64 under way", f"{m.sqlite_log_octets:,.0f} octets"),
-        ("a subscriber in the memory of Redis", f"{m.redis_subscriber:,.0f} octets"),
-        ("a subscriber in the file of SQLite", f"{m.sqlite_subscriber:,.0f} octets"),
-        ("a subscriber in the log of Redis", f"{m.redis_disk_subscriber:,.0f} octets"),
-        ("an open dialogue in a server's memory", f"{m.session_octets:,.0f} octets"),
-    ]
-
-
-def assumed_table() -> list[tuple[str, ...]]:
-    """Return what is assumed."""
-    a = ASSUMED
-    return [
-        ("assumed", "value"),
-        ("dialogues a subscriber and day", f"{a.dialogues_a_day:g}"),
-        ("of them in the busy hour", f"{a.busy_hour_share:.0%}"),
-        ("its worst minutes, of its mean", f"{a.peak:g} times"),
-        ("steps a dialogue", f"{a.steps:g}"),
-        ("SMS a dialogue", f"{a.sms:g}"),
-        ("a dialogue lasts", f"{a.session_s:g} s"),
-        ("how full anything may be in the peak", f"{a.utilisation:.0%}"),
-        ("round trip to the SMSC; window of a bind", f"{a.round_trip_s * 1000:g} ms; {a.window}"),
-        ("network of a machine", f"{a.network * 8 / GB:g} Gbit/s"),
-        ("a disk writes", f"{a.disk / MB:g} MB/s"),
-        ("memory of a Redis node for records", f"{a.redis_memory / GB:g} GB, as much again for rewriting its log"),
-        ("cores of a server machine", f"{a.cores}"),
-    ]
-
-
-TABLES: Mapping[str, Callable[[], list[tuple[str, ...]]]] = {
-    "costs": cost_table,
-    "assumed": assumed_table,
-    "demand": demand_table,
-    "breaking": breaking_table,
-    "sizes": size_table,
-    "windows": window_table,
-    "latency": latency_table,
-}
-
-
-def _count(number: int) -> str:
-    if number >= 10**6:
-        return f"{number / 1e6:g} million"
-    return f"{number:,}"
-
-
-def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Return a table as Markdown; the first row is its head."""
-    head, *body = (f"| {' | '.join(row)} |" for row in rows)
-    return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
-
-
-# Pictures -----------------------------------------------------------------------------------------------------------
-
-Points = Sequence[tuple[float, float]]
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 720, 360, 80, 50, 40, 200
-COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#b8860b", "#6a4c93")
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One axis of a picture: its name, its marks (value and text), and whether it is logarithmic."""
-
-    name: str
-    marks: Sequence[tuple[float, str]]
-    logarithmic: bool = False
-
-    def place(self, value: float) -> float:
-        """Return where a value is, 0 at the first mark and 1 at the last."""
-        scale = math.log if self.logarithmic else float
-        low, high = scale(self.marks[0][0]), scale(self.marks[-1][0])
-        return (scale(value) - low) / (high - low)
-
-
-def chart(title: str, across: Axis, up: Axis, lines: Mapping[str, Points]) -> str:
-    """Return a picture of lines as SVG; what lies above the last mark of `up` is cut off."""
-    wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
-
-    def x(value: float) -> str:
-        return f"{LEFT + across.place(value) * wide:.1f}"
-
-    def y(value: float) -> str:
-        return f"{TOP + (1 - up.place(value)) * high:.1f}"
-
-    style = "text{font:13px sans-serif;fill:#222}.g{stroke:#ddd}.l{fill:none;stroke-width:2.5}"
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title}">',
-        f'<style>{style}</style><rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
-        f'<text x="{LEFT}" y="22" font-weight="bold">{title}</text>',
-    ]
-    for value, text in across.marks:
-        parts.append(f'<line class="g" x1="{x(value)}" y1="{TOP}" x2="{x(value)}" y2="{HEIGHT - BOTTOM}"/>')
-        parts.append(f'<text x="{x(value)}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{text}</text>')
-    for value, text in up.marks:
-        parts.append(f'<line class="g" x1="{LEFT}" y1="{y(value)}" x2="{WIDTH - RIGHT}" y2="{y(value)}"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{float(y(value)) + 4:.1f}" text-anchor="end">{text}</text>')
-    parts.append(f'<text x="{LEFT + wide / 2:.0f}" y="{HEIGHT - 10}" text-anchor="middle">{across.name}</text>')
-    parts.append(f'<text x="16" y="{TOP - 8}">{up.name}</text>')
-    for number, (name, points) in enumerate(lines.items()):
-        colour = COLOURS[number % len(COLOURS)]
-        inside = [(x(at), y(value)) for at, value in points if 0 <= up.place(value) <= 1]
-        path = " ".join(f"{left},{top}" for left, top in inside)
-        parts.append(f'<polyline class="l" stroke="{colour}" points="{path}"/>')
-        parts.append(f'<text x="{WIDTH - RIGHT + 12}" y="{TOP + 14 + 20 * number}" style="fill:{colour}">{name}</text>')
-    return "\n".join([*parts, "</svg>"]) + "\n"
-
-
-def latency_picture() -> str:
-    """Return latency by how busy the core is, for four disks."""
-    service = MEASURED.sqlite_step_s
-    loads = [step / 100 for step in range(2, 99)]
-    lines = {
-        f"flush {flush * 1000:g} ms": [(load * 100, latency(load / service, service, flush) * 1000) for load in loads]
-        for flush in (MEASURED.flush_s, 1e-3, 3e-3, 8e-3)
-    }
-    across = Axis("of the core in use", [(value, f"{value} %") for value in range(0, 101, 20)])
-    up = Axis("ms a step", [(0.1, "0.1"), (1, "1"), (10, "10"), (20, "20")], logarithmic=True)
-    return chart("Mean latency of a step, one server on SQLite", across, up, lines)
-
-
-def size_picture() -> str:
-    """Return servers and Redis masters by subscribers."""
-    sizes = [10 ** (5 + step / 20) for step in range(61)]
-    fits = [(size, fitting(demand(round(size)), replicas=1)) for size in sizes]
-    across = Axis(
-        "subscribers",
-        [(1e5, "100,000"), (1e6, "1 million"), (1e7, "10 million"), (1e8, "100 million")],
-        logarithmic=True,
-    )
-    up = Axis("how many", [(1, "1"), (3, "3"), (10, "10"), (30, "30")], logarithmic=True)
-    lines = {
-        "server processes": [(size, float(on.servers)) for size, on in fits],
-        "Redis masters": [(size, float(on.masters)) for size, on in fits],
-    }
-    return chart("What the peak of the busy hour needs", across, up, lines)
-
-
-PICTURES: Mapping[str, Callable[[], str]] = {"latency": latency_picture, "sizes": size_picture}
-
-
-# The document -------------------------------------------------------------------------------------------------------
-
-
-def filled(document: str) -> str:
-    """Return docs/scaling.md with every table between its marks as it is now; KeyError for a mark of no table."""
-
-    def table(found: "re.Match[str]") -> str:
-        return f"<!-- table {found[1]} -->\n{markdown(TABLES[found[1]]())}\n<!-- end -->"
-
-    return re.sub(r"<!-- table (\w+) -->\n.*?<!-- end -->", table, document, flags=re.DOTALL)
-
-
-def picture_path(name: str) -> Path:
-    """Return where a picture is kept."""
-    return DOCS / "images" / f"scaling-{name}.svg"
-
-
-def main() -> int:
-    """Print the tables, or write them and the pictures into docs/."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="put tables and pictures into docs/")
-    if not parser.parse_args().write:
-        print("\n\n".join(f"{name}\n{markdown(table())}" for name, table in TABLES.items()))
-        return 0
-    document = DOCS / "scaling.md"
-    document.write_text(filled(document.read_text(encoding="utf-8")), encoding="utf-8")
-    for name, picture in PICTURES.items():
-        picture_path(name).write_text(picture(), encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

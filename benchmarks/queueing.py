@@ -1,8 +1,9 @@
 """A discrete-event simulation of a server's queues, to check the formulas of `benchmarks.capacity` against.
 
-What is simulated is what the server does: one core that handles inputs in the order they come, and a store that writes
-together whatever was committed while the disk was busy. Arrivals are Poisson, or come from a fixed number of dialogues
-that each send the next input when the last is answered. Times are seconds; the same seed gives the same run.
+What is simulated is what the server does: whatever came while a group was worked on and written becomes the next group,
+which takes its fixed time, that of each input and that of the disk. Arrivals are Poisson, or come from a fixed number
+of dialogues that each send the next input when the last is answered. Times are seconds; the same seed gives the same
+run.
 """
 
 from collections.abc import Generator
@@ -11,6 +12,8 @@ from random import Random
 from typing import Any
 
 import simpy
+
+from benchmarks.capacity import Group
 
 Steps = Generator[simpy.Event, Any, None]
 
@@ -21,9 +24,11 @@ class Seen:
 
     latencies: list[float] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
-    """For the disk: from the commit to the end of the flush that carries it."""
+    """For the group to begin."""
     groups: list[int] = field(default_factory=list)
     refused: int = 0
+    busy_s: float = 0.0
+    """How long the core worked."""
     seconds: float = 0.0
 
     @property
@@ -38,67 +43,63 @@ class Seen:
 
     @property
     def wait(self) -> float:
-        """Return the mean time that the disk took."""
+        """Return the mean wait for a group to begin."""
         return sum(self.waits) / len(self.waits)
 
     @property
-    def group(self) -> float:
-        """Return how many commits a flush carried in the mean."""
+    def size(self) -> float:
+        """Return how many steps a group had in the mean."""
         return sum(self.groups) / len(self.groups)
 
-    def share(self, part: float) -> float:
-        """Return the latency below which this part of all is."""
-        ordered = sorted(self.latencies)
-        return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+    @property
+    def busy(self) -> float:
+        """Return the part of the time in which the core worked."""
+        return self.busy_s / self.seconds
 
 
 class Server:
     """A core and a disk. `limit` bounds what may be under way, 0 for no limit; what is more is refused."""
 
-    def __init__(self, service_s: float, flush_s: float, seed: int, limit: int = 0) -> None:
+    def __init__(self, group: Group, seed: int, limit: int = 0) -> None:
         self.clock = simpy.Environment()
         self.random = Random(seed)
         self.seen = Seen()
-        self._service_s = service_s
-        self._flush_s = flush_s
+        self._costs = group
         self._limit = limit
-        self._core = simpy.Resource(self.clock, 1)
-        self._waiting: list[simpy.Event] = []
-        self._flushing = False
+        self._line: list[tuple[float, simpy.Event]] = []
+        self._working = False
         self._under_way = 0
 
     def step(self) -> Steps:
-        """Handle one input: the core's work, the commit, the flush."""
+        """Handle one input, from its arrival until it is answered."""
         began = self.clock.now
         if self._limit and self._under_way >= self._limit:
             self.seen.refused += 1
             return
         self._under_way += 1
-        with self._core.request() as turn:
-            yield turn
-            yield self.clock.timeout(self._service_s)
-        committed = self.clock.now
-        yield self._committed()
+        durable = self.clock.event()
+        self._line.append((began, durable))
+        if not self._working:
+            self._working = True
+            self.clock.process(self._work())
+        yield durable
         self._under_way -= 1
-        self.seen.waits.append(self.clock.now - committed)
         self.seen.latencies.append(self.clock.now - began)
 
-    def _committed(self) -> simpy.Event:
-        durable = self.clock.event()
-        self._waiting.append(durable)
-        if not self._flushing:
-            self._flushing = True
-            self.clock.process(self._flush())
-        return durable
-
-    def _flush(self) -> Steps:
-        while self._waiting:
-            group, self._waiting = self._waiting, []
+    def _work(self) -> Steps:
+        yield self.clock.timeout(0)  # so that what comes at the same moment is one group
+        while self._line:
+            group, self._line = self._line, []
             self.seen.groups.append(len(group))
-            yield self.clock.timeout(self._flush_s)
-            for durable in group:
+            self.seen.waits += [self.clock.now - came for came, _ in group]
+            work_s = self._costs.fixed_s + len(group) * self._costs.each_s
+            yield self.clock.timeout(work_s)
+            self.seen.busy_s += work_s
+            yield self.clock.timeout(self._costs.flush_s)
+            for _, durable in group:
                 durable.succeed()
-        self._flushing = False
+            yield self.clock.timeout(0)  # who was answered may send the next at once
+        self._working = False
 
     def run(self, seconds: float) -> Seen:
         """Let so much time pass, and return what was seen."""
@@ -107,9 +108,9 @@ class Server:
         return self.seen
 
 
-def poisson(rate: float, service_s: float, flush_s: float, seconds: float, seed: int = 1, limit: int = 0) -> Seen:
+def poisson(rate: float, group: Group, seconds: float, seed: int = 1, limit: int = 0) -> Seen:
     """Simulate inputs that come at random, so many a second in the mean."""
-    server = Server(service_s, flush_s, seed, limit)
+    server = Server(group, seed, limit)
 
     def arrivals() -> Steps:
         while True:
@@ -120,11 +121,9 @@ def poisson(rate: float, service_s: float, flush_s: float, seconds: float, seed:
     return server.run(seconds)
 
 
-def closed(
-    width: int, service_s: float, flush_s: float, seconds: float, round_trip_s: float = 0.0, seed: int = 1
-) -> Seen:
+def closed(width: int, group: Group, seconds: float, round_trip_s: float = 0.0, seed: int = 1) -> Seen:
     """Simulate `width` dialogues that are always under way, the SMSC so far away."""
-    server = Server(service_s, flush_s, seed)
+    server = Server(group, seed)
 
     def dialogue() -> Steps:
         while True:

@@ -1,4 +1,4 @@
-"""The capacity model adds up, and docs/scaling.md says what it says."""
+"""The capacity model adds up."""
 
 import math
 from dataclasses import replace
@@ -9,38 +9,27 @@ from hypothesis import strategies as st
 
 from benchmarks.capacity import (
     ASSUMED,
-    DEPLOYMENTS,
-    DOCS,
     MEASURED,
-    PICTURES,
     Deployment,
+    Group,
+    Run,
     binds,
     closed_loop,
     demand,
-    filled,
+    fitted,
     fitting,
-    group_size,
-    latency,
+    in_peak,
+    kept,
     most_subscribers,
     most_with_window,
-    picture_path,
+    passing,
+    slower,
     uses,
-    wait_for_core,
-    wait_for_disk,
 )
+from benchmarks.scaling import DEPLOYMENTS
 
 SIZES = st.integers(1_000, 200_000_000)
-RATES = st.floats(0.1, 50_000)
-MENDED = "run python -m benchmarks.capacity --write"
-
-
-def test_the_document_and_its_pictures_are_as_the_model_says() -> None:
-    document = (DOCS / "scaling.md").read_text(encoding="utf-8")
-    assert document.count("<!-- table ") == document.count("<!-- end -->") == 7
-    assert filled(document) == document, MENDED
-    for name, picture in PICTURES.items():
-        assert picture_path(name).read_text(encoding="utf-8") == picture(), MENDED
-        assert f"images/{picture_path(name).name}" in document
+COSTS = st.floats(1e-6, 1e-3)
 
 
 def test_a_million_subscribers_ask_for_what_their_habits_make() -> None:
@@ -51,35 +40,78 @@ def test_a_million_subscribers_ask_for_what_their_habits_make() -> None:
     assert asked.sessions == pytest.approx(asked.dialogues * ASSUMED.session_s)
 
 
-def test_without_load_a_step_waits_for_one_flush_and_at_full_load_without_end() -> None:
-    assert latency(1e-6, 50e-6, 1e-3) == pytest.approx(50e-6 + 1e-3, rel=1e-3)
-    assert wait_for_disk(0, 1e-3) == 1e-3
-    assert wait_for_core(20_000, 50e-6) == math.inf
-    assert group_size(1e-6, 1e-3) == pytest.approx(1)
-    assert group_size(50_000, 1e-3) == pytest.approx(50)
+@pytest.mark.parametrize("runs", [MEASURED.sqlite, MEASURED.redis])
+def test_the_fitted_costs_are_near_what_was_measured_and_next_to_it_when_alone(runs: tuple[Run, ...]) -> None:
+    group = fitted(runs)
+    for run in runs:
+        assert group.cpu_s(run.width) == pytest.approx(run.cpu_s, rel=0.02 if run.width == 1 else 0.10)
+    assert 1 / closed_loop(1, group) == pytest.approx(runs[0].p50_s, rel=0.02)
 
 
-@given(RATES, st.floats(1e-5, 1e-2))
-def test_the_disk_costs_one_flush_to_one_and_a_half(rate: float, flush_s: float) -> None:
-    assert flush_s <= wait_for_disk(rate, flush_s) <= 1.5 * flush_s
-    assert group_size(rate, flush_s) >= 1
-    assert group_size(rate, flush_s) >= rate * flush_s  # flushes back to back carry all that comes
+@given(COSTS, COSTS)
+def test_costs_that_are_just_so_are_found(fixed_s: float, each_s: float) -> None:
+    group = Group(fixed_s, each_s, 1e-4)
+    runs = [Run(width, group.cpu_s(width), 1.0, group.cpu_s(width) + 1e-4) for width in (1, 16, 64, 256)]
+    found = fitted(runs)
+    assert (found.fixed_s, found.each_s, found.flush_s) == pytest.approx((fixed_s, each_s, 1e-4), rel=1e-5)
 
 
-@given(st.integers(1, 4096), st.floats(1e-6, 1e-3), st.floats(1e-6, 1e-1))
-def test_more_dialogues_under_way_are_never_slower_and_never_beyond_the_core(
-    width: int, service_s: float, flush_s: float
+def test_a_crowd_gets_its_part_of_the_steps() -> None:
+    group = fitted(MEASURED.sqlite)
+    assert group.cpu_s() / group.crowd(0.5).cpu_s() == pytest.approx(0.5)
+    assert group.crowd(1.0) == pytest.approx(group)
+    assert group.slower(2).cpu_s(7) == pytest.approx(2 * group.cpu_s(7))
+
+
+@given(st.floats(0.001, 0.98), COSTS, COSTS, st.floats(0, 1e-2))
+def test_more_inputs_make_larger_groups_and_wait_longer(
+    load: float, fixed_s: float, each_s: float, flush_s: float
 ) -> None:
-    least, most = closed_loop(width, service_s, flush_s)
-    more_least, more_most = closed_loop(width + 1, service_s, flush_s)
-    assert least <= most * 1.000001 <= 1.000002 / service_s
-    assert (least, most) <= (more_least * 1.000001, more_most * 1.000001)
+    group = Group(fixed_s, each_s, flush_s)
+    seen, more = (passing(part * load / each_s, group) for part in (1, 1.01))
+    assert 1 <= seen.size <= more.size * 1.000001
+    assert fixed_s + each_s + flush_s <= seen.latency_s <= more.latency_s * 1.000001
+    assert load <= seen.busy <= 1.000001
+
+
+def test_a_step_alone_waits_for_nobody_and_with_more_than_a_core_can_do_there_is_no_end() -> None:
+    group = Group(1e-4, 5e-5, 1e-3)
+    assert passing(1e-6, group).latency_s == pytest.approx(1e-4 + 5e-5 + 1e-3)
+    assert passing(20_000, group).latency_s == math.inf
+
+
+def test_the_journal_grows_until_its_bound_and_by_each_order() -> None:
+    days = ASSUMED.journal_entries / ASSUMED.sms / ASSUMED.dialogues_a_day
+    assert kept(0).redis == MEASURED.redis_subscriber
+    assert kept(days / 365 / 2).sms == pytest.approx(ASSUMED.journal_entries / 2)
+    year, more = kept(1), kept(2)
+    assert more.sms == year.sms == ASSUMED.journal_entries
+    assert more.redis - year.redis == pytest.approx(ASSUMED.orders_a_year * MEASURED.redis_order_entries)
+    assert more.sqlite - year.sqlite == pytest.approx(ASSUMED.orders_a_year * MEASURED.sqlite_order_entries)
+
+
+def test_sms_are_charged_to_redis() -> None:
+    on, none = Deployment("some", 2, 3, 1), replace(ASSUMED, sms=0.0)
+    asked = demand(10_000_000)
+    for part in ("core", "network", "disk"):
+        with_sms, without = (
+            next(
+                use.used
+                for use in uses(demand(10_000_000, each), on, assumed=each)
+                if use.resource == f"{part} of a Redis"
+            )
+            for each in (ASSUMED, none)
+        )
+        assert with_sms > without
+    core = next(use.used for use in uses(asked, on) if use.resource == "core of a Redis")
+    work = asked.steps * MEASURED.redis_cpu_s + asked.sms * MEASURED.sms_redis_cpu_s
+    assert core == pytest.approx(work / 3 / ASSUMED.utilisation)
 
 
 @given(SIZES, st.integers(0, 2))
 def test_what_fits_has_room_and_one_server_less_has_not(subscribers: int, replicas: int) -> None:
     asked = demand(subscribers)
-    on = fitting(asked, replicas)
+    on = fitting(subscribers, replicas)
     assert uses(asked, on)[0].used <= 1
     assert on.masters == 1 or on.masters >= 3  # a Cluster has three
     if on.servers > 1:
@@ -97,12 +129,13 @@ def test_a_deployment_is_full_at_the_most_that_it_has_room_for(on: Deployment) -
 def test_a_costlier_step_or_a_smaller_redis_has_room_for_fewer() -> None:
     on = Deployment("some", 8, 1, 1)
     here = most_subscribers(on)
+    assert most_subscribers(DEPLOYMENTS[0], slower()) < most_subscribers(DEPLOYMENTS[0])
     assert most_subscribers(on, replace(MEASURED, redis_subscriber=10_000.0)) < here
     assert most_subscribers(on, assumed=replace(ASSUMED, dialogues_a_day=30)) < here
-    assert most_subscribers(replace(on, servers=1)) < here
+    assert most_subscribers(on, assumed=replace(ASSUMED, years=0.0)) > here
 
 
 def test_binds_carry_what_is_sent_within_their_windows() -> None:
     asked = demand(100_000_000)
-    carried = binds(asked) * most_with_window(ASSUMED.window, ASSUMED.round_trip_s, MEASURED.redis_step_s)
+    carried = binds(asked) * most_with_window(ASSUMED.window, ASSUMED.round_trip_s, in_peak().latency_s)
     assert (asked.steps + asked.sms) / carried <= ASSUMED.utilisation
