@@ -40,12 +40,15 @@ class ScenarioError(ValueError):
 def transcript(script: str, flow: Flow, fits: Callable[[str], bool] | None = None) -> str:
     """Play a scenario and return it as it should be: what was said as it stands, what was read as it is now.
 
-    `fits` tells whether a page fits a USSD answer (None: all do). Raises `ScenarioError` for a line that means nothing.
+    `fits` tells whether a page fits a USSD answer (None: all do). Raises `ScenarioError` for a line that means nothing,
+    or that is read before anything was said: a file of something else is none to be written anew.
     """
     player = _Player(flow, fits)
     said: list[str] = []
     for number, line in enumerate(script.splitlines(), 1):
         if not line.startswith((">", "#", "given ", "answer ")):
+            if line.strip() and not any(each.startswith(">") for each in said):
+                raise ScenarioError(number, "nothing is said before this could be read; what is said begins with >")
             continue
         if line.startswith((">", "#")) and said and not said[-1].startswith("#"):
             said.append("")

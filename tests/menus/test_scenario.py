@@ -126,6 +126,7 @@ def test_a_difference_is_shown_with_what_is_read_now():
             "> terminal buy {quote: 5}",
             "line 2: 'buy' brings values: terminal buy {quote: {price: 1500, starts: 2009-12-01}}",
         ),
+        ("Hello.\n> dial *1#", "line 2: nothing is said before this could be read; what is said begins with >"),
         ("> wait long", "line 2: 'long' is no time: wait 30 s, 10 min, 2 h, 1 d"),
     ],
 )

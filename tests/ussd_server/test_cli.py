@@ -372,6 +372,37 @@ def test_a_line_of_a_conversation_that_means_nothing_is_named(said: Said) -> Non
     assert said.err.startswith("error: c.txt:2: 'dail' is none of ")
 
 
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ("# Title\n\nhello world\n", "c.txt:3: nothing is said before this could be read; what is said begins with >"),
+        ("", "c.txt:1: this is no conversation: no line begins with >"),
+        ("# Title\n\ngiven active\n", "c.txt:3: this is no conversation: no line begins with >"),
+        ("> quoted\n", "c.txt:1: 'quoted' is none of dial, "),
+    ],
+)
+def test_what_is_no_conversation_is_told_and_nothing_is_written(content: str, error: str, said: Said) -> None:
+    stale = GOLDEN.replace("1 500", "1 600")
+    Path("a.txt").write_text(stale, encoding="utf-8")
+    Path("c.txt").write_text(content, encoding="utf-8")
+    assert said("flows", "test", "c.txt", "a.txt") == 1
+    assert said.err.startswith(f"error: {error}")
+    assert said.err.endswith("\n2 conversations: 1 otherwise, 1 cannot be played\n")
+    assert "+Баланс: 1 500 руб." in said.lines
+    assert said("flows", "test", "--write", "a.txt", "c.txt") == 1
+    assert said.err.startswith(f"error: {error}")
+    assert said.err.endswith("\n2 conversations: 1 cannot be played, nothing was written\n")
+    assert (Path("a.txt").read_text("utf-8"), Path("c.txt").read_text("utf-8")) == (stale, content)
+
+
+def test_a_conversation_that_cannot_be_written_is_one_line() -> None:
+    Path("a.txt").write_text(GOLDEN.replace("1 500", "1 600"), encoding="utf-8")
+    command = [sys.executable, "-m", "ussd_server", "flows", "test", "--write", "a.txt"]
+    full = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *command]
+    done = subprocess.run(full, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "error: a.txt: the conversation cannot be written: File too large\n")
+
+
 def test_conversations_that_are_not_there_are_named(said: Said) -> None:
     assert said("flows", "test", "none.txt") == 2
     assert said.err == "error: none.txt: the conversation cannot be read: No such file or directory\n"
@@ -383,7 +414,7 @@ def test_conversations_that_are_not_there_are_named(said: Said) -> None:
 def test_talking_to_a_flow_gives_a_golden_conversation(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     typed = "given active\n*100#\nanswer balance: nonsense\nanswer balance: ok {amount: 150000}\n*100#\n/kep\n0\n*1"
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-    assert said("flows", "play") == 0
+    assert said("flows", "play") == 1
     Path("played.txt").write_text(said.out, encoding="utf-8")
     remarks = [line for line in said.out.splitlines() if line.startswith("#")]
     assert remarks[0].startswith("# *100#: 'balance' is asked, and nothing says what it answers; ")
@@ -395,6 +426,23 @@ def test_talking_to_a_flow_gives_a_golden_conversation(said: Said, monkeypatch: 
     assert "Баланс: 1 500 руб.\n" in said.out
     assert said("flows", "test", "played.txt") == 0
     assert said.out == "1 conversation: all as written\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"),
+    [
+        ("given blah\n", 1),
+        ("/bad\n", 1),
+        ("/keep\n", 1),
+        ("/keep none/c.txt\n", 1),
+        ("*111#\n/help\n/keep c.txt\n", 0),
+    ],
+)
+def test_lines_from_a_pipe_that_cannot_be_played_are_a_failure(
+    typed: str, code: int, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    assert said("flows", "play") == code
 
 
 class Terminal(io.StringIO):

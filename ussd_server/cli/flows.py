@@ -13,7 +13,7 @@ from menus.draw import mermaid
 from menus.scenario import ScenarioError, transcript
 from menus.schema import FlowErrors
 from ussd_server.channels.ussd import smallest
-from ussd_server.cli.common import EXIT_FAILED, Failure, Flows, SettingsFile, console, examples
+from ussd_server.cli.common import EXIT_FAILED, Failure, Flows, SettingsFile, complain, console, examples
 from ussd_server.settings import Settings, SettingsError, load
 from ussd_server.turns.service import REGISTRY
 
@@ -83,26 +83,55 @@ def play_golden(
     ] = False,
     settings: SettingsFile = None,
 ) -> int:
-    """Play golden conversations against a flow, and show what is read otherwise than they say."""
+    """Play golden conversations against a flow, and show what is read otherwise than they say.
+
+    With --write nothing is written where one of the files cannot be played, which may be no conversation at all.
+    """
     where = load({"flows": flows, "settings": settings})
     flow, fits = read(where), _fits(where)
-    differing = 0
-    paths = _conversations(conversations)
-    for path in paths:
-        written = _read_text(path)
+    texts = {path: _read_text(path) for path in _conversations(conversations)}
+    played: dict[Path, str] = {}
+    for path, written in texts.items():
         try:
-            played = transcript(written, flow, fits)
+            played[path] = _played(written, flow, fits)
         except ScenarioError as error:
-            raise Failure(f"{path}:{error.line}: {error.what}") from None
-        if write:
-            path.write_text(played, encoding="utf-8")
-        elif played != written:
-            differing += 1
-            for line in unified_diff(written.splitlines(), played.splitlines(), str(path), "now", lineterm=""):
-                print(line)
-    done = "written" if write else f"{differing} otherwise" if differing else "all as written"
-    print(f"{count(len(paths), 'conversation')}: {done}", file=sys.stderr if differing else sys.stdout)
-    return EXIT_FAILED if differing else 0
+            complain(f"{path}:{error.line}: {error.what}")
+    differing = [path for path in played if played[path] != texts[path]]
+    wrong = len(texts) - len(played)
+    if not write:
+        for path in differing:
+            _show_difference(path, texts[path], played[path])
+    elif not wrong:
+        for path in differing:
+            _write_text(path, played[path])
+    outcome = _outcome(len(differing), wrong, write)
+    failed = bool(wrong or (differing and not write))
+    print(f"{count(len(texts), 'conversation')}: {outcome}", file=sys.stderr if failed else sys.stdout)
+    return EXIT_FAILED if failed else 0
+
+
+def _played(written: str, flow: Flow, fits: Callable[[str], bool] | None) -> str:
+    """Return a conversation as it is now. Raises ScenarioError also for one in which nothing is said."""
+    played = transcript(written, flow, fits)
+    lines = written.splitlines()
+    if not any(line.startswith(">") for line in lines):
+        raise ScenarioError(max(1, len(lines)), "this is no conversation: no line begins with >")
+    return played
+
+
+def _show_difference(path: Path, written: str, played: str) -> None:
+    for line in unified_diff(written.splitlines(), played.splitlines(), str(path), "now", lineterm=""):
+        print(line)
+
+
+def _outcome(differing: int, wrong: int, write: bool) -> str:
+    """Say what came of all conversations together."""
+    parts = [f"{differing} otherwise"] if differing and not write else []
+    if wrong:
+        parts.append(f"{wrong} cannot be played")
+    if write:
+        parts.append("nothing was written" if wrong else "written")
+    return ", ".join(parts) or "all as written"
 
 
 @app.command(
@@ -118,13 +147,14 @@ def play(
         Path | None, typer.Option("--with", metavar="FILE", help="A conversation to go on from, with what is answered")
     ] = None,
     settings: SettingsFile = None,
-) -> None:
+) -> int:
     """Talk to a flow alone: no server, no operator. What is said can be kept as a golden conversation.
 
     Dial with *111#, answer with anything else. A line with a verb of a golden conversation is taken as such:
     terminal menu, text 111 ?, given active, answer balance: ok {amount: 1500}, drop, wait 5 min.
 
-    /keep FILE writes the conversation so far for: ussd-server flows test FILE. Lines from a pipe give it as output.
+    /keep FILE writes the conversation so far for: ussd-server flows test FILE. Lines from a pipe give it as output;
+    the exit code is 1 where one of them could not be played.
     """
     where = load({"flows": file, "settings": settings})
     flow, fits = read(where), _fits(where)
@@ -135,8 +165,8 @@ def play(
         raise Failure(f"{start}:{error.line}: {error.what}") from None
     if sys.stdin.isatty() and sys.stdout.isatty():
         talk.with_a_person(sys.stdin)
-    else:
-        talk.with_a_pipe(sys.stdin)
+        return 0
+    return EXIT_FAILED if talk.with_a_pipe(sys.stdin) else 0
 
 
 class Talk:
@@ -152,6 +182,7 @@ class Talk:
         self._flow = flow
         self._fits = fits
         self._kept: set[Path] = set()
+        self._refused = 0
         self.played = transcript(written, flow, fits) if written else ""
 
     def with_a_person(self, lines: Iterable[str]) -> None:
@@ -164,8 +195,8 @@ class Talk:
             print("> ", end="", flush=True)
         print()
 
-    def with_a_pipe(self, lines: Iterable[str]) -> None:
-        """Print the conversation and nothing else: a remark is a comment in it."""
+    def with_a_pipe(self, lines: Iterable[str]) -> int:
+        """Print the conversation and nothing else: a remark is a comment in it. Return how many lines were refused."""
         print(self.played, end="", flush=True)
         for line in filter(None, map(str.strip, lines)):
             before = len(self.played)
@@ -173,6 +204,7 @@ class Talk:
             if remark:
                 self._add(f"# {line}: {remark}")
             print(self.played[before:], end="", flush=True)
+        return self._refused
 
     def _take(self, line: str) -> str:
         """Do what a line says; return what there is to remark, "" for nothing."""
@@ -181,8 +213,12 @@ class Talk:
         try:
             self._add(_as_written(line))
         except ScenarioError as error:
-            return error.what
+            return self._refuse(error.what)
         return ""
+
+    def _refuse(self, why: str) -> str:
+        self._refused += 1
+        return why
 
     def _add(self, line: str) -> None:
         self.played = transcript(f"{self.played}{line}\n", self._flow, self._fits)
@@ -191,14 +227,14 @@ class Talk:
         if name == "/help":
             return self.BANNER
         if name != "/keep" or not place:
-            return f"there are {self.COMMANDS}; to answer with {name}: reply {name}"
+            return self._refuse(f"there are {self.COMMANDS}; to answer with {name}: reply {name}")
         path = Path(place)
         if path.exists() and path not in self._kept:
-            return f"{path} is there already; choose another name"
+            return self._refuse(f"{path} is there already; choose another name")
         try:
             path.write_text(self.played, encoding="utf-8")
         except OSError as error:
-            return f"{path} cannot be written: {error.strerror or error}"
+            return self._refuse(f"{path} cannot be written: {error.strerror or error}")
         self._kept.add(path)
         return f"kept; play it again with: ussd-server flows test {path}"
 
@@ -229,6 +265,13 @@ def _read_text(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         cause = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SettingsError(f"{path}: the conversation cannot be read: {cause}") from None
+
+
+def _write_text(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Failure(f"{path}: the conversation cannot be written: {error.strerror or error}") from None
 
 
 def read(settings: Settings) -> Flow:
