@@ -1,6 +1,7 @@
 """The Redis store where things go wrong: nothing acknowledged is lost, nothing done twice, and it says why in words."""
 
 import asyncio
+import base64
 import re
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from ussd_server.stores.base import (
     StoreUnavailable,
     Unsure,
 )
+from ussd_server.stores.damaged import DAMAGED
 from ussd_server.stores.opening import open_store, open_to_serve
 from ussd_server.stores.redis import RedisStore
 from ussd_server.stores.redis_tls import speaks_plainly
@@ -220,6 +222,32 @@ def test_where_a_bucket_is_damaged_what_is_claimed_in_the_rest_is_performed(serv
             claimed = {each.msisdn for each in await store.claim(T0, 100, LEASE)}
         assert claimed == {each for each in numbers if store._home(each).bucket is not home.bucket}
         assert {line["event"] for line in logs} == {"part of the store unavailable, the outbox goes on with the rest"}
+
+    on(server, test)
+
+
+@pytest.mark.parametrize("octets", [b"", b"\xc1", b"\x05", b"\xa5hello", b"\x90", b"\x80", b"\x9c\x01\x00"])
+def test_what_is_no_entry_at_all_is_given_up_as_an_sms_and_holds_up_nobody(server: RedisServer, octets: bytes) -> None:
+    damaged = {DAMAGED: base64.b64encode(b"\xc1" + octets).decode()}
+
+    async def test(store: RedisStore) -> None:
+        numbers = [f"7910000{n:04}" for n in range(1000, 1012)]
+        await asyncio.gather(*(count(store, 2, msisdn) for msisdn in numbers))
+        anna = numbers[0]
+        home = store._home(anna)
+        with server.client() as client:
+            client.hset(home.bucket.outbox(home.digits).decode(), "e1", octets)  # type: ignore[arg-type]
+        whole = await store.dump(anna)
+        assert whole is not None
+        assert [(each.entry.id, each.entry.kind) for each in whole.outbox] == [("e1", "sms"), ("e2", "sms")]
+        await count(store, 1, anna)
+        claimed = {each.msisdn: each for each in await store.claim(T0, 100, LEASE)}
+        assert sorted(claimed) == numbers
+        assert claimed[anna].entry == OutboxEntry("e1", "sms", 0, damaged)
+        await store.bury(claimed[anna], T0, "damaged")
+        (dead,) = await store.dead_letters(anna)
+        assert (dead.id, dead.kind, dead.data) == ("e1", "sms", damaged)
+        assert [each.entry.id for each in await store.claim(T0, 100, LEASE)] == ["e2"]
 
     on(server, test)
 

@@ -6,7 +6,7 @@
 -- Safe to send again: then there is no such entry.
 local outbox, due, work, dead, given_up, kinds, journal = unpack(KEYS)
 local msisdn, id = ARGV[1], ARGV[2]
-local entries = unpacked(outbox)
+local entries = outbox_of(outbox)
 local entry = entries[id]
 if not entry or entry[ATTEMPT] ~= tonumber(ARGV[3]) then
   return false

@@ -12,7 +12,7 @@ local consumer, claim = ARGV[4], ARGV[5]
 local claimed = {}
 for i = 7, #ARGV do
   local msisdn, outbox = ARGV[i], KEYS[i - 4]
-  local entries = unpacked(outbox)
+  local entries = outbox_of(outbox)
   local id = head(entries, lane)
   local entry = id and entries[id]
   if entry then

@@ -26,7 +26,7 @@ if stored ~= ARGV[1] then
     return {0}
   end
   local held = {}
-  for id, entry in pairs(lease > 0 and unpacked(outbox) or {}) do
+  for id, entry in pairs(lease > 0 and outbox_of(outbox) or {}) do
     if entry[CLAIM] == claim then
       held[#held + 1] = id
       held[#held + 1] = entry[ATTEMPT]
@@ -35,7 +35,7 @@ if stored ~= ARGV[1] then
   return {1, {}, held}
 end
 
-local entries = (settled + added > 0) and unpacked(outbox) or {}
+local entries = (settled + added > 0) and outbox_of(outbox) or {}
 local letters = exhumed > 0 and unpacked(dead) or {}
 local gone, back = {}, {}
 for i = first_settled, first_exhumed - 1 do

@@ -6,7 +6,7 @@
 -- Safe to send again: it only reads.
 local value = redis.call('GET', KEYS[1])
 local entries, letters = {}, {}
-for id, entry in pairs(unpacked(KEYS[3])) do
+for id, entry in pairs(outbox_of(KEYS[3])) do
   entries[#entries + 1] = {entry[SEQUENCE], id, entry[DUE], entry[READY], entry[ATTEMPT], entry[REASON], entry[KIND],
                            entry[EXPIRES], entry[TRIED], entry[DATA]}
 end

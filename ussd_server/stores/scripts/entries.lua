@@ -17,6 +17,20 @@ local function unpacked(key)
   return all
 end
 
+-- A subscriber's outbox. What is no entry at all stands as an SMS that is next: so it is given up, and nobody waits for
+-- it. Its octets are the data, behind one that begins nothing in MessagePack: they are never taken for data.
+local function outbox_of(key)
+  local all, flat = {}, redis.call('HGETALL', key)
+  for i = 1, #flat, 2 do
+    local whole, entry = pcall(cmsgpack.unpack, flat[i + 1])
+    if not whole or type(entry) ~= 'table' or not entry[DATA] then
+      entry = {0, 0, 0, 0, 0, '', '', '', 'sms', '0', 0, '\193' .. flat[i + 1]}
+    end
+    all[flat[i]] = entry
+  end
+  return all
+end
+
 local function put(key, id, value)
   redis.call('HSET', key, id, cmsgpack.pack(value))
 end

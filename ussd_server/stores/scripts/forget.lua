@@ -3,7 +3,7 @@
 -- KEYS  as of commit   ARGV  msisdn
 -- Returns {whether there was anything, names of the answers that are gone...}. Safe to send again: then nothing is left.
 local work = KEYS[8]
-for _, entry in pairs(unpacked(KEYS[3])) do
+for _, entry in pairs(outbox_of(KEYS[3])) do
   let_go(work, entry)
 end
 for _, letter in pairs(unpacked(KEYS[4])) do

@@ -11,7 +11,7 @@ local msisdn = ARGV[2]
 if redis.call('GETRANGE', record, 0, 7) == string.sub(ARGV[1], 1, 8) then
   return {}
 end
-for _, entry in pairs(unpacked(outbox)) do
+for _, entry in pairs(outbox_of(outbox)) do
   let_go(work, entry)
 end
 for _, letter in pairs(unpacked(dead)) do

@@ -2,7 +2,7 @@
 -- Remove an entry that is done with, and let the next one of its lane go.
 -- KEYS  outbox due work   ARGV  msisdn id
 -- Returns when the lane's next entry can be claimed, -1 for never, false where it is gone. Safe to send again.
-local entries = unpacked(KEYS[1])
+local entries = outbox_of(KEYS[1])
 local entry = entries[ARGV[2]]
 if not entry then
   return false
