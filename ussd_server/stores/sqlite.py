@@ -317,10 +317,14 @@ class _Also(msgspec.Struct, frozen=True):
 
 
 class _Commit(msgspec.Struct, frozen=True, gc=False):
-    """A change, its record as a row (stored form, key, version), and who is told what becomes of it."""
+    """A change, its record as a row (stored form, key, version), and who is told what becomes of it.
+
+    `more`: there is something beside the record.
+    """
 
     change: Change
     row: tuple[bytes, int, int]
+    more: bool
     work: _Work | None
     also: _Also | None
     told: Told
@@ -332,6 +336,18 @@ def _settled_rows(ids: Sequence[str], key: int) -> list[_Row]:
 
 def _journal_rows(entries: Sequence[JournalEntry], key: int) -> list[_Row]:
     return [(key, entry.at, entry.kind, _to_json(entry.data)) for entry in entries]
+
+
+def _also(change: Change, key: int) -> _Also | None:
+    """Return what a change has beside the record and the outbox; for an SMS that is nothing."""
+    if not (change.journal or change.settled or change.exhumed or change.answer):
+        return None
+    return _Also(
+        _settled_rows(change.settled, key),
+        _journal_rows(change.journal, key),
+        [_answer_row(change.answer, key)] if change.answer else [],
+        _settled_rows(change.exhumed, key),
+    )
 
 
 def _outbox_row(entry: OutboxEntry, key: int, ready: int, attempt: int) -> _Row:
@@ -641,17 +657,13 @@ class SqliteStore:
         record = change.record
         # Where there is a version, the number was a key when it was loaded.
         key = int(record.msisdn) if change.version else _key(record.msisdn)
-        work = _work(change, key, now, lease, [] if held is None else held) if change.outbox else None
-        also = None
-        # Nearly every commit is a record and nothing else, but for an SMS.
-        if change.journal or change.settled or change.exhumed or change.answer:
-            also = _Also(
-                _settled_rows(change.settled, key),
-                _journal_rows(change.journal, key),
-                [_answer_row(change.answer, key)] if change.answer else [],
-                _settled_rows(change.exhumed, key),
-            )
-        commit = _Commit(change, (encode(record), key, change.version), work, also, told)
+        more, work, also = False, None, None
+        # Nearly every commit is a record and nothing else.
+        if change.journal or change.outbox or change.settled or change.exhumed or change.answer:
+            more = True
+            work = _work(change, key, now, lease, [] if held is None else held) if change.outbox else None
+            also = _also(change, key)
+        commit = _Commit(change, (encode(record), key, change.version), more, work, also, told)
         if not self._commits:  # else who came before has seen to it
             self._wake()
         self._commits.append(commit)
@@ -845,6 +857,21 @@ class SqliteStore:
             rows = [commit.row for commit in commits if not commit.row[2]]
             self._change_each(_INSERT, [(first, record, key) for record, key, _ in rows])
         self._change_each(_UPDATE, updates)
+        more = [commit for commit in commits if commit.more]
+        if more:
+            self._apply_more(more)
+        if not first:  # nearly always
+            return [row[2] + 1 for row in updates]
+        return [commit.row[2] + 1 if commit.row[2] else first for commit in commits]
+
+    def _add_notes(self, notes: list[_Row]) -> None:
+        """Write these journal entries, and let go of the oldest of their kinds that are too many."""
+        self._db.executemany(_NOTE, notes)
+        kinds = {(key, kind) for key, _, kind, _ in notes}
+        self._db.executemany(_TRIM, [(key, kind, kept_of(kind, self._journal_entries)) for key, kind in kinds])
+
+    def _apply_more(self, commits: Sequence[_Commit]) -> None:
+        """Write what these changes have beside their records."""
         every = [also for commit in commits if (also := commit.also)]
         if every:
             self._change_each(_SETTLE, [row for also in every for row in also.settled])
@@ -856,15 +883,6 @@ class SqliteStore:
             self._change_each(_ENQUEUE, self._enqueued(work))
         if every:
             self._change_each(_KEEP, [row for also in every for row in also.answers])
-        if not first:  # nearly always
-            return [row[2] + 1 for row in updates]
-        return [commit.row[2] + 1 if commit.row[2] else first for commit in commits]
-
-    def _add_notes(self, notes: list[_Row]) -> None:
-        """Write these journal entries, and let go of the oldest of their kinds that are too many."""
-        self._db.executemany(_NOTE, notes)
-        kinds = {(key, kind) for key, _, kind, _ in notes}
-        self._db.executemany(_TRIM, [(key, kind, kept_of(kind, self._journal_entries)) for key, kind in kinds])
 
     def _enqueued(self, changes: Sequence[tuple[int, _Work]]) -> list[_Row]:
         """Return the rows of these changes' outboxes, those held that may be and that nothing is before in their lane.
