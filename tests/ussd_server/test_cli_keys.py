@@ -92,7 +92,7 @@ def listed(said: Said, kid: str) -> list[str]:
 
 
 def test_keys_of_every_kind_are_made_once_and_only_named(said: Said) -> None:
-    assert said("list") == 1
+    assert said("list") == 2
     assert said.err == "error: there are no keys in var; make them with: ussd-server keys init --data var\n"
     assert said("init") == 0
     assert "Made the keys in var/keys.json" in said.out

@@ -203,8 +203,8 @@ def test_what_cannot_be_changed_stays_and_is_said(said: Said) -> None:
     before = stored()
     for arguments, code, text in (
         ((), 2, "say what to change: --name TEXT, --wrong-per-hour NUMBER, --orders-per-hour NUMBER"),
-        (("--name", " "), 1, "a name has 1 to 64 printable characters"),
-        (("--orders-per-hour", "100001"), 1, "a budget is a number from 1 to 100000"),
+        (("--name", " "), 2, "a name has 1 to 64 printable characters"),
+        (("--orders-per-hour", "100001"), 2, "a budget is a number from 1 to 100000"),
         (("--wrong-per-hour", "0"), 2, "--wrong-per-hour"),
         (("--wrong-per-hour", "many"), 2, "--wrong-per-hour"),
     ):
@@ -223,10 +223,10 @@ def test_what_cannot_be_changed_stays_and_is_said(said: Said) -> None:
         (("add", "hall-1"), 2, "with --key, or have one made with --generate FILE"),
         (("add", "hall-1", "--key", PUBLIC, "--generate", "t.json"), 2, "with --key, or have one made"),
         (("add", "hall-1", "--key", "***"), 2, "--key: it is no base64"),
-        (("add", "hall-1", "--key", "AAAA"), 1, "no Ed25519 public key"),
-        (("add", "Hall", "--generate", "t.json"), 1, "'Hall' is no terminal's id"),
+        (("add", "hall-1", "--key", "AAAA"), 2, "no Ed25519 public key"),
+        (("add", "Hall", "--generate", "t.json"), 2, "'Hall' is no terminal's id"),
         (("add", "hall-1", "--generate", "none/t.json"), 2, "--generate: the file none/t.json cannot be used"),
-        (("add", "hall-1", "--generate", "t.json", "--name", "a" * 65), 1, "a name has 1 to 64"),
+        (("add", "hall-1", "--generate", "t.json", "--name", "a" * 65), 2, "a name has 1 to 64"),
         (("quarantine", "hall-1"), 2, "say why with --reason TEXT"),
         (("quarantine", "hall-1", "--reason", "a", "--lift"), 2, "say why with --reason TEXT"),
         (("list",), 2, "there is no such file"),
@@ -265,5 +265,5 @@ def test_a_file_that_is_there_is_never_replaced(said: Said) -> None:
 
 def test_without_the_servers_keys_no_terminal_is_added(said: Said) -> None:
     Path("var/keys.json").unlink()
-    assert said("terminal", "add", "hall-1", "--generate", "t.json") == 1
+    assert said("terminal", "add", "hall-1", "--generate", "t.json") == 2
     assert said.err.endswith("make it with: ussd-server keys init --data var\n")

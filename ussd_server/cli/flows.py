@@ -162,7 +162,7 @@ def play(
     try:
         talk = Talk(flow, fits, written)
     except ScenarioError as error:
-        raise Failure(f"{start}:{error.line}: {error.what}") from None
+        raise SettingsError(f"--with {start}:{error.line}: {error.what}") from None
     if sys.stdin.isatty() and sys.stdout.isatty():
         talk.with_a_person(sys.stdin)
         return 0

@@ -243,7 +243,7 @@ def _may_move(where: Settings, ring: Keyring) -> None:
 
 
 def _is_of_these_servers(where: Settings) -> None:
-    """Raise Failure where it is not this store whose codes tell whether a key can go."""
+    """Raise Failure where it is not this store whose codes tell whether a key can go; SettingsError without one."""
     try:
         note = noted(where.data)
     except UnguardedFile as error:
@@ -254,7 +254,7 @@ def _is_of_these_servers(where: Settings) -> None:
             f"{option(where.data, note)}, or retire the key with --force"
         )
     if not there(where):
-        raise Failure(f"{_no_store(where)}; or retire the key with --force")
+        raise SettingsError(f"{_no_store(where)}; or retire the key with --force")
 
 
 def _no_store(where: Settings) -> str:
@@ -276,7 +276,7 @@ def _ring(settings: Settings) -> Keyring:
     try:
         return keys.load(path)
     except FileNotFoundError:
-        raise Failure(
+        raise SettingsError(
             f"there are no keys in {settings.data}; make them with: ussd-server keys init --data {settings.data}"
         ) from None
 

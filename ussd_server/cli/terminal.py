@@ -23,7 +23,7 @@ from ussd_server.stores.base import Store as StorePort
 from ussd_server.terminals import budgets, credentials, registry
 from ussd_server.terminals.credentials import Credentials, CredentialsError
 from ussd_server.terminals.record import Terminal
-from ussd_server.terminals.registry import Refused, Wanted
+from ussd_server.terminals.registry import Malformed, Refused, Wanted
 
 log = structlog.get_logger()
 
@@ -274,6 +274,8 @@ def _change(where: Settings, id: str, alter: Callable[[Terminal], Terminal | Ref
 
 
 def _unless_refused(changed: Terminal | Refused) -> Terminal:
+    if isinstance(changed, Malformed):
+        raise SettingsError(changed.why)
     if isinstance(changed, Refused):
         raise Failure(changed.why)
     return changed
@@ -286,7 +288,7 @@ def _signing_keys(where: Settings) -> tuple[Public, ...]:
     except FileNotFoundError:
         keys = ()
     if not keys:
-        raise Failure(
+        raise SettingsError(
             f"there is no signing key in {where.data}, which terminals need to know; make it with: "
             f"ussd-server keys init --data {where.data}"
         )

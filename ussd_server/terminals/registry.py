@@ -45,6 +45,11 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Malformed(Refused):
+    """Nothing was changed, and no terminal could be: what was asked for is written wrong."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """What a terminal is to be: None leaves what it is, or takes what is usual for a new one."""
 
@@ -64,11 +69,11 @@ def key_id(public: bytes) -> str:
 def add(terminal: Terminal | None, id: str, public: bytes, now: int, wanted: Wanted = Wanted()) -> Terminal | Refused:
     """Return the terminal with one more key (Ed25519, 32 octets)."""
     if not ID.fullmatch(id):
-        return Refused(f"{id!r} is no terminal's id: 1 to 32 of a-z, 0-9 and -")
+        return _no_id(id)
     if fault := _fault(wanted):
-        return Refused(fault)
+        return Malformed(fault)
     if len(public) != PUBLIC_SIZE or not nacl.bindings.crypto_core_ed25519_is_valid_point(public):
-        return Refused("the key is no Ed25519 public key of 32 octets")
+        return Malformed("the key is no Ed25519 public key of 32 octets")
     key = TerminalKey(key_id(public), public, now)
     if terminal is None or terminal.standing == "revoked":
         fresh = Terminal(id, id if terminal is None else terminal.name, (key,), now, since=now)
@@ -87,7 +92,7 @@ def adjust(terminal: Terminal, wanted: Wanted, now: int) -> Terminal | Refused:
     done. A revoked one has nothing to adjust: it gets its budgets when it is added anew.
     """
     if fault := _fault(wanted):
-        return Refused(fault)
+        return Malformed(fault)
     if terminal.standing == "revoked":
         return Refused(f"{terminal.id} is revoked; say what it is to have when it is added again")
     adjusted = _as_wanted(terminal, wanted)
@@ -109,7 +114,7 @@ def revoke(terminal: Terminal, reason: str, now: int) -> Terminal | Refused:
     if terminal.standing == "revoked":
         return Refused(f"{terminal.id} is revoked already")
     if reason and not _sayable(reason, MAX_REASON):
-        return Refused(f"a reason has 1 to {MAX_REASON} printable characters")
+        return Malformed(f"a reason has 1 to {MAX_REASON} printable characters")
     return replace(terminal, keys=(), standing="revoked", since=now, reason=reason)
 
 
@@ -118,7 +123,7 @@ def quarantine(terminal: Terminal, reason: str, now: int) -> Terminal | Refused:
     if terminal.standing != "active":
         return Refused(f"{terminal.id} is {terminal.standing} already")
     if not _sayable(reason, MAX_REASON):
-        return Refused(f"a reason has 1 to {MAX_REASON} printable characters")
+        return Malformed(f"a reason has 1 to {MAX_REASON} printable characters")
     return replace(terminal, standing="quarantined", since=now, reason=reason)
 
 
@@ -131,7 +136,8 @@ def lift(terminal: Terminal, now: int) -> Terminal | Refused:
 
 def known(alter: Callable[[Terminal], Terminal | Refused], id: str) -> Alter:
     """Return a change that a terminal which was never added refuses."""
-    return lambda terminal: Refused(f"there is no terminal {id}") if terminal is None else alter(terminal)
+    stranger = Refused(f"there is no terminal {id}") if ID.fullmatch(id) else _no_id(id)
+    return lambda terminal: stranger if terminal is None else alter(terminal)
 
 
 async def change(store: Store, id: str, alter: Alter) -> Terminal | Refused:
@@ -142,6 +148,10 @@ async def change(store: Store, id: str, alter: Alter) -> Terminal | Refused:
         if isinstance(after, Refused) or after == before or await store.commit_terminal(after, version):
             return after
     return Refused(f"{id} is being changed all the time; try again")
+
+
+def _no_id(id: str) -> Malformed:
+    return Malformed(f"{id!r} is no terminal's id: 1 to 32 of a-z, 0-9 and -")
 
 
 def _sayable(text: str, limit: int) -> bool:

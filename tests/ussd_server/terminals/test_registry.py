@@ -15,7 +15,7 @@ from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.terminals import registry
 from ussd_server.terminals.budgets import HOUR_MS
 from ussd_server.terminals.record import Terminal
-from ussd_server.terminals.registry import Refused, Wanted
+from ussd_server.terminals.registry import Malformed, Refused, Wanted
 
 NOW = 1_763_881_200_000
 
@@ -88,7 +88,7 @@ def test_no_key_twice_and_no_more_than_four() -> None:
     "octets", [b"", bytes(31), bytes(33), bytes(32), b"\x01" + bytes(31), b"\xff" * 32], ids=lambda each: each.hex()[:4]
 )
 def test_what_is_no_public_key_is_refused(octets: bytes) -> None:
-    assert registry.add(None, "hall-1", octets, NOW) == Refused("the key is no Ed25519 public key of 32 octets")
+    assert registry.add(None, "hall-1", octets, NOW) == Malformed("the key is no Ed25519 public key of 32 octets")
 
 
 @pytest.mark.parametrize("id", ["", "Hall", "hall 1", "hall/1", "hall_1", "зал", "hall-1\n", "a" * 33])
@@ -122,7 +122,7 @@ def test_name_and_budgets_are_adjusted_alone() -> None:
         ACTIVE, name="Yard", wrong_an_hour=5, orders_an_hour=7
     )
     assert registry.adjust(QUARANTINED, Wanted(wrong_an_hour=1), NOW + 5) == replace(QUARANTINED, wrong_an_hour=1)
-    assert registry.adjust(ACTIVE, Wanted(name=""), NOW) == Refused("a name has 1 to 64 printable characters")
+    assert registry.adjust(ACTIVE, Wanted(name=""), NOW) == Malformed("a name has 1 to 64 printable characters")
     assert isinstance(registry.adjust(REVOKED, Wanted("Yard"), NOW), Refused)
 
 
