@@ -13,6 +13,7 @@ from smpp.link import Link, Role
 from smpp.pdu import Message
 from smpp.transport import LINGER_SECONDS, Connection, Listener, listen
 from tests import redis_servers
+from tests.ussd_server.stores.test_redis_failover import elsewhere
 from tests.ussd_server.turns.bench import MSISDN, SMALL
 from ussd_server import app, housekeeping
 from ussd_server.app import Server
@@ -216,6 +217,42 @@ def test_a_store_that_nobody_named_is_not_begun_beside_the_one_that_servers_use(
 
     with redis_servers.running() as redis:
         asyncio.run(main(redis.url))
+
+
+def test_servers_are_not_ready_on_a_redis_that_came_back_empty_until_its_data_is_back(tmp_path: Path) -> None:
+    async def store_is(server: Server, well: bool) -> str:
+        async with asyncio.timeout(20):
+            while ((reason := (await server.checks())["store"]) == "") is not well:
+                pass
+        return reason
+
+    async def main(redis: redis_servers.RedisServer) -> None:
+        listener = await listen("127.0.0.1", 0, lambda: Link(Role.SMSC), SlowSmsc().on_event)
+        smsc = [f"smpp://user:password@127.0.0.1:{listener.port}"]
+        servers = [
+            Server(load({"data": tmp_path, "store": redis.url, "flows": SMALL, "smsc": smsc})) for _ in ("one", "two")
+        ]
+        for server in servers:
+            await server.start()
+        with redis.client() as client:
+            client.save()
+        snapshot, redis.options = redis.options, redis_servers.DURABLE
+        redis.kill()
+        await elsewhere(redis.start)
+        for server in servers:
+            assert "this store lost its data or is another one" in await store_is(server, False)
+        with redis.client() as client:
+            assert client.dbsize() == 0
+        redis.kill()
+        redis.options = snapshot
+        await elsewhere(redis.start)
+        for server in servers:
+            await store_is(server, True)
+            await server.stop()
+        await listener.close()
+
+    with redis_servers.running("--appendonly", "no") as redis:
+        asyncio.run(main(redis))
 
 
 def test_a_server_whose_keys_others_have_replaced_says_so_until_it_has_the_new_ones(

@@ -157,9 +157,9 @@ class RedisStore:
         async with self._opening:
             if self._buckets:
                 return
-            values = (keys.LAYOUT, self._url.buckets or BUCKETS, int(self._make))
+            values = (keys.LAYOUT, self._url.buckets or BUCKETS, int(self._make), secrets.token_hex(16))
             call = self.link.call(self._meta_slot, EVERY_SCRIPT["open"], [self._meta], values)
-            layout, buckets = await call.answer
+            layout, buckets, id = await call.answer
             if layout is None:
                 raise NoStore(
                     f"{self._name}: there is no store with the prefix {self._url.prefix!r}; a server makes it at its "
@@ -170,6 +170,8 @@ class RedisStore:
                     f"{self._name} is of layout {int(layout)}, and this version of the server knows {keys.LAYOUT}; "
                     "use the version that made it"
                 )
+            if id is not None:
+                self.link.know(self._meta, id)
             self._buckets = keys.every_bucket(self._url.prefix, int(buckets))
 
     def _find_home(self, msisdn: str) -> _Home:
@@ -805,7 +807,8 @@ class RedisStore:
         """Return what was noted of its servers' keys, "" for nothing."""
         if not self._buckets:
             await self._open()
-        found = await self.link.ask(self._meta_slot, (b"HGET", self._meta, "keys")).answer
+        found, id = await self.link.ask(self._meta_slot, (b"HMGET", self._meta, "keys", "id")).answer
+        self.link.compare(id)
         return found.decode() if found else ""
 
     async def note_keys(self, before: str, after: str) -> bool:

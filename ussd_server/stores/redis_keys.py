@@ -7,7 +7,7 @@ PREFIX:{TAG}:d:MSISDN   dead letters, by id               PREFIX:{TAG}:given-up,
 PREFIX:{TAG}:a:MSISDN   kept answers, by request          PREFIX:{TAG}:expiring  when they are over (ms)
 PREFIX:{TAG}:pointers, pointing   whose commit answers a request; until when (ms)
 PREFIX:{TAG}:nonces     when they are over (ms)           PREFIX:{TAG}:terminals version and record, by id
-PREFIX:{PREFIX}:meta    layout, number of buckets, mark, noted keys
+PREFIX:{PREFIX}:meta    layout, number of buckets, mark, noted keys; id: what no other store has, not even this emptied
 """
 
 from collections.abc import Sequence

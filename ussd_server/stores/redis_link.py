@@ -12,11 +12,13 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
+from ussd_server.outage import Outage
 from ussd_server.stores.base import StoreUnavailable
 from ussd_server.stores.redis_lease import Lease
 from ussd_server.stores.redis_nodes import Nodes, NotConfirmed, NotFound
 from ussd_server.stores.redis_scripts import Script
 from ussd_server.stores.redis_wire import (
+    CONNECT_S,
     Address,
     Answer,
     Asked,
@@ -56,12 +58,18 @@ MOVED_ON: Final = frozenset({"MOVED", "READONLY", "CLUSTERDOWN", "MASTERDOWN"})
 FOR_NOW: Final = MOVED_ON | {"TRYAGAIN", "LOADING", "BUSY", "NOREPLICAS", "UNBLOCKED"}
 """Errors after which nothing was done, and another try may succeed."""
 
+RECOVER: Final = "bring its data back, or restart the servers to go on with what is there"
+
 AnyAnswer = TypeVar("AnyAnswer", bound=Answer)
 log = structlog.get_logger(__name__)
 
 
 class SeveralSlots(StoreUnavailable):
     """Redis refused a call for keys of several slots, and did nothing of it."""
+
+
+class OtherStore(Exception):
+    """A server has another store than the one that is known, or none: it came back empty."""
 
 
 def plain(error: Refused) -> str:
@@ -130,6 +138,9 @@ class Link(Owner):
         self._under_way = 0
         self._octets = 0
         self._trouble = ""
+        self._known: tuple[bytes, bytes] | None = None
+        """The key of the hash that has the store's id, and that id; None until it was asked for."""
+        self._other = Outage("the store lost its data, or is another one", over="the store is the one that it was")
         self._finding: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._watching: asyncio.TimerHandle | None = None
@@ -163,6 +174,11 @@ class Link(Owner):
         """Call this right before the next write, so that all that is asked until then can be one request."""
         self._gathering.append(gathered)
         self._flush_soon()
+
+    @property
+    def fixed(self) -> bool:
+        """Whether there is no other server than the one that is named."""
+        return self._nodes.fixed
 
     @property
     def several(self) -> bool:
@@ -372,18 +388,43 @@ class Link(Owner):
     async def connect_surely(self, address: Address) -> Wire:
         """Return a connection to a server that is confirmed to be the one since the connection was made.
 
-        Raises NotConfirmed, and what `connect` raises.
+        Raises NotConfirmed, OtherStore, and what `connect` raises.
         """
-        wire = await connect(address, self._greeting, self)
-        try:
-            await self._lease.renew(address)
-            if not wire.made:
-                raise ConnectionResetError("the connection was closed")
-            self.one_slot = wire.one_slot
-        except BaseException:
-            wire.abort()
-            raise
+        wire = await connect(address, self._greeting, self, self._accepted)
+        self.one_slot = wire.one_slot
         return wire
+
+    async def _accepted(self, wire: Wire) -> None:
+        """Return where this server is the one, and has the store that is known; raises NotConfirmed and OtherStore."""
+        await self._lease.renew(wire.address)
+        if self._known is None:
+            return
+        key, id = self._known
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                found = await wire.ask(b"HGET", key, b"id")
+        except Refused as error:
+            if error.code in ("MOVED", "ASK"):  # of a Cluster, another server has it
+                return
+            raise
+        now = round(self.loop.time() * 1000)
+        if found != id:
+            host, port = wire.address
+            self._other.failed(now, store=self._name, server=f"{host}:{port}", mend=RECOVER)
+            raise OtherStore(f"this store lost its data or is another one ({host}:{port}): {RECOVER}")
+        self._other.worked(now)
+
+    def know(self, key: bytes, id: bytes) -> None:
+        """Take no other store than the one that has this id in the hash of this key, from the next connection on."""
+        self._known = key, id
+
+    def compare(self, id: bytes | None) -> None:
+        """Look at every server anew, and raise StoreUnavailable, where this is not the id of the store."""
+        if self._known is not None and id != self._known[1]:
+            for node in self._by_place.values():
+                if node.wire is not None:
+                    node.wire.abort()
+            raise StoreUnavailable(f"{self._name}: this store lost its data or is another one: {RECOVER}")
 
     def _find(self) -> None:
         """Find out anew which server has which slots, unless that is under way."""
@@ -574,6 +615,10 @@ class _Node:
                     self.wire = await self._link.connect_surely(self.address)
                 except NotConfirmed as error:
                     self._link.trouble(str(error))
+                except OtherStore as error:
+                    self._link.trouble(str(error))
+                    if self._link.fixed:  # else another server may be found that has it
+                        self._fail_all(str(error))
                 except Refused as error:
                     self._link.trouble(plain(error))
                     if error.code in ("NOAUTH", "WRONGPASS", "ERR", "NOPERM"):

@@ -7,7 +7,7 @@ and a store asks twice a step (docs/decisions/0015-redis-store.md).
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -290,14 +290,20 @@ class Owner:
         """Something is wrong, for people to read."""
 
 
-async def connect(address: Address, greeting: Greeting, owner: Owner) -> Wire:
-    """Return a greeted connection. Raises OSError (also a TimeoutError), or `Refused` with what Redis said."""
+async def connect(
+    address: Address, greeting: Greeting, owner: Owner, accepted: Callable[[Wire], Awaitable[None]]
+) -> Wire:
+    """Return a greeted connection that `accepted` has not raised of.
+
+    Raises what that raises, OSError (also a TimeoutError), or `Refused` with what Redis said.
+    """
     host, port = address
     wire = Wire(Owner(), greeting, address)
     try:
         async with asyncio.timeout(CONNECT_S):
             await asyncio.get_running_loop().create_connection(lambda: wire, host, port, ssl=greeting.tls)
             await _greet(wire, greeting)
+        await accepted(wire)
         wire.hand_over(owner)
     except (TimeoutError, ssl.SSLError) as error:
         wire.abort()

@@ -84,6 +84,8 @@ def after_a_failover(
             alone = store_at(server)
             assert await alone.commit(Change(0, Subscriber(ANNA, language=language)))
             await alone.close()
+            with server.client() as client:
+                client.hset("ussd:{ussd}:meta", "id", "one store")  # the new one was a replica of the old
         nodes = Named(masters[0])
         monkeypatch.setattr(redis_store, "_nodes", lambda url, greeting: nodes)
         url = f"redis+sentinel://127.0.0.1:{masters[0].port}/main"

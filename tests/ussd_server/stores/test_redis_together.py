@@ -349,11 +349,13 @@ def test_a_server_in_cluster_mode_gets_the_commits_of_a_slot_together_and_never_
 
 def test_commits_go_together_again_where_the_server_comes_back_without_cluster_mode() -> None:
     async def body() -> None:
-        with serving_every_slot() as before:
-            store = store_at(before, patience_s=60)
+        with serving_every_slot() as server:
+            store = store_at(server, patience_s=60)
             await store.ping()
-            before.kill()
-            with running(*DURABLE, port=before.port) as after, after.client() as client:
+            server.kill()
+            server.options = DURABLE
+            server.start()
+            with server.client() as client:
                 versions = await begun(store)
                 client.config_resetstat()
                 assert await each_to(store, versions, "en") == [True] * len(NUMBERS)
