@@ -113,6 +113,7 @@ MEASURED = Measured(
     ),
     # `make soak` of an older commit on a slower machine: 8,769 steps/s where a closed loop of 256 had 12,088. To be
     # replaced by what `make soak` says of this machine: its capacity, divided by steps/s at W=256 of `make bench`.
+    # `of_a_crowd` of benchmarks/scaling.py says where it is from, too.
     crowd=0.73,
     # An older run had 122 and 109 µs; this one 49.4 beside 52.5, which is noise. The worse of both.
     sharing=1.12,

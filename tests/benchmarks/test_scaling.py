@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from benchmarks.capacity import ASSUMED, MEASURED, Deployment, demand, fitting, kept, most_subscribers, slower, uses
-from benchmarks.scaling import BLOCK, DEPLOYMENTS, DOCS, NEW, PICTURES, SIZES, TABLES, TEXTS, filled, picture_path
+from benchmarks.capacity import ASSUMED, MEASURED, Deployment, Measured, demand, kept, most_subscribers, slower, uses
+from benchmarks.scaling import BLOCK, DEPLOYMENTS, DOCS, NEW, PICTURES, TABLES, TEXTS, filled, picture_path
 
 MENDED = "run python -m benchmarks.scaling --write"
 DOCUMENT = (DOCS / "scaling.md").read_text(encoding="utf-8")
@@ -39,7 +39,9 @@ def test_neither_disks_nor_links_come_first_as_the_document_says(on: Deployment)
             assert not re.search("disk|network", first)
 
 
-def test_memory_is_the_first_to_end_on_redis_after_years_as_the_document_says() -> None:
-    for size in SIZES:
-        assert uses(demand(size), fitting(size))[0].resource == "memory of a Redis"
+@pytest.mark.parametrize("measured", [MEASURED, slower()], ids=["quick", "slow"])
+def test_the_core_is_first_on_sqlite_and_memory_on_redis_as_the_document_says(measured: Measured) -> None:
+    for on in DEPLOYMENTS:
+        first = uses(demand(most_subscribers(on, measured)), on, measured)[0].resource
+        assert first == ("memory of a Redis" if on.masters else "cores of the servers")
     assert kept(ASSUMED.years).sms == ASSUMED.journal_entries
