@@ -23,6 +23,7 @@ from ussd_server.stores.redis_wire import (
     Answer,
     Asked,
     Greeting,
+    NoRedis,
     Owner,
     Refused,
     Request,
@@ -626,6 +627,9 @@ class _Node:
                         return
                 except OSError as error:
                     self._link.trouble(why(self.address, error))
+                    if isinstance(error, NoRedis):
+                        self._fail_all(why(self.address, error))
+                        return
                 else:
                     waiting, self.waiting = self.waiting, []
                     asking, self.asking = self.asking, []

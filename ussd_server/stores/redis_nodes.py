@@ -13,13 +13,13 @@ from typing import Any, Final, Protocol
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import InvalidResponse, RedisError
 
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.stores.buckets import SLOTS
 from ussd_server.stores.redis_confirmation import View, given_up, judge, majority, newest, open_votes
 from ussd_server.stores.redis_tls import NO_TLS, speaks_plainly
-from ussd_server.stores.redis_wire import Address, Greeting
+from ussd_server.stores.redis_wire import NO_REDIS, Address, Greeting
 
 ASK_S: Final = 1.0
 """How long one server may take to say where the others are."""
@@ -108,7 +108,8 @@ async def _answering(address: Address, tls: bool) -> AsyncIterator[None]:
             yield
     except (RedisError, OSError, TimeoutError) as error:
         plain = tls and await speaks_plainly(address)
-        why = NO_TLS if plain else str(error) or "it does not answer"
+        other = isinstance(error, InvalidResponse)
+        why = NO_TLS if plain else NO_REDIS if other else str(error) or "it does not answer"
         raise NotAnswered(f"{address[0]}:{address[1]}: {why}") from None
 
 

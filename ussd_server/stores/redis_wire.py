@@ -22,6 +22,8 @@ from ussd_server.stores.redis_tls import NoTls, speaks_plainly
 CONNECT_S: Final = 2.0
 """How long connecting and greeting may take together."""
 
+NO_REDIS: Final = "what answers there is no Redis: correct host and port in the store's URL"
+
 Address: TypeAlias = tuple[str, int]
 
 pack: Callable[..., bytes] = hiredis.pack_command
@@ -41,6 +43,13 @@ class Refused(Exception):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.code = text.partition(" ")[0]
+
+
+class NoRedis(ConnectionError):
+    """Whoever answers speaks another protocol; the text says the mend."""
+
+    def __init__(self) -> None:
+        super().__init__(NO_REDIS)
 
 
 @dataclass(frozen=True)
@@ -147,6 +156,8 @@ class Wire(asyncio.Protocol):
         """Scripts that are being loaded once more, by their SHA-1."""
         self.one_slot = False
         """Whether the server takes no request for several slots: it is in cluster mode, be it the only one."""
+        self.garbled = False
+        """Whether something came that is not Redis's protocol."""
 
     # Out ----------------------------------------------------------------------------------------------------------
 
@@ -238,6 +249,7 @@ class Wire(asyncio.Protocol):
                     if not request.answer.done():
                         request.answer.set_result(reply)
         except hiredis.ProtocolError as error:
+            self.garbled = True
             self._owner.trouble(f"it does not speak Redis's protocol: {error}")
             self.abort()
         finally:
@@ -295,7 +307,7 @@ async def connect(
 ) -> Wire:
     """Return a greeted connection that `accepted` has not raised of.
 
-    Raises what that raises, OSError (also a TimeoutError), or `Refused` with what Redis said.
+    Raises what that raises, OSError (also a TimeoutError, NoRedis), or `Refused` with what Redis said.
     """
     host, port = address
     wire = Wire(Owner(), greeting, address)
@@ -311,8 +323,10 @@ async def connect(
         if greeting.tls is not None and not untrusted and await speaks_plainly(address):
             raise NoTls from None
         raise
-    except BaseException:
+    except BaseException as error:
         wire.abort()
+        if wire.garbled and isinstance(error, ConnectionResetError):
+            raise NoRedis from None
         raise
     return wire
 

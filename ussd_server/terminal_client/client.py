@@ -318,7 +318,7 @@ def _origin(text: str, plain: bool) -> str:
     if url.scheme not in ("http", "https") or not url.host or url not in (url.origin(), url.origin() / ""):
         raise ValueError("the server's address is written https://HOST or https://HOST:PORT")  # it may hold a password
     if url.scheme == "http" and not plain and not _here(url.host):
-        raise ValueError(f"{text} has no TLS, and is not on this machine")
+        raise ValueError(f"{text} has no TLS, and is not on this machine; write https://")
     return str(url.origin())
 
 

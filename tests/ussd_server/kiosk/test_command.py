@@ -51,7 +51,8 @@ def test_an_address_is_needed_and_must_be_safe(tmp_path: Path, capsys: pytest.Ca
     assert "write --server https://HOST" in complaint(capsys, "--terminal", str(nowhere))
     http = ["--http", "127.0.0.1:0"]
     text = complaint(capsys, "--terminal", str(nowhere), "--server", "http://terminals.example", *http)
-    assert "--server http://terminals.example: http://terminals.example has no TLS" in text
+    assert "--server http://terminals.example: http://terminals.example has no TLS, " in text
+    assert "write https://" in text
     assert "--http: 'here' is not HOST:PORT" in complaint(capsys, "--terminal", str(nowhere), "--http", "here")
 
 

@@ -11,11 +11,15 @@ from typing import Any
 import msgspec
 import pytest
 import trustme
+from aiohttp.test_utils import TestServer
+from aiohttp.web import Application
 from structlog.testing import capture_logs
 
 from tests import redis_servers
 from tests.redis_servers import DURABLE, RedisServer, running
 from ussd_server import store_url
+from ussd_server.secrecy.secrets import Secret
+from ussd_server.simulator.smsc import Smsc
 from ussd_server.store_url import RedisUrl
 from ussd_server.stores import redis_link
 from ussd_server.stores.base import (
@@ -646,6 +650,31 @@ def test_a_redis_that_speaks_no_tls_is_said_to_with_the_mend(scheme: str) -> Non
             await store.close()
 
         asyncio.run(body())
+
+
+@pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
+@pytest.mark.parametrize("user", ["", ":secret@"])
+def test_who_is_no_redis_is_told_at_once(user: str, scheme: str) -> None:
+    """The port of a web page, and of an SMSC: its URL is wrong, and waiting mends nothing."""
+
+    async def refused_by(port: int) -> None:
+        url = f"{scheme}://{user}127.0.0.1:{port}{'/0' if scheme == 'redis' else ''}"
+        store = RedisStore(parsed(url), patience_s=2.0 if scheme == "redis+cluster" else 600.0)
+        with pytest.raises(StoreUnavailable, match="what answers there is no Redis: correct host and port in the"):
+            await store.ping()
+        await store.close()
+
+    async def body() -> None:
+        page = TestServer(Application())
+        await page.start_server()
+        await refused_by(page.port or 0)
+        await page.close()
+        smsc = Smsc("127.0.0.1", 0, {"ussd": Secret("demo")}, ["79100000001"])
+        await smsc.start()
+        await refused_by(smsc.port)
+        await smsc.stop()
+
+    asyncio.run(body())
 
 
 def test_nobody_is_asked_plainly_where_nobody_is() -> None:
