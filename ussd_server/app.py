@@ -73,6 +73,9 @@ ONE_BOOK = (
 )
 
 
+IF_EMPTIED = "if it has lost its data, stop the servers before they add to it, and bring the data back"
+
+
 def wall_clock() -> int:
     """Return the time in milliseconds since 1970 UTC."""
     return time.time_ns() // 1_000_000
@@ -134,7 +137,7 @@ class Server:
         self.store = await open_to_serve(settings.store, settings.require_durable, settings.journal_entries)
         try:
             key_file = await self._take_keys()
-            self._note_store()
+            await self._note_store()
             if self._operator is None:
                 self._operator = _embedded_operator(settings, catalogue)
         except BaseException:
@@ -227,10 +230,12 @@ class Server:
         await agreement.agree(store, name, loaded.ring, file)
         return file
 
-    def _note_store(self) -> None:
+    async def _note_store(self) -> None:
         """Let the commands that are given with this data directory know which store its codes are in."""
+        where = self.settings
         try:
-            store_note.note(self.settings.data, self.settings.store)
+            if not store_note.note(where.data, where.store, await self.store.identity()):
+                log.error("the store is not the one of the last start", store=str(where.store), mend=IF_EMPTIED)
         except UnguardedFile as error:
             log.warning("the store was not noted, commands without --store may take another", cause=str(error))
 

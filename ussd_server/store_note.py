@@ -28,6 +28,8 @@ class Note(msgspec.Struct, frozen=True):
     store: str
     place: str
     secret: bool = False
+    id: str = ""
+    """What the store is told from others by, as it was then; "" for a SQLite file."""
 
     def is_of(self, url: StoreUrl, data: Path) -> bool:
         """Return whether this URL names the store that is noted in this data directory."""
@@ -44,16 +46,20 @@ def written(url: StoreUrl) -> str:
     return f"{place}?{options}" if options else place
 
 
-def note(data: Path, url: StoreUrl) -> None:
-    """Note that servers of this data directory use this store. Raises UnguardedFile where it cannot be written."""
+def note(data: Path, url: StoreUrl, id: str = "") -> bool:
+    """Note that servers of this data directory use this store; False where it was noted, but with another id.
+
+    Raises UnguardedFile where it cannot be written.
+    """
     secret = isinstance(url, RedisUrl) and (url.password is not None or url.sentinel_password is not None)
-    new = Note(written(url) if isinstance(url, RedisUrl) else "", _place(url, data), secret)
+    new = Note(written(url) if isinstance(url, RedisUrl) else "", _place(url, data), secret, id)
     try:
-        known = noted(data) == new
+        before = noted(data)
     except UnguardedFile:  # whatever is wrong with the old file is over with the new one
-        known = False
-    if not known:
+        before = None
+    if before != new:
         files.replace(data / FILE_NAME, Secret(msgspec.json.encode(new)))
+    return before is None or before.place != new.place or before.id in ("", id)
 
 
 def noted(data: Path) -> Note | None:

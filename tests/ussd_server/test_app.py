@@ -229,11 +229,12 @@ def test_servers_are_not_ready_on_a_redis_that_came_back_empty_until_its_data_is
     async def main(redis: redis_servers.RedisServer) -> None:
         listener = await listen("127.0.0.1", 0, lambda: Link(Role.SMSC), SlowSmsc().on_event)
         smsc = [f"smpp://user:password@127.0.0.1:{listener.port}"]
-        servers = [
-            Server(load({"data": tmp_path, "store": redis.url, "flows": SMALL, "smsc": smsc})) for _ in ("one", "two")
-        ]
-        for server in servers:
-            await server.start()
+        servers = [Server(load({"data": tmp_path, "store": redis.url, "flows": SMALL, "smsc": smsc})) for _ in range(3)]
+        *servers, restarted = servers
+        with capture_logs() as logs:
+            for server in servers:
+                await server.start()
+        assert "the store is not the one of the last start" not in [line["event"] for line in logs]
         with redis.client() as client:
             client.save()
         snapshot, redis.options = redis.options, redis_servers.DURABLE
@@ -243,6 +244,11 @@ def test_servers_are_not_ready_on_a_redis_that_came_back_empty_until_its_data_is
             assert "this store lost its data or is another one" in await store_is(server, False)
         with redis.client() as client:
             assert client.dbsize() == 0
+        with capture_logs() as logs:
+            await restarted.start()
+        assert "the store is not the one of the last start" in [line["event"] for line in logs]
+        assert "this store lost its data or is another one" in await store_is(servers[0], False)
+        await restarted.stop()
         redis.kill()
         redis.options = snapshot
         await elsewhere(redis.start)

@@ -94,3 +94,13 @@ def test_it_is_written_only_where_it_changes_and_one_that_is_damaged_is_said() -
         refuse_default(given())
     note(Path("var"), given().store)
     refuse_default(given())
+
+
+def test_a_store_that_has_another_id_than_before_is_told() -> None:
+    data, redis = Path("var"), parse(REDIS)
+    assert note(data, redis)
+    assert note(data, redis, "one")  # it has one now
+    assert note(data, redis, "one")
+    assert not note(data, redis, "two")
+    assert note(data, redis, "two")
+    assert note(data, parse("redis://h"), "three")  # another store was meant

@@ -243,13 +243,13 @@ def _may_move(where: Settings, ring: Keyring) -> None:
 
 
 def _is_of_these_servers(where: Settings) -> None:
-    """Raise Failure where it is not this store whose codes tell whether a key can go; SettingsError without one."""
+    """Raise SettingsError where there is no such store, or its codes do not tell whether a key can go."""
     try:
         note = noted(where.data)
     except UnguardedFile as error:
         raise Failure(str(error)) from None
     if "store" in where.model_fields_set and note is not None and not note.is_of(where.store, where.data):
-        raise Failure(
+        raise SettingsError(
             f"the servers of {where.data} use another store than {written(where.store)}: give "
             f"{option(where.data, note)}, or retire the key with --force"
         )

@@ -375,6 +375,9 @@ class Store(Protocol):
     async def set_mark(self, mark: str) -> None:
         """Mark the store durably; "" takes the mark off."""
 
+    async def identity(self) -> str:
+        """Return what no other store has, nor this one when it has lost all; "" where there is no such thing."""
+
     async def noted_keys(self) -> str:
         """Return what was noted of its servers' keys (`secrecy/agreement.py`), "" for nothing."""
 

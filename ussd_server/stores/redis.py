@@ -803,6 +803,12 @@ class RedisStore:
             await self._open()
         await self.link.ask(self._meta_slot, (b"HSET", self._meta, "mark", mark), writes=True).answer
 
+    async def identity(self) -> str:
+        """Return what no other store has, nor this one when it has lost all; "" where no server has given it that."""
+        if not self._buckets:
+            await self._open()
+        return self.link.known
+
     async def noted_keys(self) -> str:
         """Return what was noted of its servers' keys, "" for nothing."""
         if not self._buckets:

@@ -419,6 +419,11 @@ class Link(Owner):
         """Take no other store than the one that has this id in the hash of this key, from the next connection on."""
         self._known = key, id
 
+    @property
+    def known(self) -> str:
+        """The id of the store that is taken, "" while any is."""
+        return self._known[1].decode() if self._known is not None else ""
+
     def compare(self, id: bytes | None) -> None:
         """Look at every server anew, and raise StoreUnavailable, where this is not the id of the store."""
         if self._known is not None and id != self._known[1]:
