@@ -36,6 +36,7 @@ from ussd_server.smsc_url import SmscUrl
 from ussd_server.store_url import RedisUrl, SqliteUrl
 from ussd_server.stores.base import StoreUnavailable
 from ussd_server.stores.opening import open_to_serve
+from ussd_server.stores.risks import Risks
 from ussd_server.subscribers.codes import DAY_MS, Policy
 from ussd_server.terminals.desk import Desk
 from ussd_server.turns.admission import Admission
@@ -135,7 +136,9 @@ class Server:
         if isinstance(settings.store, SqliteUrl):
             keys.make_directory(settings.data)
         self.store = await open_to_serve(settings.store, settings.require_durable, settings.journal_entries)
+        risks = Risks(self.store, str(settings.store))
         try:
+            self.metrics.store_risks = await risks.look()
             key_file = await self._take_keys()
             await self._note_store()
             if self._operator is None:
@@ -206,6 +209,7 @@ class Server:
             self.keys.refresh,
             self._note_keys,
             self._compare_keys,
+            risks.look,
             self.metrics,
             wall_clock,
             self._tick,

@@ -3,6 +3,7 @@ keys, watch its own loop."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -22,6 +23,8 @@ COUNT_S: Final = 15.0
 """Between two counts of what was given up."""
 KEYS_S: Final = 2.0
 """Between two looks at the key file: how soon a new key is in use, but for one that is asked for by its id."""
+RISKS_S: Final = 15.0
+"""Between two looks at how the store is set up: how soon a replica that took over is looked at."""
 LAG_S: Final = 0.05
 """Between two measurements of the loop's lag."""
 
@@ -31,7 +34,8 @@ class Housekeeping:
 
     `refresh_keys` reads the key file again where it changed and returns whether it did, and `note_keys` then has the
     store remember them; `compare_keys` only looks what it remembers. Both raise KeysError where its other servers have
-    others. `now` is in ms; `pause` waits so many seconds; `tick` is called with the loop's time (s) every `LAG_S`.
+    others. `look_at_risks` returns in how many ways the store could lose what it acknowledged. `now` is in ms; `pause`
+    waits so many seconds; `tick` is called with the loop's time (s) every `LAG_S`.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class Housekeeping:
         refresh_keys: Callable[[], bool],
         note_keys: Callable[[], Awaitable[None]],
         compare_keys: Callable[[], Awaitable[None]],
+        look_at_risks: Callable[[], Awaitable[int]],
         metrics: Metrics,
         now: Callable[[], int],
         tick: Callable[[float], None],
@@ -50,6 +55,7 @@ class Housekeeping:
         self._refresh_keys = refresh_keys
         self._note_keys = note_keys
         self._compare_keys = compare_keys
+        self._look_at_risks = look_at_risks
         self._unnoted = False
         self.other_keys = ""
         """Why the keys here are not those of the store's other servers; "" where they are."""
@@ -66,7 +72,13 @@ class Housekeeping:
     def start(self) -> None:
         """Begin."""
         loop = asyncio.get_running_loop()
-        work = (self._sweep(), self._count_dead_letters(), self._watch_keys(), self._watch_loop())
+        work = (
+            self._sweep(),
+            self._count_dead_letters(),
+            self._watch_risks(),
+            self._watch_keys(),
+            self._watch_loop(),
+        )
         self._tasks = [loop.create_task(each) for each in work]
 
     async def stop(self) -> None:
@@ -103,6 +115,12 @@ class Housekeeping:
             except StoreUnavailable as error:
                 self._uncounted.failed(self._now(), cause=str(error))
             await self._pause(COUNT_S)
+
+    async def _watch_risks(self) -> None:
+        while True:
+            await self._pause(RISKS_S)
+            with suppress(StoreUnavailable):  # others say that it is away
+                self._metrics.store_risks = await self._look_at_risks()
 
     async def _watch_keys(self) -> None:
         while True:

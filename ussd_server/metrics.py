@@ -77,6 +77,7 @@ class Metrics:
         "sms_limit",
         "sms_waiting",
         "standing_delay",
+        "store_risks",
         "suppressed",
         "terminal_requests",
         "throttled",
@@ -109,6 +110,8 @@ class Metrics:
         """Outbox entries that were performed, by kind and result."""
         self.dead_letters: Mapping[str, int] = {}
         """How many entries of each kind were given up and wait for a person, as last asked of the store."""
+        self.store_risks = 0
+        """In how many ways the store could lose what it acknowledged, as it was set up when that was looked at last."""
         self.pushes: defaultdict[tuple[str, str], int] = defaultdict(int)
         """Pushes that ended, by kind (`notify`, `ask`, "" not known yet) and result (`turns/pushes.py` names them)."""
         self.terminal_requests: defaultdict[tuple[str, str], int] = defaultdict(int)
@@ -178,6 +181,9 @@ class _Reader(Collector):
         yield _counter("sms_ended", "SMS of ours by how they ended", ("outcome",), deliveries)
         yield _counter("outbox_performed", "Outbox entries performed", ("kind", "result"), metrics.outbox.items())
         yield _gauge("dead_letters", "Work given up that waits for a person", "kind", metrics.dead_letters)
+        yield GaugeMetricFamily(
+            "ussd_server_store_risks", "Ways to lose what was acknowledged, as the store is set up", metrics.store_risks
+        )
         yield _counter("pushes", "Pushes that ended", ("kind", "result"), metrics.pushes.items())
         requests = metrics.terminal_requests.items()
         yield _counter("terminal_requests", "Terminals' requests", ("operation", "result"), requests)

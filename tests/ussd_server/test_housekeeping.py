@@ -7,7 +7,7 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
-from ussd_server.housekeeping import COUNT_S, KEYS_S, LAG_S, SWEEP_S, SWEPT, Housekeeping
+from ussd_server.housekeeping import COUNT_S, KEYS_S, LAG_S, RISKS_S, SWEEP_S, SWEPT, Housekeeping
 from ussd_server.metrics import Metrics
 from ussd_server.secrecy.agreement import OtherKeys
 from ussd_server.secrecy.keys import KeysError
@@ -40,17 +40,22 @@ async def _nothing() -> None:
     pass
 
 
+async def _no_risks() -> int:
+    return 0
+
+
 def keep_house(
     place: Path,
     body: Callable[[SqliteStore, Housekeeping, Pauses, Metrics], Awaitable[None]],
     refresh: Callable[[], bool] = lambda: False,
     note: Callable[[], Awaitable[None]] = _nothing,
     compare: Callable[[], Awaitable[None]] = _nothing,
+    look: Callable[[], Awaitable[int]] = _no_risks,
 ) -> None:
     async def main() -> None:
         store = SqliteStore(place / "store.db")
         pauses, metrics = Pauses(), Metrics()
-        house = Housekeeping(store, refresh, note, compare, metrics, lambda: 1_000, lambda _: None, pauses)
+        house = Housekeeping(store, refresh, note, compare, look, metrics, lambda: 1_000, lambda _: None, pauses)
         house.start()
         await body(store, house, pauses, metrics)
         await house.stop()
@@ -79,6 +84,26 @@ def test_a_store_that_is_away_is_swept_when_it_is_back(tmp_path: Path) -> None:
         assert [line["event"] for line in logs] == ["store unavailable, nothing swept"]
 
     keep_house(tmp_path, body)
+
+
+def test_what_the_store_could_lose_is_looked_at_again_and_shown(tmp_path: Path) -> None:
+    looks = iter([2, StoreUnavailable("away"), 0])
+    shown: list[float] = []
+
+    async def look() -> int:
+        found = next(looks)
+        if isinstance(found, StoreUnavailable):
+            raise found
+        return found
+
+    async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, metrics: Metrics) -> None:
+        for _ in range(3):
+            shown.append(metrics.store_risks)
+            await pauses.end(RISKS_S)
+        shown.append(metrics.store_risks)
+
+    keep_house(tmp_path, body, look=look)
+    assert shown == [0, 2, 2, 0]
 
 
 def test_new_keys_are_taken_up_and_a_bad_file_is_told(tmp_path: Path) -> None:

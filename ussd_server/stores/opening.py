@@ -1,12 +1,8 @@
 """Opens whichever store a URL names."""
 
-import structlog
-
 from ussd_server.store_url import SqliteUrl, StoreUrl
 from ussd_server.stores.base import JOURNAL_ENTRIES, NoStore, Store, StoreUnavailable
 from ussd_server.stores.copying import refuse_unfinished
-
-log = structlog.get_logger()
 
 
 async def open_store(
@@ -37,17 +33,14 @@ async def open_store(
 
 
 async def open_to_serve(url: StoreUrl, require_durable: bool = False, journal_entries: int = JOURNAL_ENTRIES) -> Store:
-    """Return the store for a server, and say in the log what it could lose.
+    """Return the store for a server.
 
     Raises StoreUnavailable where it is being copied into; with `require_durable` also where it could lose anything.
     """
     store = await open_store(url, True, require_durable, journal_entries)
     try:
         await refuse_unfinished(store, str(url))
-        risks = await store.risks()
     except BaseException:
         await store.close()
         raise
-    for risk in risks:
-        log.warning("store may lose what it acknowledged", store=str(url), cause=risk)
     return store

@@ -46,11 +46,11 @@ from ussd_server.stores.cache import CACHED_OCTETS, CACHED_RECORDS, Cache
 from ussd_server.stores.due import HINTS, Due
 from ussd_server.stores.redis_keys import Bucket
 from ussd_server.stores.redis_link import PATIENCE_S, Link
-from ussd_server.stores.redis_nodes import Alone, Cluster, Nodes, Sentinels
+from ussd_server.stores.redis_nodes import Alone, Cluster, Nodes, NotAnswered, NotFound, Sentinels, ask_setup
 from ussd_server.stores.redis_scripts import EVERY_SCRIPT
 from ussd_server.stores.redis_stragglers import STRAGGLERS_S, without_stragglers
 from ussd_server.stores.redis_together import Replaced, Together, unsure
-from ussd_server.stores.redis_wire import Asked, Greeting
+from ussd_server.stores.redis_wire import Address, Asked, Greeting
 from ussd_server.subscribers.record import Subscriber, decode
 from ussd_server.terminals.record import Terminal
 from ussd_server.terminals.record import decode as decode_terminal
@@ -120,7 +120,9 @@ class RedisStore:
         self._clients = f"ussd-server:{url.prefix}:"
         client = f"{self._clients}{self._consumer}"
         greeting = Greeting(url.user, url.password, url.database, url.context(), url.ca_file, url.replicas, name=client)
-        self.link = Link(_nodes(url, greeting), greeting, self._name, patience_s)
+        self._greeting = greeting
+        self._nodes = _nodes(url, greeting)
+        self.link = Link(self._nodes, greeting, self._name, patience_s)
         self._make = make
         self._meta = keys.meta_key(url.prefix)
         self._meta_slot = slot(url.prefix.encode())
@@ -843,8 +845,12 @@ class RedisStore:
         return ", ".join(f"a client at {address}" for address in sorted(others.values()))
 
     async def risks(self) -> list[str]:
-        """Return what each server could lose of what was acknowledged, and the mend; nothing where it is durable."""
+        """Return what each server could lose of what was acknowledged, and the mend; nothing where it is durable.
+
+        The replicas are judged, too: a failover makes one of them the master.
+        """
         found: list[str] = []
+        masters = set()
         await self.link.ask(self._meta_slot, (b"PING",)).answer  # from now on it is known where the servers are
         for one in self.link.one_of_each(range(SLOTS)):
             info = await self.link.ask(one, (b"INFO",)).answer
@@ -854,8 +860,27 @@ class RedisStore:
                 config = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
             except StoreUnavailable:  # forbidden, as a managed Redis does, or it is away and the next request says so
                 config = None
-            found += durability.risks(durability.fields(info.decode()), config, self._url.kind, self._url.replicas)
-        return list(dict.fromkeys(found))
+            lines = durability.risks(durability.fields(info.decode()), config, self._url.kind, self._url.replicas)
+            host, port = address = self.link.address(one)
+            masters.add(address)
+            found += lines if self._url.kind == "alone" else [f"{host}:{port}: {line}" for line in lines]
+        return [*found, *await self._risks_of_replicas(masters)]
+
+    async def _risks_of_replicas(self, masters: Collection[Address]) -> list[str]:
+        try:
+            replicas = [each for each in await self._nodes.replicas() if each not in masters]
+        except NotFound as error:
+            return [f"it is not known which replicas may become masters: {error}"]
+        return [line for lines in await asyncio.gather(*map(self._risks_of_replica, replicas)) for line in lines]
+
+    async def _risks_of_replica(self, address: Address) -> list[str]:
+        where = f"{address[0]}:{address[1]}, a replica"
+        try:
+            info, config = await ask_setup(address, self._greeting, durability.SETTINGS)
+        except NotAnswered as error:
+            return [f"{where}: it is not known what it would lose as the master: {error}"]
+        lines = durability.of_replica(info, config, self._url.kind)
+        return [f"{where} that may become the master: {line}" for line in lines]
 
     async def ping(self) -> None:
         """Write something on each server and wait until it is durable."""

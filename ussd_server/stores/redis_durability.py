@@ -26,6 +26,13 @@ def risks(info: Mapping[str, str], config: Mapping[str, str] | None, kind: Kind,
     return [line for line in found if line]
 
 
+def of_replica(info: Mapping[str, str], config: Mapping[str, str] | None, kind: Kind) -> list[str]:
+    """Return what could be lost once a failover has made this replica the master; nothing where none does that."""
+    if kind == "sentinel" and info.get("slave_priority") == "0":
+        return []
+    return risks(info, config, "alone", 0)
+
+
 def _of_a_crash(info: Mapping[str, str], config: Mapping[str, str] | None) -> list[str]:
     if info.get("aof_enabled", "1") != "1" or (config or {}).get("appendonly", "yes") != "yes":
         return [f"a crash of Redis loses all since its last snapshot: {_BEGIN_THE_LOG}"]

@@ -472,6 +472,11 @@ class Link(Owner):
             return list(slots[:1])
         return list({self._homes[slot].address: slot for slot in slots}.values())
 
+    def address(self, slot: int) -> Address:
+        """Return which server has this slot, once that was found out."""
+        assert self._homes is not None
+        return self._homes[slot].address
+
     def check(self) -> None:
         """Raise StoreUnavailable where this link is closed."""
         if self._closed:

@@ -5,15 +5,15 @@ These questions are rare, so redis-py asks them; what a turn asks goes by `redis
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import InvalidResponse, RedisError
+from redis.exceptions import InvalidResponse, RedisError, ResponseError
 
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.stores.buckets import SLOTS
@@ -59,6 +59,12 @@ class Nodes(Protocol):
         Raises NotConfirmed. With 0 it is only sure that it was at the call.
         """
 
+    async def replicas(self) -> Sequence[Address]:
+        """Return the addresses of those that a failover may make masters, also of those that are away or already are.
+
+        Raises NotFound.
+        """
+
     async def close(self) -> None:
         """Let go of the connections."""
 
@@ -79,6 +85,10 @@ class Alone:
     async def confirm(self, address: Address) -> float:
         """Return that it is sure for ever: there is no other."""
         return math.inf
+
+    async def replicas(self) -> Sequence[Address]:
+        """Return none: nobody makes another one the master."""
+        return []
 
     async def close(self) -> None:
         """Do nothing: no connection is kept."""
@@ -113,6 +123,29 @@ async def _answering(address: Address, tls: bool) -> AsyncIterator[None]:
         raise NotAnswered(f"{address[0]}:{address[1]}: {why}") from None
 
 
+@contextmanager
+def _understood(server: Address) -> Iterator[None]:
+    """Raise NotAnswered where what a server answers is not what it was asked for."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise NotAnswered(f"{server[0]}:{server[1]}: its answer is not understood: {error!r}") from None
+
+
+async def ask_setup(
+    address: Address, greeting: Greeting, settings: Sequence[bytes]
+) -> tuple[Mapping[str, str], Mapping[str, str] | None]:
+    """Return the fields of a server's INFO and these settings, None where it does not tell them; raises NotAnswered."""
+    async with _answering(address, greeting.tls is not None), _client(address, greeting) as client:
+        with _understood(address):
+            info = {name: str(value) for name, value in (await client.info()).items()}
+            try:
+                config = await client.config_get(*(name.decode() for name in settings))
+            except ResponseError:  # forbidden, or renamed
+                return info, None
+            return info, {str(name): str(value) for name, value in config.items()}
+
+
 class Sentinels:
     """The master of this name, as its Sentinels know it. All are asked, by connections that are kept."""
 
@@ -145,6 +178,31 @@ class Sentinels:
             why = "; ".join((verdict.doubt, *reasons))
             raise NotConfirmed(f"{address[0]}:{address[1]} is not surely the master: {why}")
         return verdict.lease_ms / 1000
+
+    async def replicas(self) -> Sequence[Address]:
+        """Return all that any Sentinel knows of."""
+        found: set[Address] = set()
+        reasons = []
+        told = await asyncio.gather(*map(self._replicas, self._clients), return_exceptions=True)
+        for each in told:
+            if isinstance(each, NotAnswered):
+                reasons.append(str(each))
+            elif isinstance(each, BaseException):
+                raise each
+            else:
+                found.update(each)
+        if len(reasons) == len(told):
+            raise NotFound("no Sentinel says who the replicas are: " + "; ".join(reasons))
+        return sorted(found)
+
+    async def _replicas(self, sentinel: Address) -> list[Address]:
+        async with _answering(sentinel, self._tls):
+            with _understood(sentinel):
+                pipeline = self._clients[sentinel].pipeline(transaction=False)
+                pipeline.execute_command("SENTINEL", "REPLICAS", self._master)
+                (told,) = await pipeline.execute()
+                states = [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in told]
+                return [(state["ip"], int(state["port"])) for state in states]
 
     async def _ask(self, about: Address | None) -> tuple[list[View], list[str]]:
         """Return what the Sentinels say that answer in time, and why others do not."""
@@ -250,6 +308,22 @@ class Cluster:
             reasons.append(f"{server[0]}:{server[1]} knows no master for {homes.count(None)} slots")
         raise NotFound("no server of the Cluster says where the slots are: " + "; ".join(reasons))
 
+    async def replicas(self) -> Sequence[Address]:
+        """Return all servers, the masters among them.
+
+        One that follows a master since a moment ago may be called a master without slots, and may be given some.
+        """
+        reasons = []
+        for server in dict.fromkeys([*self._known, *self._seeds]):
+            try:
+                tls = self._greeting.tls is not None
+                async with _answering(server, tls), _client(server, self._greeting) as client:
+                    with _understood(server):
+                        return _servers(await client.cluster("SHARDS"), server[0], tls)
+            except NotAnswered as error:
+                reasons.append(str(error))
+        raise NotFound("no server of the Cluster says it (allow CLUSTER SHARDS): " + "; ".join(reasons))
+
     async def confirm(self, address: Address) -> float:
         """Return that it is sure for ever: nobody is asked. A master that is back takes no writes for 2 s by itself."""
         return math.inf
@@ -264,3 +338,13 @@ def _homes(ranges: Sequence[Any], asked: str) -> list[Address | None]:
     for first, last, (host, port, *_), *_ in ranges:
         homes[first : last + 1] = [(host or asked, port)] * (last + 1 - first)
     return homes
+
+
+def _servers(shards: Sequence[Any], asked: str, tls: bool) -> list[Address]:
+    """Return all servers in the reply of CLUSTER SHARDS; an empty endpoint is the one that was asked."""
+    found = []
+    for shard in shards:
+        for each in dict(zip(shard[::2], shard[1::2], strict=True))["nodes"]:
+            node = dict(zip(each[::2], each[1::2], strict=True))
+            found.append((node["endpoint"] or asked, int(node["tls-port" if tls else "port"])))
+    return sorted(found)

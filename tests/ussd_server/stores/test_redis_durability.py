@@ -3,18 +3,23 @@
 import asyncio
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
 
 from tests.acceptance.harness import COMMAND
-from tests.redis_servers import DURABLE, running, wait_until
+from tests.redis_servers import DURABLE, RedisCluster, RedisSentinels, RedisServer, running, wait_until
+from tests.ussd_server.stores.test_redis import OPERATIONS
 from ussd_server import store_url
-from ussd_server.store_url import Kind, SqliteUrl
+from ussd_server.store_url import Kind, RedisUrl, SqliteUrl
 from ussd_server.stores.base import StoreUnavailable
 from ussd_server.stores.opening import open_to_serve
-from ussd_server.stores.redis_durability import fields, risks
+from ussd_server.stores.redis import RedisStore
+from ussd_server.stores.redis_durability import fields, of_replica, risks
+from ussd_server.stores.risks import Risks
 
 GOOD = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 
@@ -59,6 +64,15 @@ def test_what_only_some_replicas_have_is_lost_where_another_is_promoted(replicas
     assert [line.endswith(mend) or mend in line for line in found] == [True] * bool(mend)
 
 
+def test_a_replica_is_judged_as_the_master_that_it_may_be_but_for_one_that_is_never_made_one() -> None:
+    loose = {**GOOD, "appendfsync": "everysec"}
+    assert of_replica({"role": "slave", "slave_priority": "100"}, GOOD, "sentinel") == []
+    assert of_replica({"role": "slave", "slave_priority": "100"}, None, "sentinel")[0].startswith("Redis does not tell")
+    assert of_replica({"role": "slave", "slave_priority": "100"}, loose, "sentinel") == risks({}, loose, "alone", 0)
+    assert of_replica({"role": "slave", "slave_priority": "0"}, loose, "sentinel") == []
+    assert of_replica({"role": "slave", "slave_priority": "0"}, loose, "cluster") == risks({}, loose, "alone", 0)
+
+
 def test_fields_are_read_from_info() -> None:
     assert fields("# Persistence\r\naof_enabled:1\r\nloading:0\r\n") == {"aof_enabled": "1", "loading": "0"}
 
@@ -68,6 +82,7 @@ def opened(url: str, require: bool) -> list[str]:
 
     async def body() -> None:
         store = await open_to_serve(store_url.parse(url), require)
+        await Risks(store, url).look()
         await store.close()
 
     with capture_logs() as logs:
@@ -124,3 +139,153 @@ def test_a_server_does_not_start_on_a_store_that_forgets_where_it_must_not(tmp_p
     said = f"error: {redis.url}: not durable, and --require-durable is given: a crash of Redis loses all"
     assert ended.stderr.startswith(said)
     assert not data.exists()
+
+
+# Who may become the master -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sentinels() -> Iterator[RedisSentinels]:
+    servers = RedisSentinels()
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture
+def cluster() -> Iterator[RedisCluster]:
+    servers = RedisCluster()
+    yield servers
+    servers.stop()
+
+
+def looked_at(url: str) -> list[str]:
+    """Return what could be lost, also where nothing can be acknowledged for too few replicas are there."""
+
+    async def body() -> list[str]:
+        store = RedisStore(cast(RedisUrl, store_url.parse(url)))
+        found = await store.risks()
+        await store.close()
+        return found
+
+    return asyncio.run(body())
+
+
+def role(server: RedisServer) -> str:
+    with server.client() as client:
+        return str(client.info("replication")["role"])
+
+
+def set_(server: RedisServer, name: str, value: str) -> None:
+    with server.client() as client:
+        client.config_set(name, value)
+
+
+def test_a_replica_that_sentinels_may_promote_is_looked_at_like_the_master(sentinels: RedisSentinels) -> None:
+    url = f"{sentinels.url}?replicas=2"
+    one, two = sentinels.replicas
+    assert opened(url, True) == []
+    set_(one, "appendonly", "no")
+    set_(two, "maxmemory-policy", "allkeys-lru")
+    found = opened(url, False)
+    assert len(found) == 2
+    may = "a replica that may become the master"
+    for server, what in ((one, "a crash of Redis loses all since its last"), (two, "a full Redis drops records")):
+        assert [line for line in found if line.startswith(f"127.0.0.1:{server.port}, {may}: {what}")]
+    with pytest.raises(StoreUnavailable, match=f"not durable, .*127.0.0.1:{one.port}, a replica"):
+        opened(url, True)
+
+
+def test_a_replica_that_cannot_be_asked_is_not_taken_for_durable(sentinels: RedisSentinels) -> None:
+    one, two = sentinels.replicas
+    one.kill()
+    set_(two, "requirepass", "other")
+    found = sorted(looked_at(f"{sentinels.url}?replicas=1"))
+    assert len(found) == 2
+    for line, server in zip(found, sorted([one, two], key=lambda each: str(each.port)), strict=True):
+        assert line.startswith(
+            f"127.0.0.1:{server.port}, a replica: it is not known what it would lose as the master: "
+        )
+
+
+def test_a_replica_of_a_cluster_is_looked_at_like_its_master(cluster: RedisCluster) -> None:
+    url = f"{cluster.url}?replicas=1"
+    loose, dead = cluster.servers[3:5]
+    assert opened(url, True) == []
+    set_(loose, "appendfsync", "everysec")
+    dead.kill()
+    found = looked_at(url)
+    assert [line for line in found if f":{loose.port}, a replica that may become the master: a crash" in line]
+    assert [line for line in found if f":{dead.port}, a replica: it is not known" in line]
+    assert len(found) == 2
+
+
+def test_a_cluster_that_does_not_tell_its_replicas_is_not_taken_for_durable(cluster: RedisCluster) -> None:
+    for server in cluster.servers:
+        with server.client() as client:
+            client.execute_command("ACL", "SETUSER", "default", "-cluster|shards")
+    found = opened(f"{cluster.url}?replicas=1", False)
+    assert [line.partition(": ")[0] for line in found] == ["it is not known which replicas may become masters"]
+    assert "allow CLUSTER SHARDS" in found[0]
+
+
+def test_the_permissions_of_the_documentation_are_enough_to_look_at_a_cluster(cluster: RedisCluster) -> None:
+    rules = re.search(r"ACL SETUSER ussd (.*)", OPERATIONS.read_text(encoding="utf-8"))
+    assert rules
+    for server in cluster.servers:
+        with server.client() as client:
+            client.execute_command("ACL", "SETUSER", "ussd", *rules[1].replace("PASSWORD", "right").split())
+    assert looked_at(cluster.url.replace("://", "://ussd:right@") + "?replicas=1") == []
+    with cluster.servers[4].client() as client:
+        client.execute_command("ACL", "SETUSER", "ussd", "-config|get")
+    (line,) = looked_at(cluster.url.replace("://", "://ussd:right@") + "?replicas=1")
+    assert "a replica that may become the master: Redis does not tell whether it syncs" in line
+
+
+def test_who_took_over_is_looked_at_while_a_server_runs_and_each_risk_is_said_once(sentinels: RedisSentinels) -> None:
+    url = f"{sentinels.url}?replicas=1"
+
+    def take_over() -> None:
+        sentinels.master.kill()
+        wait_until(lambda: "master" in map(role, sentinels.replicas), "a new master")
+
+    async def body() -> list[str]:
+        store = await open_to_serve(store_url.parse(url))
+        seen = Risks(store, url)
+        await seen.look()
+        for replica in sentinels.replicas:
+            set_(replica, "appendfsync", "everysec")
+        await asyncio.get_running_loop().run_in_executor(None, take_over)
+        with capture_logs() as logs:
+            await seen.look()
+            await seen.look()
+        await store.close()
+        return [line["cause"] for line in logs if line["log_level"] == "warning"]
+
+    with capture_logs():
+        said = asyncio.run(body())
+    assert len(said) == len(set(said)) == 3
+    (master,) = [server for server in sentinels.replicas if role(server) == "master"]
+    (line,) = [line for line in said if "about the last second" in line and ", a replica" not in line]
+    assert line.startswith(f"127.0.0.1:{master.port}: a crash of Redis loses about the last second")
+    assert [line for line in said if line.startswith(f"127.0.0.1:{sentinels.master.port}, a replica: it is not known")]
+
+
+def test_what_is_mended_is_said_and_what_comes_back_is_said_again() -> None:
+    with running() as server:
+
+        async def body() -> None:
+            store = await open_to_serve(store_url.parse(server.url))
+            seen = Risks(store, server.url)
+            for value in ("everysec", "everysec", "always", "everysec"):
+                set_(server, "appendfsync", value)
+                await seen.look()
+            await store.close()
+
+        with capture_logs() as logs:
+            asyncio.run(body())
+    lose, over = "store may lose what it acknowledged", "store loses that no more"
+    assert [(line["log_level"], line["event"]) for line in logs] == [
+        ("warning", lose),
+        ("info", over),
+        ("warning", lose),
+    ]

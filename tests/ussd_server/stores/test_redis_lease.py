@@ -30,6 +30,10 @@ class Asked:
         self.open.append(asyncio.get_running_loop().create_future())
         return await self.open[-1]
 
+    async def replicas(self) -> Sequence[Address]:
+        """Return none."""
+        return []
+
     async def close(self) -> None:
         """Do nothing."""
 

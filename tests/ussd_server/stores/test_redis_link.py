@@ -55,6 +55,10 @@ class Named:
             raise NotConfirmed("a failover is over")
         return 0.0
 
+    async def replicas(self) -> Sequence[Address]:
+        """Return none."""
+        return []
+
     async def close(self) -> None:
         """Do nothing."""
 
