@@ -288,6 +288,10 @@ class Person:
             outcome = await self._until_answered(lambda key: self._client.open(self.msisdn, Secret(code), key=key))
         except Refused:
             return "refused"
+        except asyncio.CancelledError:  # the run is over, and a try may have been taken all the same
+            self._book.note(Entry(at, self.msisdn, right, "unknown"))
+            self.sure = False
+            raise
         match outcome:
             case Visit():
                 verdict, visit = "visit", outcome

@@ -33,7 +33,7 @@ STORE_TOO = (
 @pytest.mark.parametrize(("store", "faults"), [("sqlite", SERVERS_AND_SMSC), ("redis", STORE_TOO)])
 def test_nothing_is_lost_when_everything_is_killed(tmp_path: Path, store: StoreKind, faults: tuple[Fault, ...]) -> None:
     """Servers, the SMSC and a store with a process are killed under load: every promise is kept, and it settles."""
-    wanted = Wanted(store, seconds=10, faults=len(faults), seed=1, servers=2, people=10, plan=faults)
+    wanted = Wanted(store, seconds=10, faults=len(faults), seed=1, servers=2, people=6, plan=faults)
     outcome = asyncio.run(round.run(wanted, tmp_path, stage.what_is_missing(), lambda what, share: None))
     assert [str(violation) for violation in outcome.violations] == []
     killed = {
