@@ -4,6 +4,7 @@
 to judge (names, targets, texts) is the compiler's. The texts themselves, calls and conditions stay as they are written.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -335,10 +336,22 @@ def load(content: str | bytes, file: str) -> Document:
 
 
 def _known_part(data: dict[str, Any]) -> Head | None:
-    """Return the head without keys that it cannot have, if that is all that is wrong: the rest can be judged by it."""
-    known = keys_of(Head)
+    """Return the head as far as it is right, with what is usual for the rest: the nodes can be judged by it.
+
+    None where a key is wrong by which the nodes are judged.
+    """
+    known = {key: value for key, value in data.items() if key in keys_of(Head)}
     try:
-        return Head.model_validate({key: value for key, value in data.items() if key in known})
+        return Head.model_validate(known)
+    except ValidationError as error:
+        wrong = {str(details["loc"][0]) for details in error.errors(include_url=False)}
+    if wrong & {"languages", "texts", "nodes"}:
+        return None
+    start = next((name for name in known["nodes"] if re.fullmatch(NAME, str(name))), None)
+    instead = {"service": "unnamed", "home": start, "entries": [None]}
+    right = {key: value for key, value in known.items() if key not in wrong}
+    try:
+        return Head.model_validate({key: instead[key] for key in wrong & instead.keys()} | right)
     except ValidationError:
         return None
 

@@ -50,6 +50,26 @@ def test_the_shape_of_the_head_and_the_entries(old: str, new: str, expected: lis
     assert problems(TWO_NODES.replace(old, new, 1)) == expected
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("home: main\n", "", ["f:1:1: the file has no 'home'"]),
+        ("home: main", "home: [main]", ["f:6:7: 'home' in the file must be a text"]),
+        ("service: shop", "service: A B", ["f:1:10: 'service' in the file cannot be 'A B'; small letters, digits, - and _"]),
+        ("home: main", "home: main\ntries: 0", ["f:7:8: 'tries' in the file: input should be greater than or equal to 1"]),
+        ("10 min", "10 years", ["f:5:35: 'within' in the file cannot be '10 years'; as 30 s, 10 min, 2 h"]),
+        ("entries:\n", "no_entries:\n", ["f:1:1: the file has no 'entries'", "f:7:1: unknown key 'no_entries' in the file; did you mean 'entries'?"]),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_head_hides_none_in_the_nodes(old: str, new: str, expected: list[str]):
+    wrong = TWO_NODES.replace("to: x", "to: y").replace("x: {end: A}", "x: {end: {ru: А}}")
+    assert old in wrong
+    *first, node, text = problems(wrong.replace(old, new, 1))
+    assert first == expected
+    assert node.endswith(": there is no node 'y'; there are main, x")
+    assert "'en'" in text
+
+
 PUSHED = HEAD + "  - {push: hello, to: main%s}\nnodes:\n  main: {end: x}\n"
 
 
