@@ -1,8 +1,8 @@
 """The settings: one set of names for the command line, the environment and the settings file.
 
 This is the only module that reads the environment. The command line wins over the environment (`USSD_SERVER_HTTP`),
-the environment over the TOML file, the file over the defaults. A mistake is a `SettingsError`: one line that says what
-is wrong, where it was written, and the mend.
+the environment over the TOML file, the file over the defaults. Mistakes are a `SettingsError`: a line each that says
+what is wrong, where it was written, and the mend.
 """
 
 import os
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, PlainValidator, ValidationError, model_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -40,7 +41,13 @@ PACKAGE = Path(__file__).parent
 
 
 class SettingsError(Exception):
-    """A setting is wrong. The text is one line for the operator: what, where, and the mend; it never holds a secret."""
+    """Something is set wrong. Each of its `args` is one line for the operator, a mistake: what, where, and the mend.
+
+    None ever holds a secret.
+    """
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.args))
 
 
 # Values -----------------------------------------------------------------------------------------------------------
@@ -320,32 +327,52 @@ class Settings(BaseSettings):
 def load(options: Mapping[str, Any] | None = None) -> Settings:
     """Return the settings in force, `options` being what the command line gave (None values are not given).
 
-    Raises `SettingsError` with the first mistake; unknown keys are reported before wrong values.
+    Raises `SettingsError` with every mistake; unknown keys are reported before wrong values.
     """
     given = {name: value for name, value in (options or {}).items() if value is not None and value != []}
     environment = {name.upper(): name for name in os.environ if name.upper().startswith(PREFIX)}
-    for variable, spelt in environment.items():
-        key = variable.removeprefix(PREFIX).lower()
-        if key not in Settings.model_fields:
-            raise SettingsError(
-                f"environment: unknown variable {spelt}{nearest(key, Settings.model_fields, _variable)}"
-            )
+    mistakes = _unknown_variables(environment)
     file = given.get("settings") or os.environ.get(environment.get(_variable("settings"), ""))
     path = Path(file) if file else None
     if path is not None:
-        for key in _read_toml(path):
-            if key not in Settings.model_fields or key == "settings":
-                known = Settings.model_fields.keys() - {"settings"}
-                raise SettingsError(f"{path}:{_line(path, key)}: unknown key {key!r}{nearest(key, known)}")
+        mistakes += _unknown_keys(path)
     try:
-        return Settings(**given)
+        settings = Settings(**given)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    key = str(first["loc"][0]) if first["loc"] else ""
-    what = str(first["msg"]).removeprefix("Value error, ")
+        for details in error.errors(include_url=False, include_input=False, include_context=False):
+            # An unknown key was told of above; a default that is made of another setting needs that one mended.
+            if details["type"] not in ("extra_forbidden", "default_factory_not_called"):
+                mistakes.append(_mistake(details, given, environment, path))
+    if mistakes:
+        raise SettingsError(*mistakes)
+    return settings
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    keys = {spelt: variable.removeprefix(PREFIX).lower() for variable, spelt in environment.items()}
+    return [
+        f"environment: unknown variable {spelt}{nearest(key, Settings.model_fields, _variable)}"
+        for spelt, key in keys.items()
+        if key not in Settings.model_fields
+    ]
+
+
+def _unknown_keys(path: Path) -> list[str]:
+    known = Settings.model_fields.keys() - {"settings"}
+    return [
+        f"{path}:{_line(path, key)}: unknown key {key!r}{nearest(key, known)}"
+        for key in _read_toml(path)
+        if key not in known
+    ]
+
+
+def _mistake(details: ErrorDetails, given: Mapping[str, Any], environment: Mapping[str, str], path: Path | None) -> str:
+    """Say what is wrong with a value, and where it was set."""
+    key = str(details["loc"][0]) if details["loc"] else ""
+    what = str(details["msg"]).removeprefix("Value error, ")
     if not key:
-        raise SettingsError(f"settings: {what}")
-    raise SettingsError(f"{_written(key, given, environment, path)}: {what[0].lower()}{what[1:]}")
+        return f"settings: {what}"
+    return f"{_written(key, given, environment, path)}: {what[0].lower()}{what[1:]}"
 
 
 def _written(key: str, given: Mapping[str, Any], environment: Mapping[str, str], path: Path | None) -> str:

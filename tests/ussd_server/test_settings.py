@@ -44,6 +44,24 @@ def mistake(options: dict[str, object] | None = None) -> str:
     return text
 
 
+def test_every_mistake_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USSD_SERVER_HTPP", "x")
+    monkeypatch.setenv("USSD_SERVER_PUSH_RATE", "fast")
+    path = write('htpp = "x"\nmax_turns = "abc"\ncountry = "07"\n')
+    with pytest.raises(SettingsError) as caught:
+        load({"settings": path, "data": "", "http": "here"})
+    assert list(caught.value.args) == [
+        "environment: unknown variable USSD_SERVER_HTPP; did you mean USSD_SERVER_HTTP?",
+        "settings.toml:1: unknown key 'htpp'; did you mean http?",
+        "--data: it is empty; name a directory, or leave it out",
+        "--http: 'here' is not HOST:PORT, as in 127.0.0.1:8080",
+        "settings.toml:3: country: string should match pattern '^[1-9][0-9]{0,2}$'",
+        "settings.toml:2: max_turns: input should be a valid integer, unable to parse string as an integer",
+        "environment: USSD_SERVER_PUSH_RATE: input should be a valid number, unable to parse string as a number",
+    ]
+    assert str(caught.value) == "; ".join(caught.value.args)
+
+
 def test_defaults_are_those_of_a_first_start() -> None:
     settings = load()
     assert settings.http == Address("127.0.0.1", 8080)

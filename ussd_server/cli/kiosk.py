@@ -41,7 +41,8 @@ def kiosk(
     try:
         where = load(options)
     except SettingsError as error:
-        raise SettingsError(str(error).replace("--kiosk-http", "--http")) from None  # what it is called here
+        here = (str(mistake).replace("--kiosk-http", "--http") for mistake in error.args)  # what it is called here
+        raise SettingsError(*here) from None
     log.configure(where.log_level, where.log_format)
     try:
         own = credentials.load(terminal)

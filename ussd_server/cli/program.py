@@ -61,14 +61,15 @@ def _common(
 def outcome(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code. An error with a mend is one line; a defect keeps its trace.
 
-    Only the mistakes of a file that people write are several lines: all of them, so that they can be mended at once.
+    Only mistakes in what people write into a file, or set, are several lines: all of them, to be mended at once.
     """
     command = typer.main.get_command(app)
     _leave_types_out(command)
     try:
         result = _run(command, arguments)
     except SettingsError as error:
-        complain(str(error))
+        for mistake in error.args:
+            complain(mistake)
         return EXIT_USAGE
     except (FlowErrors, DialectErrors, FaultErrors) as mistakes:
         for problem in mistakes.problems:
