@@ -21,13 +21,12 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 import structlog
 
-from menus.session import Values
 from ussd_server.database import SchemaError, connect, explain, migrate, roll_back
 from ussd_server.log import mask
+from ussd_server.stores import sqlite_statements as sql
 from ussd_server.stores.base import (
     EVERY_LANE,
     JOURNAL_ENTRIES,
-    LANES,
     Change,
     Claimed,
     DeadLetter,
@@ -47,15 +46,28 @@ from ussd_server.stores.base import (
     tell_soon,
 )
 from ussd_server.stores.cache import CACHED_OCTETS, CACHED_RECORDS, Cache
-from ussd_server.stores.damaged import tolerant
 from ussd_server.stores.onethread import OneThread
+from ussd_server.stores.sqlite_rows import (
+    Also,
+    Row,
+    Work,
+    also_of,
+    answer_row,
+    dead_row,
+    from_json,
+    hold_first,
+    journal_rows,
+    key_of,
+    standing_row,
+    to_json,
+    work_from_json,
+    work_of,
+)
+from ussd_server.stores.sqlite_schema import APPLICATION_ID, MIGRATIONS
 from ussd_server.subscribers.record import Subscriber, decode, encode
 from ussd_server.terminals.record import Terminal
 from ussd_server.terminals.record import decode as decode_terminal
 from ussd_server.terminals.record import encode as encode_terminal
-
-APPLICATION_ID = 0x55535344
-"""Marks the file as ours ("USSD"); `file` and SQLite show it."""
 
 GROUP = 256
 """Changes in one transaction at most, so that the loop is never held for longer than about 4 ms."""
@@ -84,181 +96,6 @@ LOCK_RETRY_S = 0.005
 LOCK_TRIES = 400
 """How often, and how many times, a group is tried again while another process writes: about 2 s in all."""
 
-_MIGRATIONS = (
-    (
-        """CREATE TABLE subscriber (
-            msisdn INTEGER PRIMARY KEY,
-            version INTEGER NOT NULL,
-            record BLOB NOT NULL
-        ) STRICT""",
-        """CREATE TABLE journal (
-            seq INTEGER PRIMARY KEY,
-            msisdn INTEGER NOT NULL,
-            at INTEGER NOT NULL,
-            kind TEXT NOT NULL,
-            data TEXT NOT NULL
-        ) STRICT""",
-        "CREATE INDEX journal_by_subscriber ON journal (msisdn, seq)",
-        # `ready` is when the entry may be taken: when it is due, or when the lease of who holds it ends.
-        """CREATE TABLE outbox (
-            seq INTEGER PRIMARY KEY,
-            id TEXT NOT NULL UNIQUE,
-            msisdn INTEGER NOT NULL,
-            lane INTEGER NOT NULL,
-            kind TEXT NOT NULL,
-            due INTEGER NOT NULL,
-            expires INTEGER NOT NULL,
-            data TEXT NOT NULL,
-            ready INTEGER NOT NULL,
-            attempt INTEGER NOT NULL DEFAULT 0,
-            reason TEXT NOT NULL DEFAULT ''
-        ) STRICT""",
-        "CREATE INDEX outbox_by_subscriber ON outbox (msisdn, lane, seq)",
-        "CREATE INDEX outbox_by_time ON outbox (ready, seq)",
-        """CREATE TABLE dead_letter (
-            id TEXT NOT NULL,
-            msisdn INTEGER NOT NULL,
-            at INTEGER NOT NULL,
-            kind TEXT NOT NULL,
-            data TEXT NOT NULL,
-            attempt INTEGER NOT NULL,
-            reason TEXT NOT NULL
-        ) STRICT""",
-        "CREATE INDEX dead_letter_by_subscriber ON dead_letter (msisdn)",
-        # Versions of a forgotten number's next life begin above those of any earlier one.
-        "CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-        "INSERT INTO counter VALUES ('forgotten', 0), ('pings', 0)",
-    ),
-    (
-        # Looking for one lane's work must not pass over what waits in another.
-        "DROP INDEX outbox_by_time",
-        "CREATE INDEX outbox_by_time ON outbox (lane, ready, seq)",
-    ),
-    (
-        """CREATE TABLE terminal (
-            id TEXT PRIMARY KEY,
-            version INTEGER NOT NULL,
-            record BLOB NOT NULL
-        ) STRICT""",
-        """CREATE TABLE nonce (
-            terminal TEXT NOT NULL,
-            nonce TEXT NOT NULL,
-            until INTEGER NOT NULL,
-            PRIMARY KEY (terminal, nonce)
-        ) STRICT, WITHOUT ROWID""",
-        "CREATE INDEX nonce_by_time ON nonce (until)",
-        """CREATE TABLE answer (
-            seq INTEGER PRIMARY KEY,
-            terminal TEXT NOT NULL,
-            key TEXT NOT NULL,
-            msisdn INTEGER NOT NULL,
-            fingerprint BLOB NOT NULL,
-            body BLOB NOT NULL,
-            expires INTEGER NOT NULL,
-            UNIQUE (terminal, key)
-        ) STRICT""",
-        "CREATE INDEX answer_by_subscriber ON answer (msisdn)",
-        "CREATE INDEX answer_by_time ON answer (expires)",
-    ),
-    (
-        # A dead letter can be taken back: it is found by its id, and keeps what is needed to try it again. What is new
-        # has a default: a server of the version before may still be running on this file, and bury.
-        "ALTER TABLE outbox ADD COLUMN tried INTEGER NOT NULL DEFAULT 0",
-        """CREATE TABLE dead (
-            seq INTEGER PRIMARY KEY,
-            msisdn INTEGER NOT NULL,
-            id TEXT NOT NULL,
-            kind TEXT NOT NULL,
-            data TEXT NOT NULL,
-            expires INTEGER NOT NULL DEFAULT 0,
-            at INTEGER NOT NULL,
-            attempt INTEGER NOT NULL,
-            reason TEXT NOT NULL,
-            UNIQUE (msisdn, id)
-        ) STRICT""",
-        """INSERT OR REPLACE INTO dead (msisdn, id, kind, data, expires, at, attempt, reason)
-            SELECT msisdn, id, kind, data, 0, at, attempt, reason FROM dead_letter ORDER BY rowid""",
-        "DROP TABLE dead_letter",
-        "ALTER TABLE dead RENAME TO dead_letter",
-        "CREATE INDEX dead_letter_by_kind ON dead_letter (kind)",
-        "CREATE TABLE mark (one INTEGER PRIMARY KEY CHECK (one = 1), text TEXT NOT NULL) STRICT",
-        "INSERT INTO mark VALUES (1, '')",
-    ),
-    ("ALTER TABLE mark ADD COLUMN keys TEXT NOT NULL DEFAULT ''",),
-    (
-        # The oldest of a kind are found without a look at the entries: those of one subscriber are all over the file.
-        "DROP INDEX journal_by_subscriber",
-        "CREATE INDEX journal_by_subscriber ON journal (msisdn, kind, seq)",
-    ),
-)
-
-_LOAD = "SELECT version, record FROM subscriber WHERE msisdn = ?"
-_VERSION = "SELECT version FROM subscriber WHERE msisdn = ?"
-_INSERT = "INSERT OR IGNORE INTO subscriber (version, record, msisdn) VALUES (?, ?, ?)"
-_UPDATE = "UPDATE subscriber SET version = version + 1, record = ? WHERE msisdn = ? AND version = ?"
-_SETTLE = "DELETE FROM outbox WHERE id = ? AND msisdn = ?"
-_NOTE = "INSERT INTO journal (msisdn, at, kind, data) VALUES (?, ?, ?, ?)"
-_TRIM = """DELETE FROM journal WHERE msisdn = ?1 AND kind = ?2 AND seq <= (
-    SELECT seq FROM journal WHERE msisdn = ?1 AND kind = ?2 ORDER BY seq DESC LIMIT 1 OFFSET ?3
-)"""
-_EXHUME = "DELETE FROM dead_letter WHERE id = ? AND msisdn = ?"
-_ENQUEUE = """INSERT INTO outbox (id, msisdn, lane, kind, due, expires, data, tried, ready, attempt)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_WAITING = "SELECT DISTINCT msisdn, lane FROM outbox WHERE msisdn IN (SELECT value FROM json_each(?))"
-# Entries behind a postponed one are looked at and passed over, about 2 µs each: fine while a subscriber has a few.
-_OLDEST = """NOT EXISTS (
-    SELECT 1 FROM outbox earlier
-    WHERE earlier.msisdn = entry.msisdn AND earlier.lane = entry.lane AND earlier.seq < entry.seq
-)"""
-# What waits is read as octets: text that is not UTF-8 would end the whole statement, and stop everybody.
-_CLAIMABLE = f"""SELECT seq, id, msisdn, kind, due, expires, CAST(data AS BLOB), tried, attempt FROM outbox entry
-    WHERE lane = ? AND ready <= ? AND {_OLDEST} ORDER BY ready, seq LIMIT ?"""
-_HOLD = "UPDATE outbox SET ready = ?, attempt = attempt + 1 WHERE seq = ?"
-# A postponed entry is ready when it is due; the lease on one that is held ends later.
-_RENEW = "UPDATE outbox SET ready = ? WHERE id = ? AND attempt = ? AND ready != due"
-_NEXT = f"SELECT ready FROM outbox entry WHERE lane = ? AND {_OLDEST} ORDER BY ready, seq LIMIT 1"
-_POSTPONE = "UPDATE outbox SET due = ?1, ready = ?1, reason = ?2 WHERE id = ?3 AND attempt = ?4"
-_GIVE_UP = "DELETE FROM outbox WHERE id = ? AND attempt = ?"
-_BURY = """INSERT OR REPLACE INTO dead_letter (id, msisdn, at, kind, data, expires, attempt, reason)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
-_DEAD_LETTERS = """SELECT id, kind, CAST(data AS BLOB), expires, at, attempt, reason FROM dead_letter
-    WHERE msisdn = ? ORDER BY seq"""
-_GIVEN_UP = "SELECT DISTINCT msisdn FROM dead_letter WHERE msisdn > ? ORDER BY msisdn LIMIT ?"
-_COUNT_DEAD = "SELECT kind, count(*) FROM dead_letter GROUP BY kind"
-_JOURNAL = """SELECT at, kind, data FROM journal
-    WHERE msisdn = ?1 AND (?2 IS NULL OR kind = ?2) ORDER BY seq DESC LIMIT ?3"""
-_WALK = "SELECT msisdn FROM subscriber WHERE msisdn > ? ORDER BY msisdn LIMIT ?"
-_KEEP = "INSERT OR IGNORE INTO answer (terminal, key, msisdn, fingerprint, body, expires) VALUES (?, ?, ?, ?, ?, ?)"
-_ANSWER = "SELECT fingerprint, body, expires FROM answer WHERE terminal = ? AND key = ?"
-_USE = "INSERT OR IGNORE INTO nonce (terminal, nonce, until) VALUES (?, ?, ?)"
-_LOAD_TERMINAL = "SELECT version, record FROM terminal WHERE id = ?"
-_ADD_TERMINAL = "INSERT OR IGNORE INTO terminal (record, id, version) VALUES (?1, ?2, ?3 + 1)"
-_UPDATE_TERMINAL = "UPDATE terminal SET version = version + 1, record = ? WHERE id = ? AND version = ?"
-_TERMINALS = "SELECT id, record FROM terminal ORDER BY id"
-_OVER = "SELECT EXISTS (SELECT 1 FROM nonce WHERE until <= ?1) OR EXISTS (SELECT 1 FROM answer WHERE expires <= ?1)"
-_SWEEP_NONCES = """DELETE FROM nonce WHERE (terminal, nonce) IN (
-    SELECT terminal, nonce FROM nonce WHERE until <= ? ORDER BY until LIMIT ?
-)"""
-_SWEEP_ANSWERS = """DELETE FROM answer WHERE seq IN (
-    SELECT seq FROM answer WHERE expires <= ? ORDER BY expires LIMIT ?
-)"""
-_COUNT = "SELECT count(*) FROM subscriber"
-_WHOLE_JOURNAL = "SELECT at, kind, data FROM journal WHERE msisdn = ? ORDER BY seq"
-_WHOLE_OUTBOX = """SELECT id, kind, due, CAST(data AS BLOB), expires, tried, ready, attempt, reason FROM outbox
-    WHERE msisdn = ? ORDER BY seq"""
-_WHOLE_ANSWERS = """SELECT terminal, key, fingerprint, body, expires FROM answer
-    WHERE msisdn = ? ORDER BY terminal, key"""
-_REPLACE = "UPDATE subscriber SET version = version + 1, record = ? WHERE msisdn = ?"
-_STAND = """INSERT INTO outbox (id, msisdn, lane, kind, due, expires, data, tried, ready, attempt, reason)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_RESTORE_ANSWER = "INSERT INTO answer (terminal, key, msisdn, fingerprint, body, expires) VALUES (?, ?, ?, ?, ?, ?)"
-_NONCES = "SELECT terminal, nonce, until FROM nonce WHERE (terminal, nonce) > (?, ?) ORDER BY terminal, nonce LIMIT ?"
-_MARK = "SELECT text FROM mark"
-_SET_MARK = "UPDATE mark SET text = ?"
-_NOTED_KEYS = "SELECT keys FROM mark"
-_NOTE_KEYS = "UPDATE mark SET keys = ?2 WHERE keys = ?1"
-_PING = "UPDATE counter SET value = value + 1 WHERE name = 'pings'"
-
 # What SQLite or its binding says of a value that does not fit: the fault of one change, not of the file.
 _UNFIT = (
     sqlite3.IntegrityError,
@@ -270,50 +107,14 @@ _UNFIT = (
 )
 
 T = TypeVar("T")
-_Row: TypeAlias = tuple[Any, ...]
-_NO_ROWS: list[_Row] = []
 _Outcome: TypeAlias = int | Exception
 """What became of a change: the version it made, 0 where it was refused, or why it can never be written."""
 
 log = structlog.get_logger(__name__)
-_encode_json = msgspec.json.Encoder().encode
-_from_json: Callable[[str | bytes], Values] = msgspec.json.Decoder(dict[str, Any]).decode
-_work_from_json = tolerant(_from_json)
-
-
-def _to_json(values: Values | list[int]) -> str:
-    return _encode_json(values).decode()
-
-
-def _key(msisdn: str) -> int:
-    key = int(msisdn)
-    if str(key) != msisdn or not 0 < key < 10**15:
-        raise ValueError("a MSISDN is up to 15 digits and does not start with 0")
-    return key
 
 
 class _Refused(Exception):
     """A change does not apply to what is stored: its version is old, or an entry that it settles is gone."""
-
-
-class _Work(msgspec.Struct, frozen=True):
-    """What a change puts into the outbox, as rows, those held already that may be: they are `hoped` to be the first.
-
-    `held` is what is held indeed, as nothing waits before it.
-    """
-
-    rows: list[_Row]
-    hoped: list[Claimed]
-    held: list[Claimed]
-
-
-class _Also(msgspec.Struct, frozen=True):
-    """What a change has beside the record and the outbox, as rows."""
-
-    settled: list[_Row]
-    journal: list[_Row]
-    answers: list[_Row]
-    exhumed: list[_Row]
 
 
 class _Commit(msgspec.Struct, frozen=True, gc=False):
@@ -325,85 +126,9 @@ class _Commit(msgspec.Struct, frozen=True, gc=False):
     change: Change
     row: tuple[bytes, int, int]
     more: bool
-    work: _Work | None
-    also: _Also | None
+    work: Work | None
+    also: Also | None
     told: Told
-
-
-def _settled_rows(ids: Sequence[str], key: int) -> list[_Row]:
-    return [(id, key) for id in ids]
-
-
-def _journal_rows(entries: Sequence[JournalEntry], key: int) -> list[_Row]:
-    return [(key, entry.at, entry.kind, _to_json(entry.data)) for entry in entries]
-
-
-def _also(change: Change, key: int) -> _Also | None:
-    """Return what a change has beside the record and the outbox; for an SMS that is nothing."""
-    if not (change.journal or change.settled or change.exhumed or change.answer):
-        return None
-    return _Also(
-        _settled_rows(change.settled, key),
-        _journal_rows(change.journal, key),
-        [_answer_row(change.answer, key)] if change.answer else [],
-        _settled_rows(change.exhumed, key),
-    )
-
-
-def _outbox_row(entry: OutboxEntry, key: int, ready: int, attempt: int) -> _Row:
-    return (
-        entry.id,
-        key,
-        LANES[entry.kind],
-        entry.kind,
-        entry.due,
-        entry.expires,
-        _encode_json(entry.data).decode(),
-        entry.tried,
-        ready,
-        attempt,
-    )
-
-
-def _work(change: Change, key: int, now: int, lease: int, held: list[Claimed]) -> _Work:
-    """Return what a change puts into the outbox; with a `lease`, what is due and first in its lane is held till then.
-
-    What of that is held indeed goes into `held`, when it is known what waits before it.
-    """
-    rows: list[_Row] = []
-    hoped: list[Claimed] = []
-    lanes: list[int] = []
-    for entry in change.outbox:
-        ready, attempt, lane = entry.due, entry.tried, LANES[entry.kind]
-        if lease and ready <= now and lane not in lanes:
-            ready, attempt = lease, attempt + 1
-            hoped.append(Claimed(change.record.msisdn, entry, attempt, lease))
-        lanes.append(lane)
-        rows.append(_outbox_row(entry, key, ready, attempt))
-    return _Work(rows, hoped, held)
-
-
-def _hold_first(work: _Work, waiting: set[_Row]) -> list[_Row]:
-    """Return a change's rows, not held where anything waits before them: pairs of a subscriber's key and a lane."""
-    work.held.clear()  # of a try that was taken back
-    if not waiting:  # nearly always
-        work.held.extend(work.hoped)
-        return work.rows
-    behind = {row[0] for row in work.rows if row[1:3] in waiting}
-    work.held.extend(hope for hope in work.hoped if hope.entry.id not in behind)
-    return [(*row[:8], row[4], row[7]) if row[0] in behind else row for row in work.rows]
-
-
-def _standing_row(standing: Standing, key: int) -> _Row:
-    return *_outbox_row(standing.entry, key, standing.ready, standing.attempt), standing.reason
-
-
-def _dead_row(dead: DeadLetter, key: int) -> _Row:
-    return dead.id, key, dead.at, dead.kind, _to_json(dead.data), dead.expires, dead.attempt, dead.reason
-
-
-def _answer_row(answer: KeptAnswer, key: int) -> _Row:
-    return answer.terminal, answer.key, key, answer.fingerprint, answer.body, answer.expires
 
 
 class _Job(msgspec.Struct, frozen=True):
@@ -459,9 +184,9 @@ class SqliteStore:
         with ExitStack() as undo:
             self._db = connect(self._path)
             undo.callback(self._db.close)
-            migrate(self._db, APPLICATION_ID, _MIGRATIONS)
+            migrate(self._db, APPLICATION_ID, MIGRATIONS)
             # A first write makes the log exist, and shows now rather than later that the file can be written.
-            self._db.execute(_PING)
+            self._db.execute(sql.PING)
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute("PRAGMA busy_timeout = 0")
             self._db.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT_BYTES}")
@@ -489,7 +214,7 @@ class SqliteStore:
         found = self._cache.get(msisdn)
         if found is not None and not (latest and self._outdated(msisdn, found[1])):
             return found
-        rows = self._read(_LOAD, (_key(msisdn),))
+        rows = self._read(sql.LOAD, (key_of(msisdn),))
         if not rows:
             return Subscriber(msisdn), 0
         version, record = rows[0]
@@ -506,50 +231,50 @@ class SqliteStore:
             raise StoreUnavailable(f"{self._path}: the record of {mask(msisdn)} is damaged: {error}") from error
 
     def _outdated(self, msisdn: str, version: int) -> bool:
-        if self._read(_VERSION, (_key(msisdn),)) == [(version,)]:
+        if self._read(sql.VERSION, (key_of(msisdn),)) == [(version,)]:
             return False
         self._cache.drop(msisdn)
         return True
 
     async def next_due(self, lanes: Collection[int] = EVERY_LANE) -> int | None:
         """Return when the next entry can be claimed (ms): when it is due, or when its holder's lease ends."""
-        return min((ready for lane in lanes for (ready,) in self._read(_NEXT, (lane,))), default=None)
+        return min((ready for lane in lanes for (ready,) in self._read(sql.NEXT, (lane,))), default=None)
 
     async def journal(self, msisdn: str, kind: str | None = None, limit: int = 100) -> list[JournalEntry]:
         """Return the newest entries of a subscriber, newest first."""
-        rows = self._read(_JOURNAL, (_key(msisdn), kind, limit))
-        return [JournalEntry(at, kind, _from_json(data)) for at, kind, data in rows]
+        rows = self._read(sql.JOURNAL, (key_of(msisdn), kind, limit))
+        return [JournalEntry(at, kind, from_json(data)) for at, kind, data in rows]
 
     async def subscribers(self, after: str, limit: int) -> list[str]:
         """Return up to `limit` numbers that have a record, by their value, beginning behind `after` ("": all)."""
-        return [str(key) for (key,) in self._read(_WALK, (_key(after) if after else 0, limit))]
+        return [str(key) for (key,) in self._read(sql.WALK, (key_of(after) if after else 0, limit))]
 
     async def count_subscribers(self) -> int:
         """Return how many numbers have a record: reads the whole file, about a second for a gigabyte."""
-        ((count,),) = self._read(_COUNT, ())
+        ((count,),) = self._read(sql.COUNT, ())
         return int(count)
 
     async def dead_letters(self, msisdn: str) -> list[DeadLetter]:
         """Return what was given up of a subscriber, oldest first."""
-        return self._dead_letters(_key(msisdn))
+        return self._dead_letters(key_of(msisdn))
 
     def _dead_letters(self, key: int) -> list[DeadLetter]:
         return [
-            DeadLetter(str(key), id, kind, _work_from_json(data), expires, at, attempt, reason)
-            for id, kind, data, expires, at, attempt, reason in self._read(_DEAD_LETTERS, (key,))
+            DeadLetter(str(key), id, kind, work_from_json(data), expires, at, attempt, reason)
+            for id, kind, data, expires, at, attempt, reason in self._read(sql.DEAD_LETTERS, (key,))
         ]
 
     async def given_up(self, after: str, limit: int) -> list[str]:
         """Return up to `limit` numbers that have dead letters, by their value, beginning behind `after` ("": all)."""
-        return [str(key) for (key,) in self._read(_GIVEN_UP, (_key(after) if after else 0, limit))]
+        return [str(key) for (key,) in self._read(sql.GIVEN_UP, (key_of(after) if after else 0, limit))]
 
     async def count_dead_letters(self) -> Mapping[OutboxKind, int]:
         """Return how many dead letters there are of each kind that there are any of."""
-        return dict(self._read(_COUNT_DEAD, ()))
+        return dict(self._read(sql.COUNT_DEAD, ()))
 
     async def load_terminal(self, id: str) -> tuple[Terminal | None, int]:
         """Return a terminal and its version as they are in the file now; never suspends, and decodes a version once."""
-        rows = self._read(_LOAD_TERMINAL, (id,))
+        rows = self._read(sql.LOAD_TERMINAL, (id,))
         if not rows:
             return None, 0
         version, record = rows[0]
@@ -560,7 +285,7 @@ class SqliteStore:
 
     async def terminals(self) -> list[Terminal]:
         """Return every terminal, by id."""
-        return [self._decode_terminal(id, record) for id, record in self._read(_TERMINALS, ())]
+        return [self._decode_terminal(id, record) for id, record in self._read(sql.TERMINALS, ())]
 
     def _decode_terminal(self, id: str, record: bytes) -> Terminal:
         try:
@@ -571,11 +296,11 @@ class SqliteStore:
     async def nonces(self, after: Nonce | None, limit: int) -> list[Nonce]:
         """Return up to `limit` nonces by terminal and nonce, beginning behind `after`."""
         behind = (after.terminal, after.nonce) if after else ("", "")
-        return [Nonce(*row) for row in self._read(_NONCES, (*behind, limit))]
+        return [Nonce(*row) for row in self._read(sql.NONCES, (*behind, limit))]
 
     async def dump(self, msisdn: str) -> Everything | None:
         """Return all there is of a subscriber as it is in the file at one moment; None for an unknown number."""
-        key = _key(msisdn)
+        key = key_of(msisdn)
         # No group is being written now: that is done within one turn of the loop, as this is.
         self._read("BEGIN", ())
         try:
@@ -584,15 +309,15 @@ class SqliteStore:
             roll_back(self._db)
 
     def _dump(self, key: int) -> Everything | None:
-        rows = self._read(_LOAD, (key,))
+        rows = self._read(sql.LOAD, (key,))
         if not rows:
             return None
-        journal = [JournalEntry(at, kind, _from_json(data)) for at, kind, data in self._read(_WHOLE_JOURNAL, (key,))]
+        journal = [JournalEntry(at, kind, from_json(data)) for at, kind, data in self._read(sql.WHOLE_JOURNAL, (key,))]
         outbox = [
-            Standing(OutboxEntry(id, kind, due, _work_from_json(data), expires, tried), ready, attempt, reason)
-            for id, kind, due, data, expires, tried, ready, attempt, reason in self._read(_WHOLE_OUTBOX, (key,))
+            Standing(OutboxEntry(id, kind, due, work_from_json(data), expires, tried), ready, attempt, reason)
+            for id, kind, due, data, expires, tried, ready, attempt, reason in self._read(sql.WHOLE_OUTBOX, (key,))
         ]
-        answers = [KeptAnswer(*row) for row in self._read(_WHOLE_ANSWERS, (key,))]
+        answers = [KeptAnswer(*row) for row in self._read(sql.WHOLE_ANSWERS, (key,))]
         return Everything(self._decode(str(key), rows[0][1]), journal, outbox, self._dead_letters(key), answers)
 
     async def in_use(self) -> str:
@@ -603,7 +328,7 @@ class SqliteStore:
 
     async def mark(self) -> str:
         """Return what the file is marked with, "" for nothing."""
-        ((text,),) = self._read(_MARK, ())
+        ((text,),) = self._read(sql.MARK, ())
         return str(text)
 
     async def identity(self) -> str:
@@ -612,7 +337,7 @@ class SqliteStore:
 
     async def noted_keys(self) -> str:
         """Return what was noted of its servers' keys, "" for nothing."""
-        ((text,),) = self._read(_NOTED_KEYS, ())
+        ((text,),) = self._read(sql.NOTED_KEYS, ())
         return str(text)
 
     def _read(self, statement: str, parameters: tuple[Any, ...]) -> list[Any]:
@@ -660,13 +385,13 @@ class SqliteStore:
         """Put a change into the next group."""
         record = change.record
         # Where there is a version, the number was a key when it was loaded.
-        key = int(record.msisdn) if change.version else _key(record.msisdn)
+        key = int(record.msisdn) if change.version else key_of(record.msisdn)
         more, work, also = False, None, None
         # Nearly every commit is a record and nothing else.
         if change.journal or change.outbox or change.settled or change.exhumed or change.answer:
             more = True
-            work = _work(change, key, now, lease, [] if held is None else held) if change.outbox else None
-            also = _also(change, key)
+            work = work_of(change, key, now, lease, [] if held is None else held) if change.outbox else None
+            also = also_of(change, key)
         commit = _Commit(change, (encode(record), key, change.version), more, work, also, told)
         if not self._commits:  # else who came before has seen to it
             self._wake()
@@ -677,20 +402,20 @@ class SqliteStore:
 
         What is returned is durable, and so is all that was committed before it.
         """
-        if not any(self._read(_CLAIMABLE, (lane, now, min(limit, 1))) for lane in lanes):
+        if not any(self._read(sql.CLAIMABLE, (lane, now, min(limit, 1))) for lane in lanes):
             return []
         return await self._do(lambda: self._claim(now, limit, lease_ms, lanes))
 
     async def renew(self, claimed: Sequence[Claimed], lease: int) -> None:
         """Hold entries that are under way until `lease` (ms), as the same attempt."""
         rows = [(lease, each.entry.id, each.attempt) for each in claimed]
-        await self._do(lambda: self._db.executemany(_RENEW, rows))
+        await self._do(lambda: self._db.executemany(sql.RENEW, rows))
 
     async def settle(self, claimed: Sequence[Claimed]) -> None:
         """Remove entries that are done with."""
         rows = [(each.entry.id, int(each.msisdn)) for each in claimed]  # it was a key when it was claimed
         future: asyncio.Future[Any] = self._loop().create_future()
-        self._settling.append(_Job(lambda: self._db.executemany(_SETTLE, rows), future, True))
+        self._settling.append(_Job(lambda: self._db.executemany(sql.SETTLE, rows), future, True))
         if self._settles is None:
             self._settles = self._loop().call_later(SETTLE_WAIT_S, self._settle_now)
         await future
@@ -710,7 +435,7 @@ class SqliteStore:
 
     async def postpone(self, claimed: Claimed, due: int, reason: str) -> None:
         """Let go of an entry that failed for now; nothing happens where another has claimed it since."""
-        await self._do(lambda: self._db.execute(_POSTPONE, (due, reason, claimed.entry.id, claimed.attempt)))
+        await self._do(lambda: self._db.execute(sql.POSTPONE, (due, reason, claimed.entry.id, claimed.attempt)))
 
     async def bury(self, claimed: Claimed, now: int, reason: str, journal: Sequence[JournalEntry] = ()) -> None:
         """Move an entry to the dead letters with a journal entry `given_up`; nothing where another has claimed it."""
@@ -718,7 +443,7 @@ class SqliteStore:
 
     async def forget(self, msisdn: str) -> bool:
         """Delete all that is known of a subscriber; False where nothing was."""
-        forgotten = await self._do(lambda: self._forget(_key(msisdn)))
+        forgotten = await self._do(lambda: self._forget(key_of(msisdn)))
         # Only now: a commit of the same group may have put it there a moment ago.
         self._cache.drop(msisdn)
         return forgotten
@@ -729,48 +454,48 @@ class SqliteStore:
 
     async def ping(self) -> None:
         """Write something and wait until it is on the disk."""
-        await self._do(lambda: self._db.execute(_PING), steps=False)
+        await self._do(lambda: self._db.execute(sql.PING), steps=False)
 
     async def commit_terminal(self, terminal: Terminal, version: int) -> bool:
         """Write a terminal durably and return True, or return False where `version` is not the stored one."""
-        statement = _UPDATE_TERMINAL if version else _ADD_TERMINAL
+        statement = sql.UPDATE_TERMINAL if version else sql.ADD_TERMINAL
         return await self._one_changed(statement, (encode_terminal(terminal), terminal.id, version))
 
     async def use_nonce(self, terminal: str, nonce: str, until: int) -> bool:
         """Return True and remember the nonce durably, False where this terminal has used it and it was not swept."""
-        return await self._one_changed(_USE, (terminal, nonce, until))
+        return await self._one_changed(sql.USE, (terminal, nonce, until))
 
     async def answer(self, terminal: str, key: str) -> KeptAnswer | None:
         """Return the kept answer of a request; what is returned is durable, and so is what was committed with it."""
-        rows = self._read(_ANSWER, (terminal, key))
+        rows = self._read(sql.ANSWER, (terminal, key))
         if rows:
             # What is read may not be on the disk yet, and an answer is passed on.
-            rows = await self._do(lambda: self._db.execute(_ANSWER, (terminal, key)).fetchall(), steps=False)
+            rows = await self._do(lambda: self._db.execute(sql.ANSWER, (terminal, key)).fetchall(), steps=False)
         return KeptAnswer(terminal, key, *rows[0]) if rows else None
 
     async def sweep(self, now: int, limit: int) -> int:
         """Delete up to `limit` nonces and answers whose time is over, a slice at a time; commits go on in between."""
         swept = 0
-        while swept < limit and self._read(_OVER, (now,)) == [(1,)]:
+        while swept < limit and self._read(sql.OVER, (now,)) == [(1,)]:
             swept += await self._do(partial(self._sweep, now, min(limit - swept, SWEEP_SLICE)))
         return swept
 
     async def restore(self, everything: Everything) -> None:
         """Let what there is of this subscriber be just this, durably; ValueError where an id belongs to another."""
         msisdn = everything.record.msisdn
-        key = _key(msisdn)
+        key = key_of(msisdn)
         await self._do(lambda: self._restore(key, everything))
         self._cache.drop(msisdn)
 
     async def set_mark(self, mark: str) -> None:
         """Mark the file durably; "" takes the mark off."""
-        await self._do(lambda: self._db.execute(_SET_MARK, (mark,)), steps=False)
+        await self._do(lambda: self._db.execute(sql.SET_MARK, (mark,)), steps=False)
 
     async def note_keys(self, before: str, after: str) -> bool:
         """Note it durably and return True, or return False where what is noted is not `before`."""
-        return await self._one_changed(_NOTE_KEYS, (before, after))
+        return await self._one_changed(sql.NOTE_KEYS, (before, after))
 
-    async def _one_changed(self, statement: str, row: _Row) -> bool:
+    async def _one_changed(self, statement: str, row: Row) -> bool:
         return await self._do(lambda: self._db.execute(statement, row).rowcount == 1, steps=False)
 
     async def _do(self, work: Callable[[], T], steps: bool = True) -> T:
@@ -780,38 +505,38 @@ class SqliteStore:
         return await future
 
     def _sweep(self, now: int, limit: int) -> int:
-        swept = self._db.execute(_SWEEP_NONCES, (now, limit)).rowcount
-        return swept + self._db.execute(_SWEEP_ANSWERS, (now, limit - swept)).rowcount
+        swept = self._db.execute(sql.SWEEP_NONCES, (now, limit)).rowcount
+        return swept + self._db.execute(sql.SWEEP_ANSWERS, (now, limit - swept)).rowcount
 
     def _claim(self, now: int, limit: int, lease_ms: int, lanes: Collection[int]) -> list[Claimed]:
-        rows: list[_Row] = []
+        rows: list[Row] = []
         for lane in lanes:
-            rows += self._db.execute(_CLAIMABLE, (lane, now, limit - len(rows))).fetchall()
+            rows += self._db.execute(sql.CLAIMABLE, (lane, now, limit - len(rows))).fetchall()
         lease = now + lease_ms
-        self._db.executemany(_HOLD, [(lease, row[0]) for row in rows])
+        self._db.executemany(sql.HOLD, [(lease, row[0]) for row in rows])
         return [
-            Claimed(str(key), OutboxEntry(id, kind, due, _work_from_json(data), expires, tried), attempt + 1, lease)
+            Claimed(str(key), OutboxEntry(id, kind, due, work_from_json(data), expires, tried), attempt + 1, lease)
             for _, id, key, kind, due, expires, data, tried, attempt in rows
         ]
 
     def _bury(self, claimed: Claimed, now: int, reason: str, journal: Sequence[JournalEntry]) -> None:
-        entry, key = claimed.entry, _key(claimed.msisdn)
-        if self._db.execute(_GIVE_UP, (entry.id, claimed.attempt)).rowcount:
-            dead = (entry.id, key, now, entry.kind, _to_json(entry.data), entry.expires, claimed.attempt, reason)
-            self._db.execute(_BURY, dead)
+        entry, key = claimed.entry, key_of(claimed.msisdn)
+        if self._db.execute(sql.GIVE_UP, (entry.id, claimed.attempt)).rowcount:
+            dead = (entry.id, key, now, entry.kind, to_json(entry.data), entry.expires, claimed.attempt, reason)
+            self._db.execute(sql.BURY, dead)
             told = JournalEntry(now, "given_up", {"id": entry.id, "kind": entry.kind, "reason": reason})
-            self._add_notes(_journal_rows((told, *journal), key))
+            self._add_notes(journal_rows((told, *journal), key))
 
     def _restore(self, key: int, everything: Everything) -> None:
         record = encode(everything.record)
-        if not self._db.execute(_REPLACE, (record, key)).rowcount:
-            self._db.execute(_INSERT, (self._first_version(), record, key))
+        if not self._db.execute(sql.REPLACE, (record, key)).rowcount:
+            self._db.execute(sql.INSERT, (self._first_version(), record, key))
         for table in ("journal", "outbox", "dead_letter", "answer"):
             self._db.execute(f"DELETE FROM {table} WHERE msisdn = ?", (key,))
-        self._db.executemany(_NOTE, _journal_rows(everything.journal, key))
-        self._db.executemany(_STAND, [_standing_row(each, key) for each in everything.outbox])
-        self._db.executemany(_BURY, [_dead_row(each, key) for each in everything.dead_letters])
-        self._db.executemany(_RESTORE_ANSWER, [_answer_row(each, key) for each in everything.answers])
+        self._db.executemany(sql.NOTE, journal_rows(everything.journal, key))
+        self._db.executemany(sql.STAND, [standing_row(each, key) for each in everything.outbox])
+        self._db.executemany(sql.BURY, [dead_row(each, key) for each in everything.dead_letters])
+        self._db.executemany(sql.RESTORE_ANSWER, [answer_row(each, key) for each in everything.answers])
 
     def _forget(self, key: int) -> bool:
         deleted = sum(
@@ -859,8 +584,8 @@ class SqliteStore:
         if len(updates) < len(commits):
             first = self._first_version()
             rows = [commit.row for commit in commits if not commit.row[2]]
-            self._change_each(_INSERT, [(first, record, key) for record, key, _ in rows])
-        self._change_each(_UPDATE, updates)
+            self._change_each(sql.INSERT, [(first, record, key) for record, key, _ in rows])
+        self._change_each(sql.UPDATE, updates)
         more = [commit for commit in commits if commit.more]
         if more:
             self._apply_more(more)
@@ -868,36 +593,36 @@ class SqliteStore:
             return [row[2] + 1 for row in updates]
         return [commit.row[2] + 1 if commit.row[2] else first for commit in commits]
 
-    def _add_notes(self, notes: list[_Row]) -> None:
+    def _add_notes(self, notes: list[Row]) -> None:
         """Write these journal entries, and let go of the oldest of their kinds that are too many."""
-        self._db.executemany(_NOTE, notes)
+        self._db.executemany(sql.NOTE, notes)
         kinds = {(key, kind) for key, _, kind, _ in notes}
-        self._db.executemany(_TRIM, [(key, kind, kept_of(kind, self._journal_entries)) for key, kind in kinds])
+        self._db.executemany(sql.TRIM, [(key, kind, kept_of(kind, self._journal_entries)) for key, kind in kinds])
 
     def _apply_more(self, commits: Sequence[_Commit]) -> None:
         """Write what these changes have beside their records."""
         every = [also for commit in commits if (also := commit.also)]
         if every:
-            self._change_each(_SETTLE, [row for also in every for row in also.settled])
-            self._change_each(_EXHUME, [row for also in every for row in also.exhumed])
+            self._change_each(sql.SETTLE, [row for also in every for row in also.settled])
+            self._change_each(sql.EXHUME, [row for also in every for row in also.exhumed])
             if notes := [row for also in every for row in also.journal]:
                 self._add_notes(notes)
         work = [(commit.row[1], work) for commit in commits if (work := commit.work)]
         if work:
-            self._change_each(_ENQUEUE, self._enqueued(work))
+            self._change_each(sql.ENQUEUE, self._enqueued(work))
         if every:
-            self._change_each(_KEEP, [row for also in every for row in also.answers])
+            self._change_each(sql.KEEP, [row for also in every for row in also.answers])
 
-    def _enqueued(self, changes: Sequence[tuple[int, _Work]]) -> list[_Row]:
+    def _enqueued(self, changes: Sequence[tuple[int, Work]]) -> list[Row]:
         """Return the rows of these changes' outboxes, those held that may be and that nothing is before in their lane.
 
         One look at what waits is enough: a subscriber, who comes with the key, has one change in a group.
         """
         holding = [key for key, work in changes if work.hoped]
-        waiting = set(self._db.execute(_WAITING, (_to_json(holding),))) if holding else set()
-        return [row for _, work in changes for row in _hold_first(work, waiting)]
+        waiting = set(self._db.execute(sql.WAITING, (to_json(holding),))) if holding else set()
+        return [row for _, work in changes for row in hold_first(work, waiting)]
 
-    def _change_each(self, statement: str, rows: list[_Row]) -> None:
+    def _change_each(self, statement: str, rows: list[Row]) -> None:
         """Execute the statement with each row; raise `_Refused` unless each of them changed one row of the table."""
         if rows and self._db.executemany(statement, rows).rowcount != len(rows):
             raise _Refused

@@ -21,18 +21,19 @@ from ussd_server.database import connect, migrate
 from ussd_server.stores import sqlite
 from ussd_server.stores.base import Change, Claimed, DeadLetter, JournalEntry, KeptAnswer, OutboxEntry, StoreUnavailable
 from ussd_server.stores.sqlite import (
-    _ANSWER,
-    _CLAIMABLE,
-    _LOAD_TERMINAL,
-    _MIGRATIONS,
-    _NEXT,
-    _OVER,
-    _SWEEP_ANSWERS,
-    _SWEEP_NONCES,
-    _TRIM,
-    _WALK,
-    APPLICATION_ID,
     SqliteStore,
+)
+from ussd_server.stores.sqlite_schema import APPLICATION_ID, MIGRATIONS
+from ussd_server.stores.sqlite_statements import (
+    ANSWER,
+    CLAIMABLE,
+    LOAD_TERMINAL,
+    NEXT,
+    OVER,
+    SWEEP_ANSWERS,
+    SWEEP_NONCES,
+    TRIM,
+    WALK,
 )
 from ussd_server.subscribers.record import Subscriber, encode
 from ussd_server.terminals.record import Terminal
@@ -141,7 +142,7 @@ def test_only_who_adds_to_the_journal_pays_for_its_bound(path: Path) -> None:
 
 def test_a_long_journal_of_an_older_file_is_cut_when_it_is_written_to(path: Path) -> None:
     with closing(connect(str(path))) as old:
-        migrate(old, APPLICATION_ID, _MIGRATIONS[:5])
+        migrate(old, APPLICATION_ID, MIGRATIONS[:5])
         old.execute("INSERT INTO subscriber VALUES (?, 7, ?)", (int(ANNA), encode(Subscriber(ANNA))))
         note = "INSERT INTO journal (msisdn, at, kind, data) VALUES (?, ?, ?, '{}')"
         old.executemany(note, [(int(ANNA), at, kind) for at in range(100) for kind in ("sms ended", "order placed")])
@@ -157,7 +158,7 @@ def test_a_long_journal_of_an_older_file_is_cut_when_it_is_written_to(path: Path
 
 def test_the_oldest_of_a_kind_are_found_without_a_look_at_the_entries(path: Path) -> None:
     async def test(store: SqliteStore) -> None:
-        plan = [step for *_, step in store._db.execute(f"EXPLAIN QUERY PLAN {_TRIM}", (0, "", 1)).fetchall()]
+        plan = [step for *_, step in store._db.execute(f"EXPLAIN QUERY PLAN {TRIM}", (0, "", 1)).fetchall()]
         assert [step for step in plan if step.startswith(("SEARCH", "SCAN"))] == [
             "SEARCH journal USING INDEX journal_by_subscriber (msisdn=? AND kind=? AND seq<?)",
             "SEARCH journal USING COVERING INDEX journal_by_subscriber (msisdn=? AND kind=?)",
@@ -624,7 +625,7 @@ def test_the_schema_is_made_once_and_kept(path: Path) -> None:
 
 def test_a_file_of_the_first_schema_is_brought_up_with_what_is_in_it(path: Path) -> None:
     with closing(connect(str(path))) as old:
-        migrate(old, APPLICATION_ID, _MIGRATIONS[:1])
+        migrate(old, APPLICATION_ID, MIGRATIONS[:1])
         old.execute(
             "INSERT INTO outbox (id, msisdn, lane, kind, due, expires, data, ready)"
             " VALUES ('a', ?, 0, 'sms', 1, 0, '{}', 1)",
@@ -639,7 +640,7 @@ def test_a_file_of_the_first_schema_is_brought_up_with_what_is_in_it(path: Path)
 
 def test_dead_letters_of_an_older_file_can_be_taken_back(path: Path) -> None:
     with closing(connect(str(path))) as old:
-        migrate(old, APPLICATION_ID, _MIGRATIONS[:3])
+        migrate(old, APPLICATION_ID, MIGRATIONS[:3])
         old.execute("INSERT INTO subscriber VALUES (?, 7, ?)", (int(ANNA), encode(Subscriber(ANNA))))
         for at in (5, 6):  # nothing kept an older program from burying an id twice
             old.execute(
@@ -657,7 +658,7 @@ def test_dead_letters_of_an_older_file_can_be_taken_back(path: Path) -> None:
 
 def test_a_file_without_terminals_keeps_its_records_and_takes_them_up(path: Path) -> None:
     with closing(connect(str(path))) as old:
-        migrate(old, APPLICATION_ID, _MIGRATIONS[:2])
+        migrate(old, APPLICATION_ID, MIGRATIONS[:2])
         old.execute("INSERT INTO subscriber VALUES (?, 7, ?)", (int(ANNA), encode(Subscriber(ANNA, "ru"))))
 
     async def test(store: SqliteStore) -> None:
@@ -676,7 +677,7 @@ def test_a_file_without_terminals_keeps_its_records_and_takes_them_up(path: Path
 
 @pytest.mark.parametrize(
     "statement",
-    [_ANSWER, _OVER, _SWEEP_ANSWERS, _SWEEP_NONCES, _LOAD_TERMINAL, _WALK, "DELETE FROM answer WHERE msisdn = ?"],
+    [ANSWER, OVER, SWEEP_ANSWERS, SWEEP_NONCES, LOAD_TERMINAL, WALK, "DELETE FROM answer WHERE msisdn = ?"],
 )
 def test_what_requests_and_sweeps_ask_for_is_found_by_an_index(path: Path, statement: str) -> None:
     async def test(store: SqliteStore) -> None:
@@ -689,7 +690,7 @@ def test_what_requests_and_sweeps_ask_for_is_found_by_an_index(path: Path, state
     on(path, test)
 
 
-@pytest.mark.parametrize("statement", [_CLAIMABLE, _NEXT])
+@pytest.mark.parametrize("statement", [CLAIMABLE, NEXT])
 def test_looking_for_work_scans_no_table_and_sorts_nothing(path: Path, statement: str) -> None:
     async def test(store: SqliteStore) -> None:
         plan = store._db.execute(f"EXPLAIN QUERY PLAN {statement}", (0,) * statement.count("?")).fetchall()

@@ -1,0 +1,68 @@
+"""What the embedded store says to SQLite."""
+
+LOAD = "SELECT version, record FROM subscriber WHERE msisdn = ?"
+VERSION = "SELECT version FROM subscriber WHERE msisdn = ?"
+INSERT = "INSERT OR IGNORE INTO subscriber (version, record, msisdn) VALUES (?, ?, ?)"
+UPDATE = "UPDATE subscriber SET version = version + 1, record = ? WHERE msisdn = ? AND version = ?"
+SETTLE = "DELETE FROM outbox WHERE id = ? AND msisdn = ?"
+NOTE = "INSERT INTO journal (msisdn, at, kind, data) VALUES (?, ?, ?, ?)"
+TRIM = """DELETE FROM journal WHERE msisdn = ?1 AND kind = ?2 AND seq <= (
+    SELECT seq FROM journal WHERE msisdn = ?1 AND kind = ?2 ORDER BY seq DESC LIMIT 1 OFFSET ?3
+)"""
+EXHUME = "DELETE FROM dead_letter WHERE id = ? AND msisdn = ?"
+ENQUEUE = """INSERT INTO outbox (id, msisdn, lane, kind, due, expires, data, tried, ready, attempt)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+WAITING = "SELECT DISTINCT msisdn, lane FROM outbox WHERE msisdn IN (SELECT value FROM json_each(?))"
+# Entries behind a postponed one are looked at and passed over, about 2 µs each: fine while a subscriber has a few.
+OLDEST = """NOT EXISTS (
+    SELECT 1 FROM outbox earlier
+    WHERE earlier.msisdn = entry.msisdn AND earlier.lane = entry.lane AND earlier.seq < entry.seq
+)"""
+# What waits is read as octets: text that is not UTF-8 would end the whole statement, and stop everybody.
+CLAIMABLE = f"""SELECT seq, id, msisdn, kind, due, expires, CAST(data AS BLOB), tried, attempt FROM outbox entry
+    WHERE lane = ? AND ready <= ? AND {OLDEST} ORDER BY ready, seq LIMIT ?"""
+HOLD = "UPDATE outbox SET ready = ?, attempt = attempt + 1 WHERE seq = ?"
+# A postponed entry is ready when it is due; the lease on one that is held ends later.
+RENEW = "UPDATE outbox SET ready = ? WHERE id = ? AND attempt = ? AND ready != due"
+NEXT = f"SELECT ready FROM outbox entry WHERE lane = ? AND {OLDEST} ORDER BY ready, seq LIMIT 1"
+POSTPONE = "UPDATE outbox SET due = ?1, ready = ?1, reason = ?2 WHERE id = ?3 AND attempt = ?4"
+GIVE_UP = "DELETE FROM outbox WHERE id = ? AND attempt = ?"
+BURY = """INSERT OR REPLACE INTO dead_letter (id, msisdn, at, kind, data, expires, attempt, reason)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+DEAD_LETTERS = """SELECT id, kind, CAST(data AS BLOB), expires, at, attempt, reason FROM dead_letter
+    WHERE msisdn = ? ORDER BY seq"""
+GIVEN_UP = "SELECT DISTINCT msisdn FROM dead_letter WHERE msisdn > ? ORDER BY msisdn LIMIT ?"
+COUNT_DEAD = "SELECT kind, count(*) FROM dead_letter GROUP BY kind"
+JOURNAL = """SELECT at, kind, data FROM journal
+    WHERE msisdn = ?1 AND (?2 IS NULL OR kind = ?2) ORDER BY seq DESC LIMIT ?3"""
+WALK = "SELECT msisdn FROM subscriber WHERE msisdn > ? ORDER BY msisdn LIMIT ?"
+KEEP = "INSERT OR IGNORE INTO answer (terminal, key, msisdn, fingerprint, body, expires) VALUES (?, ?, ?, ?, ?, ?)"
+ANSWER = "SELECT fingerprint, body, expires FROM answer WHERE terminal = ? AND key = ?"
+USE = "INSERT OR IGNORE INTO nonce (terminal, nonce, until) VALUES (?, ?, ?)"
+LOAD_TERMINAL = "SELECT version, record FROM terminal WHERE id = ?"
+ADD_TERMINAL = "INSERT OR IGNORE INTO terminal (record, id, version) VALUES (?1, ?2, ?3 + 1)"
+UPDATE_TERMINAL = "UPDATE terminal SET version = version + 1, record = ? WHERE id = ? AND version = ?"
+TERMINALS = "SELECT id, record FROM terminal ORDER BY id"
+OVER = "SELECT EXISTS (SELECT 1 FROM nonce WHERE until <= ?1) OR EXISTS (SELECT 1 FROM answer WHERE expires <= ?1)"
+SWEEP_NONCES = """DELETE FROM nonce WHERE (terminal, nonce) IN (
+    SELECT terminal, nonce FROM nonce WHERE until <= ? ORDER BY until LIMIT ?
+)"""
+SWEEP_ANSWERS = """DELETE FROM answer WHERE seq IN (
+    SELECT seq FROM answer WHERE expires <= ? ORDER BY expires LIMIT ?
+)"""
+COUNT = "SELECT count(*) FROM subscriber"
+WHOLE_JOURNAL = "SELECT at, kind, data FROM journal WHERE msisdn = ? ORDER BY seq"
+WHOLE_OUTBOX = """SELECT id, kind, due, CAST(data AS BLOB), expires, tried, ready, attempt, reason FROM outbox
+    WHERE msisdn = ? ORDER BY seq"""
+WHOLE_ANSWERS = """SELECT terminal, key, fingerprint, body, expires FROM answer
+    WHERE msisdn = ? ORDER BY terminal, key"""
+REPLACE = "UPDATE subscriber SET version = version + 1, record = ? WHERE msisdn = ?"
+STAND = """INSERT INTO outbox (id, msisdn, lane, kind, due, expires, data, tried, ready, attempt, reason)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+RESTORE_ANSWER = "INSERT INTO answer (terminal, key, msisdn, fingerprint, body, expires) VALUES (?, ?, ?, ?, ?, ?)"
+NONCES = "SELECT terminal, nonce, until FROM nonce WHERE (terminal, nonce) > (?, ?) ORDER BY terminal, nonce LIMIT ?"
+MARK = "SELECT text FROM mark"
+SET_MARK = "UPDATE mark SET text = ?"
+NOTED_KEYS = "SELECT keys FROM mark"
+NOTE_KEYS = "UPDATE mark SET keys = ?2 WHERE keys = ?1"
+PING = "UPDATE counter SET value = value + 1 WHERE name = 'pings'"
