@@ -13,7 +13,7 @@ from ussd_server.turns.resources import Resources
 log = structlog.get_logger()
 
 MAX_CONFLICTS: Final = 8
-"""How often a turn is made again because another server was faster, before its input is refused."""
+"""How often a turn is made again because something else changed the record first, before its input is refused."""
 
 _BROKEN: Final = Answer(None, durable=False)
 """The answer where not even the text that says so can be said."""
@@ -34,7 +34,7 @@ def of_commit(error: BaseException) -> BaseException:
 
 def beaten() -> StoreUnavailable:
     """Return what an input is refused for that was played `MAX_CONFLICTS` times in vain."""
-    return StoreUnavailable(f"another server changed this subscriber {MAX_CONFLICTS} times during one turn")
+    return StoreUnavailable(f"this subscriber was changed {MAX_CONFLICTS} times during one turn")
 
 
 def failed(resources: Resources, input: Input, error: BaseException) -> Answer:

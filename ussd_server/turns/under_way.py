@@ -200,7 +200,7 @@ class UnderWay:
                 report("a commit broke after it told", input, error)
 
     def _committed(self, done: bool | BaseException) -> None:
-        """Answer what was committed; go on from the newer record where another server was faster."""
+        """Answer what was committed; go on from the newer record where something else was faster."""
         asked = self._asked
         if asked is None:  # it raised before it told
             return
