@@ -184,14 +184,22 @@ def test_a_code_that_is_not_the_newest_stays_given_up(said: Said) -> None:
 
 @pytest.mark.usefixtures("three")
 def test_what_is_thrown_away_is_in_the_journal(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("typer.confirm", lambda text: False)
+    asked: list[str] = []
+    monkeypatch.setattr("typer.confirm", lambda text: bool(asked.append(text)))
     assert said("discard", "--all", "--reason", "too late") == 1
     assert said.err == "error: nothing was thrown away\n"
+    assert said("discard", "--all", "--kind", "command", "--reason", "too late") == 1
+    assert asked == ["Throw all 3 away?", "Throw the 1 that this chooses away?"]
+    assert said("discard", "--all", "--kind", "push", "--reason", "too late") == 0
+    assert said.out == "Nothing was given up that this chooses.\n"
+    assert len(asked) == 2
     assert said("discard", "--all", "--kind", "sms", "--reason", "too late", "--yes") == 0
     assert said.out == "2 thrown away.\n"
     assert [each["id"] for each in notes(ANNA, "discarded")] == ["a-2", "a-1"]
     assert said("discard", "b-1", "--reason", "done by hand") == 0
     assert said("list") == 0
+    assert said.out == "Nothing was given up.\n"
+    assert said("discard", "--all", "--reason", "too late") == 0
     assert said.out == "Nothing was given up.\n"
     assert due() == []
 
@@ -209,7 +217,7 @@ def test_many_are_tried_again(said: Said) -> None:
     assert said.out == "200 will be tried again.\n"
     assert len(at_the_store(lambda store: store.claim(now(), 1000, 1))) == 200
     assert said("retry", "--all", "--reason", "back") == 0
-    assert said.out == "Nothing was given up that this chooses.\n"
+    assert said.out == "Nothing was given up.\n"
 
 
 @pytest.mark.usefixtures("three")

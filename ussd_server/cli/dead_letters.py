@@ -209,8 +209,11 @@ def discard(
     where = load({"store": store, "data": data, "settings": settings})
     choice = _chosen(ids, every, whose, kind, last, where)
     why = _why(reason)
-    if every and not yes and not confirmed("Throw all of it away?"):
-        raise Failure("nothing was thrown away")
+    if every and not yes:
+        many = with_store(where, lambda port: _count(port, choice))
+        what = f"all {many}" if choice == Choice() else f"the {many} that this chooses"
+        if many and not confirmed(f"Throw {what} away?"):
+            raise Failure("nothing was thrown away")
 
     def away(dead: DeadLetter, record: Subscriber, version: int) -> Change | str:
         return dead_letters.discard(dead, record, version, now(), why)
@@ -263,6 +266,10 @@ async def _first(store: StorePort, choice: Choice, limit: int) -> tuple[list[Dea
         if len(found) > 2 * limit:  # not all of a million is held
             more, found = True, sorted(found, key=_when, reverse=True)[:limit]
     return sorted(found, key=_when, reverse=True)[:limit], more or len(found) > limit
+
+
+async def _count(store: StorePort, choice: Choice) -> int:
+    return sum([1 async for _ in _matching(store, choice)])
 
 
 def _when(dead: DeadLetter) -> int:
@@ -321,7 +328,7 @@ def _report(done: str, result: tuple[Counter[str], set[str]], choice: Choice) ->
     for id in missing:
         console().print(f"{id}: no dead letter has this id.", markup=False)
     if not ends and not missing:
-        console().print("Nothing was given up that this chooses.")
+        console().print("Nothing was given up." if choice == Choice() else "Nothing was given up that this chooses.")
     return EXIT_FAILED if missing or any(ends) else 0
 
 
