@@ -22,6 +22,7 @@ from ussd_server.stores.base import Change, JournalEntry
 from ussd_server.stores.sqlite import SqliteStore
 
 MSISDN = "79101234567"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +72,41 @@ def test_help_lists_what_a_stores_url_may_have_with_examples(words: tuple[str, .
     for key, option in OPTIONS.items():
         assert f"{key}={option.form}: {option.meaning}" in told
     assert "?ca_file=/etc/redis/ca.pem" in told
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_help_shows_what_holds_where_nothing_is_said(
+    words: tuple[str, ...], said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands in brackets, as Rich's markup does."""
+    monkeypatch.setenv("COLUMNS", "400")
+    assert said(*words, "--help") == 0
+    command = typer.main.get_command(app)
+    for word in words:
+        command = command.commands[word]  # type: ignore[attr-defined]
+    defaults = [
+        each for param in command.params for each in re.findall(r"\[[^\]]*\]", getattr(param, "help", "") or "")
+    ]
+    assert [each for each in defaults if each not in said.out] == []
+
+
+def test_help_names_the_flow_file_that_is_taken_where_none_is_named(
+    said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    for command in ("check", "draw", "play"):
+        assert said("flows", command, "--help") == 0
+        assert "[what the settings name, else ./flows.yaml, else the shipped one]" in said.out
+
+
+def test_the_readme_lists_every_command() -> None:
+    table = (ROOT / "README.md").read_text("utf-8").partition("## Commands")[2].partition("## Settings")[0]
+    rows = [re.findall(r"`([^`]*)`", row.split("|")[1]) for row in table.splitlines() if row.startswith("| `")]
+    listed: set[tuple[str, ...]] = set()
+    for first, *others in rows:
+        words = [word for word in first.removeprefix("ussd-server ").split() if word == word.lower()]
+        listed |= {tuple(words), *((words[0], other.split()[0]) for other in others if not other.startswith("-"))}
+    assert set(commands()) <= listed
 
 
 def test_help_has_a_short_name(said: Said) -> None:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable
 from difflib import unified_diff
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -25,9 +25,10 @@ app = typer.Typer(
     epilog=examples("ussd-server flows check", "ussd-server flows play", "ussd-server flows test conversations/"),
 )
 
+FLOWS_HERE: Final = "what the settings name, else ./flows.yaml, else the shipped one"
 FlowFile = Annotated[
     Path | None,
-    typer.Argument(metavar="[FILE]", help="The flow file [the one that the server would run]", show_default=False),
+    typer.Argument(metavar="[FILE]", help=f"The flow file [{FLOWS_HERE}]", show_default=False),
 ]
 
 

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from typer.core import TyperArgument
 from typer.exceptions import Exit, TyperException
 
@@ -64,7 +65,7 @@ def outcome(arguments: Sequence[str]) -> int:
     Only mistakes in what people write into a file, or set, are several lines: all of them, to be mended at once.
     """
     command = typer.main.get_command(app)
-    _leave_types_out(command)
+    _tidy_help(command)
     try:
         result = _run(command, arguments)
     except SettingsError as error:
@@ -100,17 +101,19 @@ def _run(command: Any, arguments: Sequence[str]) -> Any:
         raise several.exceptions[0] from None
 
 
-def _leave_types_out(command: Any) -> None:
-    """Keep Python's types out of the help: `<bool>` and `<list[Path]>` tell an operator nothing.
+def _tidy_help(command: Any) -> None:
+    """Keep Python's types out of the help, and what stands in brackets in it.
 
-    An option shows its metavar instead of its type where it has one; what an argument shows cannot be set otherwise.
+    `<bool>` and `<list[Path]>` tell an operator nothing. An option shows its metavar instead of its type where it has
+    one; what an argument shows cannot be set otherwise. A default as `[standard]` would be taken for Rich's markup.
     """
     help_option = command.get_help_option(typer.Context(command, help_option_names=HELP))
     for param in filter(None, (*command.params, help_option)):
         if param.metavar is None or isinstance(param, TyperArgument):
             param.display_type_rich = lambda ctx: None
+        param.help = escape(param.help or "")
     for inner in getattr(command, "commands", {}).values():
-        _leave_types_out(inner)
+        _tidy_help(inner)
 
 
 def _usage(error: TyperException) -> int:
