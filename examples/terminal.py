@@ -6,6 +6,7 @@ python examples/terminal.py hall-1.json 79100000001 red-energy
 import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 
 from ussd_server.secrecy.secrets import Secret
@@ -40,7 +41,7 @@ async def serve(client: TerminalClient, msisdn: str, tariff: str, read_code: Rea
         case Rejected(attempts_left):
             print(f"The number or the code is wrong. Attempts left: {attempts_left}.")
         case Locked(until):
-            print(f"Access is closed until {until}.")
+            print(f"Access is closed until {datetime.fromtimestamp(until / 1000):%Y-%m-%d %H:%M}.")
         case Expired():
             print("The code is too old. Order a new one.")
         case Busy():

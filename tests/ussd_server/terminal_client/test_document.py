@@ -7,6 +7,7 @@ import re
 import runpy
 import shutil
 import subprocess
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,10 @@ RUNS = {
     "idle": ([opened(), problem("visit-unknown"), problem("visit-unknown")], "The visit is over."),
     "wrong": ([problem("code-rejected", attempts_left=1)], "Attempts left: 1."),
     "too old": ([problem("code-expired")], "Order a new one."),
-    "locked": ([problem("access-locked", 60, locked_until=NOW + 60_000)], f"closed until {NOW + 60_000}"),
+    "locked": (
+        [problem("access-locked", 60, locked_until=NOW + 60_000)],
+        f"closed until {datetime.fromtimestamp(NOW / 1000 + 60):%Y-%m-%d %H:%M}.",
+    ),
 }
 
 
