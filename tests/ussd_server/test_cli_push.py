@@ -10,7 +10,7 @@ import pytest
 from tests.ussd_server.command_line import Said, without_settings
 from ussd_server.cli import push as push_command
 from ussd_server.settings import PREFIX
-from ussd_server.stores.base import PUSHES, Change, Claimed
+from ussd_server.stores.base import PUSHES, Change, Claimed, JournalEntry
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.turns import pushes
 from ussd_server.turns.pushes import PushOrder
@@ -107,7 +107,30 @@ def test_a_campaign_is_known_whatever_was_pushed_since(said: Said, monkeypatch: 
     assert said(*words, "--campaign", "spring") == 1
     assert said("subscriber", "journal", ANNA) == 0
     kinds = [line.split("  ")[1] for line in said.out.splitlines()]
-    assert kinds == ["push queued", "campaign push queued", "campaign push queued"]
+    assert kinds == ["single push queued", "push queued", "push queued"]
+
+
+def test_a_campaign_of_an_older_version_is_known_whatever_is_pushed_since(
+    said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def as_of_old(store: SqliteStore) -> None:
+        record, version = await store.load(ANNA)
+        notes = [
+            JournalEntry(1, "push queued", {"push": "a", "campaign": "autumn"}),
+            JournalEntry(2, "push queued", {}),
+        ]
+        assert await store.commit(Change(version, record, notes))
+
+    monkeypatch.setenv("USSD_SERVER_JOURNAL_ENTRIES", "1")
+    at_the_store(as_of_old)
+    words = ("push", "notify", ANNA, "--text", "Hello", "--category", "service")
+    for campaign in ((), (), ("--campaign", "winter")):
+        assert said(*words, *campaign) == 0
+    for known in ("autumn", "winter"):
+        assert said(*words, "--campaign", known) == 1
+    # An older command beside this one finds them, too.
+    noted = at_the_store(lambda store: store.journal(ANNA, "push queued"))
+    assert [entry.data.get("campaign") for entry in noted] == ["winter", None, "autumn"]
 
 
 def test_numbers_come_from_a_file_or_from_standard_input(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,7 +191,7 @@ def test_a_phone_in_a_dialogue_is_called_on_later(tmp_path: Path) -> None:
         await at.until(lambda: outbox["push", "later"] > 0)
         assert "Помощник" in at.phone.dialogue().screen
         assert at.ended() == {}
-        (left,) = [entry.data for entry in await at.servers[0].store.journal(NUMBER, "push queued")]
+        (left,) = [entry.data for entry in await at.servers[0].store.journal(NUMBER, "single push queued")]
         assert left["text"] == "Готово"
 
     play(tmp_path, story)

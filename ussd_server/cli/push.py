@@ -328,7 +328,6 @@ async def _queue(store: StorePort, msisdn: str, order: PushOrder, id: str, dry_r
         record, version = await store.load(msisdn, latest=True)
         if order.campaign:
             known = await store.journal(msisdn, pushes.CAMPAIGN_QUEUED, EVIDENCE_ENTRIES)
-            known += await store.journal(msisdn, pushes.QUEUED, EVIDENCE_ENTRIES)  # as older versions called them
             if any(entry.data.get("campaign") == order.campaign for entry in known):
                 return "already"
         at = now()

@@ -75,7 +75,7 @@ class JournalEntry(msgspec.Struct, frozen=True, gc=False):
 JOURNAL_ENTRIES: Final = 25
 """Journal entries that are kept of each kind of a subscriber, where nothing else is set."""
 
-EVIDENCE: Final = frozenset({"consent", "order placed", "order ended", "campaign push queued"})
+EVIDENCE: Final = frozenset({"consent", "order placed", "order ended", "push queued"})
 """Kinds of which `EVIDENCE_ENTRIES` are kept: what was agreed to and what became of it, and who a campaign called on.
 
 Nothing but the journal has them, and both are read for a decision.

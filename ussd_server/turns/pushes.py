@@ -34,9 +34,13 @@ BUSY_MS: Final = 30_000
 
 LATE: Final = "push answered late"
 """What the journal calls an answer that came after the timer."""
-QUEUED: Final = "push queued"
-CAMPAIGN_QUEUED: Final = "campaign push queued"
-"""What it calls a push that was queued; of campaigns it keeps more, so that none calls on anybody twice."""
+QUEUED: Final = "single push queued"
+CAMPAIGN_QUEUED: Final = "push queued"
+"""What it calls a push that was queued; of campaigns it keeps more, so that none calls on anybody twice.
+
+Older versions called every push as those of campaigns are called: so what they noted is kept and found, and they find
+what this one notes.
+"""
 
 READING_MS: Final = 10_000
 """How long somebody who has just come to a last screen is left to read it."""

@@ -82,7 +82,7 @@ def test_a_notification_that_the_phone_confirms(tmp_path: Path) -> None:
         await confirm(at, dialogue="a/77")
         await ended(at, "notify", "confirmed")
         await confirm(at, dialogue="a/77")  # delivered again: nothing more comes of it
-        assert await at.journal() == ["push queued", "push ended"]
+        assert await at.journal() == ["single push queued", "push ended"]
 
     play(tmp_path, story)
 
@@ -230,7 +230,7 @@ def test_a_question_that_nobody_answers_is_left_at_the_timer_and_what_comes_late
         assert said.text == "This session is over. Please start again."
         assert at.metrics.pushes["ask", "late"] == 1
         assert await at.reply("1", sequence=9, dialogue="a/200") == said
-        assert await at.journal() == ["push queued", "push ended", "push answered late"]
+        assert await at.journal() == ["single push queued", "push ended", "push answered late"]
         assert at.metrics.pushes["ask", "late"] == 1
         assert "Tariffs" in (await at.dial("*111#")).text  # type: ignore[operator]
 
@@ -491,8 +491,8 @@ def test_a_flow_queues_a_push_for_later(tmp_path: Path) -> None:
         await shown(at)
         assert at.network.pushed == [(MSISDN, "Welcome.", True)]
         await confirm(at)
-        assert await at.journal() == ["push queued", "push ended"]
-        (note,) = await at.store.journal(MSISDN, "push queued")
+        assert await at.journal() == ["single push queued", "push ended"]
+        (note,) = await at.store.journal(MSISDN, "single push queued")
         assert (note.data["screen"], note.data["category"]) == ("welcome", "service")
 
     play(tmp_path, story)
