@@ -8,6 +8,7 @@ number of any output may be a code; where one is, the run fails and says where, 
 Only random codes count: one that a test chose is in that test's text anyhow.
 """
 
+import os
 import re
 import secrets
 import subprocess
@@ -24,6 +25,11 @@ CODE_IN_SMS: Final = re.compile(r"(?:Ваш пароль для терминал
 
 NUMBER: Final = re.compile(r"(?<![0-9A-Za-z])(?<!\d\.)\d{6,12}(?![0-9A-Za-z])")
 """A number that stands alone and may be a code: no part of a longer one, of an id or of a decimal fraction."""
+
+
+WITNESSES: Final = frozenset({"tshark"})
+"""Programs whose output is not looked at: they say in thousands of digits what octets they were given, so that some of
+these are a code sooner or later. The octets are a test's own, or what a process sent that is listened to itself."""
 
 
 class Watch:
@@ -79,11 +85,15 @@ def _watch_communicate(communicate: Callable[..., Any]) -> Callable[..., Any]:
     def watched(process: subprocess.Popen[Any], *args: Any, **named: Any) -> Any:
         said = communicate(process, *args, **named)
         for stream in said:
-            if stream:
+            if stream and not _is_witness(process.args):
                 heard(stream if isinstance(stream, str) else stream.decode("utf-8", "replace"))
         return said
 
     return watched
+
+
+def _is_witness(command: Any) -> bool:
+    return isinstance(command, list) and os.path.basename(command[0]) in WITNESSES
 
 
 # Hooks of pytest ---------------------------------------------------------------------------------------------------

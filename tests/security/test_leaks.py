@@ -49,6 +49,14 @@ def test_a_code_that_stays_inside_passes(pytester: pytest.Pytester) -> None:
     outcome.stdout.fnmatch_lines(["No access code in any output: 1 codes issued, *"])
 
 
+def test_what_tshark_says_of_the_octets_it_was_given_is_no_leak(pytester: pytest.Pytester) -> None:
+    tshark = pytester.mkdir("bin") / "tshark"
+    tshark.write_text('#!/bin/sh\necho "value=$1"\n', encoding="ascii")
+    tshark.chmod(0o755)
+    outcome = _run(pytester, f"subprocess.run([{str(tshark)!r}, code], capture_output=True)")
+    assert outcome.ret == pytest.ExitCode.OK
+
+
 def test_the_report_of_a_leak_does_not_leak(pytester: pytest.Pytester) -> None:
     outcome = _run(pytester, "print(code); open('code', 'w').write(code)")
     assert (pytester.path / "code").read_text() not in outcome.stdout.str()
