@@ -605,7 +605,7 @@ def test_a_redis_that_is_named_as_a_sentinel_is_told_with_the_mend() -> None:
     with running() as server:
 
         async def body() -> None:
-            store = RedisStore(parsed(f"redis+sentinel://127.0.0.1:{server.port}/main"), patience_s=0.2)
+            store = RedisStore(parsed(f"redis+sentinel://127.0.0.1:{server.port}/main"), patience_s=1)
             with pytest.raises(StoreUnavailable, match=r"no Sentinel, but a Redis: .* write redis://"):
                 await count(store)
             await store.close()
