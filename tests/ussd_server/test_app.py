@@ -241,13 +241,13 @@ def test_servers_are_not_ready_on_a_redis_that_came_back_empty_until_its_data_is
         redis.kill()
         await elsewhere(redis.start)
         for server in servers:
-            assert "this store lost its data or is another one" in await store_is(server, False)
+            assert "the store lost its data, or is another one" in await store_is(server, False)
         with redis.client() as client:
             assert client.dbsize() == 0
         with capture_logs() as logs:
             await restarted.start()
         assert "the store is not the one of the last start" in [line["event"] for line in logs]
-        assert "this store lost its data or is another one" in await store_is(servers[0], False)
+        assert "the store lost its data, or is another one" in await store_is(servers[0], False)
         await restarted.stop()
         redis.kill()
         redis.options = snapshot

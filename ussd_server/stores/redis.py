@@ -45,7 +45,7 @@ from ussd_server.stores.buckets import BUCKETS, SLOTS, bucket_of, slot
 from ussd_server.stores.cache import CACHED_OCTETS, CACHED_RECORDS, Cache
 from ussd_server.stores.due import HINTS, Due
 from ussd_server.stores.redis_keys import Bucket
-from ussd_server.stores.redis_link import PATIENCE_S, Link
+from ussd_server.stores.redis_link import LOST, PATIENCE_S, RECOVER, Link
 from ussd_server.stores.redis_nodes import Alone, Cluster, Nodes, NotAnswered, NotFound, Sentinels, ask_setup
 from ussd_server.stores.redis_scripts import EVERY_SCRIPT
 from ussd_server.stores.redis_stragglers import STRAGGLERS_S, without_stragglers
@@ -161,7 +161,7 @@ class RedisStore:
                 return
             values = (keys.LAYOUT, self._url.buckets or BUCKETS, int(self._make), secrets.token_hex(16))
             call = self.link.call(self._meta_slot, EVERY_SCRIPT["open"], [self._meta], values)
-            layout, buckets, id = await call.answer
+            layout, buckets, id = laid_out = await call.answer
             if layout is None:
                 raise NoStore(
                     f"{self._name}: there is no store with the prefix {self._url.prefix!r}; a server makes it at its "
@@ -173,7 +173,7 @@ class RedisStore:
                     "use the version that made it"
                 )
             if id is not None:
-                self.link.know(self._meta, id)
+                self.link.know(self._meta, laid_out)
             self._buckets = keys.every_bucket(self._url.prefix, int(buckets))
 
     def _find_home(self, msisdn: str) -> _Home:
@@ -815,9 +815,11 @@ class RedisStore:
         """Return what was noted of its servers' keys, "" for nothing."""
         if not self._buckets:
             await self._open()
-        found, id = await self.link.ask(self._meta_slot, (b"HMGET", self._meta, "keys", "id")).answer
-        self.link.compare(id)
-        return found.decode() if found else ""
+        for _ in range(2):  # the second time by a connection that was looked at
+            found, id = await self.link.ask(self._meta_slot, (b"HMGET", self._meta, "keys", "id")).answer
+            if self.link.is_it(id):
+                return found.decode() if found else ""
+        raise StoreUnavailable(f"{self._name}: {LOST}: {RECOVER}")
 
     async def note_keys(self, before: str, after: str) -> bool:
         """Note it durably and return True, or return False where what is noted is not `before`."""

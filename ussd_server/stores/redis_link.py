@@ -59,7 +59,11 @@ MOVED_ON: Final = frozenset({"MOVED", "READONLY", "CLUSTERDOWN", "MASTERDOWN"})
 FOR_NOW: Final = MOVED_ON | {"TRYAGAIN", "LOADING", "BUSY", "NOREPLICAS", "UNBLOCKED"}
 """Errors after which nothing was done, and another try may succeed."""
 
-RECOVER: Final = "bring its data back, or restart the servers to go on with what is there"
+LOST: Final = "the store lost its data, or is another one"
+RECOVER: Final = "bring its data back; or, to go on with what is there, stop all servers and start them again"
+
+LAID_OUT: Final = (b"layout", b"buckets", b"id")
+"""What the hash of the store says of it, as `scripts/open.lua` returns it."""
 
 AnyAnswer = TypeVar("AnyAnswer", bound=Answer)
 log = structlog.get_logger(__name__)
@@ -139,9 +143,9 @@ class Link(Owner):
         self._under_way = 0
         self._octets = 0
         self._trouble = ""
-        self._known: tuple[bytes, bytes] | None = None
-        """The key of the hash that has the store's id, and that id; None until it was asked for."""
-        self._other = Outage("the store lost its data, or is another one", over="the store is the one that it was")
+        self._known: tuple[bytes, list[bytes]] | None = None
+        """The key of the hash that says it, and what `LAID_OUT` is of the store; None until it was asked for."""
+        self._other = Outage(LOST, over="the store is the one that it was")
         self._finding: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._watching: asyncio.TimerHandle | None = None
@@ -400,37 +404,49 @@ class Link(Owner):
         await self._lease.renew(wire.address)
         if self._known is None:
             return
-        key, id = self._known
         try:
             async with asyncio.timeout(CONNECT_S):
-                found = await wire.ask(b"HGET", key, b"id")
+                same = await self._is_known(wire, *self._known)
         except Refused as error:
             if error.code in ("MOVED", "ASK"):  # of a Cluster, another server has it
                 return
             raise
         now = round(self.loop.time() * 1000)
-        if found != id:
+        if not same:
             host, port = wire.address
             self._other.failed(now, store=self._name, server=f"{host}:{port}", mend=RECOVER)
-            raise OtherStore(f"this store lost its data or is another one ({host}:{port}): {RECOVER}")
+            raise OtherStore(f"{LOST} ({host}:{port}): {RECOVER}")
         self._other.worked(now)
 
-    def know(self, key: bytes, id: bytes) -> None:
-        """Take no other store than the one that has this id in the hash of this key, from the next connection on."""
-        self._known = key, id
+    async def _is_known(self, wire: Wire, key: bytes, known: list[bytes]) -> bool:
+        """Return whether this server has the store that is known, and give it its id again where that alone is gone.
+
+        So it comes back from before it had one: from a snapshot, or as a replica that had not received it.
+        """
+        found = await wire.ask(b"HMGET", key, *LAID_OUT)
+        if found == [*known[:-1], None]:
+            if await wire.ask(b"HSETNX", key, LAID_OUT[-1], known[-1]):
+                log.warning("the store came back without its id, and has it again", store=self._name)
+            found = await wire.ask(b"HMGET", key, *LAID_OUT)  # another server may know it by another
+        return bool(found == known)
+
+    def know(self, key: bytes, laid_out: list[bytes]) -> None:
+        """Take no other store than the one of which the hash of this key says so, from the next connection on."""
+        self._known = key, laid_out
 
     @property
     def known(self) -> str:
         """The id of the store that is taken, "" while any is."""
-        return self._known[1].decode() if self._known is not None else ""
+        return self._known[1][-1].decode() if self._known is not None else ""
 
-    def compare(self, id: bytes | None) -> None:
-        """Look at every server anew, and raise StoreUnavailable, where this is not the id of the store."""
-        if self._known is not None and id != self._known[1]:
-            for node in self._by_place.values():
-                if node.wire is not None:
-                    node.wire.abort()
-            raise StoreUnavailable(f"{self._name}: this store lost its data or is another one: {RECOVER}")
+    def is_it(self, id: bytes | None) -> bool:
+        """Return whether the store that is taken has this id; where not, every server is looked at anew."""
+        if self._known is None or id == self._known[1][-1]:
+            return True
+        for node in self._by_place.values():
+            if node.wire is not None:
+                node.wire.abort()
+        return False
 
     def _find(self) -> None:
         """Find out anew which server has which slots, unless that is under way."""

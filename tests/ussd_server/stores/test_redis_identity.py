@@ -13,7 +13,8 @@ from ussd_server.stores.base import StoreUnavailable
 from ussd_server.stores.redis import RedisStore
 
 META = "ussd:{ussd}:meta"
-LOST = r"this store lost its data or is another one .*: bring its data back, or restart the servers"
+LOST = r"the store lost its data, or is another one .*: bring its data back; or, .*, stop all servers and start them"
+HAS_IT_AGAIN = "the store came back without its id, and has it again"
 SNAPSHOT = ("--appendonly", "no")
 
 
@@ -101,10 +102,78 @@ def test_one_that_was_emptied_under_way_is_noticed_by_who_looks_after_the_keys(s
         assert await store.noted_keys() == "some"
         with server.client() as client:
             client.flushall()
-        with pytest.raises(StoreUnavailable, match="this store lost its data or is another one"):
+        with pytest.raises(StoreUnavailable, match=LOST):
             await store.noted_keys()
         with pytest.raises(StoreUnavailable, match=LOST):
             await store.ping()
+        await store.close()
+
+    asyncio.run(body())
+
+
+def begin_from_before_the_id(server: RedisServer) -> None:
+    """Kill it, and start it on a snapshot of when all else was there."""
+    with server.client() as client:
+        client.hdel(META, "id")
+        client.save()
+    bring_back(server)
+
+
+def test_one_that_comes_back_with_all_but_its_id_is_the_same_and_gets_it_again(server: RedisServer) -> None:
+    async def body() -> None:
+        stores = [store_at(server) for _ in range(2)]
+        for store in stores:
+            await count(store, 2)
+        id = await stores[0].identity()
+        await elsewhere(begin_from_before_the_id, server)
+        with capture_logs() as logs:
+            for store in stores:
+                await store.ping()
+            await count(stores[1], 1)
+            assert await counted(stores[1]) == 5
+        with server.client() as client:
+            assert client.hget(META, "id") == id.encode()
+        (said,) = logs
+        assert (said["event"], said["log_level"], said["store"]) == (HAS_IT_AGAIN, "warning", f"the store {server.url}")
+        later = store_at(server)
+        assert await later.identity() == id
+        for store in (*stores, later):
+            await store.close()
+
+    asyncio.run(body())
+
+
+def test_an_id_that_goes_under_way_is_given_back_by_who_looks_after_the_keys(server: RedisServer) -> None:
+    async def body() -> None:
+        store = store_at(server)
+        assert await store.note_keys("", "some")
+        with server.client() as client:
+            client.hdel(META, "id")
+            assert await store.noted_keys() == "some"
+            assert client.hget(META, "id") == (await store.identity()).encode()
+        await store.close()
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize(
+    ("field", "other"), [("id", "another"), ("layout", "1000"), ("buckets", "2"), ("layout", None)]
+)
+def test_one_that_is_laid_out_otherwise_or_has_another_id_is_not_the_same(
+    server: RedisServer, field: str, other: str | None
+) -> None:
+    async def body() -> None:
+        store = store_at(server)
+        await count(store)
+        with server.client() as client:
+            client.hdel(META, "id", field)
+            if other is not None:
+                client.hset(META, field, other)
+            before = client.hgetall(META)
+            with pytest.raises(StoreUnavailable, match=LOST):
+                await store.noted_keys()
+            assert await refuses(store)
+            assert client.hgetall(META) == before
         await store.close()
 
     asyncio.run(body())
