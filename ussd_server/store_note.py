@@ -16,7 +16,6 @@ from ussd_server.settings import Settings, SettingsError
 from ussd_server.store_url import RedisUrl, SqliteUrl, StoreUrl
 
 FILE_NAME: Final = "store.json"
-LOCAL: Final = ("localhost", "::1")
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -100,9 +99,8 @@ def refuse_default(settings: Settings) -> None:
 
 
 def _place(url: StoreUrl, data: Path) -> str:
-    """Return what is the same for two ways to write one store."""
+    """Return what a store is known as; a SQLite file by its path, within the data directory one from there."""
     if isinstance(url, SqliteUrl):
         path, directory = url.path.resolve(), data.resolve()
         return str(path.relative_to(directory) if path.is_relative_to(directory) else path)
-    hosts = sorted(f"{'127.0.0.1' if host in LOCAL else host}:{port}" for host, port in url.hosts)
-    return f"{url.kind}://{','.join(hosts)}/{url.master}/{url.database}/{url.prefix}"
+    return url.known_as

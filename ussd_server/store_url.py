@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from ussd_server.mistakes import cause, nearest
 from ussd_server.secrecy.secrets import Secret
@@ -14,6 +14,8 @@ REDIS_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
 MAX_REPLICAS: Final = 5
 PREFIX: Final = "ussd"
+LOCAL: Final = ("localhost", "::1")
+"""Other names of 127.0.0.1."""
 ESCAPES: Final = "in a name or password, write : @ / ? # % as %3A %40 %2F %3F %23 %25"
 
 Kind: TypeAlias = Literal["alone", "cluster", "sentinel"]
@@ -70,7 +72,7 @@ class RedisUrl:
         """Return what may be shown and says which store it is: the URL without passwords, and how it is reached."""
         scheme = next(name for name, form in _SCHEMES.items() if form == (self.kind, self.tls))
         hosts = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
-        path = f"/{self.master}" if self.master else ""
+        path = f"/{quote(self.master, safe='')}" if self.master else ""
         path += f"/{self.database}" if self.database or self.kind == "alone" else ""
         prefix = f"?prefix={self.prefix}" if self.prefix != PREFIX else ""
         return f"{scheme}://{f'{self.user}@' if self.user else ''}{hosts}{path}{prefix}"
@@ -78,7 +80,8 @@ class RedisUrl:
     @property
     def known_as(self) -> str:
         """Return the same for every way to reach this store with these hosts, and for no other store."""
-        return str(self)
+        hosts = sorted({("127.0.0.1" if host in LOCAL else host, port) for host, port in self.hosts})
+        return str(RedisUrl(self.kind, tuple(hosts), database=self.database, master=self.master, prefix=self.prefix))
 
     def context(self) -> ssl.SSLContext | None:
         """Return what checks the servers' certificates, None without TLS. Raises ValueError for files not usable."""

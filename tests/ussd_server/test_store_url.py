@@ -1,8 +1,13 @@
 """A store's URL says all that is needed to open it, and nobody who reads it learns a password."""
 
+from dataclasses import replace
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.store_url import OPTIONS, RedisUrl, SqliteUrl, parse
@@ -42,12 +47,56 @@ def test_a_store_is_known_by_what_no_other_has(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     for text in ("sqlite:///a.db", f"sqlite:///{tmp_path}/a.db", "sqlite:///./b/../a.db", "sqlite:///link/a.db"):
         assert parse(text).known_as == f"sqlite:///{tmp_path}/a.db"
-    one, *others = (
-        parse(f"redis://{more}").known_as for more in ("u:secret@h/1?prefix=a", "u:secret@h/1?prefix=b", "u:secret@h/1")
-    )
-    assert one == "redis://u@h:6379/1?prefix=a"
-    assert parse("redis://u:new@h/1?prefix=a&buckets=4&replicas=1").known_as == one
-    assert one not in others
+    assert parse("redis://u:secret@h/1?prefix=a").known_as == "redis://h:6379/1?prefix=a"
+
+
+stores = st.builds(
+    RedisUrl,
+    st.sampled_from(["alone", "cluster", "sentinel"]),
+    st.lists(st.sampled_from([("h", 1), ("h", 2), ("g", 1), ("127.0.0.1", 1)]), min_size=1, max_size=3).map(tuple),
+    database=st.integers(0, 2),
+    master=st.sampled_from(["", "a", "b", "a/1", "a?prefix=b"]),
+    prefix=st.sampled_from(["ussd", "a", "b"]),
+)
+
+
+@given(stores, stores)
+def test_two_stores_are_known_by_one_name_only_where_all_is_the_same_that_says_which_it_is(
+    one: RedisUrl, other: RedisUrl
+) -> None:
+    def which(url: RedisUrl) -> object:
+        return url.kind, set(url.hosts), url.master, url.database, url.prefix
+
+    assert (one.known_as == other.known_as) == (which(one) == which(other))
+
+
+@given(
+    stores,
+    st.randoms(),
+    st.sampled_from(["127.0.0.1", "localhost", "::1"]),
+    st.builds(
+        lambda **how: how,
+        tls=st.booleans(),
+        user=st.sampled_from(["", "u"]),
+        password=st.sampled_from([None, Secret("p")]),
+        replicas=st.integers(0, 2),
+        buckets=st.sampled_from([0, 64]),
+        ca_file=st.sampled_from([None, Path("ca.pem")]),
+        sentinel_password=st.sampled_from([None, Secret("s")]),
+    ),
+)
+def test_a_store_is_known_by_one_name_however_it_is_reached(
+    url: RedisUrl, random: Random, local: str, how: dict[str, Any]
+) -> None:
+    hosts = [(local if host == "127.0.0.1" else host, port) for host, port in url.hosts]
+    hosts += hosts[:1]
+    random.shuffle(hosts)
+    assert replace(url, hosts=tuple(hosts), **how).known_as == url.known_as
+
+
+def test_the_master_that_is_shown_is_the_one_that_was_read() -> None:
+    for text in ("redis+sentinel://a:1/main%2F1", "redis+sentinel://a:1/main/1", "redis+sentinel://a:1/m%3Fx"):
+        assert str(parse(text)) == text
 
 
 def test_passwords_may_be_in_files(tmp_path: Path) -> None:
