@@ -94,7 +94,8 @@ def refuse_default(settings: Settings) -> None:
     if found is not None and not found.is_of(settings.store, settings.data):
         raise SettingsError(
             f"no store was named, and the servers of {settings.data} use another than {settings.store}: add "
-            f"{option(settings.data, found)}, or --settings with the file that names it"
+            f"{option(settings.data, found)}, or --settings with the file that names it; "
+            f"or, to go to that one on purpose, --store '{settings.store}'"
         )
 
 

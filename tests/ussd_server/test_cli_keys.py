@@ -245,7 +245,8 @@ def test_codes_are_counted_in_the_store_of_the_servers_alone(said: Said, clock: 
             assert said(*words) == 2
             assert said.err == (
                 "error: no store was named, and the servers of var use another than sqlite:///var/ussd-server.db: add "
-                f"--store '{redis.url}', or --settings with the file that names it\n"
+                f"--store '{redis.url}', or --settings with the file that names it; or, to go to that one on purpose, "
+                "--store 'sqlite:///var/ussd-server.db'\n"
             )
         put_away = ("--store", "sqlite:///var/ussd-server.db")
         assert said("retire", kek, *put_away) == 2

@@ -1,5 +1,6 @@
 """A data directory knows which store its servers use, and a store that nobody named is not taken for it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,18 @@ def test_a_default_store_is_refused_where_servers_use_another_and_the_option_is_
                                             r"--store 'redis://127.0.0.1:6379/1', or --settings"):  # fmt: skip
         refuse_default(given())
     refuse_default(given(store="redis://127.0.0.1:1/0"))  # whoever names one means it
+
+
+def test_who_goes_back_to_the_default_is_told_how() -> None:
+    note(Path("var"), parse(REDIS))
+    with pytest.raises(SettingsError) as refused:
+        refuse_default(given())
+    back = re.search(r"; or, to go to that one on purpose, --store '(.*)'$", str(refused.value))
+    assert back is not None
+    meant = given(store=back[1])
+    refuse_default(meant)
+    note(meant.data, meant.store)  # as a server does when it starts
+    refuse_default(given())
 
 
 def test_the_default_store_is_the_same_one_wherever_the_directory_is() -> None:
