@@ -12,6 +12,8 @@ Every performer stands being called twice, so each kind may be tried again under
 | `lock_notice` | its owner is told where access is still closed |
 | `push` | it is judged anew: consent, quiet hours, its own time |
 | `letters`, `receipt`, `delivery` | what is over by now changes nothing |
+
+But for `damaged`, and data that is damaged: they are not tried again.
 """
 
 from typing import Final

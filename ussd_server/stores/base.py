@@ -19,8 +19,9 @@ from ussd_server.turns.eager import Eager
 log = structlog.get_logger(__name__)
 
 OutboxKind: TypeAlias = Literal[
-    "sms", "command", "query", "code", "code_order", "lock_notice", "letters", "push", "receipt", "delivery"
+    "sms", "command", "query", "code", "code_order", "lock_notice", "letters", "push", "receipt", "delivery", "damaged"
 ]
+"""`damaged`: nothing of it can be decoded, not even of what kind it was."""
 
 MESSAGES, OPERATOR, NOTICES, LETTERS, PUSHES, DELIVERIES = 0, 1, 2, 3, 4, 5
 EVERY_LANE = (MESSAGES, OPERATOR, NOTICES, LETTERS, PUSHES, DELIVERIES)
@@ -29,6 +30,7 @@ LANES: Mapping[OutboxKind, int] = {
     "code": MESSAGES,
     "code_order": MESSAGES,
     "receipt": MESSAGES,
+    "damaged": MESSAGES,
     "lock_notice": NOTICES,
     "command": OPERATOR,
     "query": OPERATOR,

@@ -25,6 +25,7 @@ from ussd_server.stores.base import (
     EVERY_LANE,
     JOURNAL_ENTRIES,
     LANES,
+    MESSAGES,
     Change,
     Claimed,
     DeadLetter,
@@ -428,7 +429,12 @@ class RedisStore:
         """Claim these subscribers' first entries, as far as that can be done; each with when it could be first."""
         bucket = self._buckets[number]
         self._claimed_in.add(number)
-        touched = [bucket.work, bucket.due[lane], *(bucket.outbox(msisdn.encode()) for msisdn in msisdns)]
+        touched = [
+            bucket.work,
+            bucket.due[lane],
+            bucket.due[MESSAGES],
+            *(bucket.outbox(msisdn.encode()) for msisdn in msisdns),
+        ]
         values: tuple[keys.Value, ...] = (now, lease, lane, self._consumer, self._claim_name(), HINTS, *msisdns)
         call = self._call(bucket, "claim", touched, *values)
         rows, heads = await call.answer

@@ -6,20 +6,20 @@
 -- Safe to send again: then there is no such entry.
 local outbox, due, work, dead, given_up, kinds, journal = unpack(KEYS)
 local msisdn, id = ARGV[1], ARGV[2]
-local entries = outbox_of(outbox)
+local entries, damaged = outbox_of(outbox)
 local entry = entries[id]
 if not entry or entry[ATTEMPT] ~= tonumber(ARGV[3]) then
   return false
 end
+local letters = letters_of(dead)
 let_go(work, entry)
 redis.call('HDEL', outbox, id)
 entries[id] = nil
-local letters = unpacked(dead)
 if letters[id] then
-  count_dead(kinds, letters[id][D_KIND], -1)
+  uncount_letter(kinds, letters[id])
 end
 put(dead, id, {last_sequence(letters) + 1, ARGV[4], entry[ATTEMPT], ARGV[5], entry[KIND], entry[EXPIRES], entry[DATA]})
-count_dead(kinds, entry[KIND], 1)
+count_letter(kinds, entry[KIND])
 redis.call('ZADD', given_up, 0, msisdn)
 add_notes(journal, 6, #ARGV)
-return schedule(entries, entry[LANE], due, msisdn)
+return schedule(entries, entry[LANE], due, msisdn, damaged)

@@ -35,8 +35,11 @@ if stored ~= ARGV[1] then
   return {1, {}, held}
 end
 
-local entries = (settled + added > 0) and outbox_of(outbox) or {}
-local letters = exhumed > 0 and unpacked(dead) or {}
+local entries, damaged = {}, false
+if settled + added > 0 then
+  entries, damaged = outbox_of(outbox)
+end
+local letters = exhumed > 0 and letters_of(dead) or {}
 local gone, back = {}, {}
 for i = first_settled, first_exhumed - 1 do
   local entry = entries[ARGV[i]]
@@ -101,10 +104,10 @@ for id, entry in pairs(new) do
 end
 for id, letter in pairs(back) do
   redis.call('HDEL', dead, id)
-  count_dead(kinds, letter[D_KIND], -1)
+  uncount_letter(kinds, letter)
 end
 if exhumed > 0 and not next(letters) then
-  redis.call('ZREM', given_up, msisdn)
+  no_letters(given_up, kinds, msisdn)
 end
 if answered > 0 then
   redis.call('HSET', answers, ARGV[first_answer], ARGV[first_answer + 1])
@@ -113,6 +116,6 @@ end
 local heads = {}
 for lane in pairs(lanes) do
   heads[#heads + 1] = lane
-  heads[#heads + 1] = schedule(entries, lane, KEYS[LANE_KEYS + lane], msisdn)
+  heads[#heads + 1] = schedule(entries, lane, KEYS[LANE_KEYS + lane], msisdn, damaged)
 end
 return {1, heads, held}

@@ -10,7 +10,7 @@ for id, entry in pairs(outbox_of(KEYS[3])) do
   entries[#entries + 1] = {entry[SEQUENCE], id, entry[DUE], entry[READY], entry[ATTEMPT], entry[REASON], entry[KIND],
                            entry[EXPIRES], entry[TRIED], entry[DATA]}
 end
-for id, letter in pairs(unpacked(KEYS[4])) do
+for id, letter in pairs(letters_of(KEYS[4])) do
   letters[#letters + 1] = {letter[D_SEQUENCE], id, letter[D_AT], letter[D_ATTEMPT], letter[D_REASON], letter[D_KIND],
                            letter[D_EXPIRES], letter[D_DATA]}
 end

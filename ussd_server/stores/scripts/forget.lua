@@ -6,8 +6,8 @@ local work = KEYS[8]
 for _, entry in pairs(outbox_of(KEYS[3])) do
   let_go(work, entry)
 end
-for _, letter in pairs(unpacked(KEYS[4])) do
-  count_dead(KEYS[10], letter[D_KIND], -1)
+for _, letter in pairs(letters_of(KEYS[4])) do
+  uncount_letter(KEYS[10], letter)
 end
 local gone = {0}
 for _, name in ipairs(redis.call('HKEYS', KEYS[5])) do
@@ -16,7 +16,7 @@ for _, name in ipairs(redis.call('HKEYS', KEYS[5])) do
 end
 gone[1] = redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]) > 0 and 1 or 0
 redis.call('ZREM', KEYS[6], ARGV[1])
-redis.call('ZREM', KEYS[9], ARGV[1])
+no_letters(KEYS[9], KEYS[10], ARGV[1])
 for i = 11, #KEYS do
   redis.call('ZREM', KEYS[i], ARGV[1])
 end

@@ -3,7 +3,7 @@
 -- KEYS  outbox due   ARGV  msisdn id attempt lease
 -- Safe to send again: it does the same.
 local packed = redis.call('HGET', KEYS[1], ARGV[2])
-local entry = packed and cmsgpack.unpack(packed)
+local entry = packed and entry_of(packed)
 if not entry or entry[ATTEMPT] ~= tonumber(ARGV[3]) or entry[READY] == entry[DUE] then
   return 0
 end

@@ -14,8 +14,8 @@ end
 for _, entry in pairs(outbox_of(outbox)) do
   let_go(work, entry)
 end
-for _, letter in pairs(unpacked(dead)) do
-  count_dead(kinds, letter[D_KIND], -1)
+for _, letter in pairs(letters_of(dead)) do
+  uncount_letter(kinds, letter)
 end
 local before = redis.call('HKEYS', answers)
 for _, name in ipairs(before) do
@@ -45,11 +45,11 @@ end
 for sequence = 1, tonumber(ARGV[5]) do
   put(dead, ARGV[at], {sequence, ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3], ARGV[at + 4], ARGV[at + 5],
                        ARGV[at + 6]})
-  count_dead(kinds, ARGV[at + 4], 1)
+  count_letter(kinds, ARGV[at + 4])
   at = at + 7
 end
 if ARGV[5] == '0' then
-  redis.call('ZREM', given_up, msisdn)
+  no_letters(given_up, kinds, msisdn)
 else
   redis.call('ZADD', given_up, 0, msisdn)
 end
