@@ -135,7 +135,8 @@ class Server:
         catalogue = read_catalogue(settings.catalogue)
         if isinstance(settings.store, SqliteUrl):
             keys.make_directory(settings.data)
-        self.store = await open_to_serve(settings.store, settings.require_durable, settings.journal_entries)
+        noted_id = store_note.noted_id(settings.data, settings.store)
+        self.store = await open_to_serve(settings.store, settings.require_durable, settings.journal_entries, noted_id)
         risks = Risks(self.store, str(settings.store))
         try:
             self.metrics.store_risks = await risks.look()

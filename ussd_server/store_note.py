@@ -74,6 +74,15 @@ def noted(data: Path) -> Note | None:
         ) from None
 
 
+def noted_id(data: Path, url: StoreUrl) -> str:
+    """Return what this store was told from others by when it was noted; "" where it was not, or cannot be read."""
+    try:
+        found = noted(data)
+    except UnguardedFile:
+        return ""
+    return found.id if found is not None and found.is_of(url, data) else ""
+
+
 def option(data: Path, note: Note) -> str:
     """Return what to add to a command for the store that is noted."""
     store = note.store or f"sqlite:///{data / note.place}"

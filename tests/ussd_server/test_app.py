@@ -219,6 +219,24 @@ def test_a_store_that_nobody_named_is_not_begun_beside_the_one_that_servers_use(
         asyncio.run(main(redis.url))
 
 
+def test_a_server_that_starts_on_its_store_without_the_id_gives_it_back(tmp_path: Path) -> None:
+    async def main(redis: redis_servers.RedisServer) -> None:
+        ids = set()
+        for _ in range(2):
+            server = Server(
+                load({"data": tmp_path, "store": redis.url, "flows": SMALL, "smsc": ["smpp://u:p@127.0.0.1:1"]})
+            )
+            await server.start()
+            ids.add(await server.store.identity())
+            await server.stop()
+            with redis.client() as client:
+                assert client.hdel("ussd:{ussd}:meta", "id") == 1
+        assert len(ids) == 1
+
+    with redis_servers.running() as redis:
+        asyncio.run(main(redis))
+
+
 def test_servers_are_not_ready_on_a_redis_that_came_back_empty_until_its_data_is_back(tmp_path: Path) -> None:
     async def store_is(server: Server, well: bool) -> str:
         async with asyncio.timeout(20):

@@ -6,12 +6,16 @@ from ussd_server.stores.copying import refuse_unfinished
 
 
 async def open_store(
-    url: StoreUrl, make: bool = True, require_durable: bool = False, journal_entries: int = JOURNAL_ENTRIES
+    url: StoreUrl,
+    make: bool = True,
+    require_durable: bool = False,
+    journal_entries: int = JOURNAL_ENTRIES,
+    noted_id: str = "",
 ) -> Store:
     """Return the store that this URL names, ready to be used. Raises StoreUnavailable with the cause.
 
     Without `make`, one that no server has begun is NoStore. With `require_durable` one that could lose anything is
-    refused before anything is written.
+    refused before anything is written. `noted_id` is the store's `identity` when it was used last.
     """
     if isinstance(url, SqliteUrl):
         from ussd_server.stores.sqlite import SqliteStore
@@ -21,7 +25,7 @@ async def open_store(
         return SqliteStore(url.path, journal_entries=journal_entries)
     from ussd_server.stores.redis import RedisStore
 
-    store = RedisStore(url, make, journal_entries=journal_entries)
+    store = RedisStore(url, make, journal_entries=journal_entries, noted_id=noted_id)
     try:
         if require_durable and (risks := await store.risks()):
             raise StoreUnavailable(f"{url}: not durable, and --require-durable is given: {'; '.join(risks)}")
@@ -32,12 +36,14 @@ async def open_store(
     return store
 
 
-async def open_to_serve(url: StoreUrl, require_durable: bool = False, journal_entries: int = JOURNAL_ENTRIES) -> Store:
-    """Return the store for a server.
+async def open_to_serve(
+    url: StoreUrl, require_durable: bool = False, journal_entries: int = JOURNAL_ENTRIES, noted_id: str = ""
+) -> Store:
+    """Return the store for a server, as `open_store` does.
 
     Raises StoreUnavailable where it is being copied into; with `require_durable` also where it could lose anything.
     """
-    store = await open_store(url, True, require_durable, journal_entries)
+    store = await open_store(url, True, require_durable, journal_entries, noted_id)
     try:
         await refuse_unfinished(store, str(url))
     except BaseException:

@@ -101,7 +101,8 @@ def _nodes(url: RedisUrl, greeting: Greeting) -> Nodes:
 class RedisStore:
     """A store on Redis 7 or later. It connects at its first use, and belongs to the event loop of that.
 
-    `make` says that a new store may begin there. With `look_ms` 0 it asks every bucket for work each time.
+    `make` says that a new store may begin there, and that one without an id gets `noted_id` again, "" for a new one.
+    With `look_ms` 0 it asks every bucket for work each time.
     """
 
     def __init__(
@@ -113,8 +114,10 @@ class RedisStore:
         cached_records: int = CACHED_RECORDS,
         cached_octets: int = CACHED_OCTETS,
         journal_entries: int = JOURNAL_ENTRIES,
+        noted_id: str = "",
     ) -> None:
         self._url = url
+        self._noted_id = noted_id
         self._journal_entries = journal_entries
         self._name = f"the store {url}"
         self._consumer = secrets.token_hex(8)
@@ -160,7 +163,7 @@ class RedisStore:
         async with self._opening:
             if self._buckets:
                 return
-            values = (keys.LAYOUT, self._url.buckets or BUCKETS, int(self._make), secrets.token_hex(16))
+            values = (keys.LAYOUT, self._url.buckets or BUCKETS, int(self._make), secrets.token_hex(16), self._noted_id)
             call = self.link.call(self._meta_slot, EVERY_SCRIPT["open"], [self._meta], values)
             layout, buckets, id = laid_out = await call.answer
             if layout is None:

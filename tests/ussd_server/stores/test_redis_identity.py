@@ -143,6 +143,37 @@ def test_one_that_comes_back_with_all_but_its_id_is_the_same_and_gets_it_again(s
     asyncio.run(body())
 
 
+def test_a_server_that_starts_before_the_others_have_looked_gives_it_the_id_that_it_noted(server: RedisServer) -> None:
+    async def body() -> None:
+        before = store_at(server)
+        await count(before, 3)
+        id = await before.identity()
+        await elsewhere(begin_from_before_the_id, server)
+        restarted = store_at(server, noted_id=id)
+        assert await restarted.identity() == id
+        assert await counted(before) == 3
+        for store in (before, restarted):
+            await store.close()
+
+    asyncio.run(body())
+
+
+def test_one_that_is_new_gets_a_new_id_whatever_was_noted(server: RedisServer) -> None:
+    async def body() -> None:
+        before = store_at(server)
+        id = await before.identity()
+        with server.client() as client:
+            client.flushall()
+        new = store_at(server, noted_id=id)
+        assert await new.identity() not in ("", id)
+        with pytest.raises(StoreUnavailable, match=LOST):
+            await before.noted_keys()
+        for store in (before, new):
+            await store.close()
+
+    asyncio.run(body())
+
+
 def test_an_id_that_goes_under_way_is_given_back_by_who_looks_after_the_keys(server: RedisServer) -> None:
     async def body() -> None:
         store = store_at(server)
