@@ -18,6 +18,8 @@ from structlog.testing import capture_logs
 from tests import redis_servers
 from tests.redis_servers import DURABLE, RedisServer, running
 from ussd_server import store_url
+from ussd_server.metrics import Metrics
+from ussd_server.outbox.worker import Outbox, Performed
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.simulator.smsc import Smsc
 from ussd_server.store_url import RedisUrl
@@ -27,6 +29,7 @@ from ussd_server.stores.base import (
     JOURNAL_ENTRIES,
     LANES,
     Change,
+    Claimed,
     JournalEntry,
     KeptAnswer,
     NoStore,
@@ -309,6 +312,46 @@ def test_what_is_no_entry_at_all_is_given_up_as_such_and_holds_up_nobody(server:
         (dead,) = await store.dead_letters(anna)
         assert (dead.id, dead.kind, dead.data) == ("e1", "damaged", as_damaged(octets))
         assert [each.entry.id for each in await store.claim(T0, 100, LEASE)] == ["e2"]
+
+    on(server, test)
+
+
+def test_an_order_that_is_damaged_is_not_said_to_be_an_sms_that_failed(server: RedisServer) -> None:
+    async def performed(claimed: Claimed) -> Performed:
+        raise AssertionError(f"nobody can know what {claimed} is")
+
+    async def test(store: RedisStore) -> None:
+        record, version = await store.load(ANNA)
+        assert await store.commit(Change(version, record, outbox=(WORK,)))
+        home, metrics = store._home(ANNA), Metrics()
+        with server.client() as client:
+            client.hset(home.bucket.outbox(home.digits).decode(), "w1", b"\xc1")  # type: ignore[arg-type]
+        outbox = Outbox(store, {"sms": performed, "command": performed}, metrics, lambda: T0)
+        with capture_logs() as logs:
+            outbox.start()
+            async with asyncio.timeout(30):
+                while not await store.dead_letters(ANNA):
+                    await asyncio.sleep(0)
+            await outbox.stop(1)
+        told = [(each.kind, each.data.get("kind")) for each in await store.journal(ANNA)]
+        assert (told, dict(metrics.deliveries)) == ([("given_up", "damaged")], {})
+        assert [(line["event"], line.get("kind")) for line in logs] == [("given up", "damaged")]
+
+    on(server, test)
+
+
+def test_a_reason_that_is_no_text_hides_nothing(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        await count(store, 2)
+        (claimed,) = await store.claim(T0, 10, LEASE)
+        await store.bury(claimed, T0, "refused")
+        _, bucket, digits = store._home(ANNA)
+        spoiled(server, bucket.outbox(digits), "e2", 8, NO_WORD)
+        spoiled(server, bucket.dead(digits), "e1", 4, NO_WORD)
+        whole = await store.dump(ANNA)
+        assert whole is not None
+        assert [each.reason for each in whole.outbox] == [r"\xff"]
+        assert [each.reason for each in whole.dead_letters] == [r"\xff"]
 
     on(server, test)
 
