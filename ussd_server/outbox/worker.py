@@ -129,6 +129,15 @@ def _unsent(entry: OutboxEntry, now: int, late: bool) -> tuple[JournalEntry, ...
     return (JournalEntry(now, "sms ended", {"outcome": "expired" if late else "failed", "sms": entry.id}),)
 
 
+class _Claim:
+    """A claim that is under way, some of which may go on when the rest has come."""
+
+    def __init__(self) -> None:
+        self.parts = 1
+        self.gone: set[str] = set()
+        """What was removed meanwhile, which it may bring all the same."""
+
+
 class _Lane:
     """One lane's entries under way, each by what is done with it, and what its worker waits for."""
 
@@ -138,12 +147,16 @@ class _Lane:
         self.news = asyncio.Event()
         self.reserved = 0
         """Room kept for entries that are being committed and may be held from then on, and for those of a claim."""
-        self.gone: set[str] | None = None
-        """What was removed while a claim is under way, which may bring it all the same. None while there is none."""
+        self.claims: set[_Claim] = set()
 
     def room(self, yields: bool) -> int:
         most = UNDER_WAY if not yields else 0 if self.number == PUSHES else YIELDING
         return max(0, most - len(self.under_way) - self.reserved)
+
+    def part_ended(self, claim: _Claim) -> None:
+        claim.parts -= 1
+        if not claim.parts:
+            self.claims.remove(claim)
 
 
 class Outbox:
@@ -171,6 +184,8 @@ class Outbox:
         self._lane_of = {kind: self._lanes[number] for kind, number in LANES.items()}
         self._held: dict[str, Claimed] = {}
         """The entries that are being performed or removed, by id, each as it was claimed last."""
+        self._late: dict[asyncio.Future[list[Claimed]], int] = {}
+        """The parts of claims that go on when the rest has come, each with for how many entries at most."""
         self._finished: list[str] = []
         self._removing: list[str] = []
         self._refused: list[str] = []
@@ -271,7 +286,7 @@ class Outbox:
             try:
                 await self._store.postpone(each, each.entry.due, "the server stops")
             except Exception as error:
-                log.error("not released, will be done when its lease ends", cause=str(error))
+                log.error("perhaps not released, then done when its lease ends", cause=str(error))
 
     async def drain(self, seconds: float) -> None:
         """Take nothing new, and wait so long for what is under way; what takes longer goes on."""
@@ -283,7 +298,8 @@ class Outbox:
 
     async def _rest(self) -> None:
         await asyncio.gather(*map(asyncio.shield, self._workers))  # an answer that they wait for brings more to do
-        while tasks := self._under_way():  # the last of them may leave one that removes what they finished
+        # The last of them may leave one that removes what they finished.
+        while tasks := [*self._late, *self._under_way()]:
             await asyncio.wait(tasks)
 
     async def stop(self, seconds: float, release_s: float = RELEASE_S) -> None:
@@ -292,6 +308,7 @@ class Outbox:
         A store that has not heard of it in `release_s` is left alone with it.
         """
         await self.drain(seconds)
+        claims, self._late = self._late, {}
         late = self._under_way() + self._workers
         if self._renewer is not None:
             late.append(self._renewer)
@@ -300,25 +317,34 @@ class Outbox:
                 future.cancel()
             await asyncio.gather(*late, return_exceptions=True)
             late = [future for future in self._under_way() if not future.done()]  # what an answer at that moment began
-        await self._release_all(release_s)
+        await self._release_all(claims, release_s)
 
-    async def _release_all(self, seconds: float) -> None:
+    async def _release_all(self, claims: Mapping[asyncio.Future[list[Claimed]], int], seconds: float) -> None:
         """Remove what is finished and let go of the rest, as far as the store does it in so many seconds."""
         now, finished = self._now(), self._to_remove()
         unfinished = [self._held[id] for id in self._held.keys() - set(finished)]
         releases = [self._store.postpone(held, now, "the server stopped") for held in unfinished]
-        work = [asyncio.ensure_future(each) for each in (*releases, self._settle(finished))]
+        late_releases = [self._release_late(claim) for claim in claims]
+        work = [asyncio.ensure_future(each) for each in (*late_releases, *releases, self._settle(finished))]
         _, late = await asyncio.wait(work, timeout=seconds)
         for each in late:
             each.cancel()
         *came, unremoved = await asyncio.gather(*work, return_exceptions=True)
+        for error, most in zip(tuple(came), claims.values(), strict=False):
+            came += [error] * (most - 1)
         came += unremoved.values() if isinstance(unremoved, dict) else [unremoved] * len(finished)
         self._held.clear()
         self._removing, self._finished, self._refused = [], [], []
         silent = f"the store did not answer for {seconds:g} s"
         causes = Counter(str(error) or silent for error in came if isinstance(error, BaseException))
         for cause, entries in causes.items():
-            log.error("not released, will be done when its lease ends", entries=entries, cause=cause)
+            # Perhaps: the store may do all the same what it has not answered to, or says has failed.
+            log.error("perhaps not released, then done when its lease ends", entries=entries, cause=cause)
+
+    async def _release_late(self, claim: asyncio.Future[list[Claimed]]) -> None:
+        """Let go of what a part of a claim brings after the end."""
+        for held in await claim:
+            await self._store.postpone(held, self._now(), "the server stopped")
 
     def _under_way(self) -> list[asyncio.Future[Any]]:
         futures = [future for lane in self._lanes for future in lane.under_way]
@@ -327,9 +353,10 @@ class Outbox:
     async def _work(self, lane: _Lane) -> None:
         while not self._stopping:
             lane.news.clear()
-            lane.gone = set()
+            claim = _Claim()
+            lane.claims.add(claim)
             try:
-                claimed = await self._claim(lane)
+                claimed = await self._claim(lane, claim)
                 pause = await self._pause(lane, bool(claimed))
             except StoreUnavailable as error:
                 self._missing.add(lane.number)
@@ -341,9 +368,9 @@ class Outbox:
             if claimed is not None:
                 self._reached(lane)
                 for each in claimed:
-                    if each.entry.id not in lane.gone:
+                    if each.entry.id not in claim.gone:
                         self._begin(lane, each)
-            lane.gone = None
+            lane.part_ended(claim)
             if pause != 0:
                 await _wait(lane.news, pause)
 
@@ -354,7 +381,7 @@ class Outbox:
             if not self._missing:
                 self._outage.worked(self._now())
 
-    async def _claim(self, lane: _Lane) -> list[Claimed] | None:
+    async def _claim(self, lane: _Lane, claim: _Claim) -> list[Claimed] | None:
         """Return what was claimed, None where the store was not asked for want of room.
 
         It asks for half of the room. The other half is for what is committed meanwhile, which so is begun at once.
@@ -365,9 +392,29 @@ class Outbox:
         most = room - room // 2
         lane.reserved += most
         try:
-            return await self._store.claim(self._now(), most, self._lease_ms, [lane.number])
+            late = partial(self._goes_on, lane, claim)
+            return await self._store.claim(self._now(), most, self._lease_ms, [lane.number], late)
         finally:
             lane.reserved -= most
+
+    def _goes_on(self, lane: _Lane, claim: _Claim, most: int, part: asyncio.Future[list[Claimed]]) -> None:
+        """Keep room for what a part of a claim brings that ends after the rest."""
+        claim.parts += 1
+        lane.reserved += most
+        self._late[part] = most
+        part.add_done_callback(partial(self._came_late, lane, claim, most))
+
+    def _came_late(self, lane: _Lane, claim: _Claim, most: int, part: asyncio.Future[list[Claimed]]) -> None:
+        """Begin what a part of a claim brought, but for what another could claim before it is renewed."""
+        lane.reserved -= most
+        lane.part_ended(claim)
+        if self._late.pop(part, None) is None or part.cancelled():  # a stop sees to it
+            return
+        renewed = self._now() + self._lease_ms / RENEWALS
+        for each in part.result():
+            if each.entry.id not in claim.gone and each.lease > renewed:
+                self._begin(lane, each)
+        self.wake([lane.number])  # the store may know only now what is next
 
     def _begin(self, lane: _Lane, claimed: Claimed) -> None:
         """Perform an entry, but for one still ours: its lease ended while the process or the store stood still."""
@@ -478,8 +525,8 @@ class Outbox:
     def _gone(self, id: str) -> _Lane:
         """Let go of an entry that the store has no more; return its lane."""
         lane = self._lane_of[self._held.pop(id).entry.kind]
-        if lane.gone is not None:
-            lane.gone.add(id)
+        for claim in lane.claims:
+            claim.gone.add(id)
         return lane
 
     async def _pause(self, lane: _Lane, busy: bool) -> float:

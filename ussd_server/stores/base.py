@@ -207,6 +207,13 @@ Told: TypeAlias = Callable[[bool | BaseException], None]
 ToldHeld: TypeAlias = Callable[[list[Claimed] | BaseException | None], None]
 """The same for `commit_and_hold`."""
 
+Late: TypeAlias = Callable[[int, "asyncio.Future[list[Claimed]]"], None]
+"""Is given a part of a claim that goes on when the rest is returned: for how many entries at most, and what it brings.
+
+It is called before the claim returns, and may be several times. Whoever gave it holds what the part brings, which is
+nothing where the store could not be asked; it may be so late that the lease is over.
+"""
+
 
 def pass_on(future: "asyncio.Future[Any]", told: Any) -> None:
     """Give a future what it is told, also an exception, if somebody still waits for it."""
@@ -281,10 +288,13 @@ class Store(Protocol):
     def commit_and_hold_then(self, change: Change, now: int, lease: int, told: ToldHeld) -> None:
         """Do what `commit_and_hold` does, and call `told` as `commit_then` does."""
 
-    async def claim(self, now: int, limit: int, lease_ms: int, lanes: Collection[int] = EVERY_LANE) -> list[Claimed]:
+    async def claim(
+        self, now: int, limit: int, lease_ms: int, lanes: Collection[int] = EVERY_LANE, late: Late | None = None
+    ) -> list[Claimed]:
         """Take up to `limit` due entries that nobody holds, the oldest of each subscriber and lane, and hold them.
 
-        They are ours for `lease_ms`; after that they can be claimed again. What is returned is durable.
+        They are ours for `lease_ms`; after that they can be claimed again. What is returned is durable. Given `late`,
+        it need not wait for a part of the store that is slow: see there.
         """
 
     async def renew(self, claimed: Sequence[Claimed], lease: int) -> None:

@@ -32,6 +32,7 @@ from ussd_server.stores.base import (
     Everything,
     JournalEntry,
     KeptAnswer,
+    Late,
     Nonce,
     NoStore,
     OutboxKind,
@@ -144,8 +145,6 @@ class RedisStore:
         """The buckets that are still being looked at, when others have told what there is in them."""
         self._claiming: set[tuple[int, int]] = set()
         """The lanes and buckets in which a claim goes on, when others have ended."""
-        self._came_late: dict[int, list[Claimed]] = {lane: [] for lane in EVERY_LANE}
-        """What such claims have brought since; by lane."""
         self._look_s = look_ms / 1000
         self._looked = float("-inf")
         self._blind = ""
@@ -368,17 +367,16 @@ class RedisStore:
 
     # The outbox ---------------------------------------------------------------------------------------------------
 
-    async def claim(self, now: int, limit: int, lease_ms: int, lanes: Collection[int] = EVERY_LANE) -> list[Claimed]:
+    async def claim(
+        self, now: int, limit: int, lease_ms: int, lanes: Collection[int] = EVERY_LANE, late: Late | None = None
+    ) -> list[Claimed]:
         """Take up to `limit` due entries that nobody holds, the oldest of each subscriber and lane, and hold them.
 
-        Where some of the store is slow it does not wait for that: what is claimed there comes with a later call.
+        Given `late`, it does not wait for buckets of a Cluster that are slow.
         """
         await self._look()
         claimed: list[Claimed] = []
         for lane in lanes:
-            late = self._came_late[lane]
-            most = limit - len(claimed)
-            claimed, late[:] = claimed + late[:most], late[most:]
             found: list[tuple[int, Claimed]] = []
             away: set[int] = set()
             while (left := limit - len(claimed) - len(found)) > 0:
@@ -389,11 +387,12 @@ class RedisStore:
                     number: self._claim(lane, number, msisdns, now, now + lease_ms) for number, msisdns in ripe.items()
                 }
                 # What is held already must not wait, and lose its lease, for a server that is away.
-                told, slow = await self._told_by_some(claims, enough=claimed or found)
+                told, slow = await self._told_by_some(claims, enough=claimed or found, wait=late is None)
                 for number, claim in slow.items():
                     self._claiming.add((lane, number))
                     self._due.told(lane, number, ())  # that is told when it ends
-                    claim.add_done_callback(partial(self._claimed_late, lane, number))
+                    if late is not None:
+                        late(len(ripe[number]), asyncio.ensure_future(self._claimed_late(lane, number, claim)))
                 found += [each for rows in told.values() for each in rows]
                 away |= claims.keys() - told.keys()
             claimed += [each for _, each in sorted(found, key=lambda one: one[0])]
@@ -407,24 +406,22 @@ class RedisStore:
             if number not in away and (lane, number) not in self._claiming
         }
 
-    def _claimed_late(self, lane: int, number: int, claim: "asyncio.Future[list[tuple[int, Claimed]]]") -> None:
-        """Keep what a claim brought that ended after the others, for the next to ask."""
-        self._claiming.discard((lane, number))
-        if self._came(claim):
-            self._came_late[lane] += [each for _, each in claim.result()]
+    async def _claimed_late(
+        self, lane: int, number: int, claim: "asyncio.Future[list[tuple[int, Claimed]]]"
+    ) -> list[Claimed]:
+        """Return what a claim brings that ends after the others; nothing where its bucket cannot be asked."""
+        try:
+            return [each for _, each in await claim]
+        except Exception as error:
+            self._missed(error)
+            return []
+        finally:
+            self._claiming.discard((lane, number))
 
-    def _came(self, late: "asyncio.Future[Any]") -> bool:
-        """Return whether what ended after the others brought anything; raise what was wrong with it but the store."""
-        if late.cancelled():
-            return False
-        error = late.exception()
-        if isinstance(error, StoreUnavailable):
-            if not self._closing:
-                self._outage.failed(round(self.link.loop.time() * 1000), cause=str(error))
-            return False
-        if error is not None:
-            raise error
-        return True
+    def _missed(self, error: BaseException) -> None:
+        """Say that a bucket was left out which told so only after the others had ended."""
+        if not self._closing:
+            self._outage.failed(round(self.link.loop.time() * 1000), cause=str(error))
 
     async def _claim(
         self, lane: int, number: int, msisdns: Sequence[str], now: int, lease: int
@@ -447,8 +444,6 @@ class RedisStore:
     async def next_due(self, lanes: Collection[int] = EVERY_LANE) -> int | None:
         """Return when there is next an entry to claim (ms), as far as it is known here, at most `look_ms` ago."""
         await self._look()
-        if any(self._came_late[lane] for lane in lanes):
-            return 0
         return self._due.next(lanes)
 
     async def _look(self) -> None:
@@ -483,8 +478,13 @@ class RedisStore:
 
     def _looked_late(self, number: int, look: "asyncio.Future[Any]") -> None:
         self._looking.discard(number)
-        if self._came(look):
+        if look.cancelled():
+            return
+        error = look.exception()
+        if error is None:
             self._saw(number, look.result())
+        else:
+            self._missed(error)
 
     def _saw(self, number: int, lanes: Sequence[Any]) -> None:
         """Take down who is next in each lane of a bucket."""
@@ -493,15 +493,16 @@ class RedisStore:
                 self._due.told(lane, number, _heads(heads))
 
     async def _told_by_some(
-        self, asked: Mapping[int, Awaitable[T]], enough: object = None, some: bool = False
+        self, asked: Mapping[int, Awaitable[T]], enough: object = None, some: bool = False, wait: bool = False
     ) -> tuple[dict[int, T], dict[int, "asyncio.Future[T]"]]:
         """Return what came of each of these that could be asked, by bucket, and those that still go on.
 
         Where a server of a Cluster is away, a slot moves or a bucket is damaged, work on the rest goes on: it is held
         already, and would wait for the end of its lease. Raises what is wrong where nothing came, and there is not
-        `enough` already. `some` says to wait until it is known which it is.
+        `enough` already. `some` says to wait until it is known which it is, `wait` to wait for all.
         """
-        came, late = await without_stragglers(asked, STRAGGLERS_S if self.link.several else None, some)
+        seconds = STRAGGLERS_S if self.link.several and not wait else None
+        came, late = await without_stragglers(asked, seconds, some)
         errors = [each for each in came.values() if isinstance(each, BaseException)]
         if errors:
             if not (enough or late or len(errors) < len(came)):

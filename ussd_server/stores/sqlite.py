@@ -33,6 +33,7 @@ from ussd_server.stores.base import (
     Everything,
     JournalEntry,
     KeptAnswer,
+    Late,
     Nonce,
     OutboxEntry,
     OutboxKind,
@@ -397,10 +398,12 @@ class SqliteStore:
             self._wake()
         self._commits.append(commit)
 
-    async def claim(self, now: int, limit: int, lease_ms: int, lanes: Collection[int] = EVERY_LANE) -> list[Claimed]:
+    async def claim(
+        self, now: int, limit: int, lease_ms: int, lanes: Collection[int] = EVERY_LANE, late: Late | None = None
+    ) -> list[Claimed]:
         """Take up to `limit` due entries that nobody holds, the oldest of each subscriber and lane, and hold them.
 
-        What is returned is durable, and so is all that was committed before it.
+        What is returned is durable, and so is all that was committed before it. Nothing comes late.
         """
         if not any(self._read(sql.CLAIMABLE, (lane, now, min(limit, 1))) for lane in lanes):
             return []

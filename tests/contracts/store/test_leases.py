@@ -20,6 +20,26 @@ def test_two_servers_never_hold_one_entry_at_the_same_time(open_store: Open) -> 
     asyncio.run(body())
 
 
+def test_what_a_claim_returns_and_brings_late_is_held_each_once(open_store: Open) -> None:
+    """Nothing is late where all of the store answers at once; where some is slow it may be."""
+
+    async def test(store: Store) -> None:
+        parts: list[tuple[int, asyncio.Future[list[Claimed]]]] = []
+        numbers = [f"791000000{number:02}" for number in range(40)]
+        for number in numbers:
+            assert await put(store, number, entry(f"e{number}"))
+        claimed = await store.claim(T0, 100, LEASE, late=lambda most, part: parts.append((most, part)))
+        for most, part in parts:
+            brought = await part
+            assert len(brought) <= most
+            claimed += brought
+        assert sorted(each.msisdn for each in claimed) == numbers
+        assert {(each.attempt, each.lease) for each in claimed} == {(1, T0 + LEASE)}
+        assert await store.claim(T0, 100, LEASE) == []
+
+    on(open_store, test)
+
+
 def test_a_lease_that_ended_lets_another_claim_and_the_first_holder_can_do_nothing_more(open_store: Open) -> None:
     async def test(store: Store) -> None:
         assert await put(store, ANNA, entry("a"))

@@ -16,6 +16,7 @@ from ussd_server.stores.base import (
     MESSAGES,
     Change,
     Claimed,
+    Late,
     OutboxEntry,
     OutboxKind,
     StoreUnavailable,
@@ -83,7 +84,7 @@ def test_what_is_committed_during_a_claim_and_what_it_brings_have_room_together(
     async def story(at: Bench) -> None:
         claim, asked, answered, came = at.store.claim, asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-        async def slow(now: int, room: int, lease_ms: int, lanes: Sequence[int]) -> list[Claimed]:
+        async def slow(now: int, room: int, lease_ms: int, lanes: Sequence[int], late: Late) -> list[Claimed]:
             if MESSAGES not in lanes:
                 return []
             asked.set()

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from tests.ussd_server.outbox.worker_bench import SHORT_LEASE_MS, Bench, bench
 from ussd_server.outbox import worker
 from ussd_server.outbox.worker import FIRST_WAIT_MS, LONGEST_WAIT_MS, Done, Finished, Hopeless, Later
-from ussd_server.stores.base import EVERY_LANE, MESSAGES, PUSHES, Claimed, StoreUnavailable
+from ussd_server.stores.base import EVERY_LANE, MESSAGES, PUSHES, Claimed, Late, StoreUnavailable
 
 
 def test_a_store_that_fails_under_a_performer_costs_only_a_wait(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_store_is_back_only_when_the_lane_that_missed_it_has_asked_again(
     async def story(at: Bench) -> None:
         claim, tries = at.store.claim, [0 for _ in EVERY_LANE]
 
-        async def partly_away(now: int, room: int, lease_ms: int, lanes: Sequence[int]) -> list[Claimed]:
+        async def partly_away(now: int, room: int, lease_ms: int, lanes: Sequence[int], late: Late) -> list[Claimed]:
             tries[lanes[0]] += 1
             if away and list(lanes) == [lane]:
                 raise StoreUnavailable("a master is away")

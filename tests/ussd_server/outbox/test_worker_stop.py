@@ -186,7 +186,7 @@ def test_a_store_that_answers_nothing_any_more_is_not_told_of_what_is_left(tmp_p
         with capture_logs() as logs:
             async with asyncio.timeout(20):
                 await at.outbox.stop(0, 0)
-        told = "not released, will be done when its lease ends"
+        told = "perhaps not released, then done when its lease ends"
         assert [(line["entries"], line["cause"]) for line in logs if line["event"] == told] == [
             (2, "the store did not answer for 0 s")
         ]

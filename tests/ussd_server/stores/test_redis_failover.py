@@ -326,11 +326,17 @@ def test_what_waits_for_a_slot_that_moves_keeps_no_other_work_and_comes_when_it_
         home = store._home(NUMBERS[0]).bucket
         behind = {msisdn for msisdn in NUMBERS if store._home(msisdn).bucket is home}
         claimed: list[Claimed] = []
+        parts: list[asyncio.Future[list[Claimed]]] = []
+
+        def late(most: int, part: "asyncio.Future[list[Claimed]]") -> None:
+            assert 0 < most <= len(behind)
+            parts.append(part)
+            part.add_done_callback(lambda part: claimed.extend(part.result()))
 
         async def claim(msisdns: set[str]) -> None:
             async with asyncio.timeout(20):
                 while len(claimed) < len(msisdns):
-                    claimed.extend(await store.claim(T0, 100, LEASE))
+                    claimed.extend(await store.claim(T0, 100, LEASE, late=late))
             assert {each.msisdn for each in claimed} == msisdns
 
         with capture_logs() as logs, being_moved(whole_cluster, home.slot):
@@ -338,8 +344,10 @@ def test_what_waits_for_a_slot_that_moves_keeps_no_other_work_and_comes_when_it_
             while not (in_time or logs):
                 for request in store.link._later:
                     request.until = 0
-                assert await store.claim(T0, 100, LEASE) == []
+                assert await store.claim(T0, 100, LEASE, late=late) == []
         await claim(set(NUMBERS))
+        assert parts
+        assert not store._claiming
         assert {each.attempt for each in claimed} == {1}
         part = "part of the store unavailable, the outbox goes on with the rest"
         assert {line["event"] for line in logs} == (set() if in_time else {part})
