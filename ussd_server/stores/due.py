@@ -35,15 +35,27 @@ class Due:
         else:
             buckets.pop(bucket, None)
 
-    def next(self, lanes: Collection[int]) -> int | None:
-        """Return when there is next something to claim in these lanes (ms), None for never."""
-        return min((hints[0][0] for lane in lanes for hints in self._lanes[lane].values()), default=None)
+    def next(self, lanes: Collection[int], but: Collection[tuple[int, int]] = ()) -> int | None:
+        """Return when there is next something to claim in these lanes (ms), None for never.
 
-    def ripe(self, lane: int, now: int, limit: int) -> dict[int, list[str]]:
+        `but` are lanes and buckets that are left out, here and of what is ripe.
+        """
+        return min(
+            (
+                hints[0][0]
+                for lane in lanes
+                for bucket, hints in self._lanes[lane].items()
+                if not but or (lane, bucket) not in but
+            ),
+            default=None,
+        )
+
+    def ripe(self, lane: int, now: int, limit: int, but: Collection[tuple[int, int]] = ()) -> dict[int, list[str]]:
         """Return up to `limit` subscribers whose work can be claimed, the oldest first, by bucket."""
         found = sorted(
             (ready, bucket, msisdn)
             for bucket, hints in self._lanes[lane].items()
+            if not but or (lane, bucket) not in but
             for ready, msisdn in hints
             if ready <= now
         )

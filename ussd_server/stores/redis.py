@@ -402,8 +402,8 @@ class RedisStore:
         """Return whose work can be claimed, by bucket, but for buckets that are away or in which a claim goes on."""
         return {
             number: whose
-            for number, whose in self._due.ripe(lane, now, limit).items()
-            if number not in away and (lane, number) not in self._claiming
+            for number, whose in self._due.ripe(lane, now, limit, self._claiming).items()
+            if number not in away
         }
 
     async def _claimed_late(
@@ -444,7 +444,7 @@ class RedisStore:
     async def next_due(self, lanes: Collection[int] = EVERY_LANE) -> int | None:
         """Return when there is next an entry to claim (ms), as far as it is known here, at most `look_ms` ago."""
         await self._look()
-        return self._due.next(lanes)
+        return self._due.next(lanes, self._claiming)
 
     async def _look(self) -> None:
         """Learn who is next in each bucket, unless that was done lately."""

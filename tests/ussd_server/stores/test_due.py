@@ -26,6 +26,17 @@ def test_what_is_ripe_is_given_oldest_first_and_no_more_than_asked_for() -> None
     assert due.ripe(0, -1, 10) == {}
 
 
+def test_buckets_that_are_left_out_hide_nothing_of_others() -> None:
+    due = Due([0, 1])
+    for ready, (bucket, msisdn) in enumerate([(1, "a"), (1, "b"), (2, "c")]):
+        due.heard(0, bucket, ready, msisdn)
+    due.heard(1, 1, 5, "a")
+    but = {(0, 1)}
+    assert due.ripe(0, 9, 1, but) == {2: ["c"]}
+    assert due.ripe(1, 9, 1, but) == {1: ["a"]}
+    assert (due.next([0], but), due.next([1], but), due.next([0, 1], {(0, 1), (0, 2), (1, 1)})) == (2, 5, None)
+
+
 def test_what_the_store_says_replaces_what_was_known() -> None:
     due = Due([0])
     due.heard(0, 1, 5, "mine")

@@ -13,7 +13,7 @@ from tests.redis_servers import RedisCluster, RedisSentinels, RedisServer, repli
 from tests.ussd_server.stores.test_redis import ANNA, BORIS, LEASE, T0, count, counted, parsed
 from tests.ussd_server.stores.test_redis_together import NUMBERS as TOGETHER
 from tests.ussd_server.stores.test_redis_together import begun, each_to
-from ussd_server.stores.base import Change, Claimed, JournalEntry, OutboxEntry, StoreUnavailable
+from ussd_server.stores.base import MESSAGES, Change, Claimed, JournalEntry, OutboxEntry, StoreUnavailable
 from ussd_server.stores.opening import open_store
 from ussd_server.stores.redis import RedisStore
 
@@ -341,6 +341,9 @@ def test_what_waits_for_a_slot_that_moves_keeps_no_other_work_and_comes_when_it_
 
         with capture_logs() as logs, being_moved(whole_cluster, home.slot):
             await claim(set(NUMBERS) - behind)
+            store._due.heard(MESSAGES, home.number, T0, NUMBERS[0])  # it asks nobody to claim there now
+            due = await store.next_due([MESSAGES])
+            assert due is None or due > T0
             while not (in_time or logs):
                 for request in store.link._later:
                     request.until = 0
