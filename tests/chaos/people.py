@@ -285,7 +285,7 @@ class Person:
         verdict: Literal["visit", "rejected", "locked", "expired", "busy", "unknown"] = "unknown"
         number, visit = 0, None
         try:
-            outcome = await self._until_answered(lambda key: self._client.open(self.msisdn, Secret(code), key=key))
+            outcome = await until_answered(lambda key: self._client.open(self.msisdn, Secret(code), key=key))
         except Refused:
             return "refused"
         except asyncio.CancelledError:  # the run is over, and a try may have been taken all the same
@@ -315,16 +315,6 @@ class Person:
             async with visit:  # closes it, or leaves it to end when idle
                 pass
 
-    async def _until_answered(self, call: Callable[[str | None], Awaitable[object]]) -> object:
-        """Return the answer of a call, taking it up again under its key; None where none comes."""
-        key: str | None = None
-        for _ in range(ANSWER_AGAIN):
-            try:
-                return await call(key)
-            except (Unreachable, Untrusted) as error:  # a server whose clock is wrong is not believed
-                key = error.key
-        return None
-
     async def _visit(self) -> None:
         """Enter the right code, look at the balance, and perhaps order something."""
         visit = await self.enter(right=True)
@@ -332,7 +322,7 @@ class Person:
             self._give_up_entries(visit)
             return
         try:
-            balance = await self._until_answered(lambda _: visit.balance())
+            balance = await until_answered(lambda _: visit.balance())
             minor = getattr(balance, "minor", getattr(balance, "amount", None))
             if isinstance(minor, int):
                 self._book.note(Balance(ledger.now(), self.msisdn, minor))
@@ -344,12 +334,12 @@ class Person:
 
     async def _order_at_terminal(self, visit: Visit) -> None:
         change, offering, _ = self._choice()
-        quote = await self._until_answered(lambda key: visit.quote(change, offering, key=key))  # type: ignore[arg-type]
+        quote = await until_answered(lambda key: visit.quote(change, offering, key=key))  # type: ignore[arg-type]
         if not isinstance(quote, Quote):
             raise Stopped
         seen = len(self._sms)
         self._agree(change, offering)
-        state = await self._until_answered(lambda key: visit.place_order(quote.id, key=key))
+        state = await until_answered(lambda key: visit.place_order(quote.id, key=key))
         await self._receipt(offering, seen, True if isinstance(state, OrderState) else None)
 
     async def _mistype(self) -> None:
@@ -375,3 +365,21 @@ class Person:
         if self.locked:
             await self.enter(right=True)
             await self._sms_with(screens.is_lock_notice, 0)
+
+
+async def until_answered(call: Callable[[str | None], Awaitable[object]]) -> object:
+    """Return the answer of a call, taking it up again under its key; None where nobody knows what became of it.
+
+    That is also where it is refused when it is taken up again: before, it may have been carried out.
+    """
+    key: str | None = None
+    for _ in range(ANSWER_AGAIN):
+        try:
+            return await call(key)
+        except (Unreachable, Untrusted) as error:  # a server whose clock is wrong is not believed
+            key = error.key
+        except Refused:
+            if key is None:
+                raise
+            return None
+    return None
