@@ -11,7 +11,8 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 
 FIRST: Final = 79_120_000_000
-PEOPLE: Final = 1_000
+PEOPLE: Final = 5_000
+"""Numbers whose opening balance is their own: more than a quick machine lets live in the longest run."""
 BAND: Final = 600
 """Roubles that one number may spend before its balance could be taken for another's."""
 
@@ -30,7 +31,8 @@ SERVICES: Final = {"beep": "553", "missed-calls": "554", "voice-mail": "555", "s
 
 
 def msisdn(which: int) -> str:
-    """Return a person's number."""
+    """Return a person's number; there are `PEOPLE`, and whoever came after them would have anybody's balance."""
+    assert which < PEOPLE, "too many people for the catalogue"
     return str(FIRST + which)
 
 
