@@ -279,7 +279,7 @@ class Person:
     # Terminal -----------------------------------------------------------------------------------------------------
 
     async def enter(self, *, right: bool) -> Visit | str:
-        """Enter the code, or a wrong one; returns the visit, or the verdict's name ("refused": nobody judged it)."""
+        """Enter the code, or a wrong one; returns the visit, or the verdict's name."""
         code = self._code if right else self._code[:-1] + str(9 - int(self._code[-1]))
         at, began = ledger.now(), time.monotonic()
         verdict: Literal["visit", "rejected", "locked", "expired", "busy", "unknown"] = "unknown"
@@ -287,6 +287,8 @@ class Person:
         try:
             outcome = await until_answered(lambda key: self._client.open(self.msisdn, Secret(code), key=key))
         except Refused:
+            # The client asks another server by itself, and the first may have taken a try before its answer was lost.
+            self._book.note(Entry(at, self.msisdn, right, "unknown"))
             return "refused"
         except asyncio.CancelledError:  # the run is over, and a try may have been taken all the same
             self._book.note(Entry(at, self.msisdn, right, "unknown"))
