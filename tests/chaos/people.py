@@ -286,9 +286,7 @@ class Person:
         number, visit = 0, None
         try:
             outcome = await until_answered(lambda key: self._client.open(self.msisdn, Secret(code), key=key))
-        except Refused:
-            # The client asks another server by itself, and the first may have taken a try before its answer was lost.
-            self._book.note(Entry(at, self.msisdn, right, "unknown"))
+        except Refused:  # at its first sending: nobody judged it
             return "refused"
         except asyncio.CancelledError:  # the run is over, and a try may have been taken all the same
             self._book.note(Entry(at, self.msisdn, right, "unknown"))
@@ -380,8 +378,8 @@ async def until_answered(call: Callable[[str | None], Awaitable[object]]) -> obj
             return await call(key)
         except (Unreachable, Untrusted) as error:  # a server whose clock is wrong is not believed
             key = error.key
-        except Refused:
-            if key is None:
+        except Refused as refused:
+            if not refused.unsure:
                 raise
             return None
     return None

@@ -10,6 +10,7 @@ from ussd_server.terminal_client import ProblemDetails, Refused, TerminalError, 
 LOST = Unreachable("no answer", key="k1")
 DOUBTED = Untrusted("its clock is wrong", key="k1")
 REFUSED = Refused(ProblemDetails(type="clock-skew"))
+REFUSED_LATER = Refused(ProblemDetails(type="clock-skew"), unsure=True)
 
 
 def ask(*comes: object) -> tuple[object, list[str | None]]:
@@ -39,4 +40,8 @@ def test_what_is_refused_at_once_was_not_judged() -> None:
 @pytest.mark.parametrize("first", [LOST, DOUBTED], ids=["lost", "not believed"])
 def test_what_is_refused_when_it_is_taken_up_again_may_have_been_judged_before(first: TerminalError) -> None:
     """A right code whose answer was lost, and whose repetition was refused, had cleared the count of wrong ones."""
-    assert ask(first, REFUSED) == (None, [None, "k1"])
+    assert ask(first, REFUSED_LATER) == (None, [None, "k1"])
+
+
+def test_what_the_client_had_sent_before_by_itself_may_have_been_judged_as_well() -> None:
+    assert ask(REFUSED_LATER) == (None, [None])

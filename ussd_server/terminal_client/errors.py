@@ -34,10 +34,12 @@ class Untrusted(TerminalError):
 class Refused(TerminalError):
     """The server refuses what this terminal sends: a mistake in its set-up or its program, or it is quarantined.
 
-    `problem.name` says which of docs/terminals.md; `retry_after` is in seconds where the server gave it.
+    `problem.name` says which of docs/terminals.md; `retry_after` is in seconds where the server gave it. `unsure` says
+    that the request had been sent before without a final answer, so that it may have been carried out, or a try taken.
     """
 
-    def __init__(self, problem: ProblemDetails, retry_after: int | None = None) -> None:
+    def __init__(self, problem: ProblemDetails, retry_after: int | None = None, unsure: bool = False) -> None:
         super().__init__(": ".join(filter(None, (problem.name, problem.title, problem.detail))))
         self.problem = problem
         self.retry_after = retry_after
+        self.unsure = unsure

@@ -18,7 +18,7 @@ import random
 import time
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ssl import SSLContext
 from typing import Final, TypeAlias, TypeVar
 
@@ -79,14 +79,15 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The server did not do what was asked; `retry_after` in seconds."""
+    """The server did not do what was asked; `retry_after` in seconds. `unsure`: an earlier sending may have done it."""
 
     problem: ProblemDetails
     retry_after: int | None = None
+    unsure: bool = False
 
     def error(self) -> Refused:
         """Return it as an exception."""
-        return Refused(self.problem, self.retry_after)
+        return Refused(self.problem, self.retry_after, self.unsure)
 
     @property
     def again(self) -> bool:
@@ -112,6 +113,8 @@ class Tries:
 
     def __init__(self, patience: Patience, around: Surroundings, key: str | None) -> None:
         self.key = around.label() if key is None else key
+        self.sent_before = key is not None
+        """Whether a request went out under this key to which there was no final answer."""
         self._patience = patience
         self._around = around
         self._ends = around.steady() + patience.total
@@ -129,6 +132,7 @@ class Tries:
             return False
         log.info("asking the server again", cause=why, tries=self._count, next_try_seconds=round(wait, 2))
         await self._around.sleep(wait)
+        self.sent_before = True
         return True
 
 
@@ -201,6 +205,8 @@ class Exchange:
         """
         while True:
             answer = await self._try(tries, method, path, status, body)
+            if isinstance(answer, Refusal):
+                answer = replace(answer, unsure=tries.sent_before)
             if isinstance(answer, Done) or (isinstance(answer, Refusal) and not answer.again):
                 return answer
             if isinstance(answer, Refusal):

@@ -178,9 +178,24 @@ def test_what_will_not_pass_is_refused_at_once(refused: Say) -> None:
             await client.order_code(MSISDN)
         assert failed.value.problem.status == refused.status
         assert failed.value.problem.name in str(failed.value)
+        assert not failed.value.unsure
         assert there.clock.slept == []
 
     test()
+
+
+@talk(DROP, problem("signature-late"))
+async def test_what_is_refused_after_an_answer_was_lost_may_have_been_done(there: Peer, client: TerminalClient) -> None:
+    with pytest.raises(Refused) as failed:
+        await client.open(MSISDN, CODE)
+    assert failed.value.unsure
+
+
+@talk(problem("signature-late"))
+async def test_what_is_refused_when_a_call_goes_on_may_have_been_done(there: Peer, client: TerminalClient) -> None:
+    with pytest.raises(Refused) as failed:
+        await client.open(MSISDN, CODE, key="k1")
+    assert failed.value.unsure
 
 
 # Not believed -------------------------------------------------------------------------------------------------
