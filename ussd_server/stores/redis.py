@@ -162,6 +162,8 @@ class RedisStore:
         async with self._opening:
             if self._buckets:
                 return
+            if self._make:
+                await self._see_followers()
             values = (keys.LAYOUT, self._url.buckets or BUCKETS, int(self._make), secrets.token_hex(16), self._noted_id)
             call = self.link.call(self._meta_slot, EVERY_SCRIPT["open"], [self._meta], values)
             layout, buckets, id = laid_out = await call.answer
@@ -178,6 +180,27 @@ class RedisStore:
             if id is not None:
                 self.link.know(self._meta, laid_out)
             self._buckets = keys.every_bucket(self._url.prefix, int(buckets))
+
+    async def _see_followers(self) -> None:
+        """Raise StoreUnavailable where a server has fewer replicas than what is written must have."""
+        wanted, wait_ms = self._greeting.replicas, self._greeting.wait_ms
+        if not wanted:
+            return
+        slots = await self._one_of_each_server()
+        # Of a connection that wrote nothing before, this counts the replicas that follow.
+        counts = await self._each([self.link.ask(each, (b"WAIT", wanted, wait_ms)) for each in slots])
+        for each, there in zip(slots, counts, strict=True):
+            if there < wanted:
+                host, port = self.link.address(each)
+                raise StoreUnavailable(
+                    f"{self._name}: only {there} of {wanted} replicas follow {host}:{port}, so nothing would be "
+                    "acknowledged: look after the replicas, or let ?replicas= be how many there are"
+                )
+
+    async def _one_of_each_server(self) -> list[int]:
+        """Return a slot of each server that has any."""
+        await self.link.ask(self._meta_slot, (b"PING",)).answer  # from now on it is known where the servers are
+        return self.link.one_of_each(range(SLOTS))
 
     def _find_home(self, msisdn: str) -> _Home:
         digits = _digits(msisdn)
@@ -863,8 +886,7 @@ class RedisStore:
         """
         found: list[str] = []
         masters = set()
-        await self.link.ask(self._meta_slot, (b"PING",)).answer  # from now on it is known where the servers are
-        for one in self.link.one_of_each(range(SLOTS)):
+        for one in await self._one_of_each_server():
             info = await self.link.ask(one, (b"INFO",)).answer
             try:
                 command = (b"CONFIG", b"GET", *durability.SETTINGS)

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.acceptance.harness import COMMAND
-from tests.redis_servers import DURABLE, RedisCluster, RedisSentinels, RedisServer, running, wait_until
+from tests.redis_servers import DURABLE, RedisCluster, RedisSentinels, RedisServer, replicas_of, running, wait_until
 from tests.ussd_server.stores.test_redis import OPERATIONS
 from ussd_server import store_url
 from ussd_server.store_url import Kind, RedisUrl, SqliteUrl
@@ -102,6 +102,15 @@ def test_what_is_not_is_warned_of_or_refused() -> None:
     with running("--appendonly", "yes", "--appendfsync", "everysec") as server, server.client() as client:
         with pytest.raises(StoreUnavailable, match="not durable, and --require-durable is given: a crash of Redis"):
             opened(server.url, True)
+        assert client.keys() == []
+
+
+@pytest.mark.parametrize("require", [True, False])
+def test_where_too_few_replicas_follow_nothing_is_begun(require: bool) -> None:
+    with running() as server, server.client() as client:
+        said = rf"only 0 of 1 replicas follow 127\.0\.0\.1:{server.port}, so nothing would be acknowledged: look after"
+        with pytest.raises(StoreUnavailable, match=said):
+            opened(f"{server.url}?replicas=1", require)
         assert client.keys() == []
 
 
@@ -217,6 +226,17 @@ def test_a_replica_of_a_cluster_is_looked_at_like_its_master(cluster: RedisClust
     assert [line for line in found if f":{loose.port}, a replica that may become the master: a crash" in line]
     assert [line for line in found if f":{dead.port}, a replica: it is not known" in line]
     assert len(found) == 2
+
+
+def test_where_one_master_of_a_cluster_has_too_few_replicas_nothing_is_begun(cluster: RedisCluster) -> None:
+    lonely, replica = cluster.servers[1], cluster.servers[4]
+    replica.kill()
+    wait_until(lambda: replicas_of(lonely) == 0, "the master to miss its replica")
+    with pytest.raises(StoreUnavailable, match=f"only 0 of 1 replicas follow .*:{lonely.port}, so nothing"):
+        opened(f"{cluster.url}?replicas=1", False)
+    for master in cluster.masters:
+        with master.client() as client:
+            assert client.dbsize() == 0
 
 
 def test_a_cluster_that_does_not_tell_its_replicas_is_not_taken_for_durable(cluster: RedisCluster) -> None:
