@@ -5,14 +5,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import redis_servers
-from tests.ussd_server.command_line import Said, without_settings
+from tests.ussd_server.command_line import Said, log_octets, without_settings
 from ussd_server.stores.base import Change, JournalEntry, OutboxEntry
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.record import Subscriber
@@ -225,9 +225,9 @@ def test_a_copy_that_is_killed_again_and_again_ends_right(said: Said) -> None:
     command = [sys.executable, "-m", "ussd_server", "store", "copy", OLD, NEW]
     left = [3000]
     for more in (1, 300_000, 300_000):
-        size = _log_octets("new.db")
+        size = log_octets("new.db")
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
-            while child.poll() is None and _log_octets("new.db") < size + more:
+            while child.poll() is None and log_octets("new.db") < size + more:
                 pass
             child.send_signal(signal.SIGKILL)
         left.append(3000 - at("new.db", lambda store: store.count_subscribers()))
@@ -244,20 +244,13 @@ def test_who_interrupts_a_copy_reads_that_it_goes_on(number: signal.Signals, cod
     fill("old.db", 3000)
     command = [sys.executable, "-m", "ussd_server", "store", "copy", OLD, NEW]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        while child.poll() is None and not _log_octets("new.db"):
+        while child.poll() is None and not log_octets("new.db"):
             pass
         child.send_signal(number)
         out, err = child.communicate(timeout=60)
     assert (child.returncode, out, err) == (code, "", "interrupted; the same command goes on where it stopped\n")
     assert said("store", "copy", OLD, NEW) == 0
     assert "Went on with the copy: " in said.out
-
-
-def _log_octets(name: str) -> int:
-    """Return how much was written since the log was begun: to open the store would stop who copies into it."""
-    with suppress(FileNotFoundError):
-        return Path(f"{name}-wal").stat().st_size
-    return 0
 
 
 def test_from_sqlite_to_redis_and_back_again_nothing_differs_however_often_it_is_killed(said: Said) -> None:
@@ -281,4 +274,4 @@ def test_from_sqlite_to_redis_and_back_again_nothing_differs_however_often_it_is
 
 def _written(server: redis_servers.RedisServer, into_sqlite: int) -> int:
     """Return a measure of how much was written: the log of SQLite, or of Redis."""
-    return _log_octets("new.db") if into_sqlite else sum(each.stat().st_size for each in server.place.rglob("*.aof"))
+    return log_octets("new.db") if into_sqlite else sum(each.stat().st_size for each in server.place.rglob("*.aof"))

@@ -2,24 +2,25 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Final, Literal, TypeVar, get_args
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal, get_args
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ussd_server.cli.common import Data, Failure, SettingsFile, Store, columns, console, examples, moment, now
+from ussd_server.cli.progress import progress
 from ussd_server.cli.stores import there, with_store
 from ussd_server.housekeeping import KEYS_S
 from ussd_server.secrecy import agreement, keys
 from ussd_server.secrecy.files import UnguardedFile
 from ussd_server.secrecy.keys import FILE_NAME, Key, KeyFile, Keyring, load_or_create
-from ussd_server.secrecy.rewrap import Pass, codes_under, records, rewrap
+from ussd_server.secrecy.rewrap import Pass, codes_under, rewrap
 from ussd_server.secrecy.vault import Vault
 from ussd_server.settings import Settings, SettingsError
 from ussd_server.settings import load as load_settings
 from ussd_server.store_note import noted, option, written
 from ussd_server.stores.base import Store as StorePort
+from ussd_server.stores.copying import Moved
 
 Rotated = Literal["kek", "transport", "signing"]
 NEVER_ROTATED: Final = (
@@ -46,8 +47,6 @@ NEXT_STEPS: Final[dict[Rotated, str]] = {
         "was in use: one that was switched off all the time believes nothing any more and needs a new file."
     ),
 }
-
-T = TypeVar("T")
 
 app = typer.Typer(
     name="keys",
@@ -295,32 +294,45 @@ def _count(where: Settings) -> Counter[str]:
     """Return how many codes are under each key."""
 
     async def work(store: StorePort) -> Counter[str]:
-        return await _shown("Counting codes", store, lambda done: codes_under(store, done))
+        with progress(await store.count_subscribers()) as moved:
+            return await codes_under(store, lambda more: moved("counting codes", more))
 
     return with_store(where, work)
 
 
+@dataclass
+class _Way:
+    """How far a rewrap is: the walk that is under way, and of how many subscribers it has seen to how many."""
+
+    total: int = 0
+    walk: int = 1
+    seen: int = 0
+
+    def remark(self) -> str:
+        """Return what is said where it is interrupted: how far it came, and how it goes on."""
+        again = "ussd-server keys rewrap"
+        if self.walk > 1:
+            return (
+                "interrupted when all codes were moved, but not yet looked for such as servers had meanwhile put under "
+                f"an older key; look with: {again}"
+            )
+        far = f"after {self.seen} of {self.total} subscribers" if self.seen else "before the first subscriber"
+        return f"interrupted {far}; what is under an older key still opens, and the rest is moved by: {again}"
+
+
 def _rewrap(where: Settings) -> None:
     """Put every code under the kek in use, until a walk over all records finds none to move. Raises Failure."""
-    out = console()
     held = KeyFile(where.data / FILE_NAME)
+    way = _Way()
 
     async def work(store: StorePort) -> tuple[int, Pass]:
         await agreement.agree(store, str(where.store), held.ring, held.path)
-        vault, moved = Vault(held), 0
-        for number in range(MAX_PASSES):
-            if number:
-                # Until now a server may have sealed a code under the key before.
-                await asyncio.sleep(TAKE_UP_S)
-                held.refresh()
-            last = await _shown("Moving codes", store, lambda done: rewrap(store, vault, done))
-            moved += last.moved
-            if number and not last.moved and not last.contended:
-                break
-        return moved, last
+        way.total = await store.count_subscribers()
+        with progress(way.total) as show:
+            return await _walks(store, held, way, show)
 
-    moved, last = with_store(where, work)
-    out.print(f"{_codes(moved)} moved to {held.current('kek').id}, in {written(where.store)}.")
+    moved, last = with_store(where, work, remark=way.remark)
+    console().print(f"{_codes(moved)} moved to {held.current('kek').id}, in {written(where.store)}.")
     if last.moved or last.contended:
         raise Failure(
             "codes under older keys keep coming; are all servers of this version? Then: ussd-server keys rewrap"
@@ -329,15 +341,25 @@ def _rewrap(where: Settings) -> None:
         raise Failure(f"no key here opens {_codes(last.damaged)}; their owners have to order new ones")
 
 
-async def _shown(what: str, store: StorePort, work: Callable[[Callable[[int], None]], Awaitable[T]]) -> T:
-    """Do work over all records, with a bar on a terminal."""
-    out = console()
-    if not out.is_terminal:
-        return await work(lambda records: None)
-    parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*parts, console=out, transient=True) as progress:
-        task = progress.add_task(what, total=await records(store))
-        return await work(lambda records: progress.advance(task, records))
+async def _walks(store: StorePort, held: KeyFile, way: _Way, show: Moved) -> tuple[int, Pass]:
+    """Walk until nothing is left to move, or often enough; return how many codes were moved, and the last walk."""
+    vault, moved = Vault(held), 0
+
+    def seen(more: int) -> None:
+        way.seen += more
+        show("moving codes" if way.walk == 1 else f"looking again, walk {way.walk}", more)
+
+    for walk in range(1, MAX_PASSES + 1):
+        way.walk, way.seen = walk, 0
+        if walk > 1:
+            # Until now a server may have sealed a code under the key before.
+            await asyncio.sleep(TAKE_UP_S)
+            held.refresh()
+        last = await rewrap(store, vault, seen)
+        moved += last.moved
+        if walk > 1 and not last.moved and not last.contended:
+            break
+    return moved, last
 
 
 def _codes(number: int) -> str:

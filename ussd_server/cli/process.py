@@ -78,10 +78,11 @@ async def _life(part: Part, ready: Callable[[], None], reload: Callable[[], None
     return 0
 
 
-def run_unless_interrupted(work: Coroutine[Any, Any, T], remark: str) -> T:
+def run_unless_interrupted(work: Coroutine[Any, Any, T], remark: Callable[[], str]) -> T:
     """Run a work that has an end, and return what it returns.
 
-    SIGTERM and SIGINT cancel it, so that it lets go of what it has; then Interrupted with the remark is raised.
+    SIGTERM and SIGINT cancel it, so that it lets go of what it has; then Interrupted is raised with what is to be
+    remarked by then.
     """
     came: list[int] = []
 
@@ -102,7 +103,7 @@ def run_unless_interrupted(work: Coroutine[Any, Any, T], remark: str) -> T:
     except asyncio.CancelledError:
         if not came:
             raise
-        raise Interrupted(came[0], remark) from None
+        raise Interrupted(came[0], remark()) from None
 
 
 def _settle() -> None:

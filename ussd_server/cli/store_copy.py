@@ -1,26 +1,21 @@
 """`ussd-server store`: all that a store has is moved to another, and what two stores have is compared."""
 
 import shlex
-import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
-from typing import Annotated, Final, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Annotated, TypeAlias, TypeVar
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ussd_server import store_url
 from ussd_server.cli.common import EXIT_FAILED, Failure, columns, console, examples, now, store_options, warn
 from ussd_server.cli.process import run_unless_interrupted
+from ussd_server.cli.progress import progress
 from ussd_server.settings import SettingsError
 from ussd_server.store_url import StoreUrl
 from ussd_server.stores.base import NoStore, Store
 from ussd_server.stores.copying import Copied, Copier, Moved, Sum, Walk
 from ussd_server.stores.opening import open_store
-
-TELL_S: Final = 5.0
-"""Between two lines that say how far it is, where nobody watches a bar."""
 
 T = TypeVar("T")
 
@@ -168,51 +163,14 @@ def _with_both(
             if make is not None:
                 await make(here)
             there = await opening(target, make is not None, require_durable)
-            with _progress(await here.count_subscribers()) as moved:
+            with progress(await here.count_subscribers()) as moved:
                 return await work(here, there, moved)
 
     remark = "interrupted" + ("; the same command goes on where it stopped" if make is not None else "")
     try:
-        return run_unless_interrupted(within(), remark)
+        return run_unless_interrupted(within(), lambda: remark)
     except NoStore as error:
         raise SettingsError(str(error)) from None
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Moved]:
-    """Show how far each walk is: a bar where somebody watches, else a line every few seconds."""
-    out = Console(stderr=True)
-    if out.is_terminal:
-        parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*parts, console=out, transient=True) as bar:
-            yield _bars(bar, total)
-    else:
-        yield _lines(out, total)
-
-
-def _bars(bar: Progress, total: int) -> Moved:
-    task = bar.add_task("", total=total)
-
-    def moved(what: str, more: int) -> None:
-        if bar.tasks[task].description != what:
-            bar.reset(task, description=what, total=total)
-        bar.advance(task, more)
-
-    return moved
-
-
-def _lines(out: Console, total: int) -> Moved:
-    done, doing, told = 0, "", time.monotonic()
-
-    def moved(what: str, more: int) -> None:
-        nonlocal done, doing, told
-        done = more if what != doing else done + more
-        doing = what
-        if time.monotonic() - told >= TELL_S:
-            told = time.monotonic()
-            out.print(f"{what}: {done} of {total} subscribers", highlight=False)
-
-    return moved
 
 
 def _show(source: Sum, target: Sum) -> None:

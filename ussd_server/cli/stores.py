@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from ussd_server.cli.process import run_unless_interrupted
 from ussd_server.settings import Settings, SettingsError
 from ussd_server.store_note import refuse_default
 from ussd_server.stores.base import NoStore, Store
@@ -26,14 +27,21 @@ def there(settings: Settings) -> bool:
     return True
 
 
-def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]], *, make: bool = False) -> T:
-    """Return what the work returns.
+def with_store(
+    settings: Settings,
+    work: Callable[[Store], Awaitable[T]],
+    *,
+    make: bool = False,
+    remark: Callable[[], str] | None = None,
+) -> T:
+    """Return what the work returns; with a remark, one that is interrupted ends with Interrupted and the remark.
 
     Raises SettingsError where there is no store, unless it may be made, and where none was named and the servers of the
     data directory use another than the default.
     """
     try:
-        return asyncio.run(_on(settings, work, make))
+        whole = _on(settings, work, make)
+        return asyncio.run(whole) if remark is None else run_unless_interrupted(whole, remark)
     except NoStore as error:
         raise SettingsError(f"{error}; say where the server keeps it with --data or --store") from None
 

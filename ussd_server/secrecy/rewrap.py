@@ -54,11 +54,6 @@ async def codes_under(store: Store, done: Callable[[int], None] = lambda records
     return found
 
 
-async def records(store: Store) -> int:
-    """Return how many records there are to walk over."""
-    return sum([len(batch) async for batch in _batches(store)])
-
-
 async def _batches(store: Store) -> AsyncIterator[list[str]]:
     after = ""
     while batch := await store.subscribers(after, BATCH):
