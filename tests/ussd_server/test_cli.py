@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import re
+import stat
 import subprocess
 import sys
 from importlib.metadata import version
@@ -431,12 +432,32 @@ def test_what_is_no_conversation_is_told_and_nothing_is_written(content: str, er
     assert (Path("a.txt").read_text("utf-8"), Path("c.txt").read_text("utf-8")) == (stale, content)
 
 
-def test_a_conversation_that_cannot_be_written_is_one_line() -> None:
-    Path("a.txt").write_text(GOLDEN.replace("1 500", "1 600"), encoding="utf-8")
+def test_a_conversation_that_cannot_be_written_is_one_line_and_stays_as_it_was() -> None:
+    stale = GOLDEN.replace("1 500", "1 600")
+    Path("a.txt").write_text(stale, encoding="utf-8")
     command = [sys.executable, "-m", "ussd_server", "flows", "test", "--write", "a.txt"]
     full = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *command]
     done = subprocess.run(full, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (1, "error: a.txt: the conversation cannot be written: File too large\n")
+    assert Path("a.txt").read_text("utf-8") == stale
+    assert [each.name for each in Path().iterdir()] == ["a.txt"]
+
+
+def test_a_conversation_is_replaced_as_a_whole_with_its_rights_and_behind_its_link(said: Said) -> None:
+    """Who has the file open reads the old one to its end, as whoever opens it after an interruption does."""
+    Path("kept").mkdir()
+    kept, link = Path("kept/balance.txt"), Path("balance.txt")
+    stale = GOLDEN.replace("1 500", "1 600")
+    kept.write_text(stale, encoding="utf-8")
+    kept.chmod(0o640)
+    link.symlink_to(kept)
+    with kept.open(encoding="utf-8") as before:
+        assert said("flows", "test", "--write", "balance.txt") == 0
+        assert before.read() == stale
+    assert kept.read_text(encoding="utf-8") == GOLDEN
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o640
+    assert link.is_symlink()
+    assert [each.name for each in Path("kept").iterdir()] == ["balance.txt"]
 
 
 def test_conversations_that_are_not_there_are_named(said: Said) -> None:

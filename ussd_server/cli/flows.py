@@ -1,5 +1,7 @@
 """`ussd-server flows`: for authors of flows."""
 
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from difflib import unified_diff
@@ -233,7 +235,7 @@ class Talk:
         if path.exists() and path not in self._kept:
             return self._refuse(f"{path} is there already; choose another name")
         try:
-            path.write_text(self.played, encoding="utf-8")
+            _replace(path, self.played)
         except OSError as error:
             return self._refuse(f"{path} cannot be written: {error.strerror or error}")
         self._kept.add(path)
@@ -270,9 +272,25 @@ def _read_text(path: Path) -> str:
 
 def _write_text(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        _replace(path, text)
     except OSError as error:
         raise Failure(f"{path}: the conversation cannot be written: {error.strerror or error}") from None
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file as a whole: where that is interrupted, what was there is there still. Raises OSError."""
+    place = path.resolve()  # what a link leads to, so that the link stays
+    beside = place.with_name(f".{place.name}.{os.getpid()}.new")
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if place.exists():
+            shutil.copymode(place, beside)
+        beside.replace(place)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def read(settings: Settings) -> Flow:
