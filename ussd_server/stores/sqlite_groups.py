@@ -1,0 +1,246 @@
+"""The embedded store's groups: gathered while the disk is busy, written in one transaction, synced, acknowledged.
+
+`docs/decisions/0003-sqlite-store.md` tells why this is as durable as `synchronous=FULL`.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+
+from ussd_server.database import explain, roll_back
+from ussd_server.stores import sqlite_statements as sql
+from ussd_server.stores.base import Change, Claimed, StoreUnavailable, Told, pass_on, tell
+from ussd_server.stores.cache import Cache
+from ussd_server.stores.onethread import OneThread
+from ussd_server.stores.sqlite_changes import UNFIT, Changes, Commit, Outcome, all_or_nothing
+from ussd_server.stores.sqlite_checkpoints import Checkpoints
+from ussd_server.stores.sqlite_file import File
+from ussd_server.stores.sqlite_rows import Row, also_of, key_of, work_of
+from ussd_server.subscribers.record import encode
+
+GROUP = 256
+"""Changes in one transaction at most, so that the loop is never held for longer than about 4 ms."""
+
+SETTLE_WAIT_S = 0.01
+"""How long entries that are done with may wait for a group to be removed with. By themselves they were half of the
+groups of 64 writers: a write and a wait for the disk in which the next turns stood. A crash meanwhile has them done
+again, as it has while an SMSC's response is on its way, which takes as long."""
+
+LOCK_RETRY_S = 0.005
+LOCK_TRIES = 400
+"""How often, and how many times, a group is tried again while another process writes: about 2 s in all."""
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+class _Job(msgspec.Struct, frozen=True):
+    """Another piece of writing, and who waits for what it returns; `steps` says that it is more than one statement."""
+
+    work: Callable[[], Any]
+    future: "asyncio.Future[Any]"
+    steps: bool
+
+
+class Groups:
+    """Writes to a file for all who ask, one group after the other, and remembers in the cache what was committed."""
+
+    def __init__(self, file: File, cache: Cache, journal_entries: int, checkpoint_rows: int) -> None:
+        self._file = file
+        self._db = file.db
+        self._cache = cache
+        self._changes = Changes(file.db, journal_entries)
+        self._checkpoints = Checkpoints(file, checkpoint_rows, self._shorten_log)
+        self._disk = OneThread("store-disk")
+        self._commits: list[Commit] = []
+        self._jobs: list[_Job] = []
+        self._settling: list[_Job] = []
+        """What goes with the next group, and has one written only when it has waited for long enough."""
+        self._settles: asyncio.TimerHandle | None = None
+        self._tries = 0
+        self._resting = asyncio.Event()
+        self._resting.set()
+        self._closed = False
+
+    # Gathered: who asks while a group is under way is in the next one ------------------------------------------------
+
+    def put(self, change: Change, told: Told, now: int = 0, lease: int = 0, held: list[Claimed] | None = None) -> None:
+        """Put a change into the next group; with a `lease`, what of its outbox may be held from `now` on is in `held`.
+
+        Raises what a change that can never be written is refused with, as far as that is known already.
+        """
+        record = change.record
+        # Where there is a version, the number was a key when it was loaded.
+        key = int(record.msisdn) if change.version else key_of(record.msisdn)
+        more, work, also = False, None, None
+        # Nearly every commit is a record and nothing else.
+        if change.journal or change.outbox or change.settled or change.exhumed or change.answer:
+            more = True
+            work = work_of(change, key, now, lease, [] if held is None else held) if change.outbox else None
+            also = also_of(change, key)
+        commit = Commit(change, (encode(record), key, change.version), more, work, also, told)
+        if not self._commits:  # else who came before has seen to it
+            self._wake()
+        self._commits.append(commit)
+
+    async def do(self, work: Callable[[], T], steps: bool = True) -> T:
+        """Do this within the next group, and return what it returned when that is durable."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._jobs.append(_Job(work, future, steps))
+        self._wake()
+        return await future
+
+    async def settle(self, rows: Sequence[Row]) -> None:
+        """Remove these entries with a group that is soon written, or with one of their own."""
+        future: asyncio.Future[Any] = self._loop().create_future()
+        self._settling.append(_Job(lambda: self._db.executemany(sql.SETTLE, rows), future, True))
+        if self._settles is None:
+            self._settles = self._loop().call_later(SETTLE_WAIT_S, self._settle_now)
+        await future
+
+    def _settle_now(self) -> None:
+        """Write a group for what is to be settled, if none came by."""
+        if self._settling:
+            self._jobs += self._taken_to_settle()
+            self._wake()
+
+    def _taken_to_settle(self) -> list[_Job]:
+        """Take what is to be settled, for the group that is written now."""
+        if self._settles is not None:
+            self._settles.cancel()
+        settling, self._settling, self._settles = self._settling, [], None
+        return settling
+
+    def _wake(self) -> None:
+        """See to it that what is waiting is written: after this turn of the loop, or after the group under way."""
+        if self._resting.is_set():
+            self._resting.clear()
+            self._loop().call_soon(self._write)
+
+    # Written in one transaction ---------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        """Write a group in one transaction and hand it to the disk, which calls `_written`."""
+        commits, self._commits = self._commits[:GROUP], self._commits[GROUP:]
+        if self._settling:
+            self._jobs += self._taken_to_settle()
+        jobs, self._jobs = self._jobs[:GROUP], self._jobs[GROUP:]
+        if self._file.broken:
+            self._fail(commits, jobs, self._file.broken)
+            self._next()
+            return
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            versions = self._changes.apply_all(commits) if commits else []
+            answers = [self._perform(job) for job in jobs]
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            roll_back(self._db)
+            self._not_written(commits, jobs, error)
+            return
+        self._tries = 0
+        self._disk.do(self._file.sync, lambda error: self._written(error, commits, versions, jobs, answers))
+
+    def _perform(self, job: _Job) -> Any:
+        """Do one job; a mistake in its arguments is its own and comes back as an exception."""
+        try:
+            with all_or_nothing(self._db) if job.steps else nullcontext():
+                return job.work()
+        except UNFIT as error:
+            return ValueError(str(error))
+
+    def _not_written(self, commits: list[Commit], jobs: list[_Job], error: sqlite3.Error) -> None:
+        """Try again soon where another process is writing; anything else fails this group, and the next may succeed."""
+        # What Python says itself, as of text that is not UTF-8, has no code.
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY and self._tries < LOCK_TRIES:
+            self._tries += 1
+            self._commits[:0] = commits
+            self._jobs[:0] = jobs
+            self._loop().call_later(LOCK_RETRY_S, self._write)
+            return
+        self._tries = 0
+        reason = f"cannot write the store: {explain(self._file.path, error)}"
+        log.error("store_write_failed", reason=reason, commits=len(commits))
+        self._fail(commits, jobs, reason)
+        self._next()
+
+    # Synced, and acknowledged -----------------------------------------------------------------------------------------
+
+    def _written(
+        self,
+        error: BaseException | None,
+        commits: list[Commit],
+        versions: list[Outcome],
+        jobs: list[_Job],
+        answers: list[Any],
+    ) -> None:
+        """Acknowledge a group that is on the disk."""
+        if error is not None:
+            # After a failed sync nobody knows what is on the disk, and a second sync would say that all is well.
+            self._refuse_all(f"the disk lost a write; check it and start again: {explain(self._file.path, error)}")
+            log.critical("store_broken", reason=self._file.broken)
+            self._fail(commits, jobs, self._file.broken)
+        else:
+            put = self._cache.put
+            for commit, version in zip(commits, versions, strict=True):
+                done: bool | Exception = True
+                if type(version) is int and version:
+                    put(commit.change.record, version, len(commit.row[0]))
+                else:
+                    self._cache.drop(commit.change.record.msisdn)
+                    done = version if isinstance(version, Exception) else False
+                tell(commit.told, done)
+            for job, came in zip(jobs, answers, strict=True):
+                pass_on(job.future, came)
+            self._checkpoints.consider()
+        self._next()
+
+    def _fail(self, commits: list[Commit], jobs: list[_Job], reason: str) -> None:
+        for commit in commits:
+            self._cache.drop(commit.change.record.msisdn)
+            tell(commit.told, StoreUnavailable(reason))
+        for job in jobs:
+            pass_on(job.future, StoreUnavailable(reason))
+
+    def _refuse_all(self, reason: str) -> None:
+        """From now on refuse everything, what is remembered too."""
+        self._file.broken = reason
+        self._cache.clear()
+
+    def _next(self) -> None:
+        """Go on after a group: shorten the log where that is due, write who came meanwhile, or rest."""
+        if self._checkpoints.log_may_restart and not self._file.broken:
+            self._checkpoints.log_may_restart = False
+            self._disk.do(self._file.copy_log, lambda _: self._next())
+        elif self._commits or self._jobs:
+            self._loop().call_soon(self._write)
+        else:
+            self._resting.set()
+
+    def _shorten_log(self) -> None:
+        """Shorten the log now where no group is under way; after one it is seen to."""
+        if self._resting.is_set():
+            self._resting.clear()
+            self._next()
+
+    async def close(self) -> None:
+        """Finish what is under way, copy the whole log into the database, and let go of the file."""
+        self._settle_now()
+        while await self._checkpoints.rest() or not self._resting.is_set():
+            await self._resting.wait()
+        if self._closed:
+            return
+        self._closed = True
+        self._refuse_all(self._file.broken or f"the store is closed: {self._file.path}")
+        await self._checkpoints.close()
+        self._disk.end()
+
+    @staticmethod
+    def _loop() -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
