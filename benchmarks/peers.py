@@ -15,11 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.kannel import kannel, missing
 from benchmarks.processes import SERVER_CPU, BenchmarkFailed, Process, generator, server
 from benchmarks.report import GOAL_HEAD, Goal, machine
+from benchmarks.tables import Sheet
 
 WIDTHS = (1, 16, 64, 256, 768)
 """Exchanges under way at once; the server takes a thousand turns, so does each of Kannel's queues."""
@@ -135,6 +135,30 @@ def middle(runs: Iterable[Run]) -> list[Run]:
     return [sorted(each, key=lambda run: run.rate)[(len(each) - 1) // 2] for each in by.values()]
 
 
+@dataclass(frozen=True)
+class Beside:
+    """Both contenders, each with as many exchanges under way as it says."""
+
+    ours: Run
+    kannel: Run
+
+    @property
+    def times(self) -> float:
+        """How many exchanges of ours there are to one of Kannel's."""
+        return self.ours.rate / self.kannel.rate
+
+    @property
+    def share(self) -> float:
+        """Our CPU time an exchange, of Kannel's."""
+        return self.ours.own_us / self.kannel.own_us
+
+
+def at_each_width(runs: Iterable[Run]) -> list[Beside]:
+    """Return both at each width at which both were measured."""
+    by = {(run.who, run.width): run for run in runs}
+    return [Beside(by[OURS, width], by[KANNEL, width]) for width in WIDTHS if {(OURS, width), (KANNEL, width)} <= {*by}]
+
+
 def goals(runs: Iterable[Run]) -> list[Goal]:
     """Return the targets, each contender taken at the width that suits it best; none where one is missing."""
     best: dict[str, Run] = {}
@@ -143,42 +167,72 @@ def goals(runs: Iterable[Run]) -> list[Goal]:
             best[run.who] = run
     if len(best) < len(CONTENDERS):
         return []
-    ours, other = best[OURS], best[KANNEL]
-    times, share = ours.rate / other.rate, ours.own_us / other.own_us
+    both = Beside(best[OURS], best[KANNEL])
     return [
         Goal(
             "SMS exchanges/s, each at its best",
             f"at least {TARGET_TIMES:g} times Kannel's",
-            f"{times:.2f} times: {ours.rate:,.0f} and {other.rate:,.0f}",
-            times >= TARGET_TIMES,
+            f"{both.times:.2f} times: {both.ours.rate:,.0f} and {both.kannel.rate:,.0f}",
+            both.times >= TARGET_TIMES,
         ),
         Goal(
             "CPU an exchange there",
             f"at most 1/{TARGET_TIMES:g} of Kannel's",
-            f"{share:.2f}: {ours.own_us:.0f} and {other.own_us:.0f} µs",
-            share <= 1 / TARGET_TIMES,
+            f"{both.share:.2f}: {both.ours.own_us:.0f} and {both.kannel.own_us:.0f} µs",
+            both.share <= 1 / TARGET_TIMES,
         ),
     ]
 
 
-HEAD = ("", "W", "exchanges/s", "p50 ms", "p99 ms", "CPU µs", "of which", "generator µs")
-
-
-def rows(runs: Iterable[Run]) -> list[tuple[str, ...]]:
-    """Return the table as texts."""
-    return [
-        (
-            run.who,
-            str(run.width),
-            f"{run.rate:,.0f}",
-            f"{run.p50_ms:.2f}",
-            f"{run.p99_ms:.2f}",
-            f"{run.own_us:.0f}",
-            ", ".join(f"{name} {us:.0f}" for name, us in run.cpu_us.items()),
-            f"{run.generator_us:.0f}",
-        )
-        for run in runs
+def tables(runs: Iterable[Run]) -> list[Sheet]:
+    """Return the report's tables that have rows."""
+    runs = list(runs)
+    boxes = [run for run in runs if run.who == KANNEL]
+    every = [
+        Sheet(
+            "SMS exchanges, both on one core",
+            ("", "W", "exchanges/s", "p50 ms", "p99 ms", "CPU µs", "generator µs"),
+            [
+                (
+                    run.who,
+                    str(run.width),
+                    f"{run.rate:,.0f}",
+                    f"{run.p50_ms:.2f}",
+                    f"{run.p99_ms:.2f}",
+                    f"{run.own_us:.0f}",
+                    f"{run.generator_us:.0f}",
+                )
+                for run in runs
+            ],
+        ),
+        Sheet(
+            "Kannel's CPU µs an exchange, by process",
+            ("W", *(boxes[0].cpu_us if boxes else ())),
+            [(str(run.width), *(f"{us:.0f}" for us in run.cpu_us.values())) for run in boxes],
+        ),
+        Sheet(
+            "The server beside Kannel at each width",
+            ("W", "exchanges/s", "Kannel's", "times", "CPU µs", "Kannel's", "of it"),
+            [
+                (
+                    str(both.ours.width),
+                    f"{both.ours.rate:,.0f}",
+                    f"{both.kannel.rate:,.0f}",
+                    f"{both.times:.2f}",
+                    f"{both.ours.own_us:.0f}",
+                    f"{both.kannel.own_us:.0f}",
+                    f"{both.share:.2f}",
+                )
+                for both in at_each_width(runs)
+            ],
+        ),
+        Sheet(
+            "Targets",
+            GOAL_HEAD,
+            [(goal.what, goal.target, goal.measured, "reached" if goal.reached else "missed") for goal in goals(runs)],
+        ),
     ]
+    return [sheet for sheet in every if sheet.rows]
 
 
 TUNED = (
@@ -188,30 +242,13 @@ TUNED = (
 )
 
 
-def markdown(on: Mapping[str, str], runs: Iterable[Run], reached: Iterable[Goal]) -> str:
+def markdown(on: Mapping[str, str], runs: Iterable[Run]) -> str:
     """Return the report as Markdown."""
     lines = ["# SMS exchanges beside Kannel's", "", *(f"- {name}: {value}" for name, value in on.items())]
     lines += [f"- {how}" for how in TUNED]
-    lines += ["", _row(HEAD), _row(["---"] * len(HEAD)), *map(_row, rows(runs))]
-    lines += ["", _row(GOAL_HEAD), _row(["---"] * len(GOAL_HEAD)), *map(_row, _goal_rows(reached))]
+    for sheet in tables(runs):
+        lines += ["", f"## {sheet.title}", "", *sheet.markdown()]
     return "\n".join(lines) + "\n"
-
-
-def _goal_rows(goals: Iterable[Goal]) -> list[tuple[str, ...]]:
-    return [(goal.what, goal.target, goal.measured, "reached" if goal.reached else "missed") for goal in goals]
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _show(console: Console, title: str, head: Iterable[str], texts: Iterable[Iterable[str]]) -> None:
-    table = Table(*head, title=title, title_justify="left")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in texts:
-        table.add_row(*row)
-    console.print(table)
 
 
 def main() -> int:
@@ -237,14 +274,13 @@ def main() -> int:
         status.print(f"benchmark failed: {failure}", style="red", markup=False)
         return 2
     chosen = middle(runs)
-    reached = goals(chosen)
     console = Console()
-    _show(console, "SMS exchanges, both on one core", HEAD, rows(chosen))
-    _show(console, "Targets", GOAL_HEAD, _goal_rows(reached))
-    (options.out / "peers.md").write_text(markdown(on, chosen, reached), encoding="utf-8")
+    for sheet in tables(chosen):
+        sheet.show(console)
+    (options.out / "peers.md").write_text(markdown(on, chosen), encoding="utf-8")
     content = {"machine": on, "runs": [asdict(run) for run in runs]}
     (options.out / "peers.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return 0 if all(goal.reached for goal in reached) else 1
+    return 0 if all(goal.reached for goal in goals(chosen)) else 1
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Any
 
 import psutil
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.access import CHECKS_BESIDE, Access, Beside, Checks, Requests
 from benchmarks.micro import ENCODE, ENCODE_SMPPLIB, PARSE, PARSE_SMPPLIB, Micro
@@ -24,6 +23,7 @@ from benchmarks.million import WIDTH as FULL_WIDTH
 from benchmarks.on_redis import BESIDE_FULL, BESIDE_TWO, ONE, TWO, Footprint, OnRedis, sharing
 from benchmarks.on_redis import FULL as FULL_STORE
 from benchmarks.processes import Process, answerer, cores, generator, server, yardstick
+from benchmarks.tables import Sheet
 
 WIDTHS = (1, 16, 64, 256)
 TARGET_WIDTH, TARGET_RATE, TARGET_SHARE = 256, 25_000.0, 0.1
@@ -499,20 +499,22 @@ def micro_rows(report: Report) -> list[tuple[str, ...]]:
     return [(micro.what, f"{micro.us:.2f}", micro.note) for micro in report.micro]
 
 
-def tables(report: Report) -> list[tuple[str, Sequence[str], list[tuple[str, ...]]]]:
-    """Return every table that has rows: its title, head and rows."""
+def tables(report: Report) -> list[Sheet]:
+    """Return every table that has rows."""
     every = [
-        ("Steps answered, state durable before each answer", RATE_HEAD, rate_rows(report)),
-        (f"{ACTIVE:,} subscribers who dial, alone and in a full store, W={FULL_WIDTH}", FULL_HEAD, full_rows(report)),
-        ("Steps on Redis, in its log on the disk before each answer", REDIS_HEAD, redis_rows(report)),
-        ("Subscribers in Redis", FOOTPRINT_HEAD, footprint_rows(report)),
-        ("Code checks, beside bare argon2id of the same seconds", CHECKS_HEAD, checks_rows(report)),
-        (f"USSD with {CHECKS_BESIDE} code checks always under way", BESIDE_HEAD, beside_rows(report)),
-        ("Signed requests of terminals, connections kept", REQUESTS_HEAD, requests_rows(report)),
-        ("Single operations", MICRO_HEAD, micro_rows(report)),
-        ("Targets", GOAL_HEAD, goal_rows(report)),
+        Sheet("Steps answered, state durable before each answer", RATE_HEAD, rate_rows(report)),
+        Sheet(
+            f"{ACTIVE:,} subscribers who dial, alone and in a full store, W={FULL_WIDTH}", FULL_HEAD, full_rows(report)
+        ),
+        Sheet("Steps on Redis, in its log on the disk before each answer", REDIS_HEAD, redis_rows(report)),
+        Sheet("Subscribers in Redis", FOOTPRINT_HEAD, footprint_rows(report)),
+        Sheet("Code checks, beside bare argon2id of the same seconds", CHECKS_HEAD, checks_rows(report)),
+        Sheet(f"USSD with {CHECKS_BESIDE} code checks always under way", BESIDE_HEAD, beside_rows(report)),
+        Sheet("Signed requests of terminals, connections kept", REQUESTS_HEAD, requests_rows(report)),
+        Sheet("Single operations", MICRO_HEAD, micro_rows(report)),
+        Sheet("Targets", GOAL_HEAD, goal_rows(report)),
     ]
-    return [table for table in every if table[2]]
+    return [sheet for sheet in every if sheet.rows]
 
 
 def doubts(report: Report) -> list[str]:
@@ -540,14 +542,8 @@ def show(report: Report, console: Console) -> None:
     """Print the report."""
     for name, value in report.machine.items():
         console.print(f"[dim]{name}:[/] {value}", highlight=False)
-    for title, head, rows in tables(report):
-        table = Table(*head, title=title, title_justify="left")
-        for at, column in enumerate(table.columns):
-            if at and title != "Single operations":
-                column.justify = "right"
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
+    for sheet in tables(report):
+        sheet.show(console)
     for doubt in doubts(report):
         console.print(f"[yellow]Note:[/] {doubt}", highlight=False)
 
@@ -556,14 +552,10 @@ def markdown(report: Report) -> str:
     """Return the report as Markdown."""
     lines = ["# Benchmark", ""]
     lines += [f"- {name}: {value}" for name, value in report.machine.items()]
-    for title, head, rows in tables(report):
-        lines += ["", f"## {title}", "", _row(head), _row(["---"] * len(head)), *map(_row, rows)]
+    for sheet in tables(report):
+        lines += ["", f"## {sheet.title}", "", *sheet.markdown()]
     lines += ["", *(f"Note: {doubt}" for doubt in doubts(report))]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def write(report: Report, directory: Path) -> None:
