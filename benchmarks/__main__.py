@@ -9,7 +9,7 @@ from rich.console import Console
 from benchmarks.access import measure_access
 from benchmarks.micro import measure_micro
 from benchmarks.million import measure_full
-from benchmarks.on_redis import Footprint, measure_on_redis
+from benchmarks.on_redis import Footprint, measure_on_cluster, measure_on_redis
 from benchmarks.processes import BenchmarkFailed
 from benchmarks.report import (
     FULL,
@@ -26,7 +26,7 @@ from benchmarks.report import (
     write,
 )
 
-PARTS = ("yardstick", "link", "server", "million", "redis", "terminals", "micro")
+PARTS = ("yardstick", "link", "server", "million", "redis", "cluster", "terminals", "micro")
 
 
 def main() -> int:
@@ -76,6 +76,10 @@ def main() -> int:
                     report.footprint = measured_there
                 else:
                     report.on_redis.append(measured_there)
+        if wanted("cluster"):
+            for on_cluster in measure_on_cluster(report.scale.seconds, report.scale.numbers, options.out):
+                status.print(f"Redis: {on_cluster}", style="dim", highlight=False)
+                report.on_redis.append(on_cluster)
         if wanted("terminals"):
             for measured in measure_access(report.scale.seconds, options.out):
                 status.print(f"terminals: {measured}", style="dim", highlight=False)

@@ -61,6 +61,18 @@ def fitted(runs: Iterable[Run]) -> Group:
 
 
 @dataclass(frozen=True)
+class OnCluster:
+    """What a step costs on a Cluster of so many masters, of what it costs in the same minutes on one Redis.
+
+    `server` is the server's CPU time, `redis` that of all masters together.
+    """
+
+    masters: int
+    server: float
+    redis: float
+
+
+@dataclass(frozen=True)
 class Measured:
     """Costs of a step and of a subscriber; docs/scaling.md says on what machine and how they were got."""
 
@@ -70,6 +82,8 @@ class Measured:
     """Of a closed loop's steps/s, those that a crowd gets of whom each thinks before it answers."""
     sharing: float
     """What a step costs a server with others on its Redis, of what it costs it alone."""
+    clusters: tuple[OnCluster, ...]
+    """By masters; more than the last of them cost a step what the last one does."""
     slow: float
     """How many times as long a slow core takes for all of it."""
     redis_cpu_s: float
@@ -117,6 +131,8 @@ MEASURED = Measured(
     crowd=0.63,
     # An older run had 122 and 109 µs; this one 49.4 beside 52.5, which is noise. The worse of both.
     sharing=1.12,
+    # `python -m benchmarks --only cluster`: W=256, all masters on the generator's core.
+    clusters=(OnCluster(1, 1.58, 1.05), OnCluster(2, 1.71, 1.64), OnCluster(3, 1.41, 1.75)),
     # Commit 0f74dcb, hardly older, took 70 µs at W=256 on another host that morning, for 35.6 here.
     slow=70 / 35.6,
     redis_cpu_s=17.0e-6,  # with two servers, W=256
@@ -348,6 +364,8 @@ def server_costs(on: Deployment, measured: Measured = MEASURED) -> ServerCosts:
     if not on.masters:
         return ServerCosts(sqlite, measured.sms_s + sqlite)
     step = fitted(measured.redis).crowd(measured.crowd).cpu_s() * (measured.sharing if on.servers > 1 else 1)
+    if on.masters > 1:
+        step *= measured.clusters[-1].server
     return ServerCosts(step, measured.sms_s * step / sqlite + step)
 
 
@@ -383,7 +401,8 @@ def uses(asked: Demand, on: Deployment, measured: Measured = MEASURED, assumed: 
     if on.masters:
         log = steps * measured.redis_log_octets + sms * measured.sms_redis_log_octets
         sent = steps * measured.redis_octets + sms * measured.sms_redis_octets + on.replicas * log
-        work = steps * measured.redis_cpu_s + sms * measured.sms_redis_cpu_s
+        apart = measured.clusters[-1].redis if on.masters > 1 else 1  # an SMS's commits go apart everywhere
+        work = steps * measured.redis_cpu_s * apart + sms * measured.sms_redis_cpu_s
         found += [
             Use("core of a Redis", work / on.masters / part),
             Use("memory of a Redis", asked.subscribers * each.redis / on.masters / assumed.redis_memory / filling),

@@ -259,9 +259,17 @@ def latency_table() -> Rows:
     return rows
 
 
+def cluster_table() -> Rows:
+    """Return what a step costs on a Cluster."""
+    rows: Rows = [("masters", "the server, of its time on one Redis", "all masters, of the one's")]
+    rows += [(str(one.masters), f"{one.server:.2f}", f"{one.redis:.2f}") for one in MEASURED.clusters]
+    return rows
+
+
 TABLES: Mapping[str, Callable[[], Rows]] = {
     "costs": cost_table,
     "fit": fit_table,
+    "clusters": cluster_table,
     "assumed": assumed_table,
     "demand": demand_table,
     "years": years_table,
@@ -304,11 +312,12 @@ def in_short() -> str:
     fullest = uses(demand(most, NEW), new, assumed=NEW)[0].resource
     return wrapped(f"""
         In short: one process with a SQLite file has room for {_count(most_subscribers(alone))} subscribers on a quick
-        core and for {_count(most_subscribers(alone, slower()))} on a slow one; the core ends first. On Redis its memory
-        ends first: after {ASSUMED.years:g} years of use a subscriber takes {_octets(kept(ASSUMED.years).redis)} there,
-        so a master has room for {_count(most_subscribers(DEPLOYMENTS[1]))}. For {_count(most)} it takes {on.masters}
-        masters, each with a replica, and {on.servers} server processes ({slow.servers} on slow cores). On their first
-        day {new.masters} masters would do, and first to be full would be the {fullest}.""")
+        core and for {_count(most_subscribers(alone, slower()))} on a slow one; the core ends first. On Redis, with
+        servers enough, its memory ends first: after {ASSUMED.years:g} years of use a subscriber takes
+        {_octets(kept(ASSUMED.years).redis)} there, so a master has room for {_count(most_subscribers(DEPLOYMENTS[1]))}.
+        For {_count(most)} it takes {on.masters} masters, each with a replica, and {on.servers} server processes
+        ({slow.servers} on slow cores). On their first day {new.masters} masters would do, and first to be full would be
+        the {fullest}.""")
 
 
 def of_which_machine() -> str:
@@ -352,6 +361,20 @@ def of_sharing() -> str:
         53, which is noise; in an older one it cost {MEASURED.sharing - 1:.0%} more. The worse is in the model. A Redis
         spends {_us(MEASURED.redis_cpu_s)} on a step, and {_us(MEASURED.sms_redis_cpu_s)} on an SMS with its receipt,
         which is several commits.""")
+
+
+def of_a_cluster() -> str:
+    """Return what is computed of a Cluster."""
+    most = MEASURED.clusters[-1]
+    on = Deployment("a Cluster", 1_000, most.masters, 1)
+    ample = replace(ASSUMED, redis_memory=1e15, network=1e12, disk=1e12)
+    steps = demand(most_subscribers(on, assumed=ample)).steps / ASSUMED.utilisation
+    return wrapped(f"""
+        So a Cluster pays for its masters: a step costs a server {most.server:g} times what it costs on one Redis, and
+        its {most.masters} masters together {most.redis:g} times. Three masters, each with a core, do
+        {steps:,.0f} steps/s, with their SMS, where one alone does
+        {demand(most_subscribers(replace(on, masters=1), assumed=ample)).steps / ASSUMED.utilisation:,.0f}; more masters
+        were not measured, and are taken to cost a step what {most.masters} do.""")
 
 
 def of_a_full_store() -> str:
@@ -420,6 +443,7 @@ TEXTS: Mapping[str, Callable[[], str]] = {
     "groups": of_groups,
     "crowd": of_a_crowd,
     "sharing": of_sharing,
+    "cluster": of_a_cluster,
     "full": of_a_full_store,
     "years": of_years,
     "fullest": of_the_fullest,

@@ -23,6 +23,7 @@ from benchmarks.capacity import (
     most_subscribers,
     most_with_window,
     passing,
+    server_costs,
     slower,
     uses,
 )
@@ -104,8 +105,22 @@ def test_sms_are_charged_to_redis() -> None:
         )
         assert with_sms > without
     core = next(use.used for use in uses(asked, on) if use.resource == "core of a Redis")
-    work = asked.steps * MEASURED.redis_cpu_s + asked.sms * MEASURED.sms_redis_cpu_s
+    apart = MEASURED.clusters[-1].redis
+    work = asked.steps * MEASURED.redis_cpu_s * apart + asked.sms * MEASURED.sms_redis_cpu_s
     assert core == pytest.approx(work / 3 / ASSUMED.utilisation)
+
+
+def test_a_step_costs_servers_and_masters_more_on_a_cluster_than_on_one_redis() -> None:
+    alone, most = Deployment("one", 2, 1), MEASURED.clusters[-1]
+    cluster = Deployment("Cluster", 2, most.masters)
+    assert server_costs(cluster).step_s == pytest.approx(server_costs(alone).step_s * most.server)
+    bare = replace(ASSUMED, sms=0.0)
+    asked = demand(1_000_000, bare)
+    cores = [
+        next(use.used for use in uses(asked, on, assumed=bare) if use.resource == "core of a Redis")
+        for on in (cluster, alone)
+    ]
+    assert cores[0] == pytest.approx(cores[1] * most.redis / most.masters)
 
 
 @given(SIZES, st.integers(0, 2))
