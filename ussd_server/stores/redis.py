@@ -46,8 +46,9 @@ from ussd_server.stores.base import (
 from ussd_server.stores.buckets import BUCKETS, SLOTS, bucket_of, slot
 from ussd_server.stores.cache import CACHED_OCTETS, CACHED_RECORDS, Cache
 from ussd_server.stores.due import HINTS, Due
+from ussd_server.stores.redis_identity import IF_LOST, LOST, RECOVER, Share
 from ussd_server.stores.redis_keys import Bucket
-from ussd_server.stores.redis_link import LOST, PATIENCE_S, RECOVER, Link
+from ussd_server.stores.redis_link import PATIENCE_S, Link
 from ussd_server.stores.redis_nodes import Alone, Cluster, Nodes, NotAnswered, NotFound, Sentinels, ask_setup
 from ussd_server.stores.redis_scripts import EVERY_SCRIPT
 from ussd_server.stores.redis_stragglers import STRAGGLERS_S, without_stragglers
@@ -178,8 +179,33 @@ class RedisStore:
                     "use the version that made it"
                 )
             if id is not None:
-                self.link.know(self._meta, laid_out)
-            self._buckets = keys.every_bucket(self._url.prefix, int(buckets))
+                self.link.identity.know(self._meta, laid_out)
+            found = keys.every_bucket(self._url.prefix, int(buckets))
+            if self._make and self.link.several:
+                await self._know_shares(found)
+            self._buckets = found
+
+    async def _know_shares(self, buckets: Sequence[Bucket]) -> None:
+        """Learn the id of each bucket, so that a master of a Cluster that loses its data is not taken for what it was.
+
+        One that has none gets one; where every bucket had one before, its data was lost, which is said.
+        """
+        fresh = [secrets.token_hex(16).encode() for _ in buckets]
+        given = self.link.ask(self._meta_slot, (b"HGET", self._meta, b"shares"))
+        calls = [self._call(each, "share", (each.id, each.all), id) for each, id in zip(buckets, fresh, strict=True)]
+        told = await self._each([given, *calls])
+        known, lost = {}, []
+        for bucket, id, (had, filled) in zip(buckets, fresh, told[1:], strict=True):
+            known[bucket.slot] = Share(bucket.id, bucket.all, had)
+            if told[0] and had == id and not filled:
+                lost.append(bucket.slot)
+        if lost:
+            servers = sorted({"{}:{}".format(*self.link.address(each)) for each in lost})
+            event = "part of the store is not the one of the last start"
+            log.error(event, store=self._name, servers=servers, mend=IF_LOST)
+        if not told[0]:
+            await self.link.ask(self._meta_slot, (b"HSET", self._meta, b"shares", b"1"), writes=True).answer
+        self.link.identity.shares = known
 
     async def _see_followers(self) -> None:
         """Raise StoreUnavailable where a server has fewer replicas than what is written must have."""
@@ -480,6 +506,7 @@ class RedisStore:
                 raise StoreUnavailable(self._blind)
             return
         self._looked = now
+        self.link.watch()
         looks = {
             bucket.number: self._call(bucket, "look", bucket.due).answer
             for bucket in self._buckets
@@ -842,7 +869,7 @@ class RedisStore:
         """Return what no other store has, nor this one when it has lost all; "" where no server has given it that."""
         if not self._buckets:
             await self._open()
-        return self.link.known
+        return self.link.identity.id
 
     async def noted_keys(self) -> str:
         """Return what was noted of its servers' keys, "" for nothing."""
@@ -850,8 +877,9 @@ class RedisStore:
             await self._open()
         for _ in range(2):  # the second time by a connection that was looked at
             found, id = await self.link.ask(self._meta_slot, (b"HMGET", self._meta, "keys", "id")).answer
-            if self.link.is_it(id):
+            if self.link.identity.is_it(id):
                 return found.decode() if found else ""
+            self.link.look_anew()
         raise StoreUnavailable(f"{self._name}: {LOST}: {RECOVER}")
 
     async def note_keys(self, before: str, after: str) -> bool:

@@ -7,7 +7,9 @@ PREFIX:{TAG}:d:MSISDN   dead letters, by id               PREFIX:{TAG}:given-up,
 PREFIX:{TAG}:a:MSISDN   kept answers, by request          PREFIX:{TAG}:expiring  when they are over (ms)
 PREFIX:{TAG}:pointers, pointing   whose commit answers a request; until when (ms)
 PREFIX:{TAG}:nonces     when they are over (ms)           PREFIX:{TAG}:terminals version and record, by id
-PREFIX:{PREFIX}:meta    layout, number of buckets, mark, noted keys; id: what no other store has, not even this emptied
+PREFIX:{TAG}:id         what no other bucket has, nor this one emptied: on a Cluster
+PREFIX:{PREFIX}:meta    layout, number of buckets, mark, noted keys; id: what no other store has, not even this emptied;
+                        shares: that every bucket got its id
 """
 
 from collections.abc import Sequence
@@ -81,6 +83,7 @@ class Bucket:
         self.slot = slot(tag)
         start = b"%b:{%b}:" % (prefix, tag)
         self._record, self._journal, self._outbox, self._dead, self._answers = (start + kind for kind in _PERSONAL)
+        self.id = start + b"id"
         self.all = start + b"all"
         self.due = [start + b"due:%d" % lane for lane in EVERY_LANE]
         self.work = start + b"work"

@@ -8,17 +8,18 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
 
-from ussd_server.outage import Outage
 from ussd_server.stores.base import StoreUnavailable
+from ussd_server.stores.redis_identity import Identity, OtherStore
 from ussd_server.stores.redis_lease import Lease
 from ussd_server.stores.redis_nodes import Nodes, NotConfirmed, NotFound
 from ussd_server.stores.redis_scripts import Script
 from ussd_server.stores.redis_wire import (
-    CONNECT_S,
     Address,
     Answer,
     Asked,
@@ -59,22 +60,12 @@ MOVED_ON: Final = frozenset({"MOVED", "READONLY", "CLUSTERDOWN", "MASTERDOWN"})
 FOR_NOW: Final = MOVED_ON | {"TRYAGAIN", "LOADING", "BUSY", "NOREPLICAS", "UNBLOCKED"}
 """Errors after which nothing was done, and another try may succeed."""
 
-LOST: Final = "the store lost its data, or is another one"
-RECOVER: Final = "bring its data back; or, to go on with what is there, stop all servers and start them again"
-
-LAID_OUT: Final = (b"layout", b"buckets", b"id")
-"""What the hash of the store says of it, as `scripts/open.lua` returns it."""
-
 AnyAnswer = TypeVar("AnyAnswer", bound=Answer)
 log = structlog.get_logger(__name__)
 
 
 class SeveralSlots(StoreUnavailable):
     """Redis refused a call for keys of several slots, and did nothing of it."""
-
-
-class OtherStore(Exception):
-    """A server has another store than the one that is known, or none: it came back empty."""
 
 
 def plain(error: Refused) -> str:
@@ -124,6 +115,7 @@ class Link(Owner):
 
     def __init__(self, nodes: Nodes, greeting: Greeting, name: str, patience_s: float = PATIENCE_S) -> None:
         self._nodes = nodes
+        self.identity = Identity(name, nodes.several)
         self._lease = Lease(nodes)
         self._greeting = greeting
         self._name = name
@@ -143,9 +135,6 @@ class Link(Owner):
         self._under_way = 0
         self._octets = 0
         self._trouble = ""
-        self._known: tuple[bytes, list[bytes]] | None = None
-        """The key of the hash that says it, and what `LAID_OUT` is of the store; None until it was asked for."""
-        self._other = Outage(LOST, over="the store is the one that it was")
         self._finding: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._watching: asyncio.TimerHandle | None = None
@@ -331,7 +320,7 @@ class Link(Owner):
                 self._node(address, request.slot).send_asking(request)
                 return
             if self._homes is not None:
-                self._homes[request.slot] = self._node(address, request.slot)
+                self._move(self._homes, request.slot, self._node(address, request.slot))
             self._find()
             self._again([request])
             return
@@ -402,51 +391,32 @@ class Link(Owner):
     async def _accepted(self, wire: Wire) -> None:
         """Return where this server is the one, and has the store that is known; raises NotConfirmed and OtherStore."""
         await self._lease.renew(wire.address)
-        if self._known is None:
-            return
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                same = await self._is_known(wire, *self._known)
-        except Refused as error:
-            if error.code in ("MOVED", "ASK"):  # of a Cluster, another server has it
-                return
-            raise
-        now = round(self.loop.time() * 1000)
-        if not same:
-            host, port = wire.address
-            self._other.failed(now, store=self._name, server=f"{host}:{port}", mend=RECOVER)
-            raise OtherStore(f"{LOST} ({host}:{port}): {RECOVER}")
-        self._other.worked(now)
+        here = [slot for slot in self.identity.shares if self._has(wire.address, slot)]
+        await self.identity.look(wire, here)
 
-    async def _is_known(self, wire: Wire, key: bytes, known: list[bytes]) -> bool:
-        """Return whether this server has the store that is known, and give it its id again where that alone is gone.
+    async def look(self, address: Address) -> None:
+        """Look at a server by a connection of its own; raises what `connect_surely` does."""
+        wire = await connect(address, replace(self._greeting, scripts=False), Owner(), self._accepted)
+        wire.abort()
 
-        So it comes back from before it had one: from a snapshot, or as a replica that had not received it.
-        """
-        found = await wire.ask(b"HMGET", key, *LAID_OUT)
-        if found == [*known[:-1], None]:
-            if await wire.ask(b"HSETNX", key, LAID_OUT[-1], known[-1]):
-                log.warning("the store came back without its id, and has it again", store=self._name)
-            found = await wire.ask(b"HMGET", key, *LAID_OUT)  # another server may know it by another
-        return bool(found == known)
+    def _has(self, address: Address, slot: int) -> bool:
+        return self._homes is None or self._homes[slot].address == address
 
-    def know(self, key: bytes, laid_out: list[bytes]) -> None:
-        """Take no other store than the one of which the hash of this key says so, from the next connection on."""
-        self._known = key, laid_out
-
-    @property
-    def known(self) -> str:
-        """The id of the store that is taken, "" while any is."""
-        return self._known[1][-1].decode() if self._known is not None else ""
-
-    def is_it(self, id: bytes | None) -> bool:
-        """Return whether the store that is taken has this id; where not, every server is looked at anew."""
-        if self._known is None or id == self._known[1][-1]:
-            return True
+    def look_anew(self, slot: int | None = None) -> None:
+        """Have every server looked at anew, or the one of this slot: before any more is asked of it."""
         for node in self._by_place.values():
-            if node.wire is not None:
+            if node.wire is not None and (slot is None or self._has(node.address, slot)):
                 node.wire.abort()
-        return False
+
+    def watch(self) -> None:
+        """Ask each server for the id of one bucket, soon; one that lost it under way is looked at anew."""
+        for slot in self.one_of_each(list(self.identity.shares)):
+            command = (b"GET", self.identity.shares[slot].key)
+            self.ask(slot, command).answer.add_done_callback(partial(self._watched, slot))
+
+    def _watched(self, slot: int, answer: "asyncio.Future[Any]") -> None:
+        if not answer.cancelled() and answer.exception() is None and answer.result() != self.identity.shares[slot].id:
+            self.look_anew(slot)
 
     def _find(self) -> None:
         """Find out anew which server has which slots, unless that is under way."""
@@ -470,12 +440,23 @@ class Link(Owner):
 
     def _settle(self, addresses: Sequence[Address]) -> None:
         """Take up who has which slot; what waits for a server that has none goes to the right one."""
-        self._homes = [self._node(address, slot) for slot, address in enumerate(addresses)]
-        homes = set(self._homes)
+        found = [self._node(address, slot) for slot, address in enumerate(addresses)]
+        if self._homes is not None:
+            for slot in self.identity.shares:
+                self._move(self._homes, slot, found[slot])
+        self._homes = found
+        homes = set(found)
         for place in [place for place, node in self._by_place.items() if node not in homes]:
             self._by_place.pop(place).leave()
         waiting, self._homeless = self._homeless, []
         self._again(waiting)
+
+    def _move(self, homes: "list[_Node]", slot: int, node: "_Node") -> None:
+        """Let this be the connection for a slot; where it is a bucket's, see first whether its data came, too."""
+        if homes[slot] is not node:
+            homes[slot] = node
+            if slot in self.identity.shares:
+                node.doubt(slot)
 
     def _give_up(self, error: Exception) -> None:
         waiting, self._homeless = self._homeless, []
@@ -593,6 +574,9 @@ class _Node:
         self.address = address
         self._greeting = greeting
         self._connecting: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._doubted: set[int] = set()
+        """Slots that came to this server while it was connected with, until their data was seen there."""
         self.asking: list[Sent] = []
         self._left = False
         self.wire: Wire | None = None
@@ -602,6 +586,11 @@ class _Node:
         if self._left:
             self._link._again(requests)
         elif self.wire is not None:
+            if self._doubted:
+                self.waiting += [request for request in requests if request.slot in self._doubted]
+                requests = [request for request in requests if request.slot not in self._doubted]
+                if not requests:
+                    return
             self._link.batches += 1
             self._link.keep_sure(self.address)
             self.wire.send(requests)
@@ -616,11 +605,34 @@ class _Node:
             self.asking.append(request)
             self._connect()
 
+    def doubt(self, slot: int) -> None:
+        """Send nothing for a slot that came here before it was looked whether its data came with it."""
+        if self.wire is None and self._connecting is None:
+            return  # the next connection is looked at for all slots
+        self._doubted.add(slot)
+        if self._looking is None:
+            self._looking = self._link._task(self._look())
+
+    async def _look(self) -> None:
+        try:
+            while self._doubted:
+                seen = set(self._doubted)
+                await self._link.look(self.address)
+                self._doubted -= seen
+        except Exception:  # whatever it is: nothing was seen
+            if self.wire is not None:
+                self.wire.abort()  # whoever connects anew is told what is wrong
+        finally:
+            self._looking = None
+            self._doubted.clear()
+            self._hand_back()
+
     def leave(self) -> None:
         """This server has no slots any more: hand back what waits."""
         self._left = True
-        if self._connecting is not None:
-            self._connecting.cancel()
+        for task in (self._connecting, self._looking):
+            if task is not None:
+                task.cancel()
         self._hand_back()
         if self.wire is not None:
             self.wire.abort()

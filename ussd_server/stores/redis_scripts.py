@@ -29,6 +29,7 @@ _NAMES: Final = (
     "renew",
     "restore",
     "settle",
+    "share",
     "sweep_nonces",
     "tidy",
     "unpoint",

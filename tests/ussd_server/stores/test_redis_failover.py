@@ -426,7 +426,7 @@ def owns_meta(server: RedisServer) -> bool:
 
     with server.client() as client:
         try:
-            client.get("ussd:{ussd}:meta")
+            client.exists("ussd:{ussd}:meta")
         except MovedError:
             return False
     return True
