@@ -72,7 +72,7 @@ def test_the_kek_is_rotated_while_the_server_runs(service: Service) -> None:
 
     status, said = run_to_end("keys", "list", "--data", ".", cwd=service.data)
     assert status == 0, said
-    counts = {line.split()[0]: line.split()[-1] for line in said.splitlines() if line.startswith("kek-")}
+    counts = {line.split()[0]: line.split()[-2] for line in said.splitlines() if line.startswith("kek-")}
     assert counts == {old: "0", new: "2"}
     status, said = run_to_end("keys", "retire", old, "--data", ".", cwd=service.data)
     assert (status, "less than 25 hours ago" in said) == (1, True)

@@ -18,10 +18,11 @@ from ussd_server.cli import keys as keys_command
 from ussd_server.cli.program import outcome
 from ussd_server.secrecy.agreement import lacking, note
 from ussd_server.secrecy.keys import Keyring, load, save
-from ussd_server.secrecy.rewrap import codes_under, rewrap
+from ussd_server.secrecy.rewrap import rewrap
+from ussd_server.secrecy.sealed import holdings
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.secrecy.vault import Vault, _place
-from ussd_server.stores.base import Change
+from ussd_server.stores.base import Change, DeadLetter, Everything, KeptAnswer, OutboxEntry, Standing
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.codes import Access, SealedCode
 from ussd_server.subscribers.record import Subscriber
@@ -69,6 +70,19 @@ def put(sealed: SealedCode, msisdn: str = MSISDN) -> None:
             _, version = await store.load(msisdn)
             access = Access(sealed=sealed, generation=1, issued_at=NOW)
             assert await store.commit(Change(version, Subscriber(msisdn, access=access)))
+        finally:
+            await store.close()
+
+    asyncio.run(within())
+
+
+def kept(everything: Everything) -> None:
+    """Let the store have just this of a subscriber."""
+
+    async def within() -> None:
+        store = SqliteStore(Path("var/ussd-server.db"))
+        try:
+            await store.restore(everything)
         finally:
             await store.close()
 
@@ -127,12 +141,12 @@ def test_the_list_tells_age_use_and_codes(said: Said, clock: Clock) -> None:
     old = load(PATH).current("kek")
     put(Vault(load(PATH)).seal(CODE, MSISDN, 1))
     clock.at += 10 * DAY_MS
-    assert listed(said, old.id)[2:] == ["2025-11-23", "07:00:00Z", "10", "days", "in", "use", "all"]
+    assert listed(said, old.id)[2:] == ["2025-11-23", "07:00:00Z", "10", "days", "in", "use", "all", "all"]
     ring = load(PATH).rotate("kek", clock.at)
     save(PATH, ring)
     clock.at += 3 * 3_600_000
-    assert listed(said, old.id)[-3:] == ["10", "days", "1"]
-    assert listed(said, ring.current("kek").id)[-5:] == ["3", "hours", "in", "use", "0"]
+    assert listed(said, old.id)[-4:] == ["10", "days", "1", "0"]
+    assert listed(said, ring.current("kek").id)[-6:] == ["3", "hours", "in", "use", "0", "0"]
     put(SealedCode("kek-gone", b"s" * 16, b"b" * 72), "79101234568")
     said("list")
     assert said.out.endswith("no key here opens 1 code; their owners have to order new ones\n")
@@ -261,11 +275,11 @@ def test_codes_are_counted_in_the_store_of_the_servers_alone(said: Said, clock: 
         assert said("list", *there) == 0
         assert f"codes are those in {redis.url}" in said.out
         assert said("retire", kek, *there) == 1
-        assert "it holds 1 code" in said.err
+        assert "it seals 1 code" in said.err
         assert said("rewrap", *there) == 0
         assert said.out == f"1 code moved to {before.current('kek').id}, in {redis.url}.\n"
         assert said("retire", kek, *there) == 0
-        assert f"{redis.url} holds no code under it" in said.out
+        assert f"{redis.url} holds nothing under it" in said.out
 
 
 @pytest.mark.parametrize("kind", ["transport", "signing"])
@@ -354,7 +368,7 @@ def under() -> Counter[str]:
     async def within() -> Counter[str]:
         store = SqliteStore(Path("var/ussd-server.db"))
         try:
-            return await codes_under(store)
+            return Counter({kid: held["code"].count for kid, held in (await holdings(store)).items()})
         finally:
             await store.close()
 
@@ -438,7 +452,7 @@ def test_a_key_is_retired_when_nothing_needs_it(said: Said, clock: Clock) -> Non
 
     assert said("retire", kek) == 1
     assert said.err == (
-        f"error: {kek} is still needed: it holds 1 code, to be moved with: ussd-server keys rewrap; "
+        f"error: {kek} is still needed: it seals 1 code, to be moved with: ussd-server keys rewrap; "
         "or lose that with --force\n"
     )
     assert said("rewrap") == 0
@@ -449,6 +463,44 @@ def test_a_key_is_retired_when_nothing_needs_it(said: Said, clock: Clock) -> Non
     assert said("retire", kek) == 0
     assert load(PATH).get(kek) is None
     assert Vault(load(PATH)).check(code(), CODE, MSISDN, 1).right
+
+
+def test_a_kek_that_was_made_long_before_it_was_in_use_still_seals_what_no_rewrap_moves(
+    said: Said, clock: Clock
+) -> None:
+    """With several data directories the key is made elsewhere, and may lie there for days before servers have it."""
+    said("init")
+    old = load(PATH)
+    kek, vault = old.current("kek").id, Vault(old)
+    waits = OutboxEntry("w", "sms", NOW, {"sealed": vault.seal_text(CODE, MSISDN, "w")}, expires=NOW + 7 * DAY_MS)
+    given_up = DeadLetter(
+        MSISDN, "g", "sms", {"sealed": vault.seal_text(CODE, MSISDN, "g")}, NOW, NOW + 1, 3, "it was tried long enough"
+    )
+    record = Subscriber(MSISDN, letters=vault.seal_letters(b"parts", MSISDN))
+    answer = KeptAnswer("t", "k", b"f", vault.seal_answer(b"{}", "t", "k"), NOW + DAY_MS)
+    kept(Everything(record, outbox=[Standing(waits, NOW, 0)], dead_letters=[given_up], answers=[answer]))
+    save(PATH, old.rotate("kek", NOW - 2 * DAY_MS))
+    assert listed(said, kek)[-2:] == ["0", "4"]
+    assert said("retire", kek) == 1
+    assert said.err == (
+        f"error: {kek} is still needed: it seals the parts of 1 SMS that is not whole, kept for an hour; 1 SMS with a "
+        "code in the outbox, sent or given up by 2025-11-30 07:00:00Z; 1 SMS with a code, given up, to be tried again "
+        "or thrown away: ussd-server dead-letters list; 1 answer kept for terminals until 2025-11-24 07:00:00Z; or "
+        "lose that with --force\n"
+    )
+    assert load(PATH).get(kek) is not None
+    # Each alone is enough, and so is none.
+    for alone in (
+        Everything(record),
+        Everything(Subscriber(MSISDN), outbox=[Standing(waits, NOW, 0)]),
+        Everything(Subscriber(MSISDN), dead_letters=[given_up]),
+        Everything(Subscriber(MSISDN), answers=[answer]),
+    ):
+        kept(alone)
+        assert said("retire", kek) == 1
+    kept(Everything(Subscriber(MSISDN)))
+    assert said("retire", kek) == 0
+    assert "holds nothing under it" in said.out
 
 
 @pytest.mark.parametrize("kind", ["kek", "transport", "signing"])

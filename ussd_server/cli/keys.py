@@ -1,7 +1,7 @@
 """`ussd-server keys`: the server's keys, by name and age only. Servers that run take up every change by themselves."""
 
 import asyncio
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, get_args
 
@@ -14,7 +14,8 @@ from ussd_server.housekeeping import KEYS_S
 from ussd_server.secrecy import agreement, keys
 from ussd_server.secrecy.files import UnguardedFile
 from ussd_server.secrecy.keys import FILE_NAME, Key, KeyFile, Keyring, load_or_create
-from ussd_server.secrecy.rewrap import Pass, codes_under, rewrap
+from ussd_server.secrecy.rewrap import Pass, rewrap
+from ussd_server.secrecy.sealed import HOLDERS, NOTHING, Held, Holder, Holdings, holdings
 from ussd_server.secrecy.vault import Vault
 from ussd_server.settings import Settings, SettingsError
 from ussd_server.settings import load as load_settings
@@ -33,8 +34,17 @@ TAKE_UP_S: float = 1.5 * KEYS_S
 MAX_PASSES: Final = 5
 HOUR_MS: Final = 3_600_000
 KEEP_MS: Final = 25 * HOUR_MS
-"""How long a key that was replaced is kept: answers to terminals are kept sealed for 24 hours, texts wait in the outbox
-for less, and a terminal that is in use has met the new keys by then."""
+"""How long a key that was replaced is kept: visits under it are over by then, and a terminal that is in use has met the
+new keys. What the store holds under a kek is counted."""
+
+HELD: Final[dict[Holder, str]] = {
+    "code": "{codes}, to be moved with: ussd-server keys rewrap",
+    "letters": "the parts of {sms} that is not whole, kept for an hour",
+    "outbox": "{sms} with a code in the outbox, sent or given up by {until}",
+    "dead letter": "{sms} with a code, given up, to be tried again or thrown away: ussd-server dead-letters list",
+    "answer": "{answers} kept for terminals until {until}",
+}
+"""What a key still seals, and the mend or the end of it."""
 
 NEXT_STEPS: Final[dict[Rotated, str]] = {
     "kek": "",
@@ -79,15 +89,15 @@ def init(data: Data = None, settings: SettingsFile = None) -> None:
 
 @app.command("list", epilog=examples("ussd-server keys list"))
 def list_(store: Store = None, data: Data = None, settings: SettingsFile = None) -> None:
-    """List the keys: id, kind, when it was made, age, the one in use, and how many codes are under a kek.
+    """List the keys: id, kind, when it was made, age, the one in use; how many codes, and what else, a kek seals.
 
-    No key is ever shown. Codes are counted where there is more than one kek.
+    No key is ever shown. It is counted where there is more than one kek.
     """
     where = load_settings({"store": store, "data": data, "settings": settings})
     ring = _ring(where)
     keks = ring.of("kek")
     counted = len(keks) > 1 and there(where)
-    counts = _count(where) if counted else None
+    counts = _held(where) if counted else None
     rows = [
         (
             key.id,
@@ -95,17 +105,17 @@ def list_(store: Store = None, data: Data = None, settings: SettingsFile = None)
             moment(key.created),
             _age(now() - key.created),
             "in use" if key.current else "",
-            "" if key.kind != "kek" else "all" if len(keks) == 1 else "?" if counts is None else str(counts[key.id]),
+            *_cells(key, len(keks), counts),
         )
         for key in ring.keys
     ]
-    for line in columns([("ID", "KIND", "MADE", "AGE", "", "CODES"), *rows]):
+    for line in columns([("ID", "KIND", "MADE", "AGE", "", "CODES", "OTHER"), *rows]):
         print(line)
     if len(keks) > 1:
         store_ = written(where.store)
         print(f"codes are those in {store_}" if counted else f"no code was counted: {_no_store(where)}")
-    lost = sum(counts.values()) - sum(counts[key.id] for key in keks) if counts is not None else 0
-    if lost:
+    here = {key.id for key in keks}
+    if lost := sum(_code(held).count for kid, held in (counts or {}).items() if kid not in here):
         print(f"no key here opens {_codes(lost)}; their owners have to order new ones")
 
 
@@ -191,7 +201,7 @@ def retire(
     if not force and (needed := _needed(where, ring, key)):
         raise Failure(f"{id} is still needed: {needed}; or lose that with --force")
     keys.change(where.data / FILE_NAME, lambda ring: ring.retire(id))
-    nothing = f" {written(where.store)} holds no code under it." if key.kind == "kek" and not force else ""
+    nothing = f" {written(where.store)} holds nothing under it." if key.kind == "kek" and not force else ""
     console().print(
         f"{id} is retired.{nothing} Destroy its copies, too, where it was rotated because somebody may have it."
     )
@@ -282,22 +292,49 @@ def _ring(settings: Settings) -> Keyring:
 
 def _needed(where: Settings, ring: Keyring, key: Key) -> str:
     """Return what still needs a key that is not in use, with the mend; "" for nothing."""
-    if key.kind == "kek" and (codes := _count(where)[key.id]):
-        return f"it holds {_codes(codes)}, to be moved with: ussd-server keys rewrap"
+    if key.kind == "kek" and (held := _held(where).get(key.id)):
+        return f"it seals {'; '.join(_told(holder, held[holder]) for holder in HOLDERS if holder in held)}"
     replaced = ring.replaced_at(key)
     if now() < replaced + KEEP_MS:
         return f"it was replaced less than {KEEP_MS // HOUR_MS} hours ago, wait until {moment(replaced + KEEP_MS)}"
     return ""
 
 
-def _count(where: Settings) -> Counter[str]:
-    """Return how many codes are under each key."""
+def _held(where: Settings) -> Holdings:
+    """Return what is sealed under each key."""
 
-    async def work(store: StorePort) -> Counter[str]:
+    async def work(store: StorePort) -> Holdings:
         with progress(await store.count_subscribers()) as moved:
-            return await codes_under(store, lambda more: moved("counting codes", more))
+            return await holdings(store, lambda more: moved("counting codes", more))
 
     return with_store(where, work)
+
+
+def _told(holder: Holder, held: Held) -> str:
+    """Return what a key still seals of one kind, and the mend."""
+    return HELD[holder].format(
+        codes=_codes(held.count),
+        sms=f"{held.count} SMS",
+        answers="1 answer" if held.count == 1 else f"{held.count} answers",
+        until=moment(held.until),
+    )
+
+
+def _cells(key: Key, keks: int, counts: Holdings | None) -> tuple[str, str]:
+    """Return how many codes a key seals, and how much else, where there are so many keks."""
+    if key.kind != "kek":
+        return "", ""
+    if keks == 1:
+        return "all", "all"
+    if counts is None:
+        return "?", "?"
+    held = counts.get(key.id, {})
+    codes = _code(held).count
+    return str(codes), str(sum(each.count for each in held.values()) - codes)
+
+
+def _code(held: Mapping[Holder, Held]) -> Held:
+    return held.get("code", NOTHING)
 
 
 @dataclass

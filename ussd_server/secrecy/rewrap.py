@@ -36,25 +36,14 @@ async def rewrap(store: Store, vault: Vault, done: Callable[[int], None] = lambd
     """
     kek = vault.kek
     results: Counter[str] = Counter()
-    async for batch in _batches(store):
+    async for batch in batches(store):
         results.update(await asyncio.gather(*(_move(store, vault, kek, msisdn) for msisdn in batch)))
         done(len(batch))
     return Pass(results["moved"], results["contended"], results["damaged"])
 
 
-async def codes_under(store: Store, done: Callable[[int], None] = lambda records: None) -> Counter[str]:
-    """Return how many stored codes there are under each key, by key id. Raises StoreUnavailable."""
-    found: Counter[str] = Counter()
-    async for batch in _batches(store):
-        for msisdn in batch:
-            record, _ = await store.load(msisdn)
-            if record.access.sealed is not None:
-                found[record.access.sealed.kid] += 1
-        done(len(batch))
-    return found
-
-
-async def _batches(store: Store) -> AsyncIterator[list[str]]:
+async def batches(store: Store) -> AsyncIterator[list[str]]:
+    """Walk over all subscribers, `BATCH` at a time. Raises StoreUnavailable."""
     after = ""
     while batch := await store.subscribers(after, BATCH):
         yield batch

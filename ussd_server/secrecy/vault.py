@@ -82,6 +82,18 @@ def generate(digits: int, below: Callable[[int], int] = secrets.randbelow) -> Se
     return Secret(f"{below(10**digits):0{digits}d}")
 
 
+def kid_of(sealed: str | bytes) -> str:
+    """Return the id of the key that seals a text, an answer or the parts of a long SMS; "" where they are damaged.
+
+    The key need not be here.
+    """
+    try:
+        kid, _ = _text_parts(sealed) if isinstance(sealed, str) else _parts(sealed, "this is")
+    except VaultError:
+        return ""
+    return kid
+
+
 class Checked(NamedTuple):
     """Whether an entry is right, and the fingerprint by which it is known again."""
 
@@ -148,12 +160,7 @@ class Vault:
 
     def open_text(self, sealed: str, msisdn: str, entry_id: str) -> Secret[str]:
         """Return the text that `seal_text` sealed for this subscriber and entry. Raises VaultError."""
-        kid, _, encoded = sealed.partition(":")
-        try:
-            box = base64.b64decode(encoded, altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError):
-            raise VaultError("a sealed text is damaged") from None
-        opened = self._decrypt(kid, box, _place("outbox", msisdn, entry_id))
+        opened = self._decrypt(*_text_parts(sealed), _place("outbox", msisdn, entry_id))
         return Secret(opened.reveal().decode("utf-8", "surrogatepass"))
 
     def digest(self, text: str) -> bytes:
@@ -211,11 +218,7 @@ class Vault:
 
     def open_answer(self, sealed: bytes, terminal: str, key: str) -> bytes:
         """Return the answer that `seal_answer` sealed for this request. Raises VaultError."""
-        try:
-            kid, box = msgspec.msgpack.decode(sealed, type=tuple[str, bytes])
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise VaultError("a kept answer is damaged") from None
-        return self._decrypt(kid, box, _place("answer", terminal, key)).reveal()
+        return self._decrypt(*_parts(sealed, "a kept answer is"), _place("answer", terminal, key)).reveal()
 
     def seal_letters(self, parts: bytes, msisdn: str) -> bytes:
         """Return what this subscriber wrote, and is not whole yet, as it is kept in the record."""
@@ -223,10 +226,7 @@ class Vault:
 
     def open_letters(self, sealed: bytes, msisdn: str) -> bytes:
         """Return what `seal_letters` sealed for this subscriber. Raises VaultError."""
-        try:
-            kid, box = msgspec.msgpack.decode(sealed, type=tuple[str, bytes])
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise VaultError("the parts of a long SMS are damaged") from None
+        kid, box = _parts(sealed, "the parts of a long SMS are")
         return self._decrypt(kid, box, _place("letters", msisdn, "")).reveal()
 
     def _encrypt(self, plain: Secret[bytes], place: bytes) -> tuple[str, bytes]:
@@ -342,6 +342,23 @@ def _plain(part: Part) -> str | bytes | int:
 def _place(purpose: Purpose, msisdn: str, which: int | str) -> bytes:
     """Return the additional data; MessagePack keeps the parts apart, whatever they hold."""
     return msgspec.msgpack.encode((purpose, msisdn, which))
+
+
+def _parts(sealed: bytes, damaged: str) -> tuple[str, bytes]:
+    """Return key id and box of sealed octets. Raises VaultError, which says what is `damaged`."""
+    try:
+        return msgspec.msgpack.decode(sealed, type=tuple[str, bytes])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise VaultError(f"{damaged} damaged") from None
+
+
+def _text_parts(sealed: str) -> tuple[str, bytes]:
+    """Return key id and box of a sealed text. Raises VaultError."""
+    kid, _, encoded = sealed.partition(":")
+    try:
+        return kid, base64.b64decode(encoded, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise VaultError("a sealed text is damaged") from None
 
 
 def _octets(text: Secret[str]) -> Secret[bytes]:

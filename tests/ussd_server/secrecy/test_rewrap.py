@@ -7,7 +7,8 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from ussd_server.secrecy.keys import Keyring
-from ussd_server.secrecy.rewrap import BATCH, Pass, codes_under, rewrap
+from ussd_server.secrecy.rewrap import BATCH, Pass, rewrap
+from ussd_server.secrecy.sealed import Held, holdings
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.secrecy.vault import Vault
 from ussd_server.stores.base import Change
@@ -54,9 +55,9 @@ def test_every_code_is_moved_and_still_checks(tmp_path: Path) -> None:
         sealed = Vault(OLD).seal(CODE, number(1), 1)
         await put(store, number(1), sealed)
         await put(store, number(2), None)
-        assert await codes_under(store) == {OLD_KEK: 1}
+        assert await holdings(store) == {OLD_KEK: {"code": Held(1)}}
         assert await rewrap(store, Vault(NEW)) == Pass(moved=1)
-        assert await codes_under(store) == {NEW_KEK: 1}
+        assert await holdings(store) == {NEW_KEK: {"code": Held(1)}}
         record, _ = await store.load(number(1))
         assert record.access == replace(record.access, generation=1, issued_at=NOW)
         only_new = Vault(NEW.retire(OLD_KEK))
@@ -71,7 +72,7 @@ def test_a_walk_over_many_records_tells_how_far_it_is(tmp_path: Path) -> None:
     async def story(store: SqliteStore) -> None:
         many = 2 * BATCH + 7
         await asyncio.gather(*(put(store, number(index), None) for index in range(many)))
-        for work in (lambda done: rewrap(store, Vault(NEW), done), lambda done: codes_under(store, done)):
+        for work in (lambda done: rewrap(store, Vault(NEW), done), lambda done: holdings(store, done)):
             steps: list[int] = []
             await work(steps.append)
             assert sum(steps) == many
