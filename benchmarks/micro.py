@@ -169,7 +169,7 @@ class Conversation:
             while True:
                 done = take(self._flow, stands, event, NOW, self._facts, self._screen)
                 stands = done.waits or done.session
-                effect = done.effects[-1]
+                effect = done.waits or done.effects[-1]
                 if not isinstance(effect, Ask):
                     break
                 known = self._answers.get(_key(effect))

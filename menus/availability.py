@@ -7,16 +7,17 @@ from menus.nodes import Wording
 
 @dataclass(frozen=True)
 class Availability:
-    """When and for whom the service is there: milliseconds, `until` excluded; numbers and beginnings of numbers."""
+    """When and for whom the service is there: milliseconds, `until` excluded; beginnings of numbers, and numbers.
 
-    first: int | None
-    until: int | None
-    numbers: frozenset[str] | None
+    Whoever sets no bound gives `-inf` or `inf`; the beginning "" is that of every number.
+    """
+
+    first: float
+    until: float
     prefixes: tuple[str, ...]
+    numbers: frozenset[str]
     outside: Wording
 
     def covers(self, msisdn: str, now: int) -> bool:
         """Whether the service is there for this subscriber now."""
-        if (self.first is not None and now < self.first) or (self.until is not None and now >= self.until):
-            return False
-        return self.numbers is None or msisdn in self.numbers or msisdn.startswith(self.prefixes)
+        return self.first <= now < self.until and (msisdn.startswith(self.prefixes) or msisdn in self.numbers)

@@ -5,7 +5,7 @@ flow's: from a query to an `end`, on which neither its value nor anything else d
 and then only the text is filled in. What the step is, `menus.engine.work_out` says; this must say the same.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -41,15 +41,16 @@ class Ends(Protocol):
 class Ending(msgspec.Struct, frozen=True, gc=False):
     """An outcome of the operation that a session waits for, and the `end` that it leads to.
 
-    The answer's value gets the `name` ("" none) among the `values` of the session, if it takes no more than `room`
-    octets. `first`: no screen was shown before.
+    The values of its screen, encoded, are what the answer has between `before` and `after`; where the text does not
+    name it (`named`), they are `before`. `first`: no screen was shown before. An answer has no more than `room` octets.
     """
 
     operation: str
     outcome: str
-    end: End
-    name: str
-    values: Values
+    end: str
+    before: bytes
+    after: bytes
+    named: bool
     first: bool
     room: int
 
@@ -58,10 +59,8 @@ class Ending(msgspec.Struct, frozen=True, gc=False):
         packed = encode(value)
         if len(packed) > self.room or isinstance(value, list) or not flow.fits(self.operation, self.outcome, packed):
             return None
-        names, name, values = self.end.names, self.name, self.values
-        shown = encode([value] if names == (name,) else [value if one == name else values.get(one) for one in names])
-        language = flow.language(facts)
-        show = flow.screens.node(self.end.name, language, channel, self.first, None, shown).shows[0]
+        shown = self.before + packed + self.after if self.named else self.before
+        show = flow.screens.node(self.end, flow.language(facts), channel, self.first, None, shown).shows[0]
         return show if show.ends else None  # where it takes several pages, the session goes on to the next
 
 
@@ -74,6 +73,18 @@ def endings(flow: Ends, session: Session) -> Mapping[str, Ending]:
     for outcome, leads in node.outcomes.items():
         end = flow.nodes.get(leads.target)
         if isinstance(end, End) and operation.outcomes.get(outcome) is not None:
+            before, named, after = _around(leads.name, end.names, session.values)
             room = MAX_VALUES_BYTES - len(encode((session.values, session.trail)))
-            found[outcome] = Ending(operation.name, outcome, end, leads.name, session.values, not session.trail, room)
+            first = not session.trail
+            found[outcome] = Ending(operation.name, outcome, end.name, before, after, named, first, room)
     return found
+
+
+def _around(name: str, names: Sequence[str], values: Values) -> tuple[bytes, bool, bytes]:
+    """Return what stands before and after one of these values where all are encoded as a list, and whether it does."""
+    if name not in names:
+        return encode([*map(values.get, names)]), False, b""
+    at = names.index(name)
+    known, following = [*map(values.get, names[:at])], names[at + 1 :]
+    head = encode([*known, *[None] * (len(names) - at)])[: at - len(names)]  # each None is one octet
+    return head, True, b"".join([encode(values.get(one)) for one in following])

@@ -58,11 +58,12 @@ def step(flow: Flow, session: Session | None, event: Event, now: int, facts: Fac
     What is in a step is shared with other subscribers' steps, so it must not be changed.
     """
     done = take(flow, session, event, now, facts, channel)
-    return done if done.waits is None else Step(done.waits.session, done.effects)
+    waits = done.waits
+    return done if waits is None else Step(waits.session, (Ask(waits.id, waits.operation, waits.arguments),))
 
 
 def take(flow: Flow, stands: Session | Waiting | None, event: Event, now: int, facts: Facts, channel: Channel) -> Step:
-    """Take one event as `step` does; where it asks there may be `waits` for the session, to be handed in next.
+    """Take one event as `step` does; where it asks there may be `waits` for `Ask` and session, to be handed in next.
 
     Who feeds the answer back within the turn needs no session between the two, and is spared its making.
     """

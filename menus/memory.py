@@ -103,51 +103,47 @@ class Memory(Generic[F]):
         facts: Facts,
         channel: Channel,
     ) -> Step:
-        """Return the step that `work_out` would return, but with `waits` for the session of a kept step that asks."""
-        # Not `isinstance`: of a Struct it asks the metaclass, which takes five times as long where it says no.
+        """Return the step that `work_out` would return; a kept one that asks has `waits` alone, and no session."""
         try:
             seen = self._seen(facts)
         except KeyError:
             return work_out(self._flow, _made(stands), event, now, facts, channel)
         among = self._kept
         key: tuple[object, ...]
-        if type(event) is Reply and type(stands) is Session and not stands.asked:
+        # Not `isinstance`: of a Struct it asks the metaclass, which takes five times as long where it says no.
+        if type(stands) is Waiting:
+            if type(event) is not Answered or stands.id != event.ask:
+                return work_out(self._flow, stands.session, event, now, facts, channel)
+            asked, value = stands.kept, event.value
+            if value is not None:
+                if type(value) is not Items:  # one subscriber's own, of which nothing is kept but where it leads
+                    ending = asked.endings.get(event.outcome)
+                    shown = ending.show(self._flow, value, facts, channel) if ending is not None else None
+                    if shown is not None:
+                        return Step(None, (shown,))
+                    return work_out(self._flow, stands.session, event, now, facts, channel)
+                value = value.packed
+            id_, serial, among = stands.session_id, stands.serial, asked.answers
+            key = (event.outcome, value, seen)
+        elif type(event) is Reply and stands is not None and not stands.asked:
             id_, serial = stands.id, stands.serial
             values = stands.values or _NOTHING
             key = (id(values), id(stands.trail), _STANDS(stands), event.text, seen, channel)
-        elif type(event) is Answered and type(stands) is Waiting and stands.asked == event.ask:
-            value = event.value
-            if value is not None:
-                if type(value) is not Items:
-                    return self._own(work_out, stands, event, now, facts, channel)
-                value = value.packed
-            id_, serial, among = stands.id, stands.serial, stands.kept.answers
-            key = (event.outcome, value, seen)
-        elif type(event) is Begin and self._begins_afresh(_made(stands), event, now, facts):
+        elif type(event) is Begin and self._begins_afresh(stands, event, now, facts):
             id_, serial = event.id, 0
             key = (event.node, seen, channel)
         else:
-            return work_out(self._flow, _made(stands), event, now, facts, channel)
+            return work_out(self._flow, stands, event, now, facts, channel)
         kept = among.get(key)
         if kept is None:
             return self._first(among, key, work_out, _made(stands), event, now, facts, channel)
         if kept.asks:
-            asked = f"{id_}-{serial + 1}"
-            return Step(None, (Ask(asked, kept.asks, kept.arguments),), Waiting(kept, id_, asked, serial + 1, now))
+            serial += 1
+            return Step(None, (), Waiting(f"{id_}-{serial}", kept.asks, kept.arguments, kept, id_, serial, now))
         goes_on = kept.session
         if goes_on is None:
             return Step(None, kept.effects)
         return Step(replace(goes_on, id=id_, at=now, serial=serial), kept.effects)
-
-    def _own(
-        self, work_out: WorkOut[F], stands: Waiting, event: Answered, now: int, facts: Facts, channel: Channel
-    ) -> Step:
-        """Return the step of an answer that is one subscriber's own, of which nothing is kept but where it leads."""
-        ending = stands.kept.endings.get(event.outcome)
-        shown = ending.show(self._flow, event.value, facts, channel) if ending is not None else None
-        if shown is not None:
-            return Step(None, (shown,))
-        return work_out(self._flow, stands.session, event, now, facts, channel)
 
     def _first(
         self,
@@ -223,7 +219,8 @@ class Memory(Generic[F]):
         if isinstance(effect, Ask):
             ends = endings(self._flow, goes_on)
             kept = among[key] = Kept(goes_on, (), effect.operation, effect.arguments, {}, begins, ends)
-            return Step(None, done.effects, Waiting(kept, session.id, session.asked, session.serial, now))
+            waits = Waiting(effect.id, effect.operation, effect.arguments, kept, session.id, session.serial, now)
+            return Step(None, (), waits)
         among[key] = Kept(goes_on, done.effects, "", _NOTHING, {}, begins)
         return Step(replace(session, trail=trail, values=values), done.effects)
 

@@ -1,13 +1,13 @@
 """What a step leads to, a step as it is kept for the next subscriber, and who waits for an answer at a kept one."""
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import TypeAlias, final
 
 import msgspec
 from msgspec.structs import replace
 
 from menus.endings import Ending
-from menus.events import Effect
+from menus.events import Ask, Effect
 from menus.session import Place, Session, Values
 
 Carried: TypeAlias = tuple[tuple[Place, ...], Values]
@@ -31,15 +31,15 @@ class Kept(msgspec.Struct, frozen=True, gc=False):
     endings: Mapping[str, Ending] = {}
 
 
-class Waiting(msgspec.Struct, frozen=True, gc=False):
-    """Who asked at a kept step, and waits for the answer: of their session only what is their own.
+@final
+class Waiting(Ask, frozen=True, gc=False):
+    """A question asked at a kept step, and who waits for its answer: of their session only what is their own.
 
     The session itself is made where somebody needs it. Nobody does where the answer comes within the turn.
     """
 
     kept: Kept
-    id: str
-    asked: str
+    session_id: str
     serial: int
     at: int
 
@@ -48,13 +48,13 @@ class Waiting(msgspec.Struct, frozen=True, gc=False):
         """The session that waits."""
         goes_on = self.kept.session
         assert goes_on is not None, "whoever asks goes on"
-        return replace(goes_on, id=self.id, at=self.at, asked=self.asked, serial=self.serial)
+        return replace(goes_on, id=self.session_id, at=self.at, asked=self.id, serial=self.serial)
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
     """What a step leads to: the session to keep (None: nothing to keep) and what the shell must do, in order.
 
-    `waits` stands for the session where the engine asks and has not made one yet (`engine.take`).
+    `waits` is what the engine asks, and stands for the session that it has not made yet (`engine.take`).
     """
 
     session: Session | None

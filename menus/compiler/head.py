@@ -1,6 +1,7 @@
 """The head of a flow file: its languages, currency and time zone, and for whom the service is there."""
 
 from datetime import date, datetime, timedelta
+from math import inf
 from zoneinfo import ZoneInfo
 
 from menus import schema
@@ -37,27 +38,27 @@ def read_availability(
     """Read on which days and for which numbers the service is there, and what others read."""
     if written is None:
         return None
-    first = _midnight(("availability", "from"), written.first, 0, timezone, report)
-    until = _midnight(("availability", "until"), written.until, 1, timezone, report)
-    if first is not None and until is not None and first >= until:
+    first = _midnight(("availability", "from"), written.first, 0, timezone, report, -inf)
+    until = _midnight(("availability", "until"), written.until, 1, timezone, report, inf)
+    if first >= until:
         report.at_value(("availability", "until"), "the service ends before it begins")
     outside = wordings.wording(("availability", "outside"), written.outside, {})
-    numbers = written.numbers
-    exact = None if numbers is None else frozenset(number for number in numbers if not number.endswith("*"))
-    prefixes = tuple(number[:-1] for number in numbers or () if number.endswith("*"))
-    return Availability(first, until, exact, prefixes, outside)
+    numbers = ["*"] if written.numbers is None else written.numbers
+    prefixes = tuple(number[:-1] for number in numbers if number.endswith("*"))
+    exact = frozenset(number for number in numbers if not number.endswith("*"))
+    return Availability(first, until, prefixes, exact, outside)
 
 
-def _midnight(path: Path, day: str | None, later: int, timezone: str, report: Report) -> int | None:
-    """Return when a day, or the one `later` days after it, begins: in milliseconds."""
+def _midnight(path: Path, day: str | None, later: int, timezone: str, report: Report, unbounded: float) -> float:
+    """Return when a day, or the one `later` days after it, begins, in milliseconds; `unbounded` where there is none."""
     if day is None:
-        return None
+        return unbounded
     try:
         start = date.fromisoformat(day) + timedelta(days=later)
         zone = ZoneInfo(timezone)
     except (ValueError, OverflowError):
         report.at_value(path, f"{day!r} is no day", "as 2009-11-16")
-        return None
+        return unbounded
     except (KeyError, OSError):
-        return None  # said already of the time zone itself
+        return unbounded  # said already of the time zone itself
     return int(datetime(start.year, start.month, start.day, tzinfo=zone).timestamp()) * 1000

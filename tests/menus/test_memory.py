@@ -70,9 +70,12 @@ class Walk:
 
     def take(self, event: Event, facts: Facts) -> tuple[Effect, ...]:
         done = self.flow.memory.step(self.work_out, self.stands, event, self.now, facts, self.channel)
-        assert done.session is None or done.waits is None
-        self.stands = done.waits or done.session
-        return done.effects
+        waits = done.waits
+        self.stands = waits or done.session
+        if waits is None:
+            return done.effects
+        assert (done.session, done.effects) == (None, ())
+        return (Ask(waits.id, waits.operation, waits.arguments),)
 
     @property
     def session(self) -> Session | None:
@@ -320,6 +323,29 @@ def test_an_answer_that_is_not_what_the_flow_was_promised_ends_as_without_memory
     flow = balance()
     for _ in range(2):
         Counted(flow, answers={"balance": answer}).does(Begin("s1", "main"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{sum.left:money}", "{first} {last} {sum.left:money}", "{first} {sum.left:money} {last}",
+        "{sum.left:money} {last} {first}", "{first} {last}", "Goodbye",
+    ],
+)  # fmt: skip
+def test_an_end_may_name_what_the_session_knows_beside_the_answer(text: str):
+    nodes = f"""\
+  main:
+    menu: {{ru: М, en: M}}
+    options: [{{ru: А, en: A, to: asked, set: {{first: red, last: blue}}}}]
+  asked: {{query: balance, as: sum, ok: shown, down: shown_down}}
+  shown: {{end: {{ru: "{text}", en: "{text}"}}}}
+  shown_down: {{end: {{ru: Нет, en: No}}}}
+"""
+    flow = compile_flow(HEAD + "nodes:\n" + nodes, "b.yaml", REGISTRY)
+    for left in (1, 424242):
+        talk = Counted(flow, answers={"balance": ("ok", {"left": left})})
+        worked_out = talk.does(Begin("s1", "main"), Reply("1"))
+    assert worked_out == []
 
 
 def test_an_end_of_several_pages_goes_on():

@@ -97,9 +97,9 @@ class Turn(msgspec.Struct, gc=False):
     ) -> Played:
         """Step from event to event until something is shown, or the operator takes its time."""
         while True:
-            asked: Ask | None = None
             shown: Show | None = None
             done = take(self.flow, stands, event, self.now, known, channel)
+            asked: Ask | None = done.waits
             for effect in done.effects:
                 # `isinstance` takes several times as long to say no: a Struct's class is asked whether it has it.
                 if type(effect) is Show:
