@@ -4,10 +4,13 @@ A sender that is a machine must not be answered for ever, so every answer needs 
 asked for is done all the same.
 """
 
+from collections.abc import Coroutine
+from typing import Any
+
 import structlog
 
 from menus.engine import accepts, open_question
-from menus.events import Begin, Reply
+from menus.events import Begin, Event, Reply, Show
 from ussd_server.channels.base import Input
 from ussd_server.log import mask
 from ussd_server.subscribers.record import Exchange
@@ -18,29 +21,43 @@ from ussd_server.turns.turn import Turn
 log = structlog.get_logger()
 
 
-async def play(resources: Resources, turn: Turn, input: Input) -> None:
-    """Play an SMS: the answer to a waiting question, a keyword, or something that leads nowhere."""
+def play(resources: Resources, turn: Turn, input: Input) -> Coroutine[Any, Any, None] | None:
+    """Play an SMS: the answer to a waiting question, a keyword, or something that leads nowhere.
+
+    As `Turn.begin` does, at once where the operator answers at once; else return the rest of it.
+    """
     flow, record = turn.flow, turn.record
     session = record.sessions.get("sms")
-    match = None
-    waited_for = session is not None and accepts(flow, session, input.text, turn.facts(input.channel), turn.now)
-    if not waited_for:
+    event: Event | None = None
+    if session is not None and accepts(flow, session, input.text, turn.facts(input.channel), turn.now):
+        event = Reply(input.text)
+    else:
         match = flow.match_sms(input.number, input.text)
-    known = waited_for or match is not None
+        if match is not None:
+            event = Begin(turn.tools.new_id(), match.node, (), match.values)
+    known = event is not None
     patient = resources.limits.patience.one_more(record, turn.now, known)
     if patient is None:
         resources.metrics.suppressed["patience"] += 1
         log.info("SMS not answered, its sender had enough", msisdn=mask(input.msisdn), known=known)
     else:
         turn.record = patient
-    if known:
-        event = Reply(input.text) if match is None else Begin(turn.tools.new_id(), match.node, values=match.values)
-        shown = await turn.play(event, input.channel)
-        text = None if shown is None else shown.text
+    if event is None:
+        text: str | None = resources.text("unknown_sms", input.channel, record.language)
     else:
-        text = resources.text("unknown_sms", input.channel, record.language)
+        shown = turn.begin(event, input.channel)
+        if shown is not None and type(shown) is not Show:
+            return _answer_later(turn, shown, patient is not None)
+        text = None if shown is None else shown.text
     if patient is not None and text is not None:
         turn.send(text)
+    return None
+
+
+async def _answer_later(turn: Turn, rest: Coroutine[Any, Any, Show | None], patient: bool) -> None:
+    shown = await rest
+    if shown is not None and patient:
+        turn.send(shown.text)
 
 
 def ask_again(resources: Resources, turn: Turn, input: Input, last: Exchange) -> bool:

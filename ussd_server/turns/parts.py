@@ -60,7 +60,9 @@ async def _play_whole(resources: Resources, turn: Turn, input: Input) -> str:
     last = turn.record.exchanges.get(name)
     if last is not None and is_repetition(last, input, typed):
         return "repeated"
-    await messages.play(resources, turn, input)
+    rest = messages.play(resources, turn, input)
+    if rest is not None:
+        await rest
     exchange = remember(last, input, typed, Answer(None))
     turn.record = replace(turn.record, exchanges=keep(turn.record.exchanges, name, exchange))
     return "answered"

@@ -59,7 +59,8 @@ class Turn(msgspec.Struct, gc=False):
     SMS of this turn go by `account` and come from the service number `number` ("": the settings say). `now` is when the
     input came, the same all through the turn; queries may take until `deadline` (ms). `terminal` is the one at which
     the subscriber stands ("" none), `language` what is spoken there ("": the record's), `agreed` the price that the
-    terminal showed by itself. `settled` are outbox entries of this subscriber that have nothing to do any more.
+    terminal showed by itself. `settled` are outbox entries of this subscriber that have nothing to do any more. That
+    the engine has `played` to a screen is worth a commit also where the record stays as it was.
     """
 
     flow: Flow
@@ -76,6 +77,7 @@ class Turn(msgspec.Struct, gc=False):
     journal: list[JournalEntry] = []
     outbox: list[OutboxEntry] = []
     settled: list[str] = []
+    played: bool = False
 
     async def play(self, event: Event, channel: Channel, place: str = "") -> Show | None:
         """Step the channel's session until it shows something; None where there is nothing to show.
@@ -223,8 +225,11 @@ class Turn(msgspec.Struct, gc=False):
 
     def _keep(self, place: str, session: Session | None) -> None:
         """Keep a session where it will be looked for next: under its channel, or under the query that it waits for."""
+        self.played = True
         if session is not None and not session.asked and session.channel == place:  # nearly always
             self.record = replace(self.record, sessions={**self.record.sessions, place: session})
+            return
+        if session is None and place not in self.record.sessions:  # a keyword whose answer is all that there is
             return
         sessions = dict(self.record.sessions)
         to = "" if session is None else session.asked or session.channel

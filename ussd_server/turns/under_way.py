@@ -15,6 +15,7 @@ long SMS alone have turns of their own (`parts.py`).
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -29,6 +30,9 @@ from ussd_server.turns.inputs import event_of
 from ussd_server.turns.redelivery import ENDINGS, keep, place, remember, standing
 from ussd_server.turns.resources import Resources
 from ussd_server.turns.turn import Turn
+
+_SILENCE: Final = Answer(None)
+"""The answer to what wants none; an SMS has its own from the outbox."""
 
 
 class UnderWay:
@@ -126,7 +130,7 @@ class UnderWay:
             resources.metrics.turns[input.channel.name, "repeated"] += 1
             self._end(Answer(last.text, last.ends, pushed=last.pushed))
         else:
-            self._keep(turn, Answer(None))
+            self._keep(turn, _SILENCE)
 
     def _too_late(self, turn: Turn, last: Exchange | None) -> Answer:
         """Say that a dialogue is over, and note it where it is one that we began."""
@@ -135,10 +139,10 @@ class UnderWay:
         if push:
             turn.journal.append(JournalEntry(turn.now, pushes.LATE, {"push": push}))
         if input.kind == "confirm":
-            return Answer(None)  # the last text of a dialogue that we began is confirmed as well
+            return _SILENCE  # the last text of a dialogue that we began is confirmed as well
         self._resources.metrics.turns[input.channel.name, "stale"] += 1
         if input.kind == "drop":
-            return Answer(None)
+            return _SILENCE
         return Answer(self._resources.text("expired", input.channel, turn.record.language), pushed=bool(push))
 
     def _play(self, turn: Turn, heard: pushes.Heard | None) -> None:
@@ -148,13 +152,17 @@ class UnderWay:
         """
         input = self._input
         if input.kind == "message":
-            Eager(messages.play(self._resources, turn, input), self._fail, self._played)
+            rest = messages.play(self._resources, turn, input)
+            if rest is None:
+                self._keep(turn, _SILENCE)
+            else:
+                Eager(rest, self._fail, self._played)
             return
         if heard is not None:
             turn.record = pushes.heard_of(turn.record, heard)
             turn.journal.extend(heard.note(turn.now))
             if heard.push.kind == "notify":
-                self._keep(turn, Answer(None))
+                self._keep(turn, _SILENCE)
                 return
         event = event_of(turn, input)
         if event is None:
@@ -170,7 +178,7 @@ class UnderWay:
         """Answer with what the turn has come to show."""
         input = self._input
         if shown is None or input.kind in ENDINGS:
-            self._keep(self._turn, Answer(None))
+            self._keep(self._turn, _SILENCE)
         else:
             pushed = _was_pushed(self._last, input, self._heard)
             self._keep(self._turn, Answer(shown.text, shown.ends, True, pushed))
@@ -178,7 +186,7 @@ class UnderWay:
     def _keep(self, turn: Turn, answer: Answer) -> None:
         """Commit what the turn has done, and with it the answer; where it has done nothing, answer."""
         resources, input, heard = self._resources, self._input, self._heard
-        if turn.record is self._record and not turn.journal:
+        if turn.record is self._record and not turn.played and not turn.journal:
             self._end(answer)
             return
         if heard is None or (heard.push.kind == "ask" and input.kind != "confirm"):

@@ -166,6 +166,17 @@ def test_a_commit_that_loses_the_race_is_made_again_from_the_newer_record(tmp_pa
     play(tmp_path, story)
 
 
+def test_an_answer_that_leaves_no_session_is_kept_for_who_missed_it(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        dialled = at.input("dial", "*100#")
+        assert await at.take(dialled) == Answer("Balance 500 RUB")
+        at.operator.outage = "refuses"
+        assert await at.take(dialled) == Answer("Balance 500 RUB")
+        assert (await at.dial("*100#")).text == "Not now."
+
+    play(tmp_path, story)
+
+
 @pytest.mark.parametrize("written", [True, False])
 def test_what_may_have_been_kept_is_looked_for_and_answered_where_it_was(tmp_path: Path, written: bool) -> None:
     """The store wrote it, its answer was lost, and another server went on: sent again it was refused."""
