@@ -125,9 +125,13 @@ def roll_back(connection: sqlite3.Connection) -> None:
             connection.execute("ROLLBACK")
 
 
+def code_of(error: BaseException) -> int:
+    """Return SQLite's code of an error, 0 for what Python says itself, as of text that is not UTF-8."""
+    return getattr(error, "sqlite_errorcode", None) or 0
+
+
 def explain(path: str | Path, error: BaseException) -> str:
     """Return one line for the operator: which file, what happened, and what is probably wrong."""
-    if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", None) is not None:
-        hint = _HINTS.get(error.sqlite_errorcode & 0xFF)
-        return f"{path}: {hint} ({error}, {error.sqlite_errorname})" if hint else f"{path}: {error}"
+    if isinstance(error, sqlite3.Error) and (hint := _HINTS.get(code_of(error) & 0xFF)):
+        return f"{path}: {hint} ({error}, {error.sqlite_errorname})"
     return f"{path}: {error}"

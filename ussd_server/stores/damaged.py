@@ -21,6 +21,11 @@ def tolerant(decode: Callable[[bytes], Values]) -> Callable[[bytes], Values]:
         try:
             return decode(kept)
         except (ValueError, RecursionError):
-            return {DAMAGED: base64.b64encode(kept).decode()}
+            return damaged(kept)
 
     return decoded
+
+
+def damaged(octets: bytes) -> Values:
+    """Return what stands for octets that cannot be decoded."""
+    return {DAMAGED: base64.b64encode(octets).decode()}

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
-from ussd_server.database import explain, roll_back
+from ussd_server.database import code_of, explain, roll_back
 from ussd_server.stores import sqlite_statements as sql
 from ussd_server.stores.base import Change, Claimed, StoreUnavailable, Told, pass_on, tell
 from ussd_server.stores.cache import Cache
@@ -140,7 +140,7 @@ class Groups:
             versions = self._changes.apply_all(commits) if commits else []
             answers = [self._perform(job) for job in jobs]
             self._db.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:
             roll_back(self._db)
             self._not_written(commits, jobs, error)
             return
@@ -148,17 +148,22 @@ class Groups:
         self._disk.do(self._file.sync, lambda error: self._written(error, commits, versions, jobs, answers))
 
     def _perform(self, job: _Job) -> Any:
-        """Do one job; a mistake in its arguments is its own and comes back as an exception."""
+        """Do one job; what is wrong with its arguments, its rows or itself is its own, and comes back as an error."""
         try:
             with all_or_nothing(self._db) if job.steps else nullcontext():
                 return job.work()
         except UNFIT as error:
             return ValueError(str(error))
+        except sqlite3.Error as error:
+            if code_of(error):  # the file's
+                raise
+            return StoreUnavailable(f"cannot read the store: {explain(self._file.path, error)}")
+        except Exception as error:
+            return error
 
-    def _not_written(self, commits: list[Commit], jobs: list[_Job], error: sqlite3.Error) -> None:
+    def _not_written(self, commits: list[Commit], jobs: list[_Job], error: Exception) -> None:
         """Try again soon where another process is writing; anything else fails this group, and the next may succeed."""
-        # What Python says itself, as of text that is not UTF-8, has no code.
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY and self._tries < LOCK_TRIES:
+        if code_of(error) == sqlite3.SQLITE_BUSY and self._tries < LOCK_TRIES:
             self._tries += 1
             self._commits[:0] = commits
             self._jobs[:0] = jobs
@@ -166,7 +171,7 @@ class Groups:
             return
         self._tries = 0
         reason = f"cannot write the store: {explain(self._file.path, error)}"
-        log.error("store_write_failed", reason=reason, commits=len(commits))
+        log.error("store_write_failed", reason=reason, commits=len(commits), exc_info=_defect(error))
         self._fail(commits, jobs, reason)
         self._next()
 
@@ -244,3 +249,8 @@ class Groups:
     @staticmethod
     def _loop() -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()
+
+
+def _defect(error: Exception) -> Exception | None:
+    """Return what nobody expects here, so that the log tells where it is from."""
+    return None if isinstance(error, sqlite3.Error) else error

@@ -2,9 +2,11 @@
 
 import sqlite3
 from collections.abc import Collection, Sequence
+from typing import cast
 
 from ussd_server.stores import sqlite_statements as sql
-from ussd_server.stores.base import Claimed, Everything, JournalEntry, OutboxEntry
+from ussd_server.stores.base import LANES, Claimed, Everything, JournalEntry, OutboxEntry, OutboxKind
+from ussd_server.stores.damaged import DAMAGED, damaged
 from ussd_server.stores.sqlite_changes import add_notes, first_version
 from ussd_server.stores.sqlite_rows import (
     Row,
@@ -13,6 +15,7 @@ from ussd_server.stores.sqlite_rows import (
     journal_rows,
     key_of,
     standing_row,
+    text_of,
     to_json,
     work_from_json,
 )
@@ -26,10 +29,17 @@ def claim(db: sqlite3.Connection, now: int, limit: int, lease_ms: int, lanes: Co
         rows += db.execute(sql.CLAIMABLE, (lane, now, limit - len(rows))).fetchall()
     lease = now + lease_ms
     db.executemany(sql.HOLD, [(lease, row[0]) for row in rows])
-    return [
-        Claimed(str(key), OutboxEntry(id, kind, due, work_from_json(data), expires, tried), attempt + 1, lease)
-        for _, id, key, kind, due, expires, data, tried, attempt in rows
-    ]
+    return [_claimed(db, row, lease) for row in rows]
+
+
+def _claimed(db: sqlite3.Connection, row: Row, lease: int) -> Claimed:
+    seq, id, key, kind, due, expires, data, tried, attempt = row
+    name, sort, values = text_of(id), text_of(kind), work_from_json(data)
+    if name is None or sort is None:
+        # Nobody knows what it was. What it is called from now on must be in the file, for it is given up by that.
+        name, sort, values = name or f"{DAMAGED}-{seq}", DAMAGED, damaged(b" ".join((id, kind, data)))
+        db.execute(sql.MEND, (name, LANES[DAMAGED], DAMAGED, to_json(values), seq))
+    return Claimed(str(key), OutboxEntry(name, cast(OutboxKind, sort), due, values, expires, tried), attempt + 1, lease)
 
 
 def bury(

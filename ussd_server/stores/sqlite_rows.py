@@ -30,6 +30,14 @@ def to_json(values: Values | list[int]) -> str:
     return _encode_json(values).decode()
 
 
+def text_of(octets: bytes) -> str | None:
+    """Return a column's text, None where it is none."""
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return None
+
+
 def key_of(msisdn: str) -> int:
     """Return the key of a subscriber; ValueError for what is no MSISDN."""
     key = int(msisdn)

@@ -19,8 +19,9 @@ OLDEST = """NOT EXISTS (
     WHERE earlier.msisdn = entry.msisdn AND earlier.lane = entry.lane AND earlier.seq < entry.seq
 )"""
 # What waits is read as octets: text that is not UTF-8 would end the whole statement, and stop everybody.
-CLAIMABLE = f"""SELECT seq, id, msisdn, kind, due, expires, CAST(data AS BLOB), tried, attempt FROM outbox entry
-    WHERE lane = ? AND ready <= ? AND {OLDEST} ORDER BY ready, seq LIMIT ?"""
+CLAIMABLE = f"""SELECT seq, CAST(id AS BLOB), msisdn, CAST(kind AS BLOB), due, expires, CAST(data AS BLOB), tried,
+    attempt FROM outbox entry WHERE lane = ? AND ready <= ? AND {OLDEST} ORDER BY ready, seq LIMIT ?"""
+MEND = "UPDATE outbox SET id = ?, lane = ?, kind = ?, data = ? WHERE seq = ?"
 HOLD = "UPDATE outbox SET ready = ?, attempt = attempt + 1 WHERE seq = ?"
 # A postponed entry is ready when it is due; the lease on one that is held ends later.
 RENEW = "UPDATE outbox SET ready = ? WHERE id = ? AND attempt = ? AND ready != due"

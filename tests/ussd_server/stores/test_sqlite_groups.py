@@ -14,8 +14,10 @@ from structlog.testing import capture_logs
 
 from tests.ussd_server.stores.sqlite_bench import ANNA, BORIS, HeldDisk, Statements, change, log_of, number, on
 from ussd_server.stores import sqlite_groups
+from ussd_server.stores import sqlite_statements as sql
 from ussd_server.stores.base import Change, Claimed, OutboxEntry, StoreUnavailable
 from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite_changes import Outcome
 from ussd_server.subscribers.record import Subscriber
 
 
@@ -159,6 +161,54 @@ def test_jobs_come_in_groups_of_a_greatest_size_too(path: Path) -> None:
     on(path, test)
 
 
+def test_a_defect_in_a_job_is_its_own_and_all_else_goes_on(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        def defect() -> None:
+            store._db.execute(sql.PING)
+            raise TypeError("a defect")
+
+        (pings,) = store._db.execute("SELECT value FROM counter WHERE name = 'pings'").fetchone()
+        came = await asyncio.gather(store._do(defect), store.commit(change(ANNA)), return_exceptions=True)
+        assert isinstance(came[0], TypeError)
+        assert came[1] is True
+        assert store._db.execute("SELECT value FROM counter WHERE name = 'pings'").fetchone() == (pings,)
+        assert await store.commit(change(BORIS))
+
+    on(path, test)
+
+
+def test_a_defect_in_writing_fails_its_group_and_the_next_is_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(store: SqliteStore) -> None:
+        def defect(_: object) -> list[Outcome]:
+            raise TypeError("a defect")
+
+        with monkeypatch.context() as patch, capture_logs() as logs:
+            patch.setattr(store._groups._changes, "apply_all", defect)
+            with pytest.raises(StoreUnavailable, match="a defect"):
+                await store.commit(change(ANNA))
+        assert [(line["event"], str(line["exc_info"])) for line in logs] == [("store_write_failed", "a defect")]
+        assert await store.commit(change(ANNA))
+        other = SqliteStore(path)  # the file is not locked either
+        assert await other.commit(change(BORIS))
+        await other.close()
+
+    on(path, test)
+
+
+def test_a_text_that_is_none_fails_who_reads_it_and_no_commit_of_its_group(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        def reads() -> object:
+            return store._db.execute("SELECT CAST(x'ff' AS TEXT)").fetchall()
+
+        came = await asyncio.gather(store._do(reads), store.commit(change(ANNA)), return_exceptions=True)
+        assert isinstance(came[0], StoreUnavailable)
+        assert came[1] is True
+
+    on(path, test)
+
+
 def test_a_failed_sync_ends_the_store_until_it_is_opened_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(store: SqliteStore) -> None:
         assert await store.commit(change(ANNA))
@@ -259,17 +309,5 @@ def test_another_process_that_holds_the_file_for_too_long_is_named(path: Path, m
                 await store.commit(change(ANNA))
             other.execute("ROLLBACK")
         assert await store.commit(change(ANNA))
-
-    on(path, test)
-
-
-def test_a_row_that_cannot_be_read_at_all_fails_its_own_group(path: Path) -> None:
-    async def test(store: SqliteStore) -> None:
-        assert await store.commit(Change(0, Subscriber(ANNA), outbox=[OutboxEntry("a", "sms", 1, {})]))
-        assert await store.commit(Change(0, Subscriber(BORIS), outbox=[OutboxEntry("b", "sms", 2, {})]))
-        store._db.execute("UPDATE outbox SET kind = CAST(x'ff' AS TEXT) WHERE id = 'b'")
-        with pytest.raises(StoreUnavailable, match=r"cannot write the store: .*Could not decode to UTF-8"):
-            await store.claim(2, 10, 10)
-        await store.ping()
 
     on(path, test)
