@@ -36,9 +36,9 @@ def stop(service: Service) -> int:
 
 
 def errors(server: ServerProcess) -> list[dict[str, object]]:
-    """Return the log lines of level error."""
+    """Return the log lines of level error, and worse."""
     found = [json.loads(line) for line in server.lines if line.startswith("{")]
-    return [line for line in found if line.get("level") == "error"]
+    return [line for line in found if line.get("level") in ("error", "critical")]
 
 
 # The disk -----------------------------------------------------------------------------------------------------------
@@ -67,6 +67,20 @@ def full_disk(server: ServerProcess) -> Iterator[None]:
         yield
     finally:
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, before)
+
+
+def test_a_server_whose_file_lost_a_write_ends_so_that_a_new_one_can_begin(gateway: Gateway, tmp_path: Path) -> None:
+    """What cannot be mended by waiting is not waited out: a supervisor starts the server again."""
+    with serving(gateway, tmp_path) as service:
+        phone = service.phone()
+        phone.dial("*111#")
+        (tmp_path / "ussd-server.db-wal").unlink()
+        assert "сломалось" in phone.dial("*111#").text
+        gateway.wait_closed()
+        assert service.server.wait(STOP_S) == 1
+        assert "only a new start can help" in service.server.log()
+        broken = [line["reason"] for line in errors(service.server) if line["event"] == "store_broken"]
+        assert "the log was taken away" in str(broken)
 
 
 def test_a_full_disk_refuses_politely_and_recovers(gateway: Gateway, tmp_path: Path) -> None:

@@ -21,6 +21,9 @@ the disk and needs a few microseconds to say so; Python's 5 ms are as long as ha
 STOP_S = 9.5
 """How long a stop may take, so that the process is gone within ten seconds."""
 
+LOOK_S = 1.0
+"""Between two looks whether only a new start could help."""
+
 COLLECT_AFTER = (20_000, 20, 20)
 """New objects before a garbage collection, and collections before one that looks further. With Python's own
 (700, 10, 10) a loaded server stops for tens of milliseconds again and again, to look through records in use."""
@@ -39,17 +42,28 @@ class Part(Protocol):
 
 
 def run_until_signal(
-    part: Part, ready: Callable[[], None], reload: Callable[[], None], bound: Callable[[], bool] = lambda: True
+    part: Part,
+    ready: Callable[[], None],
+    reload: Callable[[], None],
+    bound: Callable[[], bool] = lambda: True,
+    broken: Callable[[], str] = str,
 ) -> int:
     """Start, wait for SIGTERM or SIGINT, stop; return the exit code.
 
     `ready` is called once it has started, `reload` at every SIGHUP. `bound` says from then on whether it does what it
-    is for, which a supervisor is told. A second SIGTERM or SIGINT ends the process at once.
+    is for, which a supervisor is told. `broken` says why only a new start could help, "" while none is needed: then it
+    stops as well, and has failed. A second SIGTERM or SIGINT ends the process at once.
     """
-    return uvloop.run(_life(part, ready, reload, Supervision(supervisor(), bound)))
+    return uvloop.run(_life(part, ready, reload, broken, Supervision(supervisor(), bound)))
 
 
-async def _life(part: Part, ready: Callable[[], None], reload: Callable[[], None], supervision: Supervision) -> int:
+async def _life(
+    part: Part,
+    ready: Callable[[], None],
+    reload: Callable[[], None],
+    broken: Callable[[], str],
+    supervision: Supervision,
+) -> int:
     loop = asyncio.get_running_loop()
     ending = asyncio.Event()
 
@@ -65,7 +79,9 @@ async def _life(part: Part, ready: Callable[[], None], reload: Callable[[], None
     _settle()
     ready()
     supervision.started()
-    await ending.wait()
+    cause = await _ended(ending, broken)
+    if cause:
+        complain(f"only a new start can help, so this one ends: {cause}")
     supervision.stopping()
     try:
         async with asyncio.timeout(STOP_S):
@@ -75,7 +91,18 @@ async def _life(part: Part, ready: Callable[[], None], reload: Callable[[], None
         return EXIT_FAILED
     finally:
         supervision.stopped()
-    return 0
+    return EXIT_FAILED if cause else 0
+
+
+async def _ended(ending: asyncio.Event, broken: Callable[[], str]) -> str:
+    """Wait until it is to end, and return why where something is broken."""
+    waiting = asyncio.ensure_future(ending.wait())
+    while not (cause := broken()):
+        done, _ = await asyncio.wait({waiting}, timeout=LOOK_S)
+        if done:
+            break
+    waiting.cancel()
+    return cause
 
 
 def run_unless_interrupted(work: Coroutine[Any, Any, T], remark: Callable[[], str]) -> T:

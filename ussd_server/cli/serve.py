@@ -101,7 +101,11 @@ def run(
     log.configure(where.log_level, where.log_format)
     service = Service(where)
     return run_until_signal(
-        service, lambda: _started(service, where), lambda: _reload(service), lambda: service.server.bound
+        service,
+        lambda: _started(service, where),
+        lambda: _reload(service),
+        lambda: service.server.bound,
+        lambda: service.server.store.broken,
     )
 
 

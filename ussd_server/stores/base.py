@@ -387,6 +387,10 @@ class Store(Protocol):
     async def set_mark(self, mark: str) -> None:
         """Mark the store durably; "" takes the mark off."""
 
+    @property
+    def broken(self) -> str:
+        """Why this store does nothing any more until the process is started anew; "" while it may."""
+
     async def identity(self) -> str:
         """Return what no other store has, nor this one when it has lost all; "" where there is no such thing."""
 

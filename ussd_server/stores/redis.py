@@ -865,6 +865,11 @@ class RedisStore:
             await self._open()
         await self.link.ask(self._meta_slot, (b"HSET", self._meta, "mark", mark), writes=True).answer
 
+    @property
+    def broken(self) -> str:
+        """Return "": a connection that is lost is made anew."""
+        return ""
+
     async def identity(self) -> str:
         """Return what no other store has, nor this one when it has lost all; "" where no server has given it that."""
         if not self._buckets:

@@ -162,6 +162,11 @@ class Reading:
         ((text,),) = self._read(sql.MARK)
         return str(text)
 
+    @property
+    def broken(self) -> str:
+        """Why nothing is read or written any more: nobody knows what of the last writes is on the disk."""
+        return self._file.broken
+
     async def identity(self) -> str:
         """Return "": who moves the file away does so on purpose."""
         return ""
