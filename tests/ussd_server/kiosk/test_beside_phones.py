@@ -1,4 +1,4 @@
-"""The demo's page: phones, the kiosk and the wire beside them, or below where a window is narrow."""
+"""The demo's page: phones, the kiosk and the wire beside each other, as many of them as a window is wide enough for."""
 
 import re
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ from ussd_server.simulator import protocol
 pytestmark = pytest.mark.browser
 
 ONE, TWO, THREE = "79100000001", "79100000002", "79100000003"
-WIDTHS = (390, 485, 1100, 1200, 1240, 1366, 1920)
-BESIDE = 1240
-"""The least width at which the wire stands beside the kiosk."""
+WIDTHS = (390, 485, 800, 880, 1024, 1080, 1100, 1200, 1240, 1366, 1920)
+BELOW = (390, 485, 800, 1100, 1200)
+"""Widths at which the wire stands below the phones: there is room for one column, or for the kiosk beside them."""
 
 HIT = """
     const hit = (element, x, y) => {
@@ -63,7 +63,7 @@ def test_nothing_is_covered_by_something_else(house: DemoHouse, opened: Opener, 
         if pane.is_visible():
             pane.click()
         assert page.evaluate(COVERED) == []
-    if width < BESIDE:
+    if width in BELOW:
         page.locator("#to-wire").click()
         expect(page.locator("#wire > summary")).to_be_focused()
     else:
@@ -75,12 +75,34 @@ def test_nothing_is_covered_by_something_else(house: DemoHouse, opened: Opener, 
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.parametrize("width", [width for width in WIDTHS if width > 1080])
+@pytest.mark.parametrize("width", [width for width in WIDTHS if width >= 880])
 def test_the_wire_begins_above_the_fold_and_is_counted_in_the_bar(house: DemoHouse, opened: Opener, width: int) -> None:
     page = at_width(house, opened, width)
     expect(page.locator("#wire > summary")).to_be_in_viewport(ratio=1)
     expect(page.locator("#wire-list")).to_be_visible()
     expect(page.locator("#to-wire [data-wire-count]")).to_have_text(page.locator("#wire-count").inner_text())
+
+
+@pytest.mark.parametrize("language", ["ru", "en"])
+@pytest.mark.parametrize(("width", "height"), [(880, 768), (1024, 768), (1080, 1000)])
+def test_where_two_have_room_the_wire_stands_beside_the_phones_or_the_kiosk(
+    house: DemoHouse, opened: Opener, width: int, height: int, language: str
+) -> None:
+    page = opened(house.url, width=width, height=height)
+    page.locator(f'[data-language="{language}"]').click()
+    expect(page.locator("#to-wire")).to_be_hidden()
+    for pane in ("phones", "kiosk"):
+        page.locator(f'#panes [data-pane="{pane}"]').click()
+        boxes = [page.locator(part).bounding_box() for part in ("#panes", f"#{pane}", "#wire")]
+        tabs, shown, wire = (box for box in boxes if box is not None)
+        assert tabs["x"] + tabs["width"] <= wire["x"]
+        assert shown["x"] + shown["width"] <= wire["x"]
+        assert wire["y"] == tabs["y"]
+        assert wire["y"] + wire["height"] <= height
+        assert wire["height"] >= 590
+    page.locator('#panes [data-pane="phones"]').click()
+    for number in (ONE, TWO):
+        expect(page.locator(f'article[data-phone="{number}"] .lcd')).to_be_in_viewport(ratio=1)
 
 
 @pytest.fixture
@@ -138,7 +160,7 @@ def test_every_text_has_the_contrast_to_be_read(house: DemoHouse, opened: Opener
     assert [frame.evaluate(FAINT) for frame in page.frames] == [[], []]
 
 
-@pytest.mark.parametrize("width", [390, 485, 1100])
+@pytest.mark.parametrize("width", [390, 485, 880, 1100])
 def test_the_kiosk_keeps_its_title_and_clock_in_a_narrow_frame(house: DemoHouse, opened: Opener, width: int) -> None:
     page = opened(house.url, width=width, height=900)
     if width <= 1080:

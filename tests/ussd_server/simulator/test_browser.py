@@ -660,3 +660,16 @@ def test_two_phones_the_next_and_the_wire_stand_side_by_side(
         assert right is not None
         assert left["x"] + left["width"] <= right["x"] <= left["x"] + left["width"] + 60
         assert right["y"] < height / 2
+
+
+@pytest.mark.parametrize("width", [880, 1024, 1200])
+def test_in_a_narrower_window_the_next_phone_is_below_and_the_wire_still_beside(opened: Opener, width: int) -> None:
+    page = opened(width=width, height=800)
+    expect(page.get_by_role("link")).to_have_count(0)
+    boxes = [part.bounding_box() for part in (phone(page, ONE), phone(page, TWO), page.locator("#wire"))]
+    for left, right in pairwise(boxes):
+        assert left is not None
+        assert right is not None
+        assert left["x"] + left["width"] <= right["x"] <= left["x"] + left["width"] + 240
+        assert right["y"] == pytest.approx(left["y"], abs=20)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
