@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from tests.acceptance.harness import COMMAND
 from tests.redis_servers import DURABLE, RedisCluster, RedisSentinels, RedisServer, replicas_of, running, wait_until
-from tests.ussd_server.stores.test_redis import OPERATIONS
+from tests.ussd_server.stores.redis_steps import OPERATIONS
 from ussd_server import store_url
 from ussd_server.store_url import Kind, RedisUrl, SqliteUrl
 from ussd_server.stores.base import StoreUnavailable

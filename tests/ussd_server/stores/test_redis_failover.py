@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.redis_servers import RedisCluster, RedisSentinels, RedisServer, replicas_of, running, wait_until
-from tests.ussd_server.stores.test_redis import ANNA, BORIS, LEASE, T0, count, counted, parsed
+from tests.ussd_server.stores.redis_steps import ANNA, BORIS, LEASE, T0, count, counted, parsed
 from tests.ussd_server.stores.test_redis_together import NUMBERS as TOGETHER
 from tests.ussd_server.stores.test_redis_together import begun, each_to
 from ussd_server.stores.base import MESSAGES, Change, Claimed, JournalEntry, OutboxEntry, StoreUnavailable
@@ -341,7 +341,7 @@ def test_what_waits_for_a_slot_that_moves_keeps_no_other_work_and_comes_when_it_
 
         with capture_logs() as logs, being_moved(whole_cluster, home.slot):
             await claim(set(NUMBERS) - behind)
-            store._due.heard(MESSAGES, home.number, T0, NUMBERS[0])  # it asks nobody to claim there now
+            store._claims.due.heard(MESSAGES, home.number, T0, NUMBERS[0])  # it asks nobody to claim there now
             due = await store.next_due([MESSAGES])
             assert due is None or due > T0
             while not (in_time or logs):
@@ -436,7 +436,7 @@ def test_every_master_is_pinged(whole_cluster: RedisCluster) -> None:
     async def body() -> None:
         store = await open_store(parsed(whole_cluster.url, "buckets=16"))
         assert isinstance(store, RedisStore)
-        assert len(store.link.one_of_each([bucket.slot for bucket in store._buckets])) == 3
+        assert len(store.link.one_of_each([bucket.slot for bucket in store._layout.buckets])) == 3
         for master in whole_cluster.masters:
             with master.client() as client:
                 assert [key for key in client.scan_iter() if key.endswith(b":ping")]

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.redis_servers import DURABLE, RedisServer, running
-from tests.ussd_server.stores.test_redis import count, counted, store_at
+from tests.ussd_server.stores.redis_steps import count, counted, store_at
 from tests.ussd_server.stores.test_redis_failover import elsewhere
 from ussd_server.stores.base import StoreUnavailable
 from ussd_server.stores.redis import RedisStore
@@ -217,7 +217,7 @@ def test_a_store_of_an_older_version_is_told_apart_from_its_next_start_on(server
         await old.close()
         with server.client() as client:
             client.hdel(META, "id")
-            looking = RedisStore(store_at(server)._url, make=False)
+            looking = store_at(server, make=False)
             assert await counted(looking) == 1
             assert client.hget(META, "id") is None
             await looking.close()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.redis_servers import RedisServer, replicas_of, running, wait_until
-from tests.ussd_server.stores.test_redis import ANNA, parsed, store_at
-from ussd_server.stores import redis as redis_store
+from tests.ussd_server.stores.redis_steps import ANNA, parsed, store_at
+from ussd_server.stores import redis_layout
 from ussd_server.stores.base import Change, StoreUnavailable
 from ussd_server.stores.buckets import SLOTS
 from ussd_server.stores.redis import RedisStore
@@ -91,7 +91,7 @@ def after_a_failover(
             with server.client() as client:
                 client.hset("ussd:{ussd}:meta", "id", "one store")  # the new one was a replica of the old
         nodes = Named(masters[0])
-        monkeypatch.setattr(redis_store, "_nodes", lambda url, greeting: nodes)
+        monkeypatch.setattr(redis_layout, "_nodes", lambda url, greeting: nodes)
         url = f"redis+sentinel://127.0.0.1:{masters[0].port}/main"
         store = RedisStore(parsed(url, "buckets=4&replicas=1"), patience_s=patience_s)
         assert (await store.load(ANNA, latest=True))[0].language == OLD

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from tests.redis_servers import DURABLE, RedisServer, running, serving_every_slot
-from tests.ussd_server.stores.test_redis import on, store_at
+from tests.ussd_server.stores.redis_steps import on, store_at
 from ussd_server.stores import redis_link, redis_together, redis_wire
 from ussd_server.stores.base import Change, JournalEntry, StoreUnavailable, Unsure
 from ussd_server.stores.redis import RedisStore

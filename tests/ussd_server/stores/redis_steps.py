@@ -1,0 +1,62 @@
+"""What the tests of the Redis store share: a store at a server, and counting in a record."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tests.redis_servers import RedisServer
+from ussd_server import store_url
+from ussd_server.store_url import RedisUrl
+from ussd_server.stores.base import JOURNAL_ENTRIES, Change, JournalEntry, OutboxEntry
+from ussd_server.stores.redis import RedisStore
+
+ANNA, BORIS = "79100000001", "79100000002"
+T0 = 1_790_000_000_000
+LEASE = 60_000
+OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
+
+
+def parsed(url: str, options: str = "buckets=4") -> RedisUrl:
+    read = store_url.parse(f"{url}?{options}")
+    assert isinstance(read, RedisUrl)
+    return read
+
+
+def store_at(server: RedisServer, options: str = "buckets=4", **more: Any) -> RedisStore:
+    return RedisStore(parsed(server.url, options), look_ms=0, **more)
+
+
+def on(server: RedisServer, test: Callable[[RedisStore], Coroutine[Any, Any, None]], **more: Any) -> None:
+    async def body() -> None:
+        store = store_at(server, **more)
+        try:
+            await test(store)
+        finally:
+            await store.close()
+
+    asyncio.run(body())
+
+
+async def count(store: RedisStore, times: int = 1, msisdn: str = ANNA) -> None:
+    """Count in the record, with a note and an entry of the outbox for each number."""
+    for _ in range(times):
+        while True:
+            record, version = await store.load(msisdn)
+            number = record.activated_at + 1
+            counted = msgspec.structs.replace(record, activated_at=number)
+            entry = OutboxEntry(f"e{number}", "sms", T0, {})
+            if await store.commit(Change(version, counted, [JournalEntry(number, "counted", {})], [entry])):
+                break
+
+
+async def counted(store: RedisStore, msisdn: str = ANNA) -> int:
+    """Return how far it was counted; record, journal and outbox say the same."""
+    everything = await store.dump(msisdn)
+    assert everything
+    number = everything.record.activated_at
+    assert [note.at for note in everything.journal] == list(range(1, number + 1))[-JOURNAL_ENTRIES:]
+    assert [each.entry.id for each in everything.outbox] == [f"e{n}" for n in range(1, number + 1)]
+    return number
