@@ -482,8 +482,11 @@ class Binding:
             self._reason, self._status, self._bound_at = "", 0, None
             try:
                 await self._hold_once()
-            except OSError as error:  # TimeoutError and SSL errors are OSErrors too
+            except (OSError, UnicodeError) as error:  # TimeoutError and SSL errors, too; and what is no host's name
                 self._reason = str(error) or type(error).__name__
+            except Exception as error:  # else nobody would hear of it, and the bind be gone for good
+                loop.call_exception_handler({"message": "a bind was not kept, it is tried again", "exception": error})
+                self._reason = repr(error)
             if self._stopping:
                 return
             held_ms = (loop.time() - self._bound_at) * 1000 if self._bound_at is not None else 0

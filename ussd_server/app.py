@@ -213,7 +213,7 @@ class Server:
             risks.look,
             self.metrics,
             wall_clock,
-            self._tick,
+            {**self.gateway.ticks(), "overload": self.overload.tick},
         )
         self._housekeeping.start()
         self.outbox.start()
@@ -249,10 +249,6 @@ class Server:
 
     async def _compare_keys(self) -> None:
         await agreement.check(self.store, str(self.settings.store), self.keys.ring, self.keys.path)
-
-    def _tick(self, now: float) -> None:
-        self.gateway.tick(now)
-        self.overload.tick(now)
 
     def _manners(self) -> Manners:
         settings = self.settings

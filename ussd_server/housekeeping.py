@@ -2,8 +2,8 @@
 keys, watch its own loop."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import structlog
@@ -30,12 +30,12 @@ LAG_S: Final = 0.05
 
 
 class Housekeeping:
-    """Looks after the store, the keys and the loop until it is stopped.
+    """Looks after the store, the keys and the loop until it is stopped. A defect in one of these ends none of them.
 
     `refresh_keys` reads the key file again where it changed and returns whether it did, and `note_keys` then has the
     store remember them; `compare_keys` only looks what it remembers. Both raise KeysError where its other servers have
     others. `look_at_risks` returns in how many ways the store could lose what it acknowledged. `now` is in ms; `pause`
-    waits so many seconds; `tick` is called with the loop's time (s) every `LAG_S`.
+    waits so many seconds; each of `ticks`, by name, is called with the loop's time (s) every `LAG_S`.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Housekeeping:
         look_at_risks: Callable[[], Awaitable[int]],
         metrics: Metrics,
         now: Callable[[], int],
-        tick: Callable[[float], None],
+        ticks: Mapping[str, Callable[[float], None]],
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._pause = pause
@@ -64,19 +64,22 @@ class Housekeeping:
         )
         self._metrics = metrics
         self._now = now
-        self._tick = tick
+        self._ticks = ticks
         self._unswept = Outage("store unavailable, nothing swept")
         self._uncounted = Outage("store unavailable, dead letters not counted")
+        self._kinds: set[OutboxKind] = set()
+        """Kinds of dead letters seen so far: one that is gone is shown as 0, or its last number would seem to stand."""
+        self._failed: dict[str, Outage] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin."""
         loop = asyncio.get_running_loop()
         work = (
-            self._sweep(),
-            self._count_dead_letters(),
-            self._watch_risks(),
-            self._watch_keys(),
+            self._repeat("sweep", self._sweep, SWEEP_S),
+            self._repeat("dead letters", self._count_dead_letters, COUNT_S, at_once=True),
+            self._repeat("risks", self._watch_risks, RISKS_S),
+            self._repeat("keys", self._watch_keys, KEYS_S),
             self._watch_loop(),
         )
         self._tasks = [loop.create_task(each) for each in work]
@@ -96,37 +99,50 @@ class Housekeeping:
         except KeysError as error:
             log.error("keys not taken up, the old ones stay", cause=str(error))
 
-    async def _sweep(self) -> None:
+    async def _repeat(
+        self, name: str, work: Callable[[], Awaitable[None]], pause: float, at_once: bool = False
+    ) -> None:
+        """Do this again and again, with a pause (s) before each time, but for the first where it is done `at_once`."""
         while True:
-            await self._pause(SWEEP_S)
-            try:
-                while await self._store.sweep(self._now(), SWEPT) == SWEPT:
-                    pass
-            except StoreUnavailable as error:
-                self._unswept.failed(self._now(), cause=str(error))
+            if not at_once:
+                await self._pause(pause)
+            at_once = False
+            with self._guarded(name):
+                await work()
+
+    @contextmanager
+    def _guarded(self, name: str) -> Iterator[None]:
+        """Tell a defect and go on: nobody asks for a task's result that never ends, so it would end without a word."""
+        try:
+            yield
+        except Exception as error:
+            self._metrics.housekeeping_failed[name] += 1
+            failed = self._failed.setdefault(name, Outage("housekeeping failed, it is done again"))
+            failed.failed(self._now(), work=name, exc_info=error)
+
+    async def _sweep(self) -> None:
+        try:
+            while await self._store.sweep(self._now(), SWEPT) == SWEPT:
+                pass
+        except StoreUnavailable as error:
+            self._unswept.failed(self._now(), cause=str(error))
 
     async def _count_dead_letters(self) -> None:
-        kinds: set[OutboxKind] = set()  # one that is gone is shown as 0, or the last number would seem to stand
-        while True:
-            try:
-                counts = await self._store.count_dead_letters()
-                kinds.update(counts)
-                self._metrics.dead_letters = {kind: counts.get(kind, 0) for kind in sorted(kinds)}
-            except StoreUnavailable as error:
-                self._uncounted.failed(self._now(), cause=str(error))
-            await self._pause(COUNT_S)
+        try:
+            counts = await self._store.count_dead_letters()
+        except StoreUnavailable as error:
+            self._uncounted.failed(self._now(), cause=str(error))
+        else:
+            self._kinds.update(counts)
+            self._metrics.dead_letters = {kind: counts.get(kind, 0) for kind in sorted(self._kinds)}
 
     async def _watch_risks(self) -> None:
-        while True:
-            await self._pause(RISKS_S)
-            with suppress(StoreUnavailable):  # others say that it is away
-                self._metrics.store_risks = await self._look_at_risks()
+        with suppress(StoreUnavailable):  # others say that it is away
+            self._metrics.store_risks = await self._look_at_risks()
 
     async def _watch_keys(self) -> None:
-        while True:
-            await self._pause(KEYS_S)
-            self.take_up_keys()
-            await self._agree_on_keys()
+        self.take_up_keys()
+        await self._agree_on_keys()
 
     async def _agree_on_keys(self) -> None:
         """Have the store remember what was taken up here, or else see whether its other servers have newer keys.
@@ -153,4 +169,6 @@ class Housekeeping:
             await self._pause(LAG_S)
             now = loop.time()
             self._metrics.loop_lag.observe(max(0.0, now - due))
-            self._tick(now)
+            for name, tick in self._ticks.items():
+                with self._guarded(name):
+                    tick(now)

@@ -63,6 +63,7 @@ class Metrics:
         "checks_waiting",
         "dead_letters",
         "deliveries",
+        "housekeeping_failed",
         "letters",
         "links",
         "loop_lag",
@@ -120,6 +121,8 @@ class Metrics:
         """Entries of access codes that were evaluated, by verdict (`accepted`, `wrong`, `locked`, `expired`)."""
         self.checks_waiting: Callable[[], int] = int
         """Returns how many entries wait for their evaluation."""
+        self.housekeeping_failed: defaultdict[str, int] = defaultdict(int)
+        """Defects in what is done from time to time, by what it was."""
         self.loop_lag = Histogram(LOOP_LAG_SECONDS)
         """How late the event loop was when it was to wake at a given time."""
         self.links: dict[str, bool] = {}
@@ -192,6 +195,8 @@ class _Reader(Collector):
         yield GaugeMetricFamily(
             "ussd_server_code_checks_waiting", "Access codes that wait for their evaluation", metrics.checks_waiting()
         )
+        failed = [((work,), count) for work, count in metrics.housekeeping_failed.items()]
+        yield _counter("housekeeping_failed", "Defects in what is done from time to time", ("work",), failed)
         yield _histogram("loop_lag_seconds", "How late the event loop wakes", (), {"": metrics.loop_lag})
         yield _gauge("link_bound", "Whether messages flow both ways between us and an SMSC", "link", metrics.links)
         yield _gauge("binds", "Connections to an SMSC that are bound", "link", metrics.binds)

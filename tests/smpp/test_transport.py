@@ -623,6 +623,35 @@ def test_nobody_listening_is_a_reason_to_try_again_and_stop_ends_the_wait(run: R
 
 
 @pytest.mark.parametrize(
+    ("host", "server_name", "reason", "reported"),
+    [
+        ("smsc..example", None, "label empty or too long", 0),  # no resolver is asked for such a name
+        ("127.0.0.1", "smsc.example", "server_hostname is only meaningful with ssl", 1),
+    ],
+)
+def test_whatever_breaks_a_try_is_told_and_tried_again(
+    host: str, server_name: str | None, reason: str, reported: int, run: Run[None]
+) -> None:
+    """What ended the task that keeps a bind would end the bind for good, and nobody would hear why."""
+
+    async def scenario() -> None:
+        reports: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: reports.append(context))
+        retries: asyncio.Queue[Retrying] = asyncio.Queue()
+        binding = Binding(
+            host, 1, BIND, Owner(), retries.put_nowait, lambda: 0.0, backoff=AT_ONCE, server_name=server_name
+        )
+        binding.start()
+        for _ in range(2):
+            assert reason in (await retries.get()).reason
+        await binding.stop()
+        assert len(reports) >= 2 * reported
+        assert all(reason in str(report["exception"]) for report in reports)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
     ("tries", "loud", "random", "delay_ms"),
     [
         (1, False, 0.0, 0),

@@ -1,10 +1,13 @@
 """A server sweeps its store, takes up new keys and watches its loop, and no failure of these ends them."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from ussd_server.housekeeping import COUNT_S, KEYS_S, LAG_S, RISKS_S, SWEEP_S, SWEPT, Housekeeping
@@ -51,11 +54,12 @@ def keep_house(
     note: Callable[[], Awaitable[None]] = _nothing,
     compare: Callable[[], Awaitable[None]] = _nothing,
     look: Callable[[], Awaitable[int]] = _no_risks,
+    ticks: Mapping[str, Callable[[float], None]] = MappingProxyType({}),
 ) -> None:
     async def main() -> None:
         store = SqliteStore(place / "store.db")
         pauses, metrics = Pauses(), Metrics()
-        house = Housekeeping(store, refresh, note, compare, look, metrics, lambda: 1_000, lambda _: None, pauses)
+        house = Housekeeping(store, refresh, note, compare, look, metrics, lambda: 1_000, ticks, pauses)
         house.start()
         await body(store, house, pauses, metrics)
         await house.stop()
@@ -184,6 +188,58 @@ def test_the_loop_is_measured(tmp_path: Path) -> None:
         assert sum(metrics.loop_lag.counts) == 2
 
     keep_house(tmp_path, body)
+
+
+def test_a_defect_in_a_tick_is_told_and_the_others_go_on_as_it_does(tmp_path: Path) -> None:
+    """Else the limit of overload would stand still for ever."""
+    seen: list[str] = []
+
+    def broken(now: float) -> None:
+        seen.append("broken")
+        raise ValueError("a defect")
+
+    async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, metrics: Metrics) -> None:
+        with capture_logs() as logs:
+            await pauses.end(LAG_S)
+            await pauses.end(LAG_S)
+        assert seen == ["broken", "sound", "broken", "sound"]
+        assert metrics.housekeeping_failed == {"screens": 2}
+        # Twenty times a second: it is said once a minute.
+        assert [(line["event"], line["work"]) for line in logs] == [
+            ("housekeeping failed, it is done again", "screens")
+        ]
+        assert repr(logs[0]["exc_info"]) == "ValueError('a defect')"
+
+    keep_house(tmp_path, body, ticks={"screens": broken, "overload": lambda now: seen.append("sound")})
+
+
+def test_no_defect_in_the_store_or_the_keys_ends_what_looks_after_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times: Counter[str] = Counter()
+
+    def failing(name: str) -> Callable[..., Any]:
+        async def fail(*_: object) -> Any:
+            times[name] += 1
+            raise ValueError("a damaged row")
+
+        return fail
+
+    def refresh() -> bool:
+        times["keys"] += 1
+        raise ValueError("a defect")
+
+    async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, metrics: Metrics) -> None:
+        monkeypatch.setattr(store, "sweep", failing("sweep"))
+        monkeypatch.setattr(store, "count_dead_letters", failing("dead letters"))
+        with capture_logs() as logs:
+            for pause in (SWEEP_S, COUNT_S, RISKS_S, KEYS_S) * 2:
+                await pauses.end(pause)
+        assert times == metrics.housekeeping_failed
+        assert min(times[name] for name in ("sweep", "dead letters", "risks", "keys")) >= 2
+        assert sorted(line["work"] for line in logs) == ["dead letters", "keys", "risks", "sweep"]
+
+    keep_house(tmp_path, body, refresh, look=failing("risks"))
 
 
 def test_what_was_given_up_is_counted_and_none_is_a_number_too(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The Gateway: all accounts of this server. Whoever sends names one, or takes whichever can."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -55,10 +55,9 @@ class Gateway:
         """Return for how long screens stand in line at each account, seconds."""
         return {name: account.backlog.delay for name, account in self.accounts.items()}
 
-    def tick(self, now: float) -> None:
-        """Look how many screens wait at each account; several times in a second, with the loop's time (s)."""
-        for account in self.accounts.values():
-            account.tick(now)
+    def ticks(self) -> Mapping[str, Callable[[float], None]]:
+        """Return by name what looks how many screens wait at each account: see `Account.tick`."""
+        return {f"screens of {name}": account.tick for name, account in self.accounts.items()}
 
     def start(self) -> None:
         """Begin to connect every account."""

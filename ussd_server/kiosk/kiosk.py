@@ -139,6 +139,8 @@ class Kiosk:
                 self._may_serve(await _closed(client, self.closed))
             except TerminalError as error:
                 self._found(client, False, str(error))
+            except Exception:
+                log.exception("kiosk failed")  # it is looked after all the same
             else:
                 self._found(client, True, "")
             rest = LOOK_AGAIN_S if not self.online else LOOK_CLOSED_S if self.closed else LOOK_S
