@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -105,6 +106,7 @@ def test_a_unit_is_ready_at_the_bind_lives_reloads_and_stops(gateway: Gateway, u
         gateway.accept()
         told.wait_for("READY=1")
         assert told.said[-1] == "STATUS=bound"
+        assert resource.prlimit(process.pid, resource.RLIMIT_CORE) == (0, 0)
         del told.said[:]
         told.wait_for("WATCHDOG=1")
         subprocess.run([word.replace("$MAINPID", str(process.pid)) for word in unit.words("ExecReload")], check=True)

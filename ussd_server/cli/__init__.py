@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
+from ussd_server.secrecy import memory
+
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
 
 
@@ -14,6 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     The commands are loaded here, which takes most of a second: Ctrl-C meanwhile is no trace of imports.
     """
+    memory.keep_to_itself()
     ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if ours:
         signal.signal(signal.SIGINT, _leave)
