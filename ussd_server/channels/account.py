@@ -1,7 +1,7 @@
 """One operator connection: its parts, put together, and what its links tell, given to the part that it is for."""
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from ussd_server.channels.binds import NO_LINK, Binds
 from ussd_server.channels.incoming import Incoming
 from ussd_server.channels.intake import Intake
 from ussd_server.channels.lineup import Waiting
-from ussd_server.channels.outgoing import Outgoing, SmsPart, UssdPush
+from ussd_server.channels.outgoing import Outgoing
 from ussd_server.channels.receipts import Receipts
 from ussd_server.channels.sms_inputs import SmsInputs
 from ussd_server.channels.throttling import Throttling
@@ -81,25 +81,18 @@ class Account:
             url, dialect, screen, intake=intake, binds=binds, throttling=throttling, metrics=metrics
         )
         self.outgoing = Outgoing(url, dialect, steps.shown, random, binds=binds, throttling=throttling, metrics=metrics)
-        self._incoming = incoming = Incoming(
+        self._incoming = Incoming(
             url,
             dialect,
             country,
-            now,
             links=binds.links,
             steps=steps,
-            texts=SmsInputs(name, binds.links, intake, now),
+            texts=SmsInputs(name, binds.links, intake),
             receipts=Receipts(name, url.receipt_id, deliveries, country=country, now=now),
             backlog=backlog,
             conversations=conversations,
             metrics=metrics,
         )
-        self._handlers: Mapping[type, Callable[..., None]] = {
-            Waiting: self._on_taken,
-            Texted: incoming.texted,
-            Delivered: incoming.delivered,
-            Responded: self._on_responded,
-        }
 
     @property
     def bound(self) -> bool:
@@ -153,8 +146,8 @@ class Account:
     # What the links tell ----------------------------------------------------------------------------------------------
 
     def _on_events(self, connection: Connection, events: list[Any]) -> None:
-        """Take what was read at once, in its order: first what every USSD step brings, which is nearly all."""
-        now, leaving, heard, hear = self._now(), self._leaving, 0, self._incoming.heard
+        """Take what was read at once, in its order: first what every USSD step brings, then what every SMS does."""
+        now, leaving, heard, incoming = self._now(), self._leaving, 0, self._incoming
         for event in events:  # there may come more meanwhile
             kind = type(event)
             try:
@@ -164,9 +157,16 @@ class Account:
                     self._metrics.suppressed["leaving"] += 1
                 elif kind is Heard:
                     heard += 1
-                    hear(connection, event, now)
-                elif kind in self._handlers:
-                    self._handlers[kind](connection, event)
+                    incoming.heard(connection, event, now)
+                elif kind is Texted:
+                    heard += 1
+                    incoming.texted(connection, event, now)
+                elif kind is Waiting:  # the SMSC took an SMS of which nothing more is to be heard
+                    self.outgoing.taken(event)
+                elif kind is Delivered:
+                    incoming.delivered(connection, event, now)
+                elif kind is Responded:
+                    self._on_responded(event)
                 else:
                     connection.tell(event)
             except Exception as broken:
@@ -174,7 +174,7 @@ class Account:
         if heard:
             self._metrics.pdus["in", "deliver_sm"] += heard
 
-    def _on_responded(self, connection: Connection, event: Responded) -> None:
+    def _on_responded(self, event: Responded) -> None:
         tag, status = event.tag, event.status
         if type(tag) is not Waiting:
             self._steps.turned_down(tag, status)
@@ -182,10 +182,6 @@ class Account:
             self.outgoing.turned_down(tag, status)
         else:
             self.outgoing.taken(tag, event.pdu.message_id if isinstance(event.pdu, MessageResp) else "")
-
-    def _on_taken(self, connection: Connection, waiting: Waiting[SmsPart | UssdPush]) -> None:
-        """Note that the SMSC took an SMS of which nothing more is to be heard."""
-        self.outgoing.taken(waiting)
 
     def _on_event(self, connection: Connection, event: Event) -> None:
         match event:

@@ -1,6 +1,6 @@
 """The way in: who a message of one account is from, and what it is: a USSD step, an SMS, a receipt, or to be left."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import structlog
 
@@ -40,7 +40,6 @@ class Incoming:
         url: SmscUrl,
         dialect: Dialect,
         country: str,
-        now: Callable[[], int],
         *,
         links: Mapping[Connection, BoundLink],
         steps: UssdSteps,
@@ -62,10 +61,12 @@ class Incoming:
         self._backlog = backlog
         self._conversations = conversations
         self._metrics = metrics
-        self._now = now
 
     def heard(self, connection: Connection, heard: Heard, now: int) -> None:
-        """Take a begin or an answer that was known by its likeness, as nearly all are; whoever tells counts it."""
+        """Take a begin or an answer that was known by its likeness, as nearly all are; whoever tells counts it.
+
+        `now` is in milliseconds.
+        """
         likeness = heard.likeness
         msisdn = parse(heard.source_addr, likeness.source_addr_ton, likeness.source_addr_npi, self._country)
         if isinstance(msisdn, NotSubscriber):
@@ -79,18 +80,17 @@ class Incoming:
             step = UssdStep(steps, self._links[connection], heard, session, msisdn, shows=not likeness.last)
             steps.put(step, "dial" if likeness.begins else "reply", heard.text, session.sequence, now)
 
-    def texted(self, connection: Connection, texted: Texted) -> None:
-        """Take an SMS that was known by its likeness, as nearly all are."""
-        self._metrics.pdus["in", "deliver_sm"] += 1
+    def texted(self, connection: Connection, texted: Texted, now: int) -> None:
+        """Take an SMS that was known by its likeness, as nearly all are; whoever tells counts it."""
         likeness = texted.likeness
         msisdn = parse(texted.source_addr, likeness.source_addr_ton, likeness.source_addr_npi, self._country)
         if isinstance(msisdn, NotSubscriber):
             self._leave_alone(connection, texted, msisdn)
         else:
             text = sms.read_text(texted.data, likeness.data_coding, self._alphabet)
-            self._texts.put(SmsInput(connection, texted), msisdn, likeness.destination_addr, text)
+            self._texts.put(SmsInput(connection, texted), msisdn, likeness.destination_addr, text, now)
 
-    def delivered(self, connection: Connection, event: Delivered) -> None:
+    def delivered(self, connection: Connection, event: Delivered, now: int) -> None:
         """Take a message whose like was not read before, or of a kind that is always read in full."""
         message = event.pdu
         self._metrics.pdus["in", "data_sm" if message.command == CommandId.DATA_SM else "deliver_sm"] += 1
@@ -100,15 +100,15 @@ class Incoming:
         elif isinstance(msisdn, NotSubscriber):
             self._leave_alone(connection, message, msisdn)
         else:
-            self._read(connection, message, msisdn)
+            self._read(connection, message, msisdn, now)
 
-    def _read(self, connection: Connection, message: Message, msisdn: str) -> None:
+    def _read(self, connection: Connection, message: Message, msisdn: str, now: int) -> None:
         session = ussd.session_of(message, self._dialect)
         heard = ussd.classify(message, self._dialect, None, session)
         if heard is None:
             part = part_of(message, msisdn, self._alphabet)
             text = sms.text_of(message, self._alphabet) if part is None else ""
-            self._texts.put(SmsInput(connection, message), msisdn, message.destination_addr, text, part)
+            self._texts.put(SmsInput(connection, message), msisdn, message.destination_addr, text, now, part)
         elif self._backlog.full and isinstance(heard, ussd.Begin):
             self._turn_away(connection, message)
         else:
@@ -121,7 +121,7 @@ class Incoming:
                 waits = isinstance(heard, ussd.Begin)
             step = UssdStep(self._steps, self._links[connection], message, session, msisdn, shows=shows, waits=waits)
             kind, text, counted = done_by(heard)
-            self._steps.put(step, kind, text, counted, self._now())
+            self._steps.put(step, kind, text, counted, now)
 
     # What is left -----------------------------------------------------------------------------------------------------
 

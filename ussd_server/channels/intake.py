@@ -69,23 +69,21 @@ class Intake:
 
     def _go_on(self) -> None:
         """Hand in some of what waits, and the rest in the next turns of the loop, after what came before."""
-        line = self._line
+        line, conversations, stands = self._line, self._conversations, self._backlog.stands
         for _ in range(min(TOGETHER, len(line))):
-            self._take(*line.popleft())
+            input, answer = line.popleft()
+            try:
+                if stands and kind_of(input) is Kind.DIALOGUE:
+                    conversations.refuse(input, answer)
+                else:
+                    conversations.take(input, answer)
+            except Exception:
+                self._not_taken(input)
         self._handing_in = bool(line)
         if self._handing_in:
             asyncio.get_running_loop().call_soon(self._go_on)
         elif self._empty is not None and not self._empty.done():
             self._empty.set_result(None)
-
-    def _take(self, input: Input, answer: Answering) -> None:
-        try:
-            if self._backlog.stands and kind_of(input) is Kind.DIALOGUE:
-                self._conversations.refuse(input, answer)
-            else:
-                self._conversations.take(input, answer)
-        except Exception:
-            self._not_taken(input)
 
     def _not_taken(self, input: Input) -> None:
         """Log the exception that is being handled; what came with the input is not to suffer from it."""

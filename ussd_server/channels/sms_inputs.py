@@ -1,6 +1,6 @@
 """An SMS to a service number on its way: in as an input, and responded to when what it led to is kept."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -32,15 +32,12 @@ class SmsInput(msgspec.Struct, gc=False):
 class SmsInputs:
     """Makes inputs of the SMS that come to one account."""
 
-    def __init__(
-        self, account: str, links: Mapping[Connection, BoundLink], intake: Intake, now: Callable[[], int]
-    ) -> None:
+    def __init__(self, account: str, links: Mapping[Connection, BoundLink], intake: Intake) -> None:
         self._account = account
         self._links = links
         self._intake = intake
-        self._now = now
 
-    def put(self, sms: SmsInput, msisdn: str, number: str, text: str, part: Part | None = None) -> None:
+    def put(self, sms: SmsInput, msisdn: str, number: str, text: str, now: int, part: Part | None = None) -> None:
         """Make an input of what this subscriber wrote to a service number, or of a part of it."""
         connection = sms.heard_by
         input = Input(
@@ -52,7 +49,7 @@ class SmsInputs:
             number,
             self._links[connection].name,
             sms.received.sequence,
-            self._now(),
+            now,
             connection.read_at,
             number=number,
             part=part,
