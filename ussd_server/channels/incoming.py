@@ -17,7 +17,7 @@ from smpp.transport import Connection
 from ussd_server.channels import sms
 from ussd_server.channels.binds import BoundLink
 from ussd_server.channels.receipts import Receipts
-from ussd_server.channels.sms_inputs import SmsInput, SmsInputs
+from ussd_server.channels.sms_inputs import SmsInputs
 from ussd_server.channels.ussd import done_by
 from ussd_server.channels.ussd_steps import UssdStep, UssdSteps
 from ussd_server.metrics import Metrics
@@ -88,7 +88,7 @@ class Incoming:
             self._leave_alone(connection, texted, msisdn)
         else:
             text = sms.read_text(texted.data, likeness.data_coding, self._alphabet)
-            self._texts.put(SmsInput(connection, texted), msisdn, likeness.destination_addr, text, now)
+            self._texts.put(connection, texted, msisdn, likeness.destination_addr, text, now)
 
     def delivered(self, connection: Connection, event: Delivered, now: int) -> None:
         """Take a message whose like was not read before, or of a kind that is always read in full."""
@@ -108,7 +108,7 @@ class Incoming:
         if heard is None:
             part = part_of(message, msisdn, self._alphabet)
             text = sms.text_of(message, self._alphabet) if part is None else ""
-            self._texts.put(SmsInput(connection, message), msisdn, message.destination_addr, text, now, part)
+            self._texts.put(connection, message, msisdn, message.destination_addr, text, now, part)
         elif self._backlog.full and isinstance(heard, ussd.Begin):
             self._turn_away(connection, message)
         else:

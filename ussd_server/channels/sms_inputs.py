@@ -1,8 +1,7 @@
 """An SMS to a service number on its way: in as an input, and responded to when what it led to is kept."""
 
 from collections.abc import Mapping
-
-import msgspec
+from functools import partial
 
 from smpp.constants import Status
 from smpp.inputs import Texted
@@ -15,20 +14,6 @@ from ussd_server.channels.intake import Intake
 from ussd_server.channels.sms import SMS
 
 
-class SmsInput(msgspec.Struct, gc=False):
-    """An SMS that came, or a part of one, which waits for its response."""
-
-    heard_by: Connection
-    received: Message | Texted
-
-    def answer(self, answer: Answer) -> None:
-        """Respond to it; what it led to goes out from the outbox."""
-        if answer.durable:
-            self.heard_by.respond(self.received)
-        else:
-            self.heard_by.respond(self.received, Status.RTHROTTLED if answer.busy else Status.RX_T_APPN)
-
-
 class SmsInputs:
     """Makes inputs of the SMS that come to one account."""
 
@@ -37,9 +22,17 @@ class SmsInputs:
         self._links = links
         self._intake = intake
 
-    def put(self, sms: SmsInput, msisdn: str, number: str, text: str, now: int, part: Part | None = None) -> None:
+    def put(
+        self,
+        connection: Connection,
+        received: Message | Texted,
+        msisdn: str,
+        number: str,
+        text: str,
+        now: int,
+        part: Part | None = None,
+    ) -> None:
         """Make an input of what this subscriber wrote to a service number, or of a part of it."""
-        connection = sms.heard_by
         input = Input(
             msisdn,
             SMS,
@@ -48,10 +41,18 @@ class SmsInputs:
             self._account,
             number,
             self._links[connection].name,
-            sms.received.sequence,
+            received.sequence,
             now,
             connection.read_at,
             number=number,
             part=part,
         )
-        self._intake.read.append((input, sms.answer))
+        self._intake.read.append((input, partial(_answer, connection, received)))
+
+
+def _answer(connection: Connection, received: Message | Texted, answer: Answer) -> None:
+    """Respond to an SMS, now that what it led to is kept, and goes out from the outbox."""
+    if answer.durable:
+        connection.respond(received)
+    else:
+        connection.respond(received, Status.RTHROTTLED if answer.busy else Status.RX_T_APPN)

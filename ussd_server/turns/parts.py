@@ -12,7 +12,7 @@ from ussd_server.metrics import Metrics
 from ussd_server.stores.base import Change, StoreUnavailable, pass_on
 from ussd_server.turns import messages
 from ussd_server.turns.failures import MAX_CONFLICTS, PerhapsCommitted, beaten, report
-from ussd_server.turns.redelivery import is_repetition, keep, place, remember
+from ussd_server.turns.redelivery import is_repetition, place, remember
 from ussd_server.turns.resources import Resources
 from ussd_server.turns.turn import Turn
 
@@ -63,8 +63,8 @@ async def _play_whole(resources: Resources, turn: Turn, input: Input) -> str:
     rest = messages.play(resources, turn, input)
     if rest is not None:
         await rest
-    exchange = remember(last, input, typed, Answer(None))
-    turn.record = replace(turn.record, exchanges=keep(turn.record.exchanges, name, exchange))
+    exchanges = remember(turn.record.exchanges, name, last, input, typed, Answer(None))
+    turn.record = replace(turn.record, exchanges=exchanges)
     return "answered"
 
 

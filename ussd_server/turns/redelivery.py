@@ -89,30 +89,15 @@ def place(input: Input, typed: bytes) -> str:
     return f"sms {input.number} {typed.hex()}" if input.kind == "message" else input.channel.name
 
 
-def keep(exchanges: dict[str, Exchange], name: str, exchange: Exchange) -> dict[str, Exchange]:
-    """Return the exchanges with one more, without SMS that are too old or too many to be looked at again."""
-    if len(exchanges) == (name in exchanges):  # nearly always: there is no other
-        return {name: exchange}
-    kept = {**exchanges, name: exchange}
-    if name.startswith("sms "):
-        del kept[name]
-        kept[name] = exchange  # the newest last
-        others = [other for other in kept if other.startswith("sms ")]
-        for old in others[:-SMS_REMEMBERED]:
-            del kept[old]
-        for other in others[-SMS_REMEMBERED:]:
-            if exchange.at - kept[other].at > SMS_WINDOW_MS:
-                del kept[other]
-    return kept
-
-
-def remember(last: Exchange | None, input: Input, typed: bytes, answer: Answer) -> Exchange:
-    """Return what to keep of an input and its answer, so that a repetition of it is known."""
+def remember(
+    exchanges: dict[str, Exchange], name: str, last: Exchange | None, input: Input, typed: bytes, answer: Answer
+) -> dict[str, Exchange]:
+    """Return the exchanges with that of this input, which follows `last`, so that a repetition of it is known."""
     counts = False
     if last is not None and last.dialogue == input.dialogue:
         # A network counts where its count was once seen to change within a dialogue.
         counts = last.counts or (input.step != last.step and input.step >= 0 and last.step >= 0)
-    return Exchange(
+    exchange = Exchange(
         input.dialogue,
         input.link,
         input.sequence,
@@ -124,3 +109,21 @@ def remember(last: Exchange | None, input: Input, typed: bytes, answer: Answer) 
         answer.ends,
         answer.pushed,
     )
+    if len(exchanges) == (name in exchanges):  # nearly always: there is no other
+        return {name: exchange}
+    return _among(exchanges, name, exchange)
+
+
+def _among(exchanges: dict[str, Exchange], name: str, exchange: Exchange) -> dict[str, Exchange]:
+    """Return the exchanges with one more, without SMS that are too old or too many to be looked at again."""
+    kept = {**exchanges, name: exchange}
+    if name.startswith("sms "):
+        del kept[name]
+        kept[name] = exchange  # the newest last
+        others = [other for other in kept if other.startswith("sms ")]
+        for old in others[:-SMS_REMEMBERED]:
+            del kept[old]
+        for other in others[-SMS_REMEMBERED:]:
+            if exchange.at - kept[other].at > SMS_WINDOW_MS:
+                del kept[other]
+    return kept

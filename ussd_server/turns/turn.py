@@ -151,7 +151,8 @@ class Turn(msgspec.Struct, gc=False):
 
     def sms(self, id: str, text: str) -> OutboxEntry:
         """Return an SMS to the subscriber as an outbox entry."""
-        return sms(id, self.number, text, self.now, account=self.account, validity_ms=self.tools.sms_validity_ms)
+        data = {"from": self.number, "text": text, "account": self.account}
+        return OutboxEntry(id, "sms", self.now, data, self.now + self.tools.sms_validity_ms)
 
     def enqueue(self, id: str, kind: OutboxKind, due: int, data: Values | None = None) -> None:
         """Put work of its own into the outbox, due at this time (ms); its SMS go the way of this turn's."""
@@ -242,9 +243,3 @@ class Turn(msgspec.Struct, gc=False):
                     del sessions[oldest]
             sessions[to] = session
         self.record = replace(self.record, sessions=sessions)
-
-
-def sms(id: str, number: str, text: str, now: int, *, account: str, validity_ms: int = SMS_VALIDITY_MS) -> OutboxEntry:
-    """Return an SMS from a service number as an outbox entry."""
-    data = {"from": number, "text": text, "account": account}
-    return OutboxEntry(id=id, kind="sms", due=now, data=data, expires=now + validity_ms)

@@ -27,7 +27,7 @@ from ussd_server.turns import messages, parts, pushes
 from ussd_server.turns.eager import Eager
 from ussd_server.turns.failures import MAX_CONFLICTS, beaten, failed, of_commit, report
 from ussd_server.turns.inputs import event_of
-from ussd_server.turns.redelivery import ENDINGS, keep, place, remember, standing
+from ussd_server.turns.redelivery import ENDINGS, place, remember, standing
 from ussd_server.turns.resources import Resources
 from ussd_server.turns.turn import Turn
 
@@ -190,8 +190,8 @@ class UnderWay:
             self._end(answer)
             return
         if heard is None or (heard.push.kind == "ask" and input.kind != "confirm"):
-            exchange = remember(self._last, input, self._typed, answer)
-            turn.record = replace(turn.record, exchanges=keep(self._record.exchanges, self._name, exchange))
+            exchanges = remember(self._record.exchanges, self._name, self._last, input, self._typed, answer)
+            turn.record = replace(turn.record, exchanges=exchanges)
         change = turn.change(heard.settles if heard else ())
         self._answer = answer
         resources.admission.begun()

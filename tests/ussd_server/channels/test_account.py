@@ -10,9 +10,12 @@ from structlog.testing import capture_logs
 from smpp import ussd
 from smpp.alphabets import choose
 from smpp.constants import Status
+from smpp.inputs import Texted
+from smpp.pdu import Message
+from smpp.transport import Connection
 from tests.ussd_server.channels.line import Line, dialled, play, receipt, sms
 from tests.ussd_server.turns.bench import MSISDN, POOR
-from ussd_server.channels.sms_inputs import SmsInput, SmsInputs
+from ussd_server.channels.sms_inputs import SmsInputs
 from ussd_server.channels.ussd import PushOutcome
 
 
@@ -48,10 +51,12 @@ def test_a_message_that_breaks_something_takes_none_with_it_that_was_read_with_i
 ) -> None:
     put, broken = SmsInputs.put, Exception("broken")
 
-    def breaks_once(inputs: SmsInputs, sms: SmsInput, msisdn: str, *written: Any) -> None:
+    def breaks_once(
+        inputs: SmsInputs, connection: Connection, received: Message | Texted, msisdn: str, *written: Any
+    ) -> None:
         if msisdn == POOR:
             raise broken
-        put(inputs, sms, msisdn, *written)
+        put(inputs, connection, received, msisdn, *written)
 
     monkeypatch.setattr(SmsInputs, "put", breaks_once)
 

@@ -7,13 +7,12 @@ import pytest
 
 from smpp.constants import Status, status_name
 from tests.ussd_server.channels.line import Line, play, texts
-from tests.ussd_server.turns.bench import MANNERS, MSISDN
+from tests.ussd_server.turns.bench import MANNERS, MSISDN, sms_entry
 from ussd_server.channels.gateway import Gateway
 from ussd_server.outbox.performers import Performers
 from ussd_server.outbox.pushes import Pusher
 from ussd_server.outbox.worker import Outbox
 from ussd_server.stores.base import Change
-from ussd_server.turns.turn import sms as sms_entry
 
 
 class Sending:
@@ -46,7 +45,7 @@ class Sending:
     async def put(self) -> None:
         """Have an SMS committed, and the outbox begin."""
         record, version = await self.bench.store.load(MSISDN)
-        entry = sms_entry("one", "111", "Hello", self.bench.now, account=self.at.account.name, validity_ms=60_000)
+        entry = sms_entry("one", self.bench.now, self.at.account.name, self.bench.now + 60_000)
         assert await self.bench.store.commit(Change(version, record, outbox=(entry,)))
         self.outbox.start()
 

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.ussd_server.turns.bench import MSISDN, POOR, Bench, perform, play
+from tests.ussd_server.turns.bench import MSISDN, POOR, Bench, perform, play, sms_entry
 from ussd_server.channels.sms import SendOutcome
 from ussd_server.outbox import performers
 from ussd_server.outbox.worker import FIRST_WAIT_MS, LONGEST_WAIT_MS, Later
 from ussd_server.secrecy.keys import Keyring
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.stores.base import EVIDENCE, Claimed
-from ussd_server.turns.turn import sms
 
 
 def test_an_order_is_carried_out_and_its_receipt_comes_by_sms(tmp_path: Path) -> None:
@@ -202,7 +201,7 @@ def test_an_sms_that_the_network_refuses_for_good_is_given_up_with_a_journal_ent
 
 def test_an_sms_that_there_was_often_no_room_for_is_looked_at_again_soon(tmp_path: Path) -> None:
     async def story(at: Bench) -> None:
-        entry = sms("one", "111", "Hello", at.now, account="a")
+        entry = sms_entry("one", at.now, "a")
         waits = []
         for crowded in (True, False):
             at.network.outcome = SendOutcome("later", "as many wait as may", crowded=crowded)

@@ -23,7 +23,7 @@ from ussd_server.outbox.pushes import Manners, Pusher
 from ussd_server.outbox.worker import LEASE_MS, HandedOver, Outbox, Performed, Performer
 from ussd_server.secrecy.keys import Keyring
 from ussd_server.secrecy.vault import CodeHasher, Vault
-from ussd_server.stores.base import Change, Claimed, Told, ToldHeld, tell_of
+from ussd_server.stores.base import Change, Claimed, OutboxEntry, Told, ToldHeld, tell_of
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.codes import Policy
 from ussd_server.subscribers.record import Subscriber
@@ -86,6 +86,11 @@ class Network:
         done = asyncio.get_running_loop().create_future()
         done.set_result(self.outcome)
         return done
+
+
+def sms_entry(id: str, due: int, account: str, expires: int = 0) -> OutboxEntry:
+    """Return an SMS from 111 as it waits in the outbox."""
+    return OutboxEntry(id, "sms", due, {"from": "111", "text": "Hello", "account": account}, expires)
 
 
 async def perform(performer: Performer, claimed: Claimed) -> Performed:

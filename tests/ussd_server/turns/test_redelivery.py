@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from menus.render import Channel
 from ussd_server.channels.base import Answer, Input
 from ussd_server.subscribers.record import Exchange
-from ussd_server.turns.redelivery import SMS_REMEMBERED, USSD_WINDOW_MS, is_repetition, keep, place, remember
+from ussd_server.turns.redelivery import SMS_REMEMBERED, USSD_WINDOW_MS, is_repetition, place, remember
 
 TYPED = b"digest of 1"
 LAST = Exchange(
@@ -79,7 +79,7 @@ def test_a_constant_count_decides_nothing() -> None:
 
 
 def counts(last: Exchange | None, **changed: object) -> bool:
-    return remember(last, heard(**changed), TYPED, Answer("menu")).counts
+    return remember({}, "ussd", last, heard(**changed), TYPED, Answer("menu"))["ussd"].counts
 
 
 def test_a_network_counts_once_its_count_was_seen_to_change_within_a_dialogue() -> None:
@@ -92,7 +92,7 @@ def test_a_network_counts_once_its_count_was_seen_to_change_within_a_dialogue() 
 
 
 def test_what_is_remembered_is_known_again() -> None:
-    kept = remember(LAST, heard(), TYPED, Answer("menu", ends=False))
+    kept = remember({"ussd": LAST}, "ussd", LAST, heard(), TYPED, Answer("menu", ends=False))["ussd"]
     assert is_repetition(kept, heard(), TYPED)
     assert (kept.text, kept.ends) == ("menu", False)
 
@@ -102,12 +102,12 @@ def test_sms_are_known_again_by_their_text_and_the_oldest_are_forgotten() -> Non
     for number in range(20):
         written = heard(kind="message", text=str(number), at=1_000 + number)
         name = place(written, b"%d" % number)
-        exchanges = keep(exchanges, name, remember(None, written, b"%d" % number, Answer(None)))
+        exchanges = remember(exchanges, name, None, written, b"%d" % number, Answer(None))
     assert len(exchanges) == 1 + SMS_REMEMBERED
     assert place(heard(kind="message"), b"19") in exchanges
     assert place(heard(kind="message"), b"0") not in exchanges
     late = heard(kind="message", at=10_000_000)
-    exchanges = keep(exchanges, place(late, b"x"), remember(None, late, b"x", Answer(None)))
+    exchanges = remember(exchanges, place(late, b"x"), None, late, b"x", Answer(None))
     assert set(exchanges) == {"ussd", place(late, b"x")}
 
 
