@@ -1,4 +1,4 @@
-"""Data of one entry that a store cannot decode: it is told of with its octets, and all else goes on.
+"""Data of one entry, or a note, that a store cannot decode: it is told of with its octets, and all else goes on.
 
 It stands in place of the data, the same from every kind of store, so that it can be given up, copied and thrown away
 as any other. Pure.

@@ -30,7 +30,7 @@ from ussd_server.stores.base import (
     kept_of,
 )
 from ussd_server.stores.buckets import slot, tags
-from ussd_server.stores.damaged import tolerant
+from ussd_server.stores.damaged import DAMAGED, damaged, tolerant
 from ussd_server.subscribers.record import Subscriber, encode
 
 LAYOUT: Final = 1
@@ -167,8 +167,11 @@ def added_notes(entries: Sequence[JournalEntry], journal_entries: int) -> list[V
 
 
 def note_of(kept: bytes) -> JournalEntry:
-    """Return the journal entry that is kept so."""
-    return JournalEntry(*_note(kept))
+    """Return the journal entry that is kept so; one of kind `DAMAGED`, at 0, where these octets are none."""
+    try:
+        return JournalEntry(*_note(kept))
+    except (ValueError, RecursionError):
+        return JournalEntry(0, DAMAGED, damaged(kept))
 
 
 def answer(kept: KeptAnswer) -> bytes:

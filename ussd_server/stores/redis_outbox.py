@@ -245,4 +245,5 @@ class Outbox:
 
 
 def _heads(flat: Sequence[bytes]) -> list[tuple[int, str]]:
-    return [(int(float(ready)), msisdn.decode()) for msisdn, ready in zip(flat[::2], flat[1::2], strict=True)]
+    pairs = zip(flat[::2], flat[1::2], strict=True)
+    return [(int(float(ready)), msisdn.decode()) for msisdn, ready in pairs if msisdn.isdigit()]

@@ -13,6 +13,9 @@ local claimed = {}
 for i = 7, #ARGV do
   local msisdn, outbox = ARGV[i], KEYS[i - 3]
   local entries, damaged = outbox_of(outbox)
+  if damaged then
+    let_go_of_lost(work, msisdn, entries)
+  end
   local id = head(entries, lane)
   local entry = id and entries[id]
   if entry then

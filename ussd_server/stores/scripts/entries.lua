@@ -10,7 +10,7 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
-local find, unpacked, huge = string.find, cmsgpack.unpack, math.huge
+local find, byte, unpacked, huge = string.find, string.byte, cmsgpack.unpack, math.huge
 
 -- What the scripts and those they answer rely on, so that none of them breaks off half-way. A comparison with what is no
 -- number raises, and so does a search in what is no text.
@@ -44,9 +44,67 @@ local function entry_of(octets)
   return {0, MESSAGES, 0, 0, 0, '', '', '', 'damaged', '0', 0, '\193' .. octets}, true
 end
 
+local function follows(octet, first, last)
+  return octet and octet >= (first or 128) and octet <= (last or 191)
+end
+
+-- How long the character is that begins there in UTF-8, false where none does.
+local function character(octets, i)
+  local a, b, c, d = byte(octets, i, i + 3)
+  if a < 128 then
+    return 1
+  elseif a >= 194 and a <= 223 then
+    return follows(b) and 2
+  elseif a >= 224 and a <= 239 then
+    return follows(b, a == 224 and 160, a == 237 and 159) and follows(c) and 3
+  elseif a >= 240 and a <= 244 then
+    return follows(b, a == 240 and 144, a == 244 and 143) and follows(c) and follows(d) and 4
+  end
+  return false
+end
+
+local function is_text(octets)
+  local i = find(octets, '[\128-\255]')
+  while i and i <= #octets do
+    local length = character(octets, i)
+    if not length then
+      return false
+    end
+    i = i + length
+  end
+  return true
+end
+
+local function name_for(key, octets)
+  return 'damaged-' .. redis.sha1hex(key .. octets)
+end
+
+-- What a subscriber's hash holds, by id. What is no hash becomes the one thing in it, as DUMP has it; an id that is no
+-- text becomes one that is, of both. So neither is an entry or a letter any more, nor is anything of them lost.
+local function all_of(key)
+  local flat = redis.pcall('HGETALL', key)
+  if flat.err then
+    if not find(flat.err, '^WRONGTYPE') then
+      error(flat)
+    end
+    local octets = redis.call('DUMP', key)
+    redis.call('DEL', key)
+    flat = {name_for(key, octets), octets}
+    redis.call('HSET', key, flat[1], flat[2])
+  end
+  for i = 1, #flat, 2 do
+    if not is_text(flat[i]) then
+      redis.call('HDEL', key, flat[i])
+      flat[i], flat[i + 1] = name_for(key, flat[i]), '\193' .. cmsgpack.pack({flat[i], flat[i + 1]})
+      redis.call('HSET', key, flat[i], flat[i + 1])
+    end
+  end
+  return flat
+end
+
 -- A subscriber's outbox, and whether anything in it is no entry.
 local function outbox_of(key)
-  local all, flat, damaged = {}, redis.call('HGETALL', key), false
+  local all, flat, damaged = {}, all_of(key), false
   for i = 1, #flat, 2 do
     local none
     all[flat[i]], none = entry_of(flat[i + 1])
@@ -57,7 +115,7 @@ end
 
 -- A subscriber's dead letters. What is none stands as above; nobody knows any more which kind it was counted as.
 local function letters_of(key)
-  local all, flat = {}, redis.call('HGETALL', key)
+  local all, flat = {}, all_of(key)
   for i = 1, #flat, 2 do
     local whole, letter = pcall(letter_in, flat[i + 1])
     all[flat[i]] = whole and letter or {0, '0', 0, '', 'damaged', '0', '\193' .. flat[i + 1], uncounted = true}
@@ -126,6 +184,28 @@ local function let_go(work, entry)
     redis.call('XDEL', work, entry[STREAM])
     entry[STREAM] = ''
     entry[CLAIM] = ''
+  end
+end
+
+-- Let go of what is said to be performed of this subscriber's, and none of the entries knows of: it was damaged since.
+local function let_go_of_lost(work, msisdn, entries)
+  for _, item in ipairs(redis.call('XRANGE', work, '-', '+')) do
+    local stream, fields = item[1], item[2]
+    local entry = entries[fields[4]]
+    if fields[2] == msisdn and not (entry and entry[STREAM] == stream) then
+      redis.call('XACK', work, 'servers', stream)
+      redis.call('XDEL', work, stream)
+    end
+  end
+end
+
+-- Nobody performs any of these entries any more, which are all that the subscriber has.
+local function let_go_of_all(work, msisdn, entries, damaged)
+  for _, entry in pairs(entries) do
+    let_go(work, entry)
+  end
+  if damaged then
+    let_go_of_lost(work, msisdn, entries)
   end
 end
 

@@ -3,9 +3,7 @@
 -- KEYS  as of commit   ARGV  msisdn
 -- Returns {whether there was anything, names of the answers that are gone...}. Safe to send again: then nothing is left.
 local work = KEYS[8]
-for _, entry in pairs(outbox_of(KEYS[3])) do
-  let_go(work, entry)
-end
+let_go_of_all(work, ARGV[1], outbox_of(KEYS[3]))
 for _, letter in pairs(letters_of(KEYS[4])) do
   uncount_letter(KEYS[10], letter)
 end

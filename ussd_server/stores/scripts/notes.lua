@@ -24,12 +24,26 @@ local function remove_notes(journal, notes, gone, many)
   end
 end
 
+-- Let what is no journal be its first note, as DUMP has it, where that is why `reply` is an error; it is no note, either.
+local function mend_journal(journal, reply)
+  if not string.find(reply.err, '^WRONGTYPE') then
+    error(reply)
+  end
+  local octets = redis.call('DUMP', journal)
+  redis.call('DEL', journal)
+  redis.call('RPUSH', journal, octets)
+end
+
 -- Add the notes of ARGV from `first` to `last`, each followed by its packed kind and by how many of that are kept: the
 -- oldest beyond go. A note is {at, kind, data}, packed; to unpack each would take twice the time.
 local function add_notes(journal, first, last)
   local kept, length, least = {}, 0, math.huge
   for i = first, last, 3 do
-    length = redis.call('RPUSH', journal, ARGV[i])
+    length = redis.pcall('RPUSH', journal, ARGV[i])
+    if type(length) ~= 'number' then
+      mend_journal(journal, length)
+      length = redis.call('RPUSH', journal, ARGV[i])
+    end
     kept[ARGV[i + 1]] = tonumber(ARGV[i + 2])
     least = math.min(least, kept[ARGV[i + 1]])
   end

@@ -2,8 +2,8 @@
 -- Let go of an entry until it is due.
 -- KEYS  outbox due work   ARGV  msisdn id attempt due reason
 -- Returns 1 where it was still this attempt. Safe to send again: it does the same, or another has it by then.
-local packed = redis.call('HGET', KEYS[1], ARGV[2])
-local entry = packed and entry_of(packed)
+local packed = redis.pcall('HGET', KEYS[1], ARGV[2])
+local entry = type(packed) == 'string' and entry_of(packed)
 if not entry or entry[ATTEMPT] ~= tonumber(ARGV[3]) then
   return 0
 end

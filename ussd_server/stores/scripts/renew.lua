@@ -2,8 +2,8 @@
 -- Hold an entry for longer, as the same attempt. One that was postponed is ready when it is due.
 -- KEYS  outbox due   ARGV  msisdn id attempt lease
 -- Safe to send again: it does the same.
-local packed = redis.call('HGET', KEYS[1], ARGV[2])
-local entry = packed and entry_of(packed)
+local packed = redis.pcall('HGET', KEYS[1], ARGV[2])
+local entry = type(packed) == 'string' and entry_of(packed)
 if not entry or entry[ATTEMPT] ~= tonumber(ARGV[3]) or entry[READY] == entry[DUE] then
   return 0
 end

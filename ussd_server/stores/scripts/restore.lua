@@ -11,9 +11,7 @@ local msisdn = ARGV[2]
 if redis.call('GETRANGE', record, 0, 7) == string.sub(ARGV[1], 1, 8) then
   return {}
 end
-for _, entry in pairs(outbox_of(outbox)) do
-  let_go(work, entry)
-end
+let_go_of_all(work, msisdn, outbox_of(outbox))
 for _, letter in pairs(letters_of(dead)) do
   uncount_letter(kinds, letter)
 end
