@@ -7,6 +7,8 @@ from typing import Final, Literal, TypeAlias
 
 Kind: TypeAlias = Literal[
     "kill",
+    "restart",
+    "new key",
     "power cut",
     "pause",
     "cut link",
@@ -22,6 +24,8 @@ SERVER, SMSC, STORE = "server", "smsc", "store"
 
 WEIGHTS: Final[Mapping[Kind, float]] = {
     "kill": 75,
+    "restart": 5,
+    "new key": 3,
     "power cut": 3,
     "pause": 6,
     "cut link": 6,
@@ -95,11 +99,11 @@ def _fault(rng: random.Random, at: int, kind: Kind, scene: Scene) -> Fault:
         return Fault(at, kind, SERVER, which, span * rng.choice((1, -1)))
     if kind == "failover":
         return Fault(at, kind, STORE)
-    if kind in ("cut link", "silent link", "slow link"):
+    if kind in ("restart", "cut link", "silent link", "slow link"):
         return Fault(at, kind, SERVER, which, span)
     if kind == "pause" and rng.random() < LONG_PAUSE:
         return Fault(at, kind, SERVER, which, LONG_PAUSE_MS)
-    if kind == "power cut":
+    if kind in ("power cut", "new key"):
         return Fault(at, kind, "everything")
     targets = [SERVER, SMSC, *([STORE] * STORE_OFTEN if scene.stores else [])]
     if kind in ("slow disk", "full disk"):

@@ -65,6 +65,14 @@ class Child:
             with suppress(ProcessLookupError):
                 os.kill(self.process.pid, number)
 
+    async def ends(self, seconds: float) -> None:
+        """Wait until it has ended by itself, or is ended when so long is over."""
+        process = self.process
+        if process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(process.wait, seconds)
+        await self.end(signal.SIGKILL)
+
     async def kill(self) -> None:
         """End it as a power failure would; counted. Nothing where it has ended by itself."""
         if self.alive:

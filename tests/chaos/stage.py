@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from tests.acceptance.harness import run_to_end
+from tests.acceptance.harness import COMMAND, run_to_end
 from tests.chaos import disks, ledger, shop
 from tests.chaos.ledger import Happened, Ledger
 from tests.chaos.network import Network
@@ -38,6 +38,13 @@ TOO_SOON = 0.3
 
 START_S = 10.0
 """For how long a killed server's start is waited for: it has nothing to serve while the SMSC is down."""
+
+BROKEN_OFF = 0.4
+"""Of those who make a new key so many are killed at it."""
+
+ROTATES_S = (0.3, 2.0)
+ROTATED_S = 20.0
+"""When they are, and how long the others may take."""
 
 SLOW_LINK_S = 0.15
 
@@ -207,6 +214,8 @@ class Stage:
         """Do a fault, and return when it is over."""
         work: Mapping[Kind, Callable[[Fault], Awaitable[None]]] = {
             "kill": self._kill,
+            "restart": self._restart,
+            "new key": self._rotate,
             "power cut": self._cut_power,
             "pause": self._pause,
             "cut link": self._cut_link,
@@ -236,6 +245,32 @@ class Stage:
 
     async def _kill(self, fault: Fault) -> None:
         await self._crash(self._child(fault), fault)
+
+    async def _restart(self, fault: Fault) -> None:
+        """Stop a server in good order and start it again, as a rolling restart does with one after the other."""
+        child = self._child(fault)
+        async with self._lock(child):
+            status = await child.end()
+            self._note(fault)
+            if status:  # it was told to end while its store was gone
+                self._book.note(Happened(ledger.now(), f"ended with {status}", child.name))
+            self._start(child)
+            await is_ready(self.http[fault.which], START_S)
+
+    async def _rotate(self, fault: Fault) -> None:
+        """Make a new key and put every code under it; now and then who does so is killed, and the next goes on."""
+        async with self._locks.setdefault("keys", asyncio.Lock()):
+            store = ("--data", str(self.data), "--store", self.store.url)
+            rotating = Child(
+                "keys rotate", lambda: [COMMAND, "keys", "rotate", *store], self.directory, self._environment()
+            )
+            rotating.start()
+            self._note(fault)
+            if self._rng.random() < BROKEN_OFF:
+                await asyncio.sleep(self._rng.uniform(*ROTATES_S))
+                await rotating.kill()
+            else:
+                await rotating.ends(ROTATED_S)
 
     async def _cut_power(self, fault: Fault) -> None:
         """Kill all at one moment; they come back in any order."""
