@@ -123,10 +123,12 @@ class SqliteStore(Reading):
         await self._do(lambda: jobs.bury(self._db, claimed, now, reason, journal, self._journal_entries))
 
     async def forget(self, msisdn: str) -> bool:
-        """Delete all that is known of a subscriber; False where nothing was."""
+        """Delete all that is known of a subscriber, from the log, too; False where nothing was."""
         forgotten = await self._do(lambda: jobs.forget(self._db, key_of(msisdn)))
         # Only now: a commit of the same group may have put it there a moment ago.
         self._cache.drop(msisdn)
+        if forgotten:
+            await self._groups.empty_log()
         return forgotten
 
     async def risks(self) -> list[str]:

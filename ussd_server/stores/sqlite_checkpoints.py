@@ -8,10 +8,18 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import structlog
+
 from ussd_server.stores.sqlite_file import File
 
 CHECKPOINT_ROWS = 8_192
 """Rows written between two checkpoints: 16 to 64 MB of log, by how many pages a row touches."""
+
+EMPTY_RETRY_S = 0.01
+EMPTY_TRIES = 50
+"""How often, and how many times, it is tried to empty the log while others use it: a moment without them is enough."""
+
+log = structlog.get_logger(__name__)
 
 
 class Checkpoints:
@@ -42,6 +50,14 @@ class Checkpoints:
         self._copying = None
         self.log_may_restart = True
         self._copied()
+
+    async def empty_log(self) -> None:
+        """Let nothing that was deleted be left in the log. Others who use it are waited for, but not for long."""
+        for _ in range(EMPTY_TRIES):
+            if await asyncio.get_running_loop().run_in_executor(self._thread, self._file.empty_log):
+                return
+            await asyncio.sleep(EMPTY_RETRY_S)
+        log.warning("store_log_not_emptied", path=self._file.path)
 
     async def rest(self) -> bool:
         """Wait until the bulk is copied; False where nothing is being copied."""

@@ -53,6 +53,7 @@ class File:
             self.db.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT_BYTES}")
             self._checkpointer = connect(self.path)
             undo.callback(self._checkpointer.close)
+            self._checkpointer.execute("PRAGMA busy_timeout = 0")
             self._log = os.open(f"{self.path}-wal", os.O_RDONLY)
             undo.callback(os.close, self._log)
             # Kept until the end: to close it would drop the locks that SQLite holds on it in this process.
@@ -88,6 +89,15 @@ class File:
         except sqlite3.Error as error:
             # Nothing is lost: the log keeps it all, and the next checkpoint copies it.
             log.error("store_checkpoint_failed", reason=explain(self.path, error))
+
+    def empty_log(self) -> bool:
+        """Copy the whole log, in a thread, and cut it to nothing; False where somebody uses it at that moment."""
+        self.copy_log()  # beside all work, so that little is left to do while nobody may write
+        try:
+            ((busy, _, _),) = self._checkpointer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error:
+            return False
+        return not busy
 
     def holder(self) -> str:
         """Return which other process has the file open; one of them, and "" for none."""

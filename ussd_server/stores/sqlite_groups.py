@@ -234,6 +234,10 @@ class Groups:
             self._resting.clear()
             self._next()
 
+    async def empty_log(self) -> None:
+        """Let nothing that was deleted be left in the log, as far as others let go of it."""
+        await self._checkpoints.empty_log()
+
     async def close(self) -> None:
         """Finish what is under way, copy the whole log into the database, and let go of the file."""
         self._settle_now()
