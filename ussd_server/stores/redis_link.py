@@ -5,9 +5,7 @@ is tried until its time is over; then whoever asked learns why in plain words. W
 """
 
 import asyncio
-import os
-import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -15,8 +13,9 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from ussd_server.stores.base import StoreUnavailable
-from ussd_server.stores.redis_identity import Identity, OtherStore
+from ussd_server.stores.redis_identity import Identity
 from ussd_server.stores.redis_lease import Lease
+from ussd_server.stores.redis_node import AGAIN_S, Node
 from ussd_server.stores.redis_nodes import Nodes, NotConfirmed, NotFound
 from ussd_server.stores.redis_scripts import Script
 from ussd_server.stores.redis_wire import (
@@ -24,7 +23,6 @@ from ussd_server.stores.redis_wire import (
     Answer,
     Asked,
     Greeting,
-    NoRedis,
     Owner,
     Refused,
     Request,
@@ -34,6 +32,7 @@ from ussd_server.stores.redis_wire import (
     pack,
     pack_octets,
 )
+from ussd_server.stores.redis_words import plain
 
 PATIENCE_S: Final = 5.0
 """How long a request is tried: less than a dialogue has for its answer."""
@@ -51,9 +50,6 @@ WATCH_S: Final = 0.25
 STALLED_S: Final = 1.0
 """How long a server may be silent before it is asked elsewhere whether it is still the one."""
 
-AGAIN_S: Final = 0.05
-"""Before what Redis cannot do at the moment is tried again."""
-
 MOVED_ON: Final = frozenset({"MOVED", "READONLY", "CLUSTERDOWN", "MASTERDOWN"})
 """Errors that say that the servers are not as we know them."""
 
@@ -61,50 +57,12 @@ FOR_NOW: Final = MOVED_ON | {"TRYAGAIN", "LOADING", "BUSY", "NOREPLICAS", "UNBLO
 """Errors after which nothing was done, and another try may succeed."""
 
 AnyAnswer = TypeVar("AnyAnswer", bound=Answer)
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
 class SeveralSlots(StoreUnavailable):
     """Redis refused a call for keys of several slots, and did nothing of it."""
-
-
-def plain(error: Refused) -> str:
-    """Return what an error of Redis means, and its mend where there is one."""
-    text = str(error)
-    match error.code:
-        case "OOM":
-            return "Redis is full (maxmemory): give it more memory, or take other data out of it"
-        case "MISCONF":
-            return f"Redis cannot write to its disk; make room there and look into its log ({text})"
-        case "NOAUTH":
-            return (
-                "Redis refuses what comes without a password: write it in the store's URL, redis://:PASSWORD@HOST or "
-                f"redis://USER:PASSWORD@HOST, or add ?password_file=FILE ({text})"
-            )
-        case "WRONGPASS":
-            return f"Redis refuses the user or password of the store's URL ({text})"
-        case "NOPERM":
-            return f"this user may not do it in Redis; see the permissions in docs/operations.md ({text})"
-        case "LOADING":
-            return "Redis is starting and still loads its data"
-        case "READONLY":
-            return f"this Redis is a replica and takes no writes; name its master ({text})"
-        case "MOVED" | "ASK":
-            return "this Redis is part of a Cluster: write redis+cluster:// in the store's URL"
-        case "CROSSSLOT":
-            return (
-                "this Redis takes no request for keys of several slots: where it is part of a Cluster, write "
-                f"redis+cluster:// in the store's URL ({text})"
-            )
-        case "CLUSTERDOWN":
-            return f"the Cluster serves nothing until each slot has a master ({text})"
-        case "NOREPLICAS":
-            return f"Redis takes no writes while too few replicas follow it ({text})"
-        case "ERR" if "DB index" in text:
-            return f"Redis has no database of this number (`databases` in redis.conf): write a lower one ({text})"
-        case "WRONGTYPE":
-            return "another program's data is where this store's should be; choose another ?prefix= or database"
-    return text
 
 
 class Link(Owner):
@@ -118,16 +76,16 @@ class Link(Owner):
         self.identity = Identity(name, nodes.several)
         self._lease = Lease(nodes)
         self._greeting = greeting
-        self._name = name
+        self.name = name
         self._patience_s = patience_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fresh: list[Sent] = []
         self._gathering: list[Callable[[], None]] = []
         self._flushes = False
         """Whether what is fresh goes out with the loop's next turn."""
-        self._homes: list[_Node] | None = None
+        self._homes: list[Node] | None = None
         """The connection for each slot, once it is known."""
-        self._by_place: dict[tuple[Address, int], _Node] = {}
+        self._by_place: dict[tuple[Address, int], Node] = {}
         self._homeless: list[Sent] = []
         self._later: set[Sent] = set()
         self._held: set[Sent] = set()
@@ -186,7 +144,7 @@ class Link(Owner):
         if self._closed:
             raise StoreUnavailable(self._closed)
         if self._under_way >= MOST_REQUESTS or self._octets >= MOST_OCTETS:
-            raise StoreUnavailable(f"{self._name}: too much waits for Redis already: {self._trouble or 'it is slow'}")
+            raise StoreUnavailable(f"{self.name}: too much waits for Redis already: {self._trouble or 'it is slow'}")
         request = Request(answer, packed, slot, loop.time() + self._patience_s, script, writes)
         if not self._under_way:
             self._idle.clear()
@@ -230,21 +188,21 @@ class Link(Owner):
         homes = self._homes
         if homes is None:
             self._homeless += fresh
-            self._find()
+            self.find()
             return
-        shares: dict[_Node, list[Sent]] = {}
+        shares: dict[Node, list[Sent]] = {}
         for request in fresh:
             shares.setdefault(homes[request.slot], []).append(request)
         for node, share in shares.items():
             node.send(share)
 
-    def _again(self, requests: Sequence[Sent]) -> None:
+    def again(self, requests: Sequence[Sent]) -> None:
         """Send these with the next write, but for those whose time is over."""
         assert self._loop is not None
         now = self._loop.time()
         for request in requests:
             if request.until <= now or self._closed:
-                self._fail(request, self._too_late(request))
+                self.fail(request, self._too_late(request))
             else:
                 self._fresh.append(request)
                 self._flush_soon()
@@ -267,14 +225,14 @@ class Link(Owner):
                 self._told(wire, requests, replies, copies)
             else:
                 self._held.update(requests)
-                self._task(self._hold(wire, requests, replies, copies))
+                self.begin(self._hold(wire, requests, replies, copies))
             return
         reason = (
-            f"{self._name}: written, but only {copies} of {self._greeting.replicas} replicas have it "
+            f"{self.name}: written, but only {copies} of {self._greeting.replicas} replicas have it "
             f"after {self._greeting.wait_ms} ms, so a failover may lose it; look after the replicas"
         )
         for request in requests:
-            self._fail(request, reason)
+            self.fail(request, reason)
 
     def _told(self, wire: Wire, requests: Sequence[Sent], replies: Sequence[Any], copies: int) -> None:
         super().copied(wire, requests, replies, copies)
@@ -304,7 +262,7 @@ class Link(Owner):
         """See to it that the answers to what is sent now will not have to be held."""
         assert self._loop is not None
         if self._greeting.replicas and self._lease.ages(address, self._loop.time()):
-            self._task(self._lease.renew_ahead(address))
+            self.begin(self._lease.renew_ahead(address))
 
     def refused(self, wire: Wire, request: Sent, error: Refused) -> None:
         """Do what an error asks for: go elsewhere, wait a moment, load the script again; or give up."""
@@ -321,23 +279,23 @@ class Link(Owner):
                 return
             if self._homes is not None:
                 self._move(self._homes, request.slot, self._node(address, request.slot))
-            self._find()
-            self._again([request])
+            self.find()
+            self.again([request])
             return
         if error.code in FOR_NOW:
             self.trouble(plain(error))
             if error.code in MOVED_ON:
-                self._find()
+                self.find()
             self._later.add(request)
             self._loop.call_later(AGAIN_S, self._now, request)
             return
         kind = SeveralSlots if error.code == "CROSSSLOT" else StoreUnavailable
-        self._fail(request, f"{self._name}: {plain(error)}", kind)
+        self.fail(request, f"{self.name}: {plain(error)}", kind)
 
     def _now(self, request: Sent) -> None:
         if request in self._later:
             self._later.discard(request)
-            self._again([request])
+            self.again([request])
 
     def lost(self, wire: Wire, requests: Sequence[Sent]) -> None:
         """A connection broke: send again what it leaves, which may have been carried out."""
@@ -352,14 +310,15 @@ class Link(Owner):
         """Send again, to whoever is the one now, what may have been carried out."""
         for request in requests:
             request.unsure = request.resent = True
-        self._find()
-        self._again(requests)
+        self.find()
+        self.again(requests)
 
     def trouble(self, text: str) -> None:
         """Remember what is wrong, for whoever gets no answer."""
         self._trouble = text
 
-    def _fail(self, request: Sent, reason: str, kind: type[StoreUnavailable] = StoreUnavailable) -> None:
+    def fail(self, request: Sent, reason: str, kind: type[StoreUnavailable] = StoreUnavailable) -> None:
+        """Tell who asked why there is no answer."""
         if not request.answer.done():
             request.answer.set_exception(kind(reason))
             # Who asked may be gone, and then nobody looks.
@@ -367,16 +326,16 @@ class Link(Owner):
         self.answered([request])
 
     def _too_late(self, request: Sent) -> str:
-        return self._closed or f"{self._name}: no answer for {self._patience_s:g} s: {self._trouble or 'it is silent'}"
+        return self._closed or f"{self.name}: no answer for {self._patience_s:g} s: {self._trouble or 'it is silent'}"
 
     # Where the servers are ----------------------------------------------------------------------------------------
 
-    def _node(self, address: Address, slot: int) -> "_Node":
+    def _node(self, address: Address, slot: int) -> Node:
         """Return the connection of this server for a slot; a call for many slots goes by that of its first key's."""
         place = address, slot % CONNECTIONS
         node = self._by_place.get(place)
         if node is None:
-            node = self._by_place[place] = _Node(self, address, self._greeting)
+            node = self._by_place[place] = Node(self, address, self._greeting)
         return node
 
     async def connect_surely(self, address: Address) -> Wire:
@@ -418,10 +377,10 @@ class Link(Owner):
         if not answer.cancelled() and answer.exception() is None and answer.result() != self.identity.shares[slot].id:
             self.look_anew(slot)
 
-    def _find(self) -> None:
+    def find(self) -> None:
         """Find out anew which server has which slots, unless that is under way."""
         if self._finding is None and not self._closed and (self._homes is None or not self._nodes.fixed):
-            self._finding = self._task(self._look_for_homes())
+            self._finding = self.begin(self._look_for_homes())
 
     async def _look_for_homes(self) -> None:
         while not self._closed:
@@ -449,9 +408,9 @@ class Link(Owner):
         for place in [place for place, node in self._by_place.items() if node not in homes]:
             self._by_place.pop(place).leave()
         waiting, self._homeless = self._homeless, []
-        self._again(waiting)
+        self.again(waiting)
 
-    def _move(self, homes: "list[_Node]", slot: int, node: "_Node") -> None:
+    def _move(self, homes: list[Node], slot: int, node: Node) -> None:
         """Let this be the connection for a slot; where it is a bucket's, see first whether its data came, too."""
         if homes[slot] is not node:
             homes[slot] = node
@@ -461,7 +420,7 @@ class Link(Owner):
     def _give_up(self, error: Exception) -> None:
         waiting, self._homeless = self._homeless, []
         for request in waiting:
-            self._fail(request, f"{self._name}: {error}")
+            self.fail(request, f"{self.name}: {error}")
 
     def one_of_each(self, slots: Sequence[int]) -> list[int]:
         """Return of these slots one a server."""
@@ -479,7 +438,8 @@ class Link(Owner):
         if self._closed:
             raise StoreUnavailable(self._closed)
 
-    def _task(self, work: Any) -> "asyncio.Task[Any]":
+    def begin(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Do this beside all else, at most until the link is closed."""
         assert self._loop is not None
         task = self._loop.create_task(work)
         self._tasks.add(task)
@@ -498,7 +458,7 @@ class Link(Owner):
             late = [request for request in waiting if request.until <= now]
             waiting.difference_update(late)
             for request in late:
-                self._fail(request, self._too_late(request))
+                self.fail(request, self._too_late(request))
         for node in list(self._by_place.values()):
             node.waiting, node.asking = self._in_time(node.waiting, now), self._in_time(node.asking, now)
             if node.wire is not None:
@@ -513,7 +473,7 @@ class Link(Owner):
             return
         silent = now - max(wire.heard, oldest.until - self._patience_s)
         if silent >= STALLED_S:
-            self._find()
+            self.find()
         if oldest.until <= now:
             if silent >= STALLED_S:
                 self.trouble("it is silent")
@@ -528,7 +488,7 @@ class Link(Owner):
     def _in_time(self, requests: list[Sent], now: float) -> list[Sent]:
         late = [request for request in requests if request.until <= now]
         for request in late:
-            self._fail(request, self._too_late(request))
+            self.fail(request, self._too_late(request))
         return [request for request in requests if request.until > now] if late else requests
 
     # The end ------------------------------------------------------------------------------------------------------
@@ -561,145 +521,9 @@ class Link(Owner):
         self._later.clear()
         self._held.clear()
         for request in left:
-            self._fail(request, reason)
+            self.fail(request, reason)
         await asyncio.gather(*(node.wire.gone for node in self._by_place.values() if node.wire))
         await self._nodes.close()
-
-
-class _Node:
-    """One connection to a server, and what waits until there is one."""
-
-    def __init__(self, link: Link, address: Address, greeting: Greeting) -> None:
-        self._link = link
-        self.address = address
-        self._greeting = greeting
-        self._connecting: asyncio.Task[None] | None = None
-        self._looking: asyncio.Task[None] | None = None
-        self._doubted: set[int] = set()
-        """Slots that came to this server while it was connected with, until their data was seen there."""
-        self.asking: list[Sent] = []
-        self._left = False
-        self.wire: Wire | None = None
-        self.waiting: list[Sent] = []
-
-    def send(self, requests: list[Sent]) -> None:
-        if self._left:
-            self._link._again(requests)
-        elif self.wire is not None:
-            if self._doubted:
-                self.waiting += [request for request in requests if request.slot in self._doubted]
-                requests = [request for request in requests if request.slot not in self._doubted]
-                if not requests:
-                    return
-            self._link.batches += 1
-            self._link.keep_sure(self.address)
-            self.wire.send(requests)
-        else:
-            self.waiting += requests
-            self._connect()
-
-    def send_asking(self, request: Sent) -> None:
-        if self.wire is not None:
-            self.wire.send_asking(request)
-        else:
-            self.asking.append(request)
-            self._connect()
-
-    def doubt(self, slot: int) -> None:
-        """Send nothing for a slot that came here before it was looked whether its data came with it."""
-        if self.wire is None and self._connecting is None:
-            return  # the next connection is looked at for all slots
-        self._doubted.add(slot)
-        if self._looking is None:
-            self._looking = self._link._task(self._look())
-
-    async def _look(self) -> None:
-        try:
-            while self._doubted:
-                seen = set(self._doubted)
-                await self._link.look(self.address)
-                self._doubted -= seen
-        except Exception:  # whatever it is: nothing was seen
-            if self.wire is not None:
-                self.wire.abort()  # whoever connects anew is told what is wrong
-        finally:
-            self._looking = None
-            self._doubted.clear()
-            self._hand_back()
-
-    def leave(self) -> None:
-        """This server has no slots any more: hand back what waits."""
-        self._left = True
-        for task in (self._connecting, self._looking):
-            if task is not None:
-                task.cancel()
-        self._hand_back()
-        if self.wire is not None:
-            self.wire.abort()
-
-    def _hand_back(self) -> None:
-        waiting, self.waiting = self.waiting + self.asking, []
-        self.asking = []
-        self._link._again(waiting)
-
-    def _connect(self) -> None:
-        if self._connecting is None:
-            self._connecting = self._link._task(self._try_to_connect())
-
-    async def _try_to_connect(self) -> None:
-        pause = AGAIN_S
-        try:
-            while (self.waiting or self.asking) and not self._left:
-                try:
-                    self.wire = await self._link.connect_surely(self.address)
-                except NotConfirmed as error:
-                    self._link.trouble(str(error))
-                except OtherStore as error:
-                    self._link.trouble(str(error))
-                    if self._link.fixed:  # else another server may be found that has it
-                        self._fail_all(str(error))
-                except Refused as error:
-                    self._link.trouble(plain(error))
-                    if error.code in ("NOAUTH", "WRONGPASS", "ERR", "NOPERM"):
-                        self._fail_all(plain(error))
-                        return
-                except OSError as error:
-                    self._link.trouble(why(self.address, error))
-                    if isinstance(error, NoRedis):
-                        self._fail_all(why(self.address, error))
-                        return
-                else:
-                    waiting, self.waiting = self.waiting, []
-                    asking, self.asking = self.asking, []
-                    if waiting:
-                        self.send(waiting)
-                    for request in asking:
-                        self.send_asking(request)
-                    return
-                self._link._find()
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, 0.5)
-        finally:
-            self._connecting = None
-
-    def _fail_all(self, reason: str) -> None:
-        waiting, self.waiting = self.waiting + self.asking, []
-        self.asking = []
-        for request in waiting:
-            self._link._fail(request, f"{self._link._name}: {reason}")
-
-
-def why(address: Address, error: OSError) -> str:
-    """Return why a server cannot be reached."""
-    host, port = address
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"cannot connect to {host}:{port}: its certificate is not trusted: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return f"cannot connect to {host}:{port}: no TLS there: {error.reason}"
-    text = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
-    if isinstance(error, TimeoutError) or not text:
-        text = "it does not answer"
-    return f"cannot connect to {host}:{port}: {text}"
 
 
 def _address(text: str, wire: Wire) -> Address:

@@ -13,9 +13,10 @@ import structlog
 
 from ussd_server.stores.base import StoreUnavailable, Told, Unsure, tell
 from ussd_server.stores.cache import Cache
-from ussd_server.stores.redis_link import Link, SeveralSlots, plain
+from ussd_server.stores.redis_link import Link, SeveralSlots
 from ussd_server.stores.redis_scripts import EVERY_SCRIPT
 from ussd_server.stores.redis_wire import Refused, Sent
+from ussd_server.stores.redis_words import plain
 from ussd_server.subscribers.record import Subscriber
 
 MOST_TOGETHER: Final = 128
