@@ -17,6 +17,8 @@ Code: TypeAlias = tuple[str, ...]
 _ENTRY_CODE: Final = re.compile(r"[*#]{1,3}\d{1,10}(\*\d{1,20})*#")
 _CAPTURE: Final = re.compile(r"\{([^{}:]*)(?::([^{}]*))?\}")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
+WRITTEN_KEPT: Final = 1_000
+"""Spellings of the exact texts to one number that are known at once; phones write each in two or three ways."""
 MAX_CAPTURES: Final = 3
 """Captures of one pattern; two open ones already cost the square of a text's length."""
 
@@ -53,6 +55,8 @@ class Texts:
 
     exact: dict[str, str] = field(default_factory=dict)
     patterns: list[tuple[Pattern, str]] = field(default_factory=list)
+    written: dict[str, "Match"] = field(default_factory=dict, compare=False)
+    """Exact texts as they were written by now, so none of what a pattern captured."""
 
 
 Category: TypeAlias = Literal["service", "offer"]
@@ -100,10 +104,16 @@ class Entries:
         texts = self.texts.get(number)
         if texts is None or len(text) > MAX_INPUT:
             return None
-        text = _blanks(plain(text))
+        match = texts.written.get(text)
+        if match is not None:
+            return match
+        written, text = text, _blanks(plain(text))
         node = texts.exact.get(text.casefold())
         if node is not None:
-            return Match(node)
+            if len(texts.written) >= WRITTEN_KEPT:
+                texts.written.clear()
+            match = texts.written[written] = Match(node)
+            return match
         for pattern, target in texts.patterns:
             values = pattern.match(text)
             if values is not None:

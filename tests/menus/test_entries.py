@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from menus.accept import Accept, parse_accept
-from menus.entries import Entries, Match, Texts, exact_text, parse_code, parse_pattern
+from menus.entries import WRITTEN_KEPT, Entries, Match, Texts, exact_text, parse_code, parse_pattern
 from menus.limits import MAX_TAIL
 
 
@@ -65,6 +65,17 @@ def test_the_longest_code_wins_and_the_rest_is_the_tail(dialled: str, match: Mat
 def test_a_text_is_matched_whatever_its_case_and_blanks(text: str, match: Match | None):
     assert entries().match_sms("111", text) == match
     assert entries().match_sms("112", text) is None
+
+
+def test_a_spelling_is_known_again_and_nothing_that_a_pattern_captured():
+    known = entries()
+    for _ in range(2):
+        assert known.match_sms("111", "МОЯ помощь ") == Match("help")
+        assert known.match_sms("111", "123") == Match("number", values={"n": "123"})
+    assert list(known.texts["111"].written) == ["МОЯ помощь "]
+    for blanks in range(WRITTEN_KEPT):
+        assert known.match_sms("111", " " * blanks) == Match("empty")
+    assert len(known.texts["111"].written) <= WRITTEN_KEPT
 
 
 @pytest.mark.parametrize("code", ["111", "*#", "*111", "*111**2#", "*11a#", "", "*111*2##"])
