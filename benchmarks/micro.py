@@ -16,7 +16,7 @@ from benchmarks.paths import PATHS
 from benchmarks.turn import measure_turn
 from benchmarks.wire import DELIVER_SM, deliver_template, pdu, tlv
 from menus.compiler import compile_flow
-from menus.engine import take
+from menus.engine import work_out
 from menus.events import Answered, Ask, Begin, Event, Reply, Show
 from menus.session import Session, Value
 from menus.steps import Waiting
@@ -167,7 +167,7 @@ class Conversation:
             else:
                 event = Reply(expected.said)
             while True:
-                done = take(self._flow, stands, event, NOW, self._facts, self._screen)
+                done = self._flow.memory.step(work_out, stands, event, NOW, self._facts, self._screen)
                 stands = done.waits or done.session
                 effect = done.waits or done.effects[-1]
                 if not isinstance(effect, Ask):

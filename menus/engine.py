@@ -34,9 +34,9 @@ from menus.nodes import Asking, Check, Input, Listing, Menu, Node, Ordering, Sho
 from menus.render import Channel
 from menus.screens import BACK_KEY, HOME_KEY, NO_VALUES, Laid, key_to_options, shown_values
 from menus.session import Pending, Session, Value, Values, encode, pack
-from menus.steps import Step, Waiting
+from menus.steps import Step
 
-__all__ = ["Facts", "Step", "accepts", "conclude", "say", "step", "take", "work_out"]
+__all__ = ["Facts", "Step", "accepts", "conclude", "say", "step", "work_out"]
 
 NAVIGATION: Final = {BACK_KEY: "back", HOME_KEY: "home"}
 NUMBERS: Final = {str(number): number for number in range(1, 1000)}
@@ -57,21 +57,17 @@ def step(flow: Flow, session: Session | None, event: Event, now: int, facts: Fac
 
     What is in a step is shared with other subscribers' steps, so it must not be changed.
     """
-    done = take(flow, session, event, now, facts, channel)
+    done = flow.memory.step(work_out, session, event, now, facts, channel)
     waits = done.waits
     return done if waits is None else Step(waits.session, (Ask(waits.id, waits.operation, waits.arguments),))
 
 
-def take(flow: Flow, stands: Session | Waiting | None, event: Event, now: int, facts: Facts, channel: Channel) -> Step:
-    """Take one event as `step` does; where it asks there may be `waits` for `Ask` and session, to be handed in next.
-
-    Who feeds the answer back within the turn needs no session between the two, and is spared its making.
-    """
-    return flow.memory.step(work_out, stands, event, now, facts, channel)
-
-
 def work_out(flow: Flow, session: Session | None, event: Event, now: int, facts: Facts, channel: Channel) -> Step:
-    """Take one event without remembering any: this says what `step` returns."""
+    """Take one event without remembering any: this says what `step` returns.
+
+    Who feeds an answer back within the turn calls `flow.memory.step` with this, and needs no session between question
+    and answer.
+    """
     if isinstance(event, Reply):
         return _reply(flow, session, event, now, facts, channel)
     if isinstance(event, Answered):

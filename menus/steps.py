@@ -54,7 +54,7 @@ class Waiting(Ask, frozen=True, gc=False):
 class Step(msgspec.Struct, frozen=True, gc=False):
     """What a step leads to: the session to keep (None: nothing to keep) and what the shell must do, in order.
 
-    `waits` is what the engine asks, and stands for the session that it has not made yet (`engine.take`).
+    `waits` is what the engine asks, and stands for the session that it has not made yet (`Memory.step`).
     """
 
     session: Session | None

@@ -96,7 +96,7 @@ def facts(subscriber: Subscriber, now: int, default_language: str, channel: str,
         "active": subscriber.activated_at > 0,
         "offers": subscriber.offers_at > 0,
         "has_code": access.sealed is not None and condition(access, now, policy) == "valid",
-        "locked": bool(access.locked_until or access.reservations) and locked_until(access, now) > 0,
+        "locked": locked_until(access, now) > 0 if access.locked_until or access.reservations else False,
         "language": subscriber.language or default_language,
         "channel": channel,
     }

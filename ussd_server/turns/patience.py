@@ -37,7 +37,12 @@ class Patience:
         `known` says that the text leads somewhere; it takes the sender for a person again.
         """
         replies = _within(HOUR_MS, record.replies, now)
-        strays = () if known else _within(DAY_MS, record.strays, now)
-        if len(replies) >= self.replies_an_hour or len(strays) >= self.strays_a_day:
+        if len(replies) >= self.replies_an_hour:
             return None
-        return replace(record, replies=(*replies, now), strays=strays if known else (*strays, now))
+        strays: tuple[int, ...] = ()
+        if not known:
+            strays = _within(DAY_MS, record.strays, now)
+            if len(strays) >= self.strays_a_day:
+                return None
+            strays = (*strays, now)
+        return replace(record, replies=(*replies, now), strays=strays)

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from menus.compiler import Flow
-from menus.engine import take
+from menus.engine import work_out
 from menus.events import Answered, Ask, Defer, Effect, Event, Late, Note, Order, Send, Show
 from menus.render import Channel
 from menus.session import Session, Values
@@ -100,7 +100,7 @@ class Turn(msgspec.Struct, gc=False):
         """Step from event to event until something is shown, or the operator takes its time."""
         while True:
             shown: Show | None = None
-            done = take(self.flow, stands, event, self.now, known, channel)
+            done = self.flow.memory.step(work_out, stands, event, self.now, known, channel)
             asked: Ask | None = done.waits
             for effect in done.effects:
                 # `isinstance` takes several times as long to say no: a Struct's class is asked whether it has it.
