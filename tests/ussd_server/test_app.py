@@ -13,7 +13,7 @@ from smpp.link import Link, Role
 from smpp.pdu import Message
 from smpp.transport import LINGER_SECONDS, Connection, Listener, listen
 from tests import redis_servers
-from tests.ussd_server.stores.test_redis_failover import elsewhere
+from tests.ussd_server.stores.redis_steps import elsewhere
 from tests.ussd_server.turns.bench import MSISDN, SMALL
 from ussd_server import app, housekeeping
 from ussd_server.app import Server

@@ -7,8 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.redis_servers import DURABLE, RedisServer, running
-from tests.ussd_server.stores.redis_steps import count, counted, store_at
-from tests.ussd_server.stores.test_redis_failover import elsewhere
+from tests.ussd_server.stores.redis_steps import count, counted, elsewhere, store_at
 from ussd_server.stores.base import StoreUnavailable
 from ussd_server.stores.redis import RedisStore
 

@@ -8,8 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.redis_servers import RedisCluster, RedisServer, wait_until
-from tests.ussd_server.stores.redis_steps import LEASE, T0, count, counted, parsed
-from tests.ussd_server.stores.test_redis_failover import NUMBERS, elsewhere, move_everything, owns_meta
+from tests.ussd_server.stores.redis_steps import LEASE, NUMBERS, T0, count, counted, elsewhere, parsed
+from tests.ussd_server.stores.test_redis_cluster import move_everything, owns_meta
 from tests.ussd_server.stores.test_redis_identity import HAS_IT_AGAIN, LOST
 from ussd_server.stores.base import StoreUnavailable
 from ussd_server.stores.redis import RedisStore
