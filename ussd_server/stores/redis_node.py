@@ -18,6 +18,9 @@ AGAIN_S: Final = 0.05
 SELDOM_S: Final = 0.5
 """Between two tries to connect, where the ones before failed, at most."""
 
+LOOKS_ELSEWHERE: Final = 2
+"""How often it is asked for another server that has the data, where one has lost it, before that is said."""
+
 
 class Node:
     """One of the connections of a link to the server at an address."""
@@ -105,6 +108,7 @@ class Node:
 
     async def _try_to_connect(self) -> None:
         pause = AGAIN_S
+        lost = 0
         try:
             while (self.waiting or self.asking) and not self._left:
                 try:
@@ -113,7 +117,8 @@ class Node:
                     self._link.trouble(str(error))
                 except OtherStore as error:
                     self._link.trouble(str(error))
-                    if self._link.fixed:  # else another server may be found that has it
+                    lost += 1
+                    if self._link.fixed or lost > LOOKS_ELSEWHERE:
                         self._fail_all(str(error))
                 except Refused as error:
                     self._link.trouble(plain(error))

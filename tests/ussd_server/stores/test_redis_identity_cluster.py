@@ -111,6 +111,20 @@ def test_a_master_that_comes_back_empty_is_not_used_until_its_data_is_back(clust
     asyncio.run(body())
 
 
+def test_who_asks_for_what_was_lost_is_told_at_once_for_others_must_not_wait_behind(cluster: RedisCluster) -> None:
+    async def body() -> None:
+        store, lost = store_on(cluster, patience_s=600), of_the_rest(cluster)
+        await asyncio.gather(*(count(store, 2, msisdn) for msisdn in NUMBERS))
+        await elsewhere(restart, cluster, lost, "other")
+        async with asyncio.timeout(60):
+            for _ in range(3):
+                with pytest.raises(StoreUnavailable, match=LOST):
+                    await count(store, 1, at(store, lost))
+        await store.close()
+
+    asyncio.run(body())
+
+
 def test_who_restarts_on_purpose_says_so_and_goes_on_and_the_others_do_not(cluster: RedisCluster) -> None:
     async def body() -> None:
         before, lost = await begun(cluster), of_the_rest(cluster)
