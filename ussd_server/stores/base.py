@@ -50,12 +50,18 @@ notice that waits for its time an SMS.
 class StoreUnavailable(Exception):
     """The store cannot be reached or cannot be written. The text says why.
 
-    Nothing was changed, unless the disk or the link broke at the very moment of the commit: then it is unknown, and
-    whoever loads the record again sees it.
+    Nothing was changed, nor will be.
     """
 
 
-class Unsure(StoreUnavailable):
+class PerhapsDone(StoreUnavailable):
+    """The store was given the change, and does not say what became of it: it may have been made, or may yet be.
+
+    Whoever loads the record when the store is back sees it.
+    """
+
+
+class Unsure(PerhapsDone):
     """The change was refused, perhaps for what it did itself: it was sent twice, and the first may have been written.
 
     The store can be asked again at once. What the record then has tells whether it was.
@@ -253,7 +259,9 @@ def tell_of(commit: Coroutine[Any, Any, Any], told: Callable[[Any], None]) -> No
 
 
 class Store(Protocol):
-    """Where records live. All methods may raise `StoreUnavailable`. A version is 0 for none, else opaque.
+    """Where records live. All methods may raise `StoreUnavailable`, those that write also `PerhapsDone`.
+
+    A version is 0 for none, else opaque.
 
     What writes journal entries lets go of the oldest of the same kinds, so that `kept_of` each are left. Others stay as
     they are, and so does what is restored.

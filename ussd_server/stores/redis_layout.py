@@ -14,7 +14,7 @@ import structlog
 
 from ussd_server.store_url import RedisUrl
 from ussd_server.stores import redis_keys as keys
-from ussd_server.stores.base import NoStore, StoreUnavailable
+from ussd_server.stores.base import NoStore, PerhapsDone, StoreUnavailable
 from ussd_server.stores.buckets import BUCKETS, SLOTS, bucket_of, slot
 from ussd_server.stores.redis_identity import IF_LOST, Share
 from ussd_server.stores.redis_keys import Bucket
@@ -190,7 +190,10 @@ class Layout:
                 return await found.answer
             # Only what writes is waited for, together with all that was written before: let there be something.
             ping = self.link.ask(bucket.slot, (b"SET", bucket.ping, b""), writes=True)
-            await ping.answer
+            try:
+                await ping.answer
+            except PerhapsDone as error:  # what it wrote is nothing to who reads
+                raise StoreUnavailable(str(error)) from error
             reply = await found.answer
             if not (found.resent or ping.resent):
                 return reply

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from ussd_server.stores.base import StoreUnavailable
+from ussd_server.stores.base import PerhapsDone, StoreUnavailable
 from ussd_server.stores.redis_identity import Identity
 from ussd_server.stores.redis_lease import Lease
 from ussd_server.stores.redis_node import AGAIN_S, Node
@@ -232,7 +232,7 @@ class Link(Owner):
             f"after {self._greeting.wait_ms} ms, so a failover may lose it; look after the replicas"
         )
         for request in requests:
-            self.fail(request, reason)
+            self.fail(request, reason, PerhapsDone)
 
     def _told(self, wire: Wire, requests: Sequence[Sent], replies: Sequence[Any], copies: int) -> None:
         super().copied(wire, requests, replies, copies)
@@ -317,13 +317,21 @@ class Link(Owner):
         """Remember what is wrong, for whoever gets no answer."""
         self._trouble = text
 
-    def fail(self, request: Sent, reason: str, kind: type[StoreUnavailable] = StoreUnavailable) -> None:
-        """Tell who asked why there is no answer."""
-        if not request.answer.done():
-            request.answer.set_exception(kind(reason))
-            # Who asked may be gone, and then nobody looks.
-            request.answer.exception()
+    def fail(
+        self, request: Sent, reason: str, kind: type[StoreUnavailable] = StoreUnavailable, sent: bool = False
+    ) -> None:
+        """Tell that a request failed; `sent`: whoever has it may have carried it out, or may yet."""
+        self._refuse(request, reason, kind, sent)
         self.answered([request])
+
+    def _refuse(self, request: Sent, reason: str, kind: type[StoreUnavailable], sent: bool) -> None:
+        if request.answer.done():
+            return
+        if kind is StoreUnavailable and request.writes and (sent or request.unsure):
+            kind, reason = PerhapsDone, f"{reason}; what was sent may have been done"
+        request.answer.set_exception(kind(reason))
+        # Who asked may be gone, and then nobody looks.
+        request.answer.exception()
 
     def _too_late(self, request: Sent) -> str:
         return self._closed or f"{self.name}: no answer for {self._patience_s:g} s: {self._trouble or 'it is silent'}"
@@ -458,7 +466,7 @@ class Link(Owner):
             late = [request for request in waiting if request.until <= now]
             waiting.difference_update(late)
             for request in late:
-                self.fail(request, self._too_late(request))
+                self.fail(request, self._too_late(request), sent=waiting is self._held)
         for node in list(self._by_place.values()):
             node.waiting, node.asking = self._in_time(node.waiting, now), self._in_time(node.asking, now)
             if node.wire is not None:
@@ -481,9 +489,8 @@ class Link(Owner):
                 return
             for request in wire.requests():
                 # Its place in the line stays: the reply still comes, and goes to nobody.
-                if request.until <= now and not request.answer.done():
-                    request.answer.set_exception(StoreUnavailable(self._too_late(request)))
-                    request.answer.exception()
+                if request.until <= now:
+                    self._refuse(request, self._too_late(request), StoreUnavailable, sent=True)
 
     def _in_time(self, requests: list[Sent], now: float) -> list[Sent]:
         late = [request for request in requests if request.until <= now]
@@ -516,12 +523,13 @@ class Link(Owner):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for node in list(self._by_place.values()):
             node.leave()
-        left = [*self._homeless, *self._later, *self._held, *self._fresh]
+        held = set(self._held)
+        left = [*self._homeless, *self._later, *held, *self._fresh]
         self._homeless, self._fresh = [], []
         self._later.clear()
         self._held.clear()
         for request in left:
-            self.fail(request, reason)
+            self.fail(request, reason, sent=request in held)
         await asyncio.gather(*(node.wire.gone for node in self._by_place.values() if node.wire))
         await self._nodes.close()
 

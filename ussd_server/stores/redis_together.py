@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgspec
 import structlog
 
-from ussd_server.stores.base import StoreUnavailable, Told, Unsure, tell
+from ussd_server.stores.base import PerhapsDone, StoreUnavailable, Told, Unsure, tell
 from ussd_server.stores.cache import Cache
 from ussd_server.stores.redis_link import Link, SeveralSlots
 from ussd_server.stores.redis_scripts import EVERY_SCRIPT
@@ -143,6 +143,7 @@ class _Call:
     def set_result(self, reply: Sequence[Any]) -> None:
         """Tell each what came of its commit, and remember what is stored now."""
         waiting, self._waiting = self._waiting, ()
+        unavailable = PerhapsDone if self._request.unsure else StoreUnavailable
         put, drop, name = self._together.cache.put, self._together.cache.drop, self._together.name
         for replaced, done in zip(waiting, reply, strict=True):
             if done == 1:
@@ -151,7 +152,7 @@ class _Call:
                 continue
             drop(replaced.record.msisdn)
             if done != 0:
-                tell(replaced.told, StoreUnavailable(f"{name}: {plain(Refused(str(done)))}"))
+                tell(replaced.told, unavailable(f"{name}: {plain(Refused(str(done)))}"))
             else:
                 tell(replaced.told, unsure(name) if self._request.unsure else False)
 

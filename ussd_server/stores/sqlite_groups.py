@@ -14,7 +14,7 @@ import structlog
 
 from ussd_server.database import code_of, explain, roll_back
 from ussd_server.stores import sqlite_statements as sql
-from ussd_server.stores.base import Change, Claimed, StoreUnavailable, Told, pass_on, tell
+from ussd_server.stores.base import Change, Claimed, PerhapsDone, StoreUnavailable, Told, pass_on, tell
 from ussd_server.stores.cache import Cache
 from ussd_server.stores.onethread import OneThread
 from ussd_server.stores.sqlite_changes import UNFIT, Changes, Commit, Outcome, all_or_nothing
@@ -135,14 +135,16 @@ class Groups:
             self._fail(commits, jobs, self._file.broken)
             self._next()
             return
+        ends = False
         try:
             self._db.execute("BEGIN IMMEDIATE")
             versions = self._changes.apply_all(commits) if commits else []
             answers = [self._perform(job) for job in jobs]
+            ends = True
             self._db.execute("COMMIT")
         except Exception as error:
             roll_back(self._db)
-            self._not_written(commits, jobs, error)
+            self._not_written(commits, jobs, error, ends)
             return
         self._tries = 0
         self._disk.do(self._file.sync, lambda error: self._written(error, commits, versions, jobs, answers))
@@ -161,9 +163,13 @@ class Groups:
         except Exception as error:
             return error
 
-    def _not_written(self, commits: list[Commit], jobs: list[_Job], error: Exception) -> None:
-        """Try again soon where another process is writing; anything else fails this group, and the next may succeed."""
-        if code_of(error) == sqlite3.SQLITE_BUSY and self._tries < LOCK_TRIES:
+    def _not_written(self, commits: list[Commit], jobs: list[_Job], error: Exception, ends: bool) -> None:
+        """Try again soon where another process is writing; anything else fails this group, and the next may succeed.
+
+        `ends`: it was the end of the transaction that failed.
+        """
+        code = code_of(error)
+        if code == sqlite3.SQLITE_BUSY and self._tries < LOCK_TRIES:
             self._tries += 1
             self._commits[:0] = commits
             self._jobs[:0] = jobs
@@ -172,7 +178,10 @@ class Groups:
         self._tries = 0
         reason = f"cannot write the store: {explain(self._file.path, error)}"
         log.error("store_write_failed", reason=reason, commits=len(commits), exc_info=_defect(error))
-        self._fail(commits, jobs, reason)
+        # The log may hold the end all the same, and who opens the file after a crash then finds it; where there was no
+        # room for it, it does not.
+        perhaps = ends and code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL)
+        self._fail(commits, jobs, reason, PerhapsDone if perhaps else StoreUnavailable)
         self._next()
 
     # Synced, and acknowledged -----------------------------------------------------------------------------------------
@@ -190,7 +199,7 @@ class Groups:
             # After a failed sync nobody knows what is on the disk, and a second sync would say that all is well.
             self._refuse_all(f"the disk lost a write; check it and start again: {explain(self._file.path, error)}")
             log.critical("store_broken", reason=self._file.broken)
-            self._fail(commits, jobs, self._file.broken)
+            self._fail(commits, jobs, self._file.broken, PerhapsDone)
         else:
             put = self._cache.put
             for commit, version in zip(commits, versions, strict=True):
@@ -206,12 +215,18 @@ class Groups:
             self._checkpoints.consider()
         self._next()
 
-    def _fail(self, commits: list[Commit], jobs: list[_Job], reason: str) -> None:
+    def _fail(
+        self,
+        commits: list[Commit],
+        jobs: list[_Job],
+        reason: str,
+        kind: type[StoreUnavailable] = StoreUnavailable,
+    ) -> None:
         for commit in commits:
             self._cache.drop(commit.change.record.msisdn)
-            tell(commit.told, StoreUnavailable(reason))
+            tell(commit.told, kind(reason))
         for job in jobs:
-            pass_on(job.future, StoreUnavailable(reason))
+            pass_on(job.future, kind(reason))
 
     def _refuse_all(self, reason: str) -> None:
         """From now on refuse everything, what is remembered too."""

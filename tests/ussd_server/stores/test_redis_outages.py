@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 
 from tests import redis_servers
 from tests.redis_servers import RedisServer, running
 from tests.ussd_server.stores.redis_steps import ANNA, BORIS, LEASE, T0, count, counted, on, parsed
 from ussd_server.stores import redis_link
-from ussd_server.stores.base import Change, StoreUnavailable
+from ussd_server.stores.base import Change, OutboxEntry, PerhapsDone, StoreUnavailable
 from ussd_server.stores.redis import RedisStore
 from ussd_server.subscribers.record import Subscriber
 
@@ -76,15 +77,62 @@ def test_a_redis_that_stays_silent_is_given_up_in_time_and_taken_up_again() -> N
                 with pytest.raises(StoreUnavailable, match=r"no answer for 0\.3 s: "):
                     await store.load(BORIS)
             server.go_on()
-            while True:
-                try:
-                    await store.ping()
-                    break
-                except StoreUnavailable:
-                    pass
+            await ping_surely(store)
             assert await counted(store) == 1
 
         on(server, test, patience_s=0.3)
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["record", "with an entry"])
+def test_of_what_a_silent_redis_was_sent_nobody_says_that_it_was_not_done(whole: bool) -> None:
+    """It does it when it goes on. What came when there was no connection any more was not sent: that is certain."""
+    with running() as server:
+
+        async def test(store: RedisStore) -> None:
+            await count(store)
+            record, version = await store.load(ANNA)
+            more = [OutboxEntry("late", "sms", T0, {})] if whole else []
+            server.pause()
+            sent, refused = 0, PerhapsDone("")
+            while type(refused) is PerhapsDone:
+                changed = msgspec.structs.replace(record, language=f"{sent}")
+                with pytest.raises(StoreUnavailable, match=r"no answer for 0\.3 s") as caught:
+                    await store.commit(Change(version, changed, outbox=more))
+                refused = caught.value
+                sent += 1
+                assert ("what was sent may have been done" in str(refused)) is (type(refused) is PerhapsDone)
+            assert sent > 1
+            assert type(refused) is StoreUnavailable
+            server.go_on()
+            await ping_surely(store)
+            assert (await store.load(ANNA, latest=True))[0].language == "0"
+
+        on(server, test, patience_s=0.3)
+
+
+def test_who_only_reads_changes_nothing_where_redis_is_silent() -> None:
+    with running() as server:
+
+        async def test(store: RedisStore) -> None:
+            await count(store)
+            server.pause()
+            for latest in (False, True):
+                with pytest.raises(StoreUnavailable, match="no answer") as caught:
+                    await store.load(BORIS, latest)
+                assert type(caught.value) is StoreUnavailable
+            server.go_on()
+
+        on(server, test, patience_s=0.3)
+
+
+async def ping_surely(store: RedisStore) -> None:
+    """Return when the store is back."""
+    while True:
+        try:
+            await store.ping()
+            return
+        except StoreUnavailable:
+            pass
 
 
 def test_one_whose_time_is_over_disturbs_nobody_on_the_same_connection(server: RedisServer) -> None:

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from tests.ussd_server.stores.sqlite_bench import ANNA, BORIS, HeldDisk, Statements, change, log_of, number, on
 from ussd_server.stores import sqlite_groups
 from ussd_server.stores import sqlite_statements as sql
-from ussd_server.stores.base import Change, Claimed, OutboxEntry, StoreUnavailable
+from ussd_server.stores.base import Change, Claimed, OutboxEntry, PerhapsDone, StoreUnavailable
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.stores.sqlite_changes import Outcome
 from ussd_server.subscribers.record import Subscriber
@@ -226,9 +226,11 @@ def test_a_failed_sync_ends_the_store_until_it_is_opened_again(path: Path, monke
             assert [str(each) for each in outcomes] == [
                 f"the disk lost a write; check it and start again: {path}: [Errno 5] Input/output error"
             ] * 4
+            assert {type(each) for each in outcomes} == {PerhapsDone}
         for refused in (store.commit(change(BORIS)), store.load(ANNA), store.journal(ANNA), store.claim(0, 1, 1)):
-            with pytest.raises(StoreUnavailable, match="the disk lost a write"):
+            with pytest.raises(StoreUnavailable, match="the disk lost a write") as caught:
                 await refused
+            assert type(caught.value) is StoreUnavailable
         assert len(calls) == 1
 
     on(path, test)
@@ -260,7 +262,7 @@ def test_when_the_disk_takes_no_more_nothing_is_half_done_and_when_it_does_again
             outcomes = await asyncio.gather(
                 *(store.commit(change(number(100 + n), big)) for n in range(4)), store.ping(), return_exceptions=True
             )
-        assert {type(each) for each in outcomes} == {StoreUnavailable}
+        assert {type(each) for each in outcomes} == {PerhapsDone}
         assert "cannot write the store" in str(outcomes[0])
         assert "the disk refused" in str(outcomes[0])
         assert await store.load(ANNA) == (Subscriber(ANNA, "ru"), 1)
@@ -275,8 +277,9 @@ def test_a_full_database_says_that_the_disk_is_full(path: Path) -> None:
     async def test(store: SqliteStore) -> None:
         ((pages,),) = store._db.execute("PRAGMA page_count").fetchall()
         store._db.execute(f"PRAGMA max_page_count = {pages + 2}").fetchall()
-        with pytest.raises(StoreUnavailable, match="the disk is full"):
+        with pytest.raises(StoreUnavailable, match="the disk is full") as caught:
             await store.commit(change(ANNA, "x" * 20_000))
+        assert type(caught.value) is StoreUnavailable
         store._db.execute("PRAGMA max_page_count = 1000000").fetchall()
         assert await store.commit(change(ANNA, "x" * 20_000))
 
