@@ -22,6 +22,10 @@ PHRASES: Final[Mapping[str, Mapping[str, str]]] = {
         "ru": "Услуга временно недоступна. Попробуйте позже.",
         "en": "The service is not available now. Please try again later.",
     },
+    "unsure": {
+        "ru": "Неизвестно, выполнен ли запрос. Проверьте это, прежде чем повторить.",
+        "en": "It is not known whether this was done. Please check before you try again.",
+    },
     "expired": {"ru": "Сеанс устарел. Начните заново.", "en": "This session is over. Please start again."},
     "secret_in_dial": {
         "ru": "Секретный код нельзя набирать заранее.",
@@ -52,6 +56,9 @@ PHRASES: Final[Mapping[str, Mapping[str, str]]] = {
         "If it was not you, order a new code then.",
     },
 }
+
+ADDED: Final = frozenset({"unsure"})
+"""Texts that are newer than flows in other languages than these: where such a flow has none it says the English one."""
 
 SMS_PHRASES: Final = frozenset({"access_locked_sms", "code_sms", "unknown_sms", "order_done", "order_failed"})
 """Texts that are sent by SMS alone, where there is room for more."""

@@ -7,7 +7,7 @@ from menus.compiler.report import Report
 from menus.compiler.wordings import Wordings
 from menus.flow import Flow
 from menus.nodes import Wording
-from menus.phrases import PHRASE_VALUES, PHRASES, SMS_PHRASES
+from menus.phrases import ADDED, PHRASE_VALUES, PHRASES, SMS_PHRASES
 from menus.source import Path
 from menus.style import Style
 from menus.text import compile_text
@@ -26,9 +26,9 @@ def read_phrases(texts: Mapping[str, Any], style: Style, wordings: Wordings, rep
             found[name] = wordings.wording(("texts", name), texts[name], values)
             continue
         missing = [language for language in written if language not in built_in]
-        if missing:
+        if missing and name not in ADDED:
             report.at_value(("texts",), f"'texts' has no {name!r}, and there is none in {missing[0]!r} built in")
-        ours = {language: text for language, text in built_in.items() if language in written}
+        ours = {language: built_in.get(language, built_in["en"]) for language in written}
         found[name] = Wording(compile_text(ours, values, style).template)
     return found
 

@@ -204,16 +204,22 @@ def check_codes(seen: Seen, books: Books) -> Iterator[Violation]:
 def check_orders(seen: Seen, books: Books) -> Iterator[Violation]:
     """Each order that a subscriber was told of is in the operator's books once, and no other is.
 
-    An acknowledged SMS is an answer, too: the subscriber need not wait for it. So is a screen that came too late.
+    An acknowledged SMS is an answer, too: the subscriber need not wait for it. So is a screen that came too late, and
+    one that says that nothing was charged.
     """
-    shown = {step.sent.input for step in seen.steps if any(screens.fits(one.text, "placed") for one in step.shown)}
+    shown = {step.sent.input: False for step in seen.steps if _denied(step)}
+    shown |= {
+        step.sent.input: True for step in seen.steps if any(screens.fits(one.text, "placed") for one in step.shown)
+    }
     placed = Counter((each.msisdn, each.change, each.offering) for each in books.purchases)
     sure: Counter[tuple[str, str, str]] = Counter()
     perhaps: Counter[tuple[str, str, str]] = Counter()
+    denied: Counter[tuple[str, str, str]] = Counter()
     for agreed in seen.agreed:
         key = agreed.msisdn, agreed.change, agreed.offering
         by_sms = agreed.input in seen.taken and seen.sent[agreed.input].channel == "sms"
-        told = seen.told.get(agreed.order, True if by_sms or agreed.input in shown else None)
+        told = seen.told.get(agreed.order, True if by_sms else shown.get(agreed.input))
+        denied[key] += told is False and shown.get(agreed.input) is False
         perhaps[key] += told is not False
         sure[key] += told is True
     for msisdn, change, offering in placed.keys() | sure.keys():
@@ -222,7 +228,14 @@ def check_orders(seen: Seen, books: Books) -> Iterator[Violation]:
         if placed[key] < sure[key]:
             yield Violation("order lost", msisdn, f"{what}: {sure[key]} agreed, {placed[key]} placed")
         if placed[key] > perhaps[key]:
-            yield Violation("ordered twice", msisdn, f"{what}: {perhaps[key]} agreed, {placed[key]} placed")
+            rule = "charged all the same" if denied[key] else "ordered twice"
+            yield Violation(rule, msisdn, f"{what}: {perhaps[key]} agreed, {placed[key]} placed")
+
+
+def _denied(step: Step) -> bool:
+    """Tell whether all that was said to an input is that nothing was charged, by the only server that had it."""
+    once = step.taken is not None and step.taken.tries == 1
+    return once and bool(step.shown) and all(screens.fits(one.text, "broken") for one in step.shown)
 
 
 def check_charges(seen: Seen, books: Books) -> Iterator[Violation]:

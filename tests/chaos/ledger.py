@@ -31,7 +31,10 @@ class Sent(msgspec.Struct, frozen=True, tag=True):
 
 
 class Acknowledged(msgspec.Struct, frozen=True, tag=True):
-    """The server took an input: deliver_sm_resp with status 0, by `link`. `tries` is how often it had been sent."""
+    """The server took an input: deliver_sm_resp with status 0, by `link`.
+
+    `tries` is how often it may have been sent.
+    """
 
     at: int
     input: int

@@ -7,7 +7,7 @@ file that the SMSC writes before it answers, so nothing that it accepted is lost
 import asyncio
 import json
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,6 +43,8 @@ class Network:
         self._spool.touch()
         self._book = book
         self._pending: dict[int, str] = {}
+        self._before: Counter[int] = Counter()
+        """How many SMSC that were killed had an input, and may have sent it."""
         self._count = 0
         self._parts: dict[tuple[str, str, bytes], dict[int, list[str]]] = defaultdict(dict)
         self._mailboxes: dict[str, Callable[[Arrived], None]] = {}
@@ -62,6 +64,7 @@ class Network:
         """Start it after a kill, and tell it what no server has acknowledged."""
         self.smsc.start()
         for input, octets in self._pending.items():
+            self._before[input] += 1
             self._tell({"deliver": input, "pdu": octets})
 
     async def close(self) -> None:
@@ -147,7 +150,8 @@ class Network:
         if "taken" in line:
             input = int(str(line["taken"]))
             self._pending.pop(input, None)
-            self._book.note(Acknowledged(ledger.now(), input, int(str(line["tries"])), str(line["link"])))
+            tries = int(str(line["tries"])) + self._before.pop(input, 0)
+            self._book.note(Acknowledged(ledger.now(), input, tries, str(line["link"])))
         elif "submit" in line:
             self._submitted(line)
         else:

@@ -53,8 +53,9 @@ not given the first, takes it for that one come again (`ussd_server/turns/redeli
 """
 
 
-UNCERTAIN = ("", "broken")
-"""What may be said to an order that was placed all the same: nothing, or that the commit's answer did not come."""
+UNCERTAIN = ("", "unsure", "broken")
+"""What may be said to an order that was placed all the same: nothing, that nobody knows, and that nothing was charged
+where another server had the same input before. Only the checker knows whether one had."""
 
 
 class Stopped(Exception):

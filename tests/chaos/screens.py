@@ -12,7 +12,8 @@ _PLAIN: Final = {
     "balance": r"Баланс: ",
     "placed": r"Заявка принята\. Ответ придёт по SMS\.$",
     "resume": r"Продолжить с того же места\?",
-    "broken": r"Что-то сломалось у нас",
+    "broken": r"Что-то сломалось у нас\. Деньги не списаны\.",
+    "unsure": r"Не знаем, выполнено ли это\.",
     "overload": r"Сейчас много запросов",
     "expired": r"Сеанс устарел",
     "late": r"Запрос принят\. Ответ придёт по SMS",
@@ -21,7 +22,7 @@ _PLAIN: Final = {
 }
 _PATTERNS: Final = {name: re.compile(pattern) for name, pattern in _PLAIN.items()}
 
-EXCUSES: Final = frozenset({"broken", "overload", "expired", "not now"})
+EXCUSES: Final = frozenset({"broken", "unsure", "overload", "expired", "not now"})
 """What may answer anything while things are killed; none of them says that something was done."""
 
 _MONEY: Final = r"(-?\d[\d\s]*(?:,\d\d)?) руб"

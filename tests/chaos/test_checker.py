@@ -42,6 +42,8 @@ def receipt(left: int) -> str:
 LEFT = shop.opening(ONE) - shop.price("maxi")
 ACTIVATED = "Помощник подключён, бесплатно. Пароль - пустое SMS на 6262. Меню *111#"
 PRICE = f"MAXI с 29 ноября: 5 руб., 550 руб./мес. Останется {roubles(LEFT)} руб.\n1. Да\n2. Нет"
+BROKEN = "Что-то сломалось у нас. Деньги не списаны. Попробуйте позже."
+UNSURE = "Не знаем, выполнено ли это. Заявку подтвердит SMS. До повтора наберите *100#."
 PLACED = "Заявка принята. Ответ придёт по SMS."
 
 WELL: list[Event] = [
@@ -215,6 +217,28 @@ def test_an_order_whose_screen_came_too_late_is_an_order() -> None:
     late = without(lambda e: isinstance(e, Told))
     assert broken(late, BOOKS) == set()
     assert "order lost" in broken(late, purchases())
+
+
+@pytest.mark.parametrize(
+    ("said", "tries", "found"),
+    [
+        (BROKEN, 1, {"charged all the same"}),
+        (BROKEN, 2, set()),
+        (UNSURE, 1, set()),
+        (UNSURE, 2, set()),
+    ],
+)
+def test_an_order_of_which_a_screen_said_that_nothing_was_charged_is_none(
+    said: str, tries: int, found: set[str]
+) -> None:
+    """But where another server may have had the same input before: what that did is not known to who says so."""
+    instead: dict[Event, Event] = {
+        Screen(AT, ONE, 9, PLACED, True, "1"): Screen(AT, ONE, 9, said, True, "1"),
+        Acknowledged(AT, 6, 1, "1"): Acknowledged(AT, 6, tries, "1"),
+    }
+    events = [instead.get(event, event) for event in without(lambda e: isinstance(e, Told))]
+    assert broken(events, BOOKS) == found
+    assert broken(events, purchases()) == set()
 
 
 @pytest.mark.parametrize(

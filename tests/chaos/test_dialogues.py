@@ -34,7 +34,7 @@ def test_a_screen_is_of_the_inputs_of_its_dialogue_that_it_can_answer() -> None:
         Acknowledged(AT, 3, 1, "1"),
     ]
     balance = Screen(AT, PHONE, 5, "Баланс: 7 руб.", True, "1")
-    broken = Screen(AT, PHONE, 5, "Что-то сломалось у нас", True, "2")
+    broken = Screen(AT, PHONE, 5, "Что-то сломалось у нас. Деньги не списаны. Попробуйте позже.", True, "2")
     first, second, third = steps([*asked, balance, broken, Screen(AT, PHONE, 6, "Баланс: 7 руб.", True, "1")])
     assert first.shown == []
     assert second.shown == [broken]

@@ -7,7 +7,7 @@ import structlog
 
 from ussd_server.channels.base import Answer, Input
 from ussd_server.log import mask
-from ussd_server.stores.base import StoreUnavailable
+from ussd_server.stores.base import PerhapsDone, StoreUnavailable
 from ussd_server.turns.resources import Resources
 
 log = structlog.get_logger()
@@ -37,11 +37,16 @@ def beaten() -> StoreUnavailable:
     return StoreUnavailable(f"this subscriber was changed {MAX_CONFLICTS} times during one turn")
 
 
-def failed(resources: Resources, input: Input, error: BaseException) -> Answer:
-    """Log what broke, and return what says so; where that breaks, too, it is an answer without a word."""
+def failed(resources: Resources, input: Input, error: BaseException, language: str = "") -> Answer:
+    """Log what broke, and return what says so; where that breaks, too, it is an answer without a word.
+
+    Only where it is certain that nothing was done, it is said that something broke; else that nobody knows. `language`
+    is the subscriber's, where it is known.
+    """
     try:
         _note(resources, input, error)
-        return Answer(resources.text("broken", input.channel), durable=False)
+        text = "unsure" if isinstance(error, PerhapsDone | PerhapsCommitted) else "broken"
+        return Answer(resources.text(text, input.channel, language), durable=False)
     except Exception as another:
         report("failing failed", input, another)
         return _BROKEN

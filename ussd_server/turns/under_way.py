@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from menus.events import Show
 from ussd_server.channels.base import Answer, Answering, Input
-from ussd_server.stores.base import JournalEntry, Unsure
+from ussd_server.stores.base import JournalEntry, StoreUnavailable, Unsure
 from ussd_server.subscribers.record import Exchange, Subscriber
 from ussd_server.turns import messages, parts, pushes
 from ussd_server.turns.eager import Eager
@@ -222,7 +222,7 @@ class UnderWay:
                 resources.metrics.turns[self._input.channel.name, "conflict"] += 1
                 self._again()
             elif isinstance(done, Unsure):
-                Eager(self._kept(), self._lost, partial(self._found, done))
+                Eager(self._kept(), partial(self._unfound, done), partial(self._found, done))
             else:
                 self._lost(done)
         except Exception as error:
@@ -239,9 +239,13 @@ class UnderWay:
     def _found(self, unsure: Unsure, kept: Answer | None) -> None:
         """Answer what the record has by a commit of which nobody could tell."""
         if kept is None:
-            self._fail(unsure)
+            self._lost(unsure)
         else:
             self._answered(kept)
+
+    def _unfound(self, unsure: Unsure, error: BaseException) -> None:
+        """Fail by the commit of which nobody could tell, where the look for what became of it broke."""
+        self._lost(unsure if isinstance(error, StoreUnavailable) else error)
 
     def _answered(self, answer: Answer) -> None:
         """Answer what is durable, and count it."""
@@ -263,8 +267,9 @@ class UnderWay:
             resources.metrics.pushes["ask", "late"] += 1
 
     def _lost(self, error: BaseException) -> None:
-        """Fail by what a commit raised, or the look for what became of it."""
-        self._fail(of_commit(error))
+        """Answer what is known of a commit that failed."""
+        language = self._turn.record.language
+        self._end(failed(self._resources, self._input, of_commit(error), language))
 
     def _fail(self, error: BaseException) -> None:
         """Answer that something broke, if need be without a word."""
