@@ -56,7 +56,8 @@ InVisit = Callable[[Turn, Visit], Awaitable[Outcome]]
 
 
 class Desk:
-    """Serves terminals. Raises StoreUnavailable where the store is away: then nothing was done.
+    """Serves terminals. Raises StoreUnavailable where the store is away. Where it may have been done all the same
+    (`PerhapsDone`), the same request is answered as it was when it comes again.
 
     `flow` gives the flow in force; `keys` hold the transport keys; `work_waits` says that a commit left work to do.
     """

@@ -44,6 +44,8 @@ class Problem:
     retry_after: int | None = None
 
 
+_ASK_AGAIN: Final = "Ask again: it may have been done, and is not done twice."
+
 _ALL: Final = (
     # The request as a message
     ProblemType(
@@ -92,8 +94,8 @@ _ALL: Final = (
     # The server
     ProblemType("too-many-requests", 429, "This terminal asks too much", "Wait for Retry-After.", again=True),
     ProblemType("busy", 503, "The server is at its limit", "Ask again.", again=True),
-    ProblemType("unavailable", 503, "A part of the server cannot be reached", "Ask again.", again=True),
-    ProblemType("internal", 500, "Something broke on our side", "Nothing was done. Ask again later.", again=True),
+    ProblemType("unavailable", 503, "A part of the server cannot be reached", _ASK_AGAIN, again=True),
+    ProblemType("internal", 500, "Something broke on our side", _ASK_AGAIN, again=True),
 )
 
 TYPES: Final[Mapping[str, ProblemType]] = {each.name: each for each in _ALL}

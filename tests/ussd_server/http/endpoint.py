@@ -29,7 +29,7 @@ from ussd_server.secrecy import keys
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.secrecy.vault import CodeHasher, Vault
 from ussd_server.settings import Address
-from ussd_server.stores.base import Change, StoreUnavailable
+from ussd_server.stores.base import Change, PerhapsDone, StoreUnavailable
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers import codes
 from ussd_server.subscribers.codes import Access, Policy
@@ -97,7 +97,7 @@ class FaultyStore:
                 raise StoreUnavailable("the disk is away (a fault that was ordered)")
             result = await found(*args, **named)
             if done:
-                raise StoreUnavailable("the store's answer was lost (a fault that was ordered)")
+                raise PerhapsDone("the store's answer was lost (a fault that was ordered)")
             return result
 
         return through

@@ -184,11 +184,17 @@ def test_what_will_not_pass_is_refused_at_once(refused: Say) -> None:
     test()
 
 
-@talk(DROP, problem("signature-late"))
-async def test_what_is_refused_after_an_answer_was_lost_may_have_been_done(there: Peer, client: TerminalClient) -> None:
-    with pytest.raises(Refused) as failed:
-        await client.open(MSISDN, CODE)
-    assert failed.value.unsure
+@pytest.mark.parametrize(
+    "first", [DROP, problem("unavailable"), problem("internal")], ids=["lost", "unavailable", "internal"]
+)
+def test_what_is_refused_after_an_answer_that_told_nothing_may_have_been_done(first: Say) -> None:
+    @talk(first, problem("signature-late"))
+    async def test(there: Peer, client: TerminalClient) -> None:
+        with pytest.raises(Refused) as failed:
+            await client.open(MSISDN, CODE)
+        assert failed.value.unsure
+
+    test()
 
 
 @talk(problem("signature-late"))

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from tests.ussd_server.turns.bench import MSISDN, Bench
 from ussd_server.secrecy.secrets import Secret
-from ussd_server.stores.base import Change, StoreUnavailable
+from ussd_server.stores.base import Change, PerhapsDone, StoreUnavailable
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.terminals import messages
 from ussd_server.terminals.desk import Answered, Desk, Outcome, Request
@@ -56,7 +56,7 @@ class Broken:
                 raise StoreUnavailable("a fault that was ordered")
             done = await method(*args, **named)
             if fails:
-                raise StoreUnavailable("a fault that was ordered, after the work")
+                raise PerhapsDone("a fault that was ordered, after the work")
             return done
 
         return call
