@@ -68,7 +68,8 @@ class Push:
     """A screen that may be pushed to a subscriber: the node that it begins at, and how it is sent.
 
     `after_ms` is how long it waits where a flow asks for it, `within_ms` for how long it is worth showing after that.
-    One that is `urgent` is not held back by quiet hours.
+    One that is `urgent` is not held back by quiet hours. Its first screen may wait for an answer (`asks`) or close the
+    dialogue (`tells`); where both are so, it depends on what is known of the subscriber.
     """
 
     name: str
@@ -77,6 +78,8 @@ class Push:
     after_ms: int
     within_ms: int
     urgent: bool
+    asks: bool = True
+    tells: bool = True
 
 
 @dataclass(frozen=True)

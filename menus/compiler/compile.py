@@ -8,12 +8,13 @@ conditions are made against them.
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 from menus import schema
 from menus.compiler.calls import Calls
 from menus.compiler.conditions import Conditions
 from menus.compiler.entries import read_entries
-from menus.compiler.graph import check_graph
+from menus.compiler.graph import check_graph, judged
 from menus.compiler.head import read_availability, read_style
 from menus.compiler.names import check_names, names_given, secret_names
 from menus.compiler.nodes import Nodes
@@ -72,6 +73,7 @@ def _flow(document: schema.Document, head: schema.Head, style: Style, registry: 
     check_unread(document, ways, conditions)
     availability = read_availability(head.availability, style.timezone, wordings, report)
     begins = [way.target for way in ways.found if way.source == START]
+    pushes = {name: judged(push, document.nodes, ways.found) for name, push in entries.pushes.items()}
     return Flow(
         name=document.source.file,
         service=head.service,
@@ -80,7 +82,7 @@ def _flow(document: schema.Document, head: schema.Head, style: Style, registry: 
         registry=registry,
         nodes=nodes,
         moves=build_moves({}, [], head.home) if report.count else build_moves(nodes, begins, head.home),
-        entries=entries,
+        entries=replace(entries, pushes=pushes),
         phrases=phrases,
         home=head.home,
         within=schema.milliseconds(head.resume.within),

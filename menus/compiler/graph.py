@@ -1,9 +1,11 @@
 """What is wrong with a flow as a graph: where nothing leads, what cannot be left, what never comes to a screen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from menus import schema
 from menus.compiler.report import Report
+from menus.entries import Push
 from menus.graph import Way, longest, loop, reached, stuck
 from menus.limits import MAX_STEPS
 from menus.machine import START
@@ -46,6 +48,20 @@ def _check_pushes(document: schema.Document, ways: Sequence[Way], report: Report
             if isinstance(document.nodes.get(name), schema.Do | schema.Command):
                 message = f"the push {entry.push!r} comes to {name!r} before anybody has answered a screen"
                 report.at_value(("entries", index, "to"), message, "lead it to a 'confirm' or a 'menu' first")
+
+
+def judged(push: Push, nodes: Mapping[str, schema.Node], ways: Sequence[Way]) -> Push:
+    """Return a push that knows what its first screen may be."""
+    first = [nodes[name] for name in _before_a_screen(push.node, ways) if name in nodes]
+    return replace(push, asks=any(map(_waits, first)), tells=any(map(_closes, first)))
+
+
+def _waits(node: schema.Node) -> bool:
+    return isinstance(node, schema.Menu | schema.Message | schema.List | schema.Input | schema.Confirm)
+
+
+def _closes(node: schema.Node) -> bool:
+    return isinstance(node, schema.End) or (isinstance(node, schema.Message) and not node.options)
 
 
 def _before_a_screen(begin: str, ways: Sequence[Way]) -> set[str]:

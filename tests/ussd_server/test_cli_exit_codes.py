@@ -38,7 +38,7 @@ RIGHT: dict[str, tuple[str, ...]] = {
     "keys retire": ("kek-1",),
     "keys adopt": (),
     "push notify": (MSISDN, "--text", "a"),
-    "push ask": (MSISDN, "--screen", "balance"),
+    "push ask": (MSISDN, "--screen", "tariffs"),
     "push screens": (),
     "store copy": ("sqlite:///none.db", "sqlite:///other.db"),
     "store compare": ("sqlite:///none.db", "sqlite:///other.db"),

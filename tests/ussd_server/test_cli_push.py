@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import ussd_server
 from tests.ussd_server.command_line import Said, without_settings
 from ussd_server.cli import push as push_command
 from ussd_server.settings import PREFIX
@@ -219,10 +220,22 @@ def test_without_a_store_nothing_is_queued(said: Said) -> None:
 
 def test_what_may_be_pushed_is_listed(said: Said) -> None:
     assert said("push", "screens") == 0
-    assert [line.split()[:3] for line in said.out.splitlines()] == [
-        ["tariffs", "tariffs_if_active", "offer"],
-        ["balance", "balance", "service"],
+    assert said.lines == [
+        "tariffs  ask or notify  tariffs_if_active  offer    within 3600 s",
+        "balance  notify         balance            service  within 600 s",
     ]
+
+
+def test_a_screen_that_nobody_could_answer_is_not_queued_to_be_asked(said: Said) -> None:
+    assert said("push", "ask", ANNA, "--screen", "balance") == 2
+    assert said.err == (
+        "error: --screen balance: it closes at once, so nobody could answer; give: ussd-server push notify\n"
+    )
+    text = (Path(ussd_server.__file__).with_name("flows.yaml")).read_text(encoding="utf-8")
+    Path("f.yaml").write_text(text.replace("{push: balance, to: balance,", "{push: balance, to: language,"), "utf-8")
+    assert said("push", "notify", ANNA, "--screen", "balance", "--flows", "f.yaml") == 2
+    assert said.err == "error: --screen balance: it waits for an answer; give: ussd-server push ask\n"
+    assert queued() == []
 
 
 def test_the_support_desk_notes_consent_and_takes_it_back(said: Said) -> None:

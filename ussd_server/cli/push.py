@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import Progress
 
-from menus.entries import Category
+from menus.entries import Category, Push
 from menus.flow import Flow
 from smpp.alphabets import septets, ucs2_units
 from ussd_server.channels.ussd import room, screen
@@ -168,10 +168,19 @@ def ask(
 
 @app.command(epilog=examples("ussd-server push screens", "ussd-server push screens --flows drafts/summer.yaml"))
 def screens(flows: Flows = None, settings: SettingsFile = None) -> None:
-    """List what the flows allow to be pushed: its name, the node it begins at, its category, how long it is good."""
+    """List what the flows allow to be pushed: its name, how, the node it begins at, its category, how long it is good.
+
+    Of one that is for ask or notify the first screen depends on the subscriber, as on whether the service is active.
+    """
     flow = read_flow(load({"flows": flows, "settings": settings}))
     rows = [
-        (one.name, one.node, one.category + (", urgent" if one.urgent else ""), f"within {one.within_ms // 1000} s")
+        (
+            one.name,
+            " or ".join(_kinds(one)),
+            one.node,
+            one.category + (", urgent" if one.urgent else ""),
+            f"within {one.within_ms // 1000} s",
+        )
         for one in flow.pushes.values()
     ]
     for line in columns(rows):
@@ -185,10 +194,19 @@ def _of_screen(flow: Flow, name: str, kind: PushKind, within: str | None, urgent
     entry = flow.pushes.get(name)
     if entry is None:
         raise SettingsError(f"--screen {name}: {flow.name} declares no such push; there are {_names(flow)}")
+    if kind not in _kinds(entry):
+        why = "it closes at once, so nobody could answer" if kind == "ask" else "it waits for an answer"
+        raise SettingsError(f"--screen {name}: {why}; give: ussd-server push {' or '.join(_kinds(entry))}")
     if urgent and entry.category == "offer":
         raise SettingsError(f"--urgent: {name} is an offer, and quiet hours hold for offers")
     worth_ms = entry.within_ms if within is None else span("--within", within)
     return PushOrder(worth_ms, kind, screen=name, category=entry.category, urgent=urgent or entry.urgent)
+
+
+def _kinds(push: Push) -> list[PushKind]:
+    """Return how a screen of the flows may be pushed."""
+    kinds: dict[PushKind, bool] = {"ask": push.asks, "notify": push.tells}
+    return [kind for kind, may in kinds.items() if may]
 
 
 def _of_text(text: str, category: str | None, within: str | None, urgent: bool, settings: Settings) -> PushOrder:

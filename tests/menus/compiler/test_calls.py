@@ -66,4 +66,4 @@ def test_only_a_declared_push_can_be_queued(call: str, expected: str):
     source += f"  later: {{do: {call}, done: main}}\n"
     assert problems(source, registry) == [expected]
     made = compile_flow(source.replace(call, "call(hello)"), "f", registry)
-    assert made.pushes["hello"] == Push("hello", "main", "offer", 0, 600_000, False)
+    assert made.pushes["hello"] == Push("hello", "main", "offer", 0, 600_000, False, asks=False)

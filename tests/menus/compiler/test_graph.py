@@ -4,8 +4,9 @@
 
 import pytest
 
+from menus.compiler import compile_flow
 from tests.menus.compiler.mistakes import MAIN, NODES, problems
-from tests.menus.small import HEAD
+from tests.menus.small import HEAD, REGISTRY
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,21 @@ def test_a_push_does_nothing_before_somebody_has_answered():
         "f:9:23: the push 'hello' comes to 'do_it' before anybody has answered a screen; "
         "lead it to a 'confirm' or a 'menu' first"
     ]
+
+
+@pytest.mark.parametrize(
+    ("way", "asks", "tells"),
+    [
+        ("{end: x}", False, True),
+        ("{menu: A, options: [{ru: Б, en: B, to: main}]}", True, False),
+        ("{check: active, yes: way2, no: main}", True, True),
+    ],
+)
+def test_a_push_knows_whether_its_first_screen_asks_or_tells(way: str, asks: bool, tells: bool):
+    nodes = f"nodes:\n  main: {{end: x}}\n  way: {way}\n  way2: {{menu: A, options: [{{ru: Б, en: B, to: main}}]}}\n"
+    entries = "  - {push: hello, to: way}\n  - {push: other, to: way2}\n"
+    push = compile_flow(HEAD + entries + nodes, "f", REGISTRY).pushes["hello"]
+    assert (push.asks, push.tells) == (asks, tells)
 
 
 def test_more_steps_without_a_screen_than_a_turn_may_take():
