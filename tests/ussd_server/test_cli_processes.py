@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -80,6 +81,19 @@ def test_the_demonstration_says_where_to_go_and_is_ready_there() -> None:
         with urlopen(f"{address[1]}metrics") as metrics:
             assert b'ussd_server_link_bound{link="smpp://ussd@' in metrics.read()
         assert ended(process, signal.SIGINT) == 0
+
+
+def test_the_demonstration_names_a_command_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it was not started by its own name, and that is not on the path."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    with started("demo", *ANY_PORTS, until="Stop with Ctrl-C.") as (_, said):
+        told = re.search(r"Or here +(.+ dial \d+ --http \S+)", said)
+        assert told is not None, said
+        done = subprocess.run(
+            shlex.split(told[1]), input="*111#\n", capture_output=True, text=True, check=False, timeout=60
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "1. Подключить" in done.stdout
 
 
 def command(*arguments: str, typed: str = "", code: int = 0) -> str:

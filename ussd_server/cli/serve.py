@@ -234,7 +234,11 @@ def _started(service: "Service", settings: Settings) -> None:
 
 def _own_name() -> str:
     """Return how this program is called from the working directory."""
-    return "ussd-server" if shutil.which("ussd-server") else os.path.relpath(sys.argv[0])
+    if shutil.which("ussd-server"):
+        return "ussd-server"
+    as_module = os.path.basename(sys.argv[0]) == "__main__.py"
+    program = sys.executable if as_module else sys.argv[0]
+    return min(os.path.relpath(program), os.path.abspath(program), key=len) + (" -m ussd_server" if as_module else "")
 
 
 def _about_keys(server: "Server") -> str:
