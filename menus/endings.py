@@ -14,6 +14,7 @@ from menus.conditions import Facts
 from menus.events import Show
 from menus.limits import MAX_VALUES_BYTES
 from menus.nodes import Asking, End, Node
+from menus.registry import List
 from menus.render import Channel
 from menus.screens import Screens
 from menus.session import Session, Value, Values, encode
@@ -57,7 +58,7 @@ class Ending(msgspec.Struct, frozen=True, gc=False):
     def show(self, flow: Ends, value: Value, facts: Facts, channel: Channel) -> Show | None:
         """Return the screen that closes the dialogue; None where this value leads to anything else."""
         packed = encode(value)
-        if len(packed) > self.room or isinstance(value, list) or not flow.fits(self.operation, self.outcome, packed):
+        if len(packed) > self.room or not flow.fits(self.operation, self.outcome, packed):
             return None
         shown = self.before + packed + self.after if self.named else self.before
         show = flow.screens.node(self.end, flow.language(facts), channel, self.first, None, shown).shows[0]
@@ -65,14 +66,17 @@ class Ending(msgspec.Struct, frozen=True, gc=False):
 
 
 def endings(flow: Ends, session: Session) -> Mapping[str, Ending]:
-    """Return the outcomes with a value that lead to an `end` from where this session waits for an answer."""
+    """Return the outcomes with a value that lead to an `end` from where this session waits for an answer.
+
+    A list is none of them, for one that is too long is cut.
+    """
     node = flow.nodes.get(session.node)
     if not isinstance(node, Asking):
         return {}
     operation, found = node.call.operation, {}
     for outcome, leads in node.outcomes.items():
-        end = flow.nodes.get(leads.target)
-        if isinstance(end, End) and operation.outcomes.get(outcome) is not None:
+        end, shape = flow.nodes.get(leads.target), operation.outcomes.get(outcome)
+        if isinstance(end, End) and shape is not None and not isinstance(shape, List):
             before, named, after = _around(leads.name, end.names, session.values)
             room = MAX_VALUES_BYTES - len(encode((session.values, session.trail)))
             first = not session.trail

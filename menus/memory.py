@@ -104,10 +104,6 @@ class Memory(Generic[F]):
         channel: Channel,
     ) -> Step:
         """Return the step that `work_out` would return; a kept one that asks has `waits` alone, and no session."""
-        try:
-            seen = self._seen(facts)
-        except KeyError:
-            return work_out(self._flow, _made(stands), event, now, facts, channel)
         among = self._kept
         key: tuple[object, ...]
         # Not `isinstance`: of a Struct it asks the metaclass, which takes five times as long where it says no.
@@ -124,19 +120,25 @@ class Memory(Generic[F]):
                     return work_out(self._flow, stands.session, event, now, facts, channel)
                 value = value.packed
             id_, serial, among = stands.session_id, stands.serial, asked.answers
-            key = (event.outcome, value, seen)
-        elif type(event) is Reply and stands is not None and not stands.asked:
-            id_, serial = stands.id, stands.serial
-            values = stands.values or _NOTHING
-            key = (id(values), id(stands.trail), _STANDS(stands), event.text, seen, channel)
-        elif type(event) is Begin and self._begins_afresh(stands, event, now, facts):
-            id_, serial = event.id, 0
-            key = (event.node, seen, channel)
+            key = (event.outcome, value, self._seen(facts))
         else:
-            return work_out(self._flow, stands, event, now, facts, channel)
+            try:
+                seen = self._seen(facts)
+            except KeyError:  # then nothing is asked at a kept step either
+                return work_out(self._flow, stands, event, now, facts, channel)
+            if type(event) is Reply and stands is not None and not stands.asked:
+                id_, serial = stands.id, stands.serial
+                values = stands.values or _NOTHING
+                key = (id(values), id(stands.trail), _STANDS(stands), event.text, seen, channel)
+            elif type(event) is Begin and self._begins_afresh(stands, event, now, facts):
+                id_, serial = event.id, 0
+                key = (event.node, seen, channel)
+            else:
+                return work_out(self._flow, stands, event, now, facts, channel)
         kept = among.get(key)
         if kept is None:
-            return self._first(among, key, work_out, _made(stands), event, now, facts, channel)
+            session = stands.session if type(stands) is Waiting else stands
+            return self._first(among, key, work_out, session, event, now, facts, channel)
         if kept.asks:
             serial += 1
             return Step(None, (), Waiting(f"{id_}-{serial}", kept.asks, kept.arguments, kept, id_, serial, now))
@@ -234,7 +236,3 @@ class Memory(Generic[F]):
             self._addresses.add((id(trail), id(shared[1])))
             self.octets += len(form)
         return shared
-
-
-def _made(stands: Session | Waiting | None) -> Session | None:
-    return stands.session if isinstance(stands, Waiting) else stands
