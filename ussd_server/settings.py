@@ -95,6 +95,8 @@ def _each_smsc(value: Any) -> tuple[SmscUrl, ...]:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, dict | list):
+        raise ValueError(f"{value!r} is not one text")
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not a text; put it in quotes")
     return value

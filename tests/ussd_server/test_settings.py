@@ -121,6 +121,11 @@ def test_an_unknown_table_of_the_file_is_named_with_its_line() -> None:
     )
 
 
+def test_a_table_in_a_texts_place_is_no_text_that_lacks_quotes() -> None:
+    assert mistake({"settings": write("[http]\nport = 1\n")}) == "settings.toml:1: http: {'port': 1} is not one text"
+    assert mistake({"settings": write("store = 5\n")}) == "settings.toml:1: store: 5 is not a text; put it in quotes"
+
+
 def test_an_unknown_variable_is_named_with_the_nearest_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USSD_SERVER_HTPP", "x")
     assert mistake() == "environment: unknown variable USSD_SERVER_HTPP; did you mean USSD_SERVER_HTTP?"
