@@ -2,13 +2,17 @@
 
 import asyncio
 import io
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import ussd_server
-from tests.ussd_server.command_line import Said, without_settings
+from tests.ussd_server.command_line import Said, log_octets, without_settings
 from ussd_server.cli import push as push_command
 from ussd_server.settings import PREFIX
 from ussd_server.stores.base import PUSHES, Change, Claimed, JournalEntry
@@ -216,6 +220,37 @@ def test_quiet_hours_are_told(said: Said, monkeypatch: pytest.MonkeyPatch) -> No
 def test_without_a_store_nothing_is_queued(said: Said) -> None:
     assert said("push", "notify", ANNA, "--text", "a", "--category", "service", "--data", "elsewhere") == 2
     assert "there is no such file" in said.err
+
+
+MANY = 3000
+
+
+@pytest.mark.parametrize("campaign", [(), ("--campaign", "spring")], ids=["single", "campaign"])
+def test_who_interrupts_a_campaign_reads_whether_the_same_command_goes_on(
+    campaign: tuple[str, ...], said: Said
+) -> None:
+    Path("n.txt").write_text("\n".join(str(79100000000 + number) for number in range(MANY)), encoding="ascii")
+    words = ["push", "notify", "--file", "n.txt", "--text", "Hello", "--category", "service", *campaign]
+    with subprocess.Popen(
+        [sys.executable, "-m", "ussd_server", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        while child.poll() is None and log_octets("var/ussd-server.db") < 100_000:
+            pass
+        child.send_signal(signal.SIGTERM)
+        out, err = child.communicate(timeout=60)
+    assert (child.returncode, out) == (143, "")
+    told = re.match(rf"interrupted after (\d+) of {MANY} numbers", err)
+    assert told, err
+    before = at_the_store(lambda store: store.count_subscribers())
+    assert 0 < int(told[1]) <= before < MANY
+    if not campaign:
+        assert err.endswith(
+            f", {told[1]} queued; the same command would queue them again, only one with --campaign goes on\n"
+        )
+        return
+    assert err.endswith("; the same command goes on, and calls on nobody twice\n")
+    assert said(*words) == 0
+    assert [line.split()[:2] for line in said.lines[:2]] == [["queued", f"{MANY - before}"], ["already", f"{before}"]]
 
 
 def test_what_may_be_pushed_is_listed(said: Said) -> None:

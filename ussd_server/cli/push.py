@@ -291,7 +291,12 @@ MEANING: Final = {
 
 
 def _push(numbers: list[str], order: PushOrder, flow: Flow, settings: Settings, dry_run: bool) -> int:
-    fates = with_store(settings, lambda store: _queue_all(store, numbers, order, dry_run))
+    fates: Counter[Fate] = Counter()
+
+    def remark() -> str:
+        return _interrupted(fates, len(numbers), order, dry_run)
+
+    with_store(settings, lambda store: _queue_all(store, numbers, order, dry_run, fates), remark=remark)
     rows = [(("would be " if dry_run and fate == "queued" else "") + fate, str(fates[fate])) for fate in FATES]
     for (name, amount), fate in zip(rows, FATES, strict=True):
         if fates[fate] or fate == "queued":
@@ -308,6 +313,16 @@ def _push(numbers: list[str], order: PushOrder, flow: Flow, settings: Settings, 
     return EXIT_FAILED
 
 
+def _interrupted(fates: Counter[Fate], of: int, order: PushOrder, dry_run: bool) -> str:
+    """Say how far it came, and whether the same command goes on or calls on people anew."""
+    far = f"interrupted after {fates.total()} of {of} numbers"
+    if dry_run:
+        return f"{far}; nothing was queued"
+    if order.campaign:
+        return f"{far}; the same command goes on, and calls on nobody twice"
+    return f"{far}, {fates['queued']} queued; the same command would queue them again, only one with --campaign goes on"
+
+
 def _when(order: PushOrder, flow: Flow, settings: Settings) -> str:
     """Say when it will be sent, and until when."""
     at = now()
@@ -322,9 +337,10 @@ def _when(order: PushOrder, flow: Flow, settings: Settings) -> str:
     return f"Quiet hours last until {ends}; then any running server with a USSD link sends it, until {until}."
 
 
-async def _queue_all(store: StorePort, numbers: list[str], order: PushOrder, dry_run: bool) -> Counter[Fate]:
-    """Queue for each number, many at once; progress is shown where somebody watches."""
-    fates: Counter[Fate] = Counter()
+async def _queue_all(
+    store: StorePort, numbers: list[str], order: PushOrder, dry_run: bool, fates: Counter[Fate]
+) -> None:
+    """Queue for each number, many at once, and count what became of them; a bar is shown where somebody watches."""
     run, waiting = secrets.token_hex(6), iter(enumerate(numbers, 1))
     screen = Console(stderr=True)
     with Progress(console=screen, transient=True, disable=not screen.is_terminal or len(numbers) < AT_ONCE) as bar:
@@ -338,7 +354,6 @@ async def _queue_all(store: StorePort, numbers: list[str], order: PushOrder, dry
         async with asyncio.TaskGroup() as group:
             for _ in range(min(AT_ONCE, len(numbers))):
                 group.create_task(work())
-    return fates
 
 
 async def _queue(store: StorePort, msisdn: str, order: PushOrder, id: str, dry_run: bool) -> Fate:
