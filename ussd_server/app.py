@@ -4,7 +4,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -28,6 +28,7 @@ from ussd_server.outbox.performers import Performers
 from ussd_server.outbox.pushes import Manners, Pusher
 from ussd_server.outbox.worker import UNDER_WAY, Outbox
 from ussd_server.overload import Overload
+from ussd_server.readiness import Readiness
 from ussd_server.secrecy import agreement, keys
 from ussd_server.secrecy.files import UnguardedFile
 from ussd_server.secrecy.vault import CodeHasher, Vault
@@ -297,18 +298,20 @@ class Server:
         """Whether messages flow both ways between us and at least one SMSC."""
         return any(account.bound for account in self.gateway.accounts.values())
 
-    async def checks(self) -> Mapping[str, str]:
-        """Return what readiness needs: "" where it is well, else the reason."""
-        reasons = {}
+    async def readiness(self) -> Readiness:
+        """Return whether it can serve: the store, the keys, and one account at least."""
         try:
             await self.store.ping()
-            reasons["store"] = ""
+            store = ""
         except StoreUnavailable as error:
-            reasons["store"] = str(error)
-        reasons["keys"] = self._housekeeping.other_keys
-        for name, account in self.gateway.accounts.items():
-            reasons[name] = "" if account.bound else account.unbound_because or "not bound yet"
-        return reasons
+            store = str(error)
+        return Readiness(
+            {"store": store, "keys": self._housekeeping.other_keys},
+            {
+                name: "" if account.bound else account.unbound_because or "not bound yet"
+                for name, account in self.gateway.accounts.items()
+            },
+        )
 
     async def _turns_ended(self) -> None:
         """Return when all that was read is handed in, and no turn is under way."""

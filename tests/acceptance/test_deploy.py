@@ -7,7 +7,8 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 
@@ -15,7 +16,7 @@ import pytest
 
 from tests.acceptance.conftest import new_phone
 from tests.acceptance.gateway import Gateway
-from tests.acceptance.harness import COMMAND, ServerProcess, free_port, own_environment
+from tests.acceptance.harness import COMMAND, PATIENCE_S, ServerProcess, free_port, own_environment
 from tests.acceptance.switch import Switch
 from tests.acceptance.test_key_rotation import order_code
 from tests.acceptance.units import DEPLOY, Notified, UnitFile, Units
@@ -250,6 +251,104 @@ def test_none_is_restarted_where_another_has_failed_until_it_is_mended_or_given_
         0,
         [f"{one} is the only server here: dialogues wait until it is back", f"{one} restarted and ready"],
     )
+
+
+@pytest.fixture
+def operators() -> Iterator[tuple[list[Gateway], list[Gateway]]]:
+    """The SMSCs of two operators, each with a link for either of two servers."""
+    with ExitStack() as ends:
+        pairs = []
+        for _ in range(2):
+            first = Gateway()
+            pairs.append([first, Gateway(listener=first.listener)])
+            for link in pairs[-1]:
+                ends.callback(link.close)
+        yield pairs[0], pairs[1]
+
+
+def test_what_a_server_had_bound_is_bound_again_before_the_next_one_is_restarted(
+    tmp_path: Path, operators: tuple[list[Gateway], list[Gateway]]
+) -> None:
+    """Ready is a server with either; were both restarted while one operator is slow, nobody would answer there."""
+    one, two = free_port(), free_port()
+    links, others = (dict(zip((one, two), each, strict=True)) for each in operators)
+    degraded: list[bool] = []
+
+    def start(port: int, environment: dict[str, str]) -> ServerProcess:
+        if units.restarted == [one, two]:
+            degraded.append(units.servers[one].ready()[1]["degraded"])
+        server = ServerProcess(
+            tmp_path / "data",
+            "--smsc",
+            others[port].url,
+            smsc=links[port].url,
+            environment=environment,
+            http_port=port,
+        )
+        links[port].accept()
+        if len(units.restarted) != 1:
+            others[port].accept()
+            server.wait_for_log('"bound"', f":{others[port].port}")
+        return server
+
+    units = Units(tmp_path, start)
+    try:
+        units.start(one)
+        units.start(two)
+        others[two].hang_up()
+        units.servers[two].wait_for_log("link closed", f":{others[two].port}")
+        code, (line,) = units.rolling_restart(str(one))
+        name = others[two].url.replace(":secret", "")
+        assert code == 1
+        assert line.startswith(
+            f'rolling-restart: {one} is not restarted, because {two} has not bound {name}: {{"ready": t'
+        )
+        assert units.restarted == []
+        others[two].accept()
+        units.servers[two].wait_for_log('"bound"', f":{others[two].port}")
+        with ThreadPoolExecutor(1) as thread:
+            restart = thread.submit(units.rolling_restart, steady_s=0)
+            # It has looked at the first more often than at one that is as it was, and does not go on.
+            for _ in range(6):
+                assert units.looks.get(timeout=PATIENCE_S) == one
+            assert units.servers[one].ready()[0] == 200
+            others[one].accept()
+            assert restart.result() == (0, [f"{one} restarted and ready", f"{two} restarted and ready"])
+        assert degraded == [False]
+    finally:
+        units.close()
+
+
+def test_an_operator_that_was_away_before_keeps_no_server_from_its_restart(
+    pair_without_an_operator: Units,
+) -> None:
+    units = pair_without_an_operator
+    one, two = units.servers
+    assert [server.ready()[1]["degraded"] for server in units.servers.values()] == [True, True]
+    assert units.rolling_restart() == (0, [f"{one} restarted and ready", f"{two} restarted and ready"])
+
+
+@pytest.fixture
+def pair_without_an_operator(tmp_path: Path, operators: tuple[list[Gateway], list[Gateway]]) -> Iterator[Units]:
+    """Two units, bound to one operator; nobody is at the other's address."""
+    ports = free_port(), free_port()
+    links = dict(zip(ports, operators[0], strict=True))
+    away = f"smpp://tester:secret@127.0.0.1:{free_port()}"
+
+    def start(port: int, environment: dict[str, str]) -> ServerProcess:
+        server = ServerProcess(
+            tmp_path / "data", "--smsc", away, smsc=links[port].url, environment=environment, http_port=port
+        )
+        links[port].accept()
+        return server
+
+    units = Units(tmp_path, start)
+    try:
+        for port in ports:
+            units.start(port)
+        yield units
+    finally:
+        units.close()
 
 
 def test_each_is_asked_at_the_address_that_it_has_from_its_environment(tmp_path: Path, gateway: Gateway) -> None:

@@ -5,6 +5,7 @@
 
 import json
 import os
+import queue
 import re
 import shlex
 import socket
@@ -138,6 +139,8 @@ class Units:
         """Those that are not started anew any more when they have ended."""
         self.stopped: set[int] = set()
         """Those that somebody has stopped."""
+        self.looks: queue.SimpleQueue[int] = queue.SimpleQueue()
+        """The port of each that somebody has looked whether it still is the same run."""
         self._starting: dict[int, Notified] = {}
         self._runs: Counter[int] = Counter()
 
@@ -195,18 +198,19 @@ class Units:
             case ["show", "--property=InvocationID", "--value", unit]:
                 port = int(unit.removeprefix("ussd-server@").removesuffix(".service"))
                 run = self._runs[port]
+                self.looks.put(port)
                 if port in self.crashing and port in self.restarted:
                     self.servers[port].close()
                     self.start(port)
                 return 0, f"{port}-{run}\n"
         raise AssertionError(f"systemctl {words}")
 
-    def rolling_restart(self, *words: str) -> tuple[int, list[str]]:
+    def rolling_restart(self, *words: str, steady_s: int = 1) -> tuple[int, list[str]]:
         """Run `deploy/rolling-restart` on these units; returns exit code and lines."""
         with self.asked_by_systemctl() as environment:
             done = subprocess.run(
                 [DEPLOY / "rolling-restart", *words],
-                env={**environment, "STEADY_S": "1"},
+                env={**environment, "STEADY_S": str(steady_s)},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,

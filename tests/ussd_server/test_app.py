@@ -240,7 +240,7 @@ def test_a_server_that_starts_on_its_store_without_the_id_gives_it_back(tmp_path
 def test_servers_are_not_ready_on_a_redis_that_came_back_empty_until_its_data_is_back(tmp_path: Path) -> None:
     async def store_is(server: Server, well: bool) -> str:
         async with asyncio.timeout(20):
-            while ((reason := (await server.checks())["store"]) == "") is not well:
+            while ((reason := (await server.readiness()).needed["store"]) == "") is not well:
                 pass
         return reason
 
@@ -287,7 +287,7 @@ def test_a_server_whose_keys_others_have_replaced_says_so_until_it_has_the_new_o
 
     async def until_ready(server: Server, ready: bool) -> str:
         async with asyncio.timeout(20):
-            while ((reason := (await server.checks())["keys"]) == "") is not ready:
+            while ((reason := (await server.readiness()).needed["keys"]) == "") is not ready:
                 pass
         return reason
 
@@ -304,12 +304,12 @@ def test_a_server_whose_keys_others_have_replaced_says_so_until_it_has_the_new_o
         first, second = server("first"), server("second")
         await first.start()
         await second.start()
-        assert (await second.checks())["keys"] == ""
+        assert (await second.readiness()).needed["keys"] == ""
         rotated = keys.change(tmp_path / "first" / "keys.json", lambda ring: ring.rotate("kek", 2))
         reason = await until_ready(second, False)
         lacks = rotated.current("kek").id
         assert f"its servers have other keys than {tmp_path}/second/keys.json, which lacks {lacks}: copy" in reason
-        assert (await first.checks())["keys"] == ""
+        assert (await first.readiness()).needed["keys"] == ""
         keys.save(tmp_path / "second" / "keys.json", rotated)
         await until_ready(second, True)
         assert second.keys.current("kek") == rotated.current("kek")

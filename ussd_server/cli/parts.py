@@ -23,6 +23,7 @@ from ussd_server.kiosk.kiosk import Kiosk
 from ussd_server.kiosk.seat import Manner
 from ussd_server.operators.base import OperatorUnavailable
 from ussd_server.operators.catalogue import CatalogueError
+from ussd_server.readiness import Readiness
 from ussd_server.secrecy.keys import DIRECTORY_MODE
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.settings import Address, Settings, SettingsError
@@ -107,8 +108,8 @@ class Service:
         made = self.server.created_keys
         return f"; keys were made in {made}, keep a copy" if made is not None else ""
 
-    async def _checks(self) -> Mapping[str, str]:
-        return {"server": self._state} if self._state else await self.server.checks()
+    async def _checks(self) -> Readiness:
+        return Readiness({"server": self._state}) if self._state else await self.server.readiness()
 
 
 class Demo:
@@ -201,8 +202,8 @@ class KioskProcess:
         await self.kiosk.stop()
         await self._listener.stop()
 
-    async def _checks(self) -> Mapping[str, str]:
-        return {"server": "" if self.kiosk.online else "it cannot be reached", "terminal": self.kiosk.closed}
+    async def _checks(self) -> Readiness:
+        return Readiness({"server": "" if self.kiosk.online else "it cannot be reached", "terminal": self.kiosk.closed})
 
 
 class Simulator:

@@ -5,8 +5,10 @@ from typing import TypeAlias
 
 from aiohttp import web
 
-Checks: TypeAlias = Callable[[], Awaitable[Mapping[str, str]]]
-"""Return by name what readiness needs: "" where it is well, else the reason in one line."""
+from ussd_server.readiness import Readiness
+
+Checks: TypeAlias = Callable[[], Awaitable[Readiness]]
+"""Returns what is found now."""
 
 
 def add_health(app: web.Application, checks: Checks) -> None:
@@ -16,11 +18,9 @@ def add_health(app: web.Application, checks: Checks) -> None:
         return _fresh({"alive": True}, 200)
 
     async def ready(_request: web.Request) -> web.Response:
-        reasons = await checks()
-        well = not any(reasons.values())
-        return _fresh(
-            {"ready": well, "checks": {name: reason or "ok" for name, reason in reasons.items()}}, 200 if well else 503
-        )
+        found = await checks()
+        told = {name: reason or "ok" for name, reason in found.reasons.items()}
+        return _fresh({"ready": found.ready, "degraded": found.degraded, "checks": told}, 200 if found.ready else 503)
 
     app.router.add_get("/healthz", alive)
     app.router.add_get("/readyz", ready)

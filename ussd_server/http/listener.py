@@ -33,7 +33,7 @@ INDEX = """\
 ussd-server
 
 /healthz  the process lives
-/readyz   the store can be written, the keys are those in use and every SMSC is bound; else why not
+/readyz   the store can be written, the keys are those in use and an SMSC is bound; else why not, and what is away
 /metrics  numbers for Prometheus
 """
 

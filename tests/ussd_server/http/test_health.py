@@ -11,14 +11,17 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ussd_server.http.listener import Listener, application
 from ussd_server.metrics import Metrics
+from ussd_server.readiness import Readiness
 from ussd_server.settings import Address
 
 
-def fetch(path: str, reasons: Mapping[str, str], metrics: Metrics | None = None) -> tuple[int, str, str]:
+def fetch(
+    path: str, reasons: Mapping[str, str], metrics: Metrics | None = None, ways: Mapping[str, str] | None = None
+) -> tuple[int, str, str]:
     """Start a listener of its own, get one page from it over HTTP, and stop it: status, content type, body."""
 
-    async def checks() -> Mapping[str, str]:
-        return reasons
+    async def checks() -> Readiness:
+        return Readiness(reasons, ways or {})
 
     def get(url: str) -> tuple[int, str, str]:
         try:
@@ -51,16 +54,28 @@ def test_alive_whatever_is_not_ready() -> None:
     assert (status, json.loads(body)) == (200, {"alive": True})
 
 
-def test_ready_when_every_check_is_well() -> None:
-    status, kind, body = fetch("/readyz", {"store": "", "smpp://user@127.0.0.1:2775": ""})
-    assert (status, kind) == (200, "application/json; charset=utf-8")
-    assert json.loads(body) == {"ready": True, "checks": {"store": "ok", "smpp://user@127.0.0.1:2775": "ok"}}
-
-
-def test_not_ready_with_the_reason() -> None:
-    status, _, body = fetch("/readyz", {"store": "", "smsc": "wrong password (status 0x0000000E)"})
-    assert status == 503
-    assert json.loads(body) == {"ready": False, "checks": {"store": "ok", "smsc": "wrong password (status 0x0000000E)"}}
+@pytest.mark.parametrize(
+    ("store", "ways", "status", "degraded"),
+    [
+        ("", {"smpp://one": "", "smpp://two": ""}, 200, False),
+        # Another server would not be bound there either, and this one serves all that come by the other.
+        ("", {"smpp://one": "wrong password (status 0x0000000E)", "smpp://two": ""}, 200, True),
+        ("", {"smpp://one": "not bound yet", "smpp://two": "not bound yet"}, 503, False),
+        ("", {"smpp://one": "not bound yet"}, 503, False),
+        ("", {}, 200, False),
+        ("it is away", {"smpp://one": ""}, 503, False),
+    ],
+)
+def test_ready_while_something_is_served_with_the_reason_why_not_all(
+    store: str, ways: Mapping[str, str], status: int, degraded: bool
+) -> None:
+    code, kind, body = fetch("/readyz", {"store": store}, ways=ways)
+    assert (code, kind) == (status, "application/json; charset=utf-8")
+    assert json.loads(body) == {
+        "ready": status == 200,
+        "degraded": degraded,
+        "checks": {"store": store or "ok", **{name: reason or "ok" for name, reason in ways.items()}},
+    }
 
 
 def test_metrics_are_served_as_prometheus_reads_them() -> None:
@@ -76,8 +91,8 @@ def test_metrics_are_served_as_prometheus_reads_them() -> None:
 
 def test_an_address_in_use_is_an_os_error() -> None:
     async def twice() -> None:
-        async def checks() -> Mapping[str, str]:
-            return {}
+        async def checks() -> Readiness:
+            return Readiness({})
 
         first = Listener(application(checks, Metrics()), Address("127.0.0.1", 0))
         await first.start()
