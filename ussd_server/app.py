@@ -233,7 +233,7 @@ class Server:
         self.created_keys = loaded.path if loaded.created else None
         if loaded.added:
             log.info("keys added", kinds=loaded.added, file=str(loaded.path))
-        await agreement.agree(store, name, loaded.ring, file)
+        await agreement.agree(store, name, loaded.ring, file, wall_clock())
         return file
 
     async def _note_store(self) -> None:
@@ -246,7 +246,7 @@ class Server:
             log.warning("the store was not noted, commands without --store may take another", cause=str(error))
 
     async def _note_keys(self) -> None:
-        await agreement.agree(self.store, str(self.settings.store), self.keys.ring, self.keys.path)
+        await agreement.agree(self.store, str(self.settings.store), self.keys.ring, self.keys.path, wall_clock())
 
     async def _compare_keys(self) -> None:
         await agreement.check(self.store, str(self.settings.store), self.keys.ring, self.keys.path)

@@ -15,6 +15,7 @@ from tests.redis_servers import running
 from tests.ussd_server.command_line import Said, log_octets, without_settings
 from ussd_server import store_note, store_url
 from ussd_server.cli import keys as keys_command
+from ussd_server.cli.keys import Rotated
 from ussd_server.cli.program import outcome
 from ussd_server.secrecy.agreement import lacking, note
 from ussd_server.secrecy.keys import Keyring, load, save
@@ -504,6 +505,24 @@ def test_a_kek_that_was_made_long_before_it_was_in_use_still_seals_what_no_rewra
 
 
 @pytest.mark.parametrize("kind", ["kek", "transport", "signing"])
+def test_a_key_is_kept_for_as_long_after_the_servers_had_the_next_one_however_old_that_is(
+    kind: Rotated, said: Said, clock: Clock
+) -> None:
+    said("init")
+    old = load(PATH)
+    id = old.current(kind).id
+    noted(note(old))  # as the start of a server does
+    save(PATH, old.rotate(kind, clock.at))  # copied into place two days later
+    clock.at += 2 * DAY_MS
+    for _ in range(2):
+        assert said("retire", id) == 1
+        assert "replaced less than 25 hours ago, wait until 2025-11-26 08:00:00Z" in said.err
+        clock.at += 25 * 3_600_000 - 1
+    clock.at = NOW + 2 * DAY_MS + 25 * 3_600_000
+    assert said("retire", id) == 0
+
+
+@pytest.mark.parametrize("kind", ["kek", "transport", "signing"])
 def test_a_key_that_was_just_replaced_is_retired_by_force_alone(kind: str, said: Said, clock: Clock) -> None:
     said("init")
     old = next(key.id for key in load(PATH).keys if key.kind == kind)
@@ -542,12 +561,12 @@ def noted(change: str | None = None) -> str:
     return asyncio.run(within())
 
 
-def test_a_rotation_and_a_retirement_are_known_to_the_store(said: Said) -> None:
+def test_a_rotation_and_a_retirement_are_known_to_the_store(said: Said, clock: Clock) -> None:
     said("init")
     before = load(PATH)
     noted(note(before))
     assert said("rotate", "kek") == 0
-    assert noted() == note(load(PATH))
+    assert noted() == note(load(PATH), note(before), clock.at)
     assert said("rotate", "transport") == 0  # a server would note it; none runs here
     assert said("retire", before.current("transport").id, "--force") == 0
     assert lacking(load(PATH), noted()) == []

@@ -34,8 +34,8 @@ TAKE_UP_S: float = 1.5 * KEYS_S
 MAX_PASSES: Final = 5
 HOUR_MS: Final = 3_600_000
 KEEP_MS: Final = 25 * HOUR_MS
-"""How long a key that was replaced is kept: visits under it are over by then, and a terminal that is in use has met the
-new keys. What the store holds under a kek is counted."""
+"""How long a key is kept that the store's servers have replaced: visits under it are over by then, and a terminal that
+is in use has met the new keys. What the store holds under a kek is counted."""
 
 HELD: Final[dict[Holder, str]] = {
     "code": "{codes}, to be moved with: ussd-server keys rewrap",
@@ -274,7 +274,7 @@ def _have_noted(where: Settings) -> None:
     """Let the store know the keys in use before another is gone by which it knows us. Raises KeysError."""
 
     async def work(store: StorePort) -> None:
-        await agreement.agree(store, str(where.store), _ring(where), where.data / FILE_NAME)
+        await agreement.agree(store, str(where.store), _ring(where), where.data / FILE_NAME, now())
 
     if there(where):
         with_store(where, work)
@@ -294,10 +294,17 @@ def _needed(where: Settings, ring: Keyring, key: Key) -> str:
     """Return what still needs a key that is not in use, with the mend; "" for nothing."""
     if key.kind == "kek" and (held := _held(where).get(key.id)):
         return f"it seals {'; '.join(_told(holder, held[holder]) for holder in HOLDERS if holder in held)}"
-    replaced = ring.replaced_at(key)
+    replaced = max(ring.replaced_at(key), agreement.replaced_at(_noted_keys(where), key))
     if now() < replaced + KEEP_MS:
         return f"it was replaced less than {KEEP_MS // HOUR_MS} hours ago, wait until {moment(replaced + KEEP_MS)}"
     return ""
+
+
+def _noted_keys(where: Settings) -> str:
+    async def work(store: StorePort) -> str:
+        return await store.noted_keys()
+
+    return with_store(where, work)
 
 
 def _held(where: Settings) -> Holdings:
@@ -363,7 +370,7 @@ def _rewrap(where: Settings) -> None:
     way = _Way()
 
     async def work(store: StorePort) -> tuple[int, Pass]:
-        await agreement.agree(store, str(where.store), held.ring, held.path)
+        await agreement.agree(store, str(where.store), held.ring, held.path, now())
         way.total = await store.count_subscribers()
         with progress(way.total) as show:
             return await _walks(store, held, way, show)

@@ -33,20 +33,40 @@ class Remembers(Protocol):
 
 
 class _Noted(msgspec.Struct, frozen=True, array_like=True):
-    """A key as a store remembers it."""
+    """A key as a store remembers it; `since` is when it was replaced (ms), 0 where that is not known."""
 
     id: str
     current: bool
     fingerprint: str
+    since: int = 0
 
 
 _decoder = msgspec.json.Decoder(list[_Noted])
 
 
-def note(ring: Keyring) -> str:
-    """Return what a store is to remember of these keys; the order in the file does not matter."""
-    noted = sorted((_Noted(key.id, key.current, _fingerprint(key)) for key in ring.keys), key=lambda one: one.id)
-    return msgspec.json.encode(noted).decode()
+def note(ring: Keyring, before: str = "", now: int = 0) -> str:
+    """Return what a store is to remember of these keys; the order in the file does not matter.
+
+    `before` is what it remembers: a key that was in use by that, and is not any more, was replaced `now` (ms).
+    """
+    known = {each.fingerprint: each for each in _read(before)}
+
+    def noted(key: Key) -> _Noted:
+        fingerprint = _fingerprint(key)
+        earlier = known.get(fingerprint)
+        since = 0 if key.current or earlier is None else now if earlier.current else earlier.since
+        return _Noted(key.id, key.current, fingerprint, since)
+
+    return msgspec.json.encode(sorted(map(noted, ring.keys), key=lambda one: one.id)).decode()
+
+
+def replaced_at(noted: str, key: Key) -> int:
+    """Return when the store's servers replaced a key (ms), 0 where that is not known.
+
+    A key for several data directories is made long before any server has it.
+    """
+    fingerprint = _fingerprint(key)
+    return next((each.since for each in _read(noted) if each.fingerprint == fingerprint), 0)
 
 
 def lacking(ring: Keyring, noted: str) -> list[str]:
@@ -78,11 +98,12 @@ async def check(store: Remembers, name: str, ring: Keyring, file: Path) -> str:
     return noted
 
 
-async def agree(store: Remembers, name: str, ring: Keyring, file: Path) -> None:
+async def agree(store: Remembers, name: str, ring: Keyring, file: Path, now: int) -> None:
     """Have the store remember these keys. Raises OtherKeys as `check` does; of two that begin it at once, one is it."""
-    after = note(ring)
-    while (before := await check(store, name, ring, file)) != after:
-        if await store.note_keys(before, after):
+    while True:
+        before = await check(store, name, ring, file)
+        after = note(ring, before, now)
+        if after == before or await store.note_keys(before, after):
             return
 
 

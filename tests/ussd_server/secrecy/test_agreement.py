@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ussd_server.secrecy.agreement import OtherKeys, agree, check, joined, lacking, note
+from ussd_server.secrecy.agreement import OtherKeys, agree, check, joined, lacking, note, replaced_at
 from ussd_server.secrecy.keys import Keyring, KeysError
 
 NOW = 1_763_881_200_000
@@ -36,13 +36,27 @@ class Memory:
 
 
 def agreed(ring: Keyring, memory: Memory) -> str:
-    asyncio.run(agree(memory, "the store", ring, FILE))
+    asyncio.run(agree(memory, "the store", ring, FILE, NOW))
     return memory.noted
 
 
 @pytest.mark.parametrize("noted", ["", note(RING), note(ROTATED), note(RETIRED)])
 def test_a_ring_with_every_key_in_use_is_accepted_and_noted(noted: str) -> None:
-    assert agreed(ROTATED, Memory(noted)) == note(ROTATED)
+    assert agreed(ROTATED, Memory(noted)) == note(ROTATED, noted, NOW)
+
+
+def test_a_key_is_replaced_when_the_servers_of_the_store_have_another_and_not_when_that_was_made() -> None:
+    memory = Memory(agreed(RING, Memory()))
+    old, new = RING.current("kek"), ROTATED.current("kek")
+    assert replaced_at(memory.noted, old) == 0
+    for at in (NOW + 50, NOW + 60):  # the second server, the next start
+        asyncio.run(agree(memory, "the store", ROTATED, FILE, at))
+        assert (replaced_at(memory.noted, old), replaced_at(memory.noted, new)) == (NOW + 50, 0)
+    # Nobody knows it of a store whose servers never had the old one, nor where an earlier version has noted it.
+    assert replaced_at(agreed(ROTATED, Memory()), old) == 0
+    earlier = '[["kek-1",false,"00"]]'
+    assert replaced_at(earlier, old) == 0
+    assert lacking(RING, earlier) == []
 
 
 def test_a_ring_that_lacks_a_key_in_use_is_refused_with_the_mend(capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,7 +90,7 @@ def test_another_key_of_the_same_name_is_another_key() -> None:
 def test_of_two_that_begin_a_store_at_once_the_second_is_judged_by_the_first() -> None:
     with pytest.raises(OtherKeys):
         agreed(STRANGERS, Memory(meanwhile=note(RING)))
-    assert agreed(ROTATED, Memory(meanwhile=note(RING))) == note(ROTATED)
+    assert agreed(ROTATED, Memory(meanwhile=note(RING))) == note(ROTATED, note(RING), NOW)
 
 
 @pytest.mark.parametrize("noted", ["{", "{}", '[["kek-1"]]'])
