@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar, cast
 
@@ -199,8 +200,9 @@ class Wire(asyncio.Protocol):
         return next(self.requests(), None)
 
     def requests(self) -> Iterator[Sent]:
-        """Return the requests that wait here, the oldest first."""
-        return (each for each in self._waiting if isinstance(each, Request))
+        """Return the requests that wait here, for a reply or for replicas, the oldest first."""
+        waiting = (each for each in self._waiting if isinstance(each, Request))
+        return chain((request for request, _ in self._copying), waiting)
 
     @property
     def made(self) -> bool:

@@ -6,15 +6,16 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.redis_servers import RedisServer, replicas_of, running, wait_until
 from tests.ussd_server.stores.redis_steps import ANNA, parsed, store_at
 from ussd_server.stores import redis_layout
-from ussd_server.stores.base import Change, StoreUnavailable
+from ussd_server.stores.base import Change, PerhapsDone, StoreUnavailable
 from ussd_server.stores.buckets import SLOTS
 from ussd_server.stores.redis import RedisStore
 from ussd_server.stores.redis_nodes import NotConfirmed
-from ussd_server.stores.redis_wire import Address
+from ussd_server.stores.redis_wire import Address, Wire
 from ussd_server.subscribers.record import Subscriber
 
 OLD, NEW = "ru", "en"
@@ -73,6 +74,39 @@ def masters() -> Iterator[tuple[RedisServer, RedisServer]]:
         for each in pair:
             wait_until(lambda each=each: replicas_of(each) == 1, "the replica to follow")  # type: ignore[misc]
         yield pair[0], pair[1]
+
+
+def test_what_waits_for_replicas_is_given_up_in_time_where_redis_falls_silent_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Redis had carried the commit out and said so; what it was asked next, who has it, it does not answer."""
+    with running() as master, running("--replicaof", f"127.0.0.1 {master.port}") as replica:
+        wait_until(lambda: replicas_of(master) == 1, "the replica to follow")
+
+        async def body() -> None:
+            store = store_at(master, "buckets=4&replicas=1", patience_s=60)
+            assert await store.commit(Change(0, Subscriber(ANNA, language=OLD)))
+            record, version = await store.load(ANNA)
+            store.link._patience_s = 0.3
+            replica.pause()
+            received = Wire.data_received
+
+            def fall_silent(wire: Wire, data: bytes) -> None:
+                master.pause()
+                monkeypatch.setattr(Wire, "data_received", received)
+                received(wire, data)
+
+            monkeypatch.setattr(Wire, "data_received", fall_silent)
+            with pytest.raises(PerhapsDone, match="no answer"):
+                async with asyncio.timeout(30):
+                    await store.commit(Change(version, replace(record, language=NEW)))
+            master.go_on()
+            replica.go_on()
+            store.link._patience_s = 60
+            assert (await store.load(ANNA, latest=True))[0].language == NEW
+            await store.close()
+
+        asyncio.run(body())
 
 
 def after_a_failover(
