@@ -2,17 +2,22 @@
 
 import asyncio
 import json
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from tests.ussd_server.command_line import Said, without_settings
+from tests.ussd_server.command_line import Said, log_octets, without_settings
 from ussd_server.cli.common import now
 from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.codes import Access
+from ussd_server.subscribers.record import Subscriber
 
 ANNA, BORIS = "79101234567", "79101234568"
 HOUR = 3_600_000
@@ -256,3 +261,42 @@ def test_a_store_that_goes_away_meanwhile_is_told_in_one_line(said: Said, monkey
     monkeypatch.setattr(SqliteStore, "commit", away)
     assert said("retry", "--all", "--reason", "again") == 1
     assert said.err == "error: the disk is full\n"
+
+
+MANY = 2000
+
+
+@pytest.mark.parametrize(
+    ("words", "done"),
+    [(("retry",), "will be tried again"), (("discard", "--yes"), "thrown away")],
+    ids=["retry", "discard"],
+)
+def test_who_interrupts_it_reads_how_many_are_done_and_that_it_goes_on(
+    words: tuple[str, ...], done: str, said: Said
+) -> None:
+    async def work(store: SqliteStore) -> None:
+        changes = [
+            Change(0, Subscriber(str(79100000000 + number)), outbox=[sms(f"a-{number}", text="x")])
+            for number in range(MANY)
+        ]
+        assert all(await asyncio.gather(*map(store.commit, changes)))
+        claimed = await store.claim(2**50, MANY, 1)
+        await asyncio.gather(*(store.bury(each, now(), "refused") for each in claimed))
+
+    at_the_store(work)
+    command = [sys.executable, "-m", "ussd_server", "dead-letters", *words, "--all", "--reason", "test", *STORE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        while child.poll() is None and log_octets("s.db") < 100_000:
+            pass
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=60)
+    assert (child.returncode, out) == (130, "")
+    told = re.fullmatch(rf"interrupted: (\d+) {done}; the same command goes on with the others\n", err)
+    assert told, err
+    assert 0 < int(told[1]) < MANY
+    assert said(*words, "--all", "--reason", "test") == 0
+    rest = re.fullmatch(rf"(\d+) {done}\.\n", said.out)
+    assert rest, said.out
+    assert MANY - 64 <= int(told[1]) + int(rest[1]) <= MANY
+    assert said("list") == 0
+    assert said.out == "Nothing was given up.\n"

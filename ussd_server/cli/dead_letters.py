@@ -184,7 +184,7 @@ def retry(
     def again(dead: DeadLetter, record: Subscriber, version: int) -> Change | str:
         return dead_letters.refusal(dead, record) or dead_letters.retry(dead, record, version, now(), validity_ms, why)
 
-    return _report("will be tried again", with_store(where, lambda port: _each(port, choice, again)), choice)
+    return _done("will be tried again", where, choice, again)
 
 
 @app.command(
@@ -218,7 +218,7 @@ def discard(
     def away(dead: DeadLetter, record: Subscriber, version: int) -> Change | str:
         return dead_letters.discard(dead, record, version, now(), why)
 
-    return _report("thrown away", with_store(where, lambda port: _each(port, choice, away)), choice)
+    return _done("thrown away", where, choice, away)
 
 
 # What is meant ----------------------------------------------------------------------------------------------------
@@ -279,15 +279,32 @@ def _when(dead: DeadLetter) -> int:
 # What is done -----------------------------------------------------------------------------------------------------
 
 
-async def _each(store: StorePort, choice: Choice, action: Action) -> tuple[Counter[str], set[str]]:
-    """Do it to each of them, those of different subscribers at once.
+def _done(done: str, settings: Settings, choice: Choice, action: Action) -> int:
+    """Do it to all that are meant, and say what was done; the exit code is 1 where something that was meant was not."""
+    ends: Counter[str] = Counter()
 
-    Return how many it was done to (""), or why not, and the ids that were met.
+    def remark() -> str:
+        return f"interrupted: {ends['']} {done}; the same command goes on with the others"
+
+    met = with_store(settings, lambda port: _each(port, choice, action, ends), remark=remark)
+    for why, count in sorted(ends.items()):
+        console().print(f"{count} {done}." if not why else f"{count} left as it was: {why}.", markup=False)
+    missing = sorted(choice.ids - met)
+    for id in missing:
+        console().print(f"{id}: no dead letter has this id.", markup=False)
+    if not ends and not missing:
+        console().print("Nothing was given up." if choice == Choice() else "Nothing was given up that this chooses.")
+    return EXIT_FAILED if missing or any(ends) else 0
+
+
+async def _each(store: StorePort, choice: Choice, action: Action, ends: Counter[str]) -> set[str]:
+    """Do it to each of them, those of different subscribers at once; return the ids that were met.
+
+    `ends` counts to how many it was done (""), and why not to others.
     """
     chosen: dict[str, list[DeadLetter]] = {}
     async for dead in _matching(store, choice):
         chosen.setdefault(dead.msisdn, []).append(dead)
-    ends: Counter[str] = Counter()
     waiting = iter(chosen.values())
     screen = Console(stderr=True)
     with Progress(console=screen, transient=True, disable=not screen.is_terminal or len(chosen) < AT_ONCE) as bar:
@@ -302,7 +319,7 @@ async def _each(store: StorePort, choice: Choice, action: Action) -> tuple[Count
         async with asyncio.TaskGroup() as group:
             for _ in range(min(AT_ONCE, len(chosen))):
                 group.create_task(work())
-    return ends, {dead.id for each in chosen.values() for dead in each}
+    return {dead.id for each in chosen.values() for dead in each}
 
 
 async def _one(store: StorePort, dead: DeadLetter, action: Action) -> str:
@@ -317,19 +334,6 @@ async def _one(store: StorePort, dead: DeadLetter, action: Action) -> str:
         if dead not in await store.dead_letters(dead.msisdn):
             return GONE
     return "the subscriber is being changed all the time; try again"
-
-
-def _report(done: str, result: tuple[Counter[str], set[str]], choice: Choice) -> int:
-    """Say what was done; the exit code is 1 where something that was meant was not."""
-    ends, met = result
-    for why, count in sorted(ends.items()):
-        console().print(f"{count} {done}." if not why else f"{count} left as it was: {why}.", markup=False)
-    missing = sorted(choice.ids - met)
-    for id in missing:
-        console().print(f"{id}: no dead letter has this id.", markup=False)
-    if not ends and not missing:
-        console().print("Nothing was given up." if choice == Choice() else "Nothing was given up that this chooses.")
-    return EXIT_FAILED if missing or any(ends) else 0
 
 
 # What is shown ----------------------------------------------------------------------------------------------------
