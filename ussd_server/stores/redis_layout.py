@@ -118,22 +118,24 @@ class Layout:
 
         One that has none gets one; where every bucket had one before, its data was lost, which is said.
         """
+        given = await self.link.ask(self.meta_slot, (b"HGET", self.meta, b"shares")).answer
         fresh = [secrets.token_hex(16).encode() for _ in buckets]
-        given = self.link.ask(self.meta_slot, (b"HGET", self.meta, b"shares"))
-        calls = [self.call(each, "share", (each.id, each.all), id) for each, id in zip(buckets, fresh, strict=True)]
-        told = await self.each([given, *calls])
-        known, lost = {}, []
-        for bucket, id, (had, filled) in zip(buckets, fresh, told[1:], strict=True):
-            known[bucket.slot] = Share(bucket.id, bucket.all, had)
-            if told[0] and had == id and not filled:
-                lost.append(bucket.slot)
-        if lost:
-            servers = sorted({"{}:{}".format(*self.link.address(each)) for each in lost})
+        # One key each: what needs two waits while their slot is being moved.
+        commands = [(b"SET", each.id, id, b"NX", b"GET") for each, id in zip(buckets, fresh, strict=True)]
+        asks = [self.link.ask(each.slot, command, writes=True) for each, command in zip(buckets, commands, strict=True)]
+        had = await self.each(asks)
+        bare = [each for each, id, found in zip(buckets, fresh, had, strict=True) if given and found in (None, id)]
+        filled = await self.each([self.link.ask(each.slot, (b"EXISTS", each.all)) for each in bare])
+        if lost := [each for each, there in zip(bare, filled, strict=True) if not there]:
+            servers = sorted({"{}:{}".format(*self.link.address(each.slot)) for each in lost})
             event = "part of the store is not the one of the last start"
             log.error(event, store=self.name, servers=servers, mend=IF_LOST)
-        if not told[0]:
+        if not given:
             await self.link.ask(self.meta_slot, (b"HSET", self.meta, b"shares", b"1"), writes=True).answer
-        self.link.identity.shares = known
+        self.link.identity.shares = {
+            each.slot: Share(each.id, each.all, found or id)
+            for each, id, found in zip(buckets, fresh, had, strict=True)
+        }
 
     async def _see_followers(self) -> None:
         """Raise StoreUnavailable where a server has fewer replicas than what is written must have."""

@@ -29,7 +29,6 @@ _NAMES: Final = (
     "renew",
     "restore",
     "settle",
-    "share",
     "sweep_nonces",
     "tidy",
     "unpoint",

@@ -117,6 +117,22 @@ def test_what_waits_for_a_slot_that_moves_keeps_no_other_work_and_comes_when_it_
     asyncio.run(body())
 
 
+def test_a_server_starts_also_while_a_slot_is_being_moved(whole_cluster: RedisCluster) -> None:
+    async def body() -> None:
+        url = parsed(whole_cluster.url, "buckets=16&prefix=starts")
+        store = RedisStore(url)
+        await store.ping()
+        with being_moved(whole_cluster, store._layout.buckets[3].slot):
+            started = RedisStore(url, patience_s=60)
+            async with asyncio.timeout(20):
+                await started.ping()
+            assert started.link.identity.shares == store.link.identity.shares
+        for each in (store, started):
+            await each.close()
+
+    asyncio.run(body())
+
+
 @contextmanager
 def being_moved(cluster: RedisCluster, slot: int) -> Iterator[None]:
     """Let a slot be one that another server is to have, of which nothing was moved; then let it stay where it was."""
