@@ -136,7 +136,7 @@ def middle(runs: Iterable[Run]) -> list[Run]:
 
 
 @dataclass(frozen=True)
-class Beside:
+class Both:
     """Both contenders, each with as many exchanges under way as it says."""
 
     ours: Run
@@ -153,10 +153,10 @@ class Beside:
         return self.ours.own_us / self.kannel.own_us
 
 
-def at_each_width(runs: Iterable[Run]) -> list[Beside]:
+def at_each_width(runs: Iterable[Run]) -> list[Both]:
     """Return both at each width at which both were measured."""
     by = {(run.who, run.width): run for run in runs}
-    return [Beside(by[OURS, width], by[KANNEL, width]) for width in WIDTHS if {(OURS, width), (KANNEL, width)} <= {*by}]
+    return [Both(by[OURS, width], by[KANNEL, width]) for width in WIDTHS if {(OURS, width), (KANNEL, width)} <= {*by}]
 
 
 def goals(runs: Iterable[Run]) -> list[Goal]:
@@ -167,7 +167,7 @@ def goals(runs: Iterable[Run]) -> list[Goal]:
             best[run.who] = run
     if len(best) < len(CONTENDERS):
         return []
-    both = Beside(best[OURS], best[KANNEL])
+    both = Both(best[OURS], best[KANNEL])
     return [
         Goal(
             "SMS exchanges/s, each at its best",
