@@ -5,7 +5,7 @@ writes record, journal and outbox in the same transaction. Every implementation 
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -231,12 +231,18 @@ def pass_on(future: "asyncio.Future[Any]", told: Any) -> None:
         future.set_result(told)
 
 
+def tell_each(outcomes: Iterable[tuple[Callable[[Any], None], Any]]) -> None:
+    """Tell everybody an outcome; where that raises, a defect, it is logged, and everybody else hears of theirs."""
+    for told, outcome in outcomes:
+        try:
+            told(outcome)
+        except Exception:
+            log.exception("store_outcome_not_taken")
+
+
 def tell(told: Callable[[Any], None], outcome: Any) -> None:
-    """Tell somebody an outcome; where that raises, a defect, it is logged, and everybody else hears of theirs."""
-    try:
-        told(outcome)
-    except Exception:
-        log.exception("store_outcome_not_taken")
+    """Tell somebody an outcome, as `tell_each` does."""
+    tell_each([(told, outcome)])
 
 
 def tell_soon(told: Callable[[Any], None], outcome: Any) -> None:

@@ -5,6 +5,7 @@ what was in the older one and not used since is forgotten. To keep them in the o
 more than all the rest that is done here.
 """
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from ussd_server.subscribers.record import Subscriber
@@ -15,7 +16,7 @@ CACHED_OCTETS = 64 * 1024 * 1024
 
 Half of it is certain, and must hold those who are in a dialogue, or none of their steps finds anything."""
 
-_Entry: TypeAlias = tuple[tuple[Subscriber, int], int]
+Entry: TypeAlias = tuple[tuple[Subscriber, int], int]
 """A record with its version, and its stored size."""
 
 
@@ -27,8 +28,8 @@ class Cache:
     def __init__(self, records: int = CACHED_RECORDS, octets: int = CACHED_OCTETS) -> None:
         self._records = records // 2
         self._octets = octets // 2
-        self._younger: dict[str, _Entry] = {}
-        self._older: dict[str, _Entry] = {}
+        self._younger: dict[str, Entry] = {}
+        self._older: dict[str, Entry] = {}
         self._held = 0
         """The stored size of the younger ones."""
 
@@ -52,6 +53,19 @@ class Cache:
         if held > self._octets or len(younger) > self._records:
             self._older, self._younger, self._held = younger, {msisdn: younger.pop(msisdn)}, octets
         return loaded
+
+    def put_all(self, entries: Iterable[Entry]) -> None:
+        """Remember these records, the later ones of a number; what is forgotten for them are others."""
+        younger, held = self._younger, self._held
+        for entry in entries:
+            (record, _), octets = entry
+            msisdn = record.msisdn
+            before = younger.get(msisdn)
+            held += octets if before is None else octets - before[1]
+            younger[msisdn] = entry
+        self._held = held
+        if held > self._octets or len(younger) > self._records:
+            self._older, self._younger, self._held = younger, {}, 0
 
     def drop(self, msisdn: str) -> None:
         """Forget a number's record."""

@@ -87,9 +87,8 @@ class SqliteStore(Reading):
 
     def commit_and_hold_then(self, change: Change, now: int, lease: int, told: ToldHeld) -> None:
         """Commit and hold, and call `told` with what `commit_and_hold` would return or raise."""
-        held: list[Claimed] = []
         try:
-            self._groups.put(change, partial(_tell_held, told, held), now, lease, held)
+            self._groups.put(change, told, now, lease, [])
         except Exception as error:
             tell_soon(told, error)
 
@@ -112,7 +111,7 @@ class SqliteStore(Reading):
     async def settle(self, claimed: Sequence[Claimed]) -> None:
         """Remove entries that are done with."""
         # The number was a key when it was claimed.
-        await self._groups.settle([(each.entry.id, int(each.msisdn)) for each in claimed])
+        await self._groups.settle([each.entry.id for each in claimed], [int(each.msisdn) for each in claimed])
 
     async def postpone(self, claimed: Claimed, due: int, reason: str) -> None:
         """Let go of an entry that failed for now; nothing happens where another has claimed it since."""
@@ -184,7 +183,3 @@ class SqliteStore(Reading):
     async def close(self) -> None:
         """Finish what is under way, copy the whole log into the database, and let go of the file."""
         await self._groups.close()
-
-
-def _tell_held(told: ToldHeld, held: list[Claimed], done: bool | BaseException) -> None:
-    told(held if done is True else None if done is False else done)

@@ -6,14 +6,13 @@ Nearly always each of them applies. Where one is refused, the others are found b
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import TypeAlias
-
-import msgspec
 
 from ussd_server.database import roll_back
 from ussd_server.stores import sqlite_statements as sql
-from ussd_server.stores.base import Change, Told, kept_of
-from ussd_server.stores.sqlite_rows import Also, Row, Work, hold_first, to_json
+from ussd_server.stores.base import Change, kept_of
+from ussd_server.stores.sqlite_rows import Row, Rows, to_json
 
 UNFIT = (
     sqlite3.IntegrityError,
@@ -29,20 +28,6 @@ Outcome: TypeAlias = int | Exception
 """What became of a change: the version it made, 0 where it was refused, or why it can never be written."""
 
 
-class Commit(msgspec.Struct, frozen=True, gc=False):
-    """A change, its record as a row (stored form, key, version), and who is told what becomes of it.
-
-    `more`: there is something beside the record.
-    """
-
-    change: Change
-    row: tuple[bytes, int, int]
-    more: bool
-    work: Work | None
-    also: Also | None
-    told: Told
-
-
 class _Refused(Exception):
     """A change does not apply to what is stored: its version is old, or an entry that it settles is gone."""
 
@@ -54,77 +39,81 @@ class Changes:
         self._db = db
         self._journal_entries = journal_entries
 
-    def apply_all(self, commits: Sequence[Commit]) -> list[Outcome]:
-        """Write those changes that can be written, of a group that has just begun its transaction.
+    def apply_all(self, rows: Rows) -> list[Outcome]:
+        """Write those changes that can be written; the transaction has just begun.
 
-        Nearly always that is all of them. A savepoint before would have SQLite keep a copy of each page that is
-        changed; without one the whole transaction is begun anew where a change is refused.
+        Returns nothing where each of them replaced a record: nearly always. Where one is refused, the whole transaction
+        is begun anew, and nothing is held. A savepoint before would have SQLite keep a copy of each page that is
+        changed.
         """
         try:
-            return self._apply(commits)
+            first = self._apply(rows)
         except (_Refused, *UNFIT):
             roll_back(self._db)
             self._db.execute("BEGIN IMMEDIATE")
-            return self._apply_each(commits)
+            for _, held in rows.held:
+                held.clear()
+            return self._apply_each(rows.changes)
+        return _versions(rows.changes, first) if first else []
 
-    def _apply_each(self, commits: Sequence[Commit]) -> list[Outcome]:
+    def _apply_each(self, changes: Sequence[Change]) -> list[Outcome]:
         """Write those changes that can be written: all at once, or where one is refused, by halves."""
+        rows = Rows()
+        for change in changes:
+            rows.add(change)
         unfit: Exception | None = None
         try:
             with all_or_nothing(self._db):
-                return self._apply(commits)
+                return _versions(changes, self._apply(rows))
         except _Refused:
             pass
         except UNFIT as error:
             unfit = ValueError(f"this change can never be written: {error}")
-        if len(commits) == 1:
+        if len(changes) == 1:
             return [unfit or 0]
-        middle = len(commits) // 2
-        return self._apply_each(commits[:middle]) + self._apply_each(commits[middle:])
+        middle = len(changes) // 2
+        return self._apply_each(changes[:middle]) + self._apply_each(changes[middle:])
 
-    def _apply(self, commits: Sequence[Commit]) -> list[Outcome]:
-        """Write all of these changes and return the versions they make; raise `_Refused` where one does not apply."""
-        updates = [commit.row for commit in commits if commit.row[2]]
-        first = 0
-        if len(updates) < len(commits):
-            first = first_version(self._db)
-            rows = [commit.row for commit in commits if not commit.row[2]]
-            self._change_each(sql.INSERT, [(first, record, key) for record, key, _ in rows])
-        self._change_each(sql.UPDATE, updates)
-        more = [commit for commit in commits if commit.more]
-        if more:
-            self._apply_more(more)
-        if not first:  # nearly always
-            return [row[2] + 1 for row in updates]
-        return [commit.row[2] + 1 if commit.row[2] else first for commit in commits]
+    def _apply(self, rows: Rows) -> int:
+        """Write all of these rows; raise `_Refused` where one does not apply.
 
-    def _apply_more(self, commits: Sequence[Commit]) -> None:
-        """Write what these changes have beside their records."""
-        every = [also for commit in commits if (also := commit.also)]
-        if every:
-            self._change_each(sql.SETTLE, [row for also in every for row in also.settled])
-            self._change_each(sql.EXHUME, [row for also in every for row in also.exhumed])
-            if notes := [row for also in every for row in also.journal]:
-                add_notes(self._db, notes, self._journal_entries)
-        work = [(commit.row[1], work) for commit in commits if (work := commit.work)]
-        if work:
-            self._change_each(sql.ENQUEUE, self._enqueued(work))
-        if every:
-            self._change_each(sql.KEEP, [row for also in every for row in also.answers])
-
-    def _enqueued(self, changes: Sequence[tuple[int, Work]]) -> list[Row]:
-        """Return the rows of these changes' outboxes, those held that may be and that nothing is before in their lane.
-
-        One look at what waits is enough: a subscriber, who comes with the key, has one change in a group.
+        Returns the version of the records that are their numbers' first ones, 0 where there are none.
         """
-        holding = [key for key, work in changes if work.hoped]
-        waiting = set(self._db.execute(sql.WAITING, (to_json(holding),))) if holding else set()
-        return [row for _, work in changes for row in hold_first(work, waiting)]
+        first = 0
+        if rows.inserted:
+            first = first_version(self._db)
+            self._change_each(sql.INSERT, [(first, *row) for row in rows.inserted])
+        self._change_each(sql.UPDATE, rows.replaced)
+        self._change_each(sql.SETTLE, rows.settled)
+        self._change_each(sql.EXHUME, rows.exhumed)
+        if rows.journal:
+            add_notes(self._db, rows.journal, self._journal_entries)
+        if rows.held:
+            # One look is enough: a subscriber has one change in a group.
+            waiting = set(self._db.execute(sql.WAITING, (to_json([key for key, _ in rows.held]),)))
+            if waiting:
+                rows.let_wait(waiting)
+        self._enqueue(rows.enqueued)
+        self._change_each(sql.KEEP, rows.answers)
+        return first
+
+    def _enqueue(self, rows: Sequence[Row]) -> None:
+        """Put these entries into the outbox, as many at once as there is a statement for."""
+        done = 0
+        for size, statement in sql.ENQUEUE.items():
+            while len(rows) - done >= size:
+                self._db.execute(statement, list(chain.from_iterable(rows[done : done + size])))
+                done += size
 
     def _change_each(self, statement: str, rows: list[Row]) -> None:
         """Execute the statement with each row; raise `_Refused` unless each of them changed one row of the table."""
         if rows and self._db.executemany(statement, rows).rowcount != len(rows):
             raise _Refused
+
+
+def _versions(changes: Sequence[Change], first: int) -> list[Outcome]:
+    """Return the versions that changes make."""
+    return [change.version + 1 if change.version else first for change in changes]
 
 
 @contextmanager

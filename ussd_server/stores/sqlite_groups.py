@@ -5,23 +5,23 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import structlog
 
 from ussd_server.database import code_of, explain, roll_back
 from ussd_server.stores import sqlite_statements as sql
-from ussd_server.stores.base import Change, Claimed, PerhapsDone, StoreUnavailable, Told, pass_on, tell
+from ussd_server.stores.base import Change, Claimed, PerhapsDone, StoreUnavailable, pass_on, tell, tell_each
 from ussd_server.stores.cache import Cache
 from ussd_server.stores.onethread import OneThread
-from ussd_server.stores.sqlite_changes import UNFIT, Changes, Commit, Outcome, all_or_nothing
+from ussd_server.stores.sqlite_changes import UNFIT, Changes, Outcome, all_or_nothing
 from ussd_server.stores.sqlite_checkpoints import Checkpoints
 from ussd_server.stores.sqlite_file import File
-from ussd_server.stores.sqlite_rows import Row, also_of, key_of, work_of
-from ussd_server.subscribers.record import encode
+from ussd_server.stores.sqlite_rows import Rows, to_json
 
 GROUP = 256
 """Changes in one transaction at most, so that the loop is never held for longer than about 4 ms."""
@@ -48,6 +48,16 @@ class _Job(msgspec.Struct, frozen=True):
     steps: bool
 
 
+class _Group:
+    """Changes that are written together, and who is told what of each when they are."""
+
+    __slots__ = ("rows", "told")
+
+    def __init__(self) -> None:
+        self.rows = Rows()
+        self.told: list[tuple[Callable[[Any], None], Literal[True] | list[Claimed]]] = []
+
+
 class Groups:
     """Writes to a file for all who ask, one group after the other, and remembers in the cache what was committed."""
 
@@ -58,7 +68,9 @@ class Groups:
         self._changes = Changes(file.db, journal_entries)
         self._checkpoints = Checkpoints(file, checkpoint_rows, self._shorten_log)
         self._disk = OneThread("store-disk")
-        self._commits: list[Commit] = []
+        self._gathering = _Group()
+        self._full: deque[_Group] = deque()
+        """What is as large as may be, and waits."""
         self._jobs: list[_Job] = []
         self._settling: list[_Job] = []
         """What goes with the next group, and has one written only when it has waited for long enough."""
@@ -70,24 +82,27 @@ class Groups:
 
     # Gathered: who asks while a group is under way is in the next one ------------------------------------------------
 
-    def put(self, change: Change, told: Told, now: int = 0, lease: int = 0, held: list[Claimed] | None = None) -> None:
-        """Put a change into the next group; with a `lease`, what of its outbox may be held from `now` on is in `held`.
+    def put(
+        self,
+        change: Change,
+        told: Callable[[Any], None],
+        now: int = 0,
+        lease: int = 0,
+        held: list[Claimed] | None = None,
+    ) -> None:
+        """Put a change into the next group, and call `told` with what becomes of it.
 
-        Raises what a change that can never be written is refused with, as far as that is known already.
+        With an empty list for what is `held` that is told, not True: what of the outbox is due at `now`, with nothing
+        before it in its lane. Raises why a change can never be written, as far as that is known already.
         """
-        record = change.record
-        # Where there is a version, the number was a key when it was loaded.
-        key = int(record.msisdn) if change.version else key_of(record.msisdn)
-        more, work, also = False, None, None
-        # Nearly every commit is a record and nothing else.
-        if change.journal or change.outbox or change.settled or change.exhumed or change.answer:
-            more = True
-            work = work_of(change, key, now, lease, [] if held is None else held) if change.outbox else None
-            also = also_of(change, key)
-        commit = Commit(change, (encode(record), key, change.version), more, work, also, told)
-        if not self._commits:  # else who came before has seen to it
+        group = self._gathering
+        number = group.rows.add(change, now, lease, held)
+        group.told.append((told, True if held is None else held))
+        if number == 1:  # else who came before has seen to it
             self._wake()
-        self._commits.append(commit)
+        elif number == GROUP:
+            self._full.append(group)
+            self._gathering = _Group()
 
     async def do(self, work: Callable[[], T], steps: bool = True) -> T:
         """Do this within the next group, and return what it returned when that is durable."""
@@ -96,10 +111,11 @@ class Groups:
         self._wake()
         return await future
 
-    async def settle(self, rows: Sequence[Row]) -> None:
-        """Remove these entries with a group that is soon written, or with one of their own."""
+    async def settle(self, ids: list[str], keys: list[int]) -> None:
+        """Remove these entries of these subscribers with a group that is soon written, or with one of their own."""
         future: asyncio.Future[Any] = self._loop().create_future()
-        self._settling.append(_Job(lambda: self._db.executemany(sql.SETTLE, rows), future, True))
+        settled = to_json(ids), to_json(keys)
+        self._settling.append(_Job(lambda: self._db.execute(sql.SETTLE_ALL, settled), future, False))
         if self._settles is None:
             self._settles = self._loop().call_later(SETTLE_WAIT_S, self._settle_now)
         await future
@@ -123,31 +139,38 @@ class Groups:
             self._resting.clear()
             self._loop().call_soon(self._write)
 
+    def _take(self) -> _Group:
+        """Take the changes that have waited for longest."""
+        if self._full:
+            return self._full.popleft()
+        group, self._gathering = self._gathering, _Group()
+        return group
+
     # Written in one transaction ---------------------------------------------------------------------------------------
 
     def _write(self) -> None:
         """Write a group in one transaction and hand it to the disk, which calls `_written`."""
-        commits, self._commits = self._commits[:GROUP], self._commits[GROUP:]
+        group = self._take()
         if self._settling:
             self._jobs += self._taken_to_settle()
         jobs, self._jobs = self._jobs[:GROUP], self._jobs[GROUP:]
         if self._file.broken:
-            self._fail(commits, jobs, self._file.broken)
+            self._fail(group, jobs, self._file.broken)
             self._next()
             return
         ends = False
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            versions = self._changes.apply_all(commits) if commits else []
+            outcomes = self._changes.apply_all(group.rows) if group.told else []
             answers = [self._perform(job) for job in jobs]
             ends = True
             self._db.execute("COMMIT")
         except Exception as error:
             roll_back(self._db)
-            self._not_written(commits, jobs, error, ends)
+            self._not_written(group, jobs, error, ends)
             return
         self._tries = 0
-        self._disk.do(self._file.sync, lambda error: self._written(error, commits, versions, jobs, answers))
+        self._disk.do(self._file.sync, lambda error: self._written(error, group, outcomes, jobs, answers))
 
     def _perform(self, job: _Job) -> Any:
         """Do one job; what is wrong with its arguments, its rows or itself is its own, and comes back as an error."""
@@ -163,7 +186,7 @@ class Groups:
         except Exception as error:
             return error
 
-    def _not_written(self, commits: list[Commit], jobs: list[_Job], error: Exception, ends: bool) -> None:
+    def _not_written(self, group: _Group, jobs: list[_Job], error: Exception, ends: bool) -> None:
         """Try again soon where another process is writing; anything else fails this group, and the next may succeed.
 
         `ends`: it was the end of the transaction that failed.
@@ -171,17 +194,18 @@ class Groups:
         code = code_of(error)
         if code == sqlite3.SQLITE_BUSY and self._tries < LOCK_TRIES:
             self._tries += 1
-            self._commits[:0] = commits
+            if group.told:
+                self._full.appendleft(group)
             self._jobs[:0] = jobs
             self._loop().call_later(LOCK_RETRY_S, self._write)
             return
         self._tries = 0
         reason = f"cannot write the store: {explain(self._file.path, error)}"
-        log.error("store_write_failed", reason=reason, commits=len(commits), exc_info=_defect(error))
+        log.error("store_write_failed", reason=reason, commits=len(group.told), exc_info=_defect(error))
         # The log may hold the end all the same, and who opens the file after a crash then finds it; where there was no
         # room for it, it does not.
         perhaps = ends and code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL)
-        self._fail(commits, jobs, reason, PerhapsDone if perhaps else StoreUnavailable)
+        self._fail(group, jobs, reason, PerhapsDone if perhaps else StoreUnavailable)
         self._next()
 
     # Synced, and acknowledged -----------------------------------------------------------------------------------------
@@ -189,8 +213,8 @@ class Groups:
     def _written(
         self,
         error: BaseException | None,
-        commits: list[Commit],
-        versions: list[Outcome],
+        group: _Group,
+        outcomes: list[Outcome],
         jobs: list[_Job],
         answers: list[Any],
     ) -> None:
@@ -199,32 +223,38 @@ class Groups:
             # After a failed sync nobody knows what is on the disk, and a second sync would say that all is well.
             self._refuse_all(f"the disk lost a write; check it and start again: {explain(self._file.path, error)}")
             log.critical("store_broken", reason=self._file.broken)
-            self._fail(commits, jobs, self._file.broken, PerhapsDone)
+            self._fail(group, jobs, self._file.broken, PerhapsDone)
         else:
-            put = self._cache.put
-            for commit, version in zip(commits, versions, strict=True):
-                done: bool | Exception = True
-                if type(version) is int and version:
-                    put(commit.change.record, version, len(commit.row[0]))
-                else:
-                    self._cache.drop(commit.change.record.msisdn)
-                    done = version if isinstance(version, Exception) else False
-                tell(commit.told, done)
+            if outcomes:
+                self._tell_each(group, outcomes)
+            else:
+                self._tell_all(group)
             for job, came in zip(jobs, answers, strict=True):
                 pass_on(job.future, came)
             self._checkpoints.consider()
         self._next()
 
+    def _tell_all(self, group: _Group) -> None:
+        """Remember what replaced its record, and tell who asked for it."""
+        self._cache.put_all(group.rows.entries)
+        tell_each(group.told)
+
+    def _tell_each(self, group: _Group, outcomes: list[Outcome]) -> None:
+        """Remember what was written and no other, and tell who asked what became of it."""
+        for ((record, _), octets), (told, done), outcome in zip(group.rows.entries, group.told, outcomes, strict=True):
+            if isinstance(outcome, int) and outcome:
+                self._cache.put(record, outcome, octets)
+                tell(told, done)
+            else:
+                self._cache.drop(record.msisdn)
+                tell(told, outcome or (False if done is True else None))
+
     def _fail(
-        self,
-        commits: list[Commit],
-        jobs: list[_Job],
-        reason: str,
-        kind: type[StoreUnavailable] = StoreUnavailable,
+        self, group: _Group, jobs: list[_Job], reason: str, kind: type[StoreUnavailable] = StoreUnavailable
     ) -> None:
-        for commit in commits:
-            self._cache.drop(commit.change.record.msisdn)
-            tell(commit.told, kind(reason))
+        for change in group.rows.changes:
+            self._cache.drop(change.record.msisdn)
+        tell_each([(told, kind(reason)) for told, _ in group.told])
         for job in jobs:
             pass_on(job.future, kind(reason))
 
@@ -238,7 +268,7 @@ class Groups:
         if self._checkpoints.log_may_restart and not self._file.broken:
             self._checkpoints.log_may_restart = False
             self._disk.do(self._file.copy_log, lambda _: self._next())
-        elif self._commits or self._jobs:
+        elif self._full or self._gathering.told or self._jobs:
             self._loop().call_soon(self._write)
         else:
             self._resting.set()

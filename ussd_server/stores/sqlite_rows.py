@@ -13,10 +13,11 @@ from ussd_server.stores.base import (
     DeadLetter,
     JournalEntry,
     KeptAnswer,
-    OutboxEntry,
     Standing,
 )
+from ussd_server.stores.cache import Entry
 from ussd_server.stores.damaged import tolerant
+from ussd_server.subscribers.record import encode
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -25,7 +26,7 @@ from_json: Callable[[str | bytes], Values] = msgspec.json.Decoder(dict[str, Any]
 work_from_json = tolerant(from_json)
 
 
-def to_json(values: Values | list[int]) -> str:
+def to_json(values: Values | list[int] | list[str]) -> str:
     """Return values as they stand in a column."""
     return _encode_json(values).decode()
 
@@ -46,24 +47,76 @@ def key_of(msisdn: str) -> int:
     return key
 
 
-class Work(msgspec.Struct, frozen=True):
-    """What a change puts into the outbox, as rows, those held already that may be: they are `hoped` to be the first.
+class Rows:
+    """Changes that are written together, as rows by what becomes of them; and what is remembered of them then."""
 
-    `held` is what is held indeed, as nothing waits before it.
-    """
+    __slots__ = (
+        "answers",
+        "changes",
+        "enqueued",
+        "entries",
+        "exhumed",
+        "held",
+        "inserted",
+        "journal",
+        "replaced",
+        "settled",
+    )
 
-    rows: list[Row]
-    hoped: list[Claimed]
-    held: list[Claimed]
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.entries: list[Entry] = []
+        """Each change's record as the cache keeps it, under the version after that which it replaces."""
+        self.replaced: list[tuple[bytes, int, int]] = []
+        self.inserted: list[tuple[bytes, int]] = []
+        """The first records of their numbers: what version they have is not known yet."""
+        self.settled: list[Row] = []
+        self.exhumed: list[Row] = []
+        self.journal: list[Row] = []
+        self.enqueued: list[Row] = []
+        self.held: list[tuple[int, list[Claimed]]] = []
+        """What of `enqueued` is held, by subscriber's key: all that may be, hoping that nothing waits before it."""
+        self.answers: list[Row] = []
 
+    def add(self, change: Change, now: int = 0, lease: int = 0, held: list[Claimed] | None = None) -> int:
+        """Add a change, and return how many there are.
 
-class Also(msgspec.Struct, frozen=True):
-    """What a change has beside the record and the outbox, as rows."""
+        With a list of what is `held`, what is due and first of its lane in this change is put into it, held until
+        `lease`. Nothing is added where it raises: for a number that is none, or a value that has no stored form.
+        """
+        record, version = change.record, change.version
+        # Where there is a version, the number was a key when it was loaded.
+        key = int(record.msisdn) if version else key_of(record.msisdn)
+        stored = encode(record)
+        outbox = change.outbox and _outbox_rows(change, key, now, lease, held)
+        # Nearly every commit is a record and nothing else, or with an SMS.
+        if change.journal or change.settled or change.exhumed or change.answer:
+            self._add_more(change, key)
+        if outbox:
+            self.enqueued += outbox
+            if held:
+                self.held.append((key, held))
+        if version:
+            self.replaced.append((stored, key, version))
+        else:
+            self.inserted.append((stored, key))
+        self.entries.append(((record, version + 1), len(stored)))
+        self.changes.append(change)
+        return len(self.changes)
 
-    settled: list[Row]
-    journal: list[Row]
-    answers: list[Row]
-    exhumed: list[Row]
+    def _add_more(self, change: Change, key: int) -> None:
+        self.journal += journal_rows(change.journal, key)
+        self.settled += settled_rows(change.settled, key)
+        self.exhumed += settled_rows(change.exhumed, key)
+        if change.answer:
+            self.answers.append(answer_row(change.answer, key))
+
+    def let_wait(self, waiting: set[tuple[int, int]]) -> None:
+        """Hold nothing that something waits before: pairs of a subscriber's key and a lane."""
+        behind = {row[0] for row in self.enqueued if row[1:3] in waiting}
+        self.enqueued = [(*row[:8], row[4], row[7]) if row[0] in behind else row for row in self.enqueued]
+        for _, held in self.held:
+            held[:] = [each for each in held if each.entry.id not in behind]
 
 
 def settled_rows(ids: Sequence[str], key: int) -> list[Row]:
@@ -76,66 +129,36 @@ def journal_rows(entries: Sequence[JournalEntry], key: int) -> list[Row]:
     return [(key, entry.at, entry.kind, to_json(entry.data)) for entry in entries]
 
 
-def also_of(change: Change, key: int) -> Also | None:
-    """Return what a change has beside the record and the outbox; for an SMS that is nothing."""
-    if not (change.journal or change.settled or change.exhumed or change.answer):
-        return None
-    return Also(
-        settled_rows(change.settled, key),
-        journal_rows(change.journal, key),
-        [answer_row(change.answer, key)] if change.answer else [],
-        settled_rows(change.exhumed, key),
-    )
+def _outbox_rows(change: Change, key: int, now: int, lease: int, held: list[Claimed] | None) -> list[Row]:
+    """Return what it puts into the outbox; with a list of what is `held`, what is due and first of its lane is."""
+    rows: list[Row] = []
+    lanes: tuple[int, ...] = ()
+    for entry in change.outbox:
+        kind, due, tried = entry.kind, entry.due, entry.tried
+        lane, ready, attempt = LANES[kind], due, tried
+        if held is not None and due <= now and lane not in lanes:
+            ready, attempt = lease, tried + 1
+            held.append(Claimed(change.record.msisdn, entry, attempt, lease))
+        lanes = (*lanes, lane)
+        data = _encode_json(entry.data).decode()
+        rows.append((entry.id, key, lane, kind, due, entry.expires, data, tried, ready, attempt))
+    return rows
 
 
-def outbox_row(entry: OutboxEntry, key: int, ready: int, attempt: int) -> Row:
-    """Return an outbox entry that may be taken from `ready` on (ms)."""
-    return (
+def standing_row(standing: Standing, key: int) -> Row:
+    """Return an outbox entry as it stood in another store."""
+    entry = standing.entry
+    beginning = (
         entry.id,
         key,
         LANES[entry.kind],
         entry.kind,
         entry.due,
         entry.expires,
-        _encode_json(entry.data).decode(),
+        to_json(entry.data),
         entry.tried,
-        ready,
-        attempt,
     )
-
-
-def work_of(change: Change, key: int, now: int, lease: int, held: list[Claimed]) -> Work:
-    """Return what a change puts into the outbox; with a `lease`, what is due and first in its lane is held till then.
-
-    What of that is held indeed goes into `held`, when it is known what waits before it.
-    """
-    rows: list[Row] = []
-    hoped: list[Claimed] = []
-    lanes: list[int] = []
-    for entry in change.outbox:
-        ready, attempt, lane = entry.due, entry.tried, LANES[entry.kind]
-        if lease and ready <= now and lane not in lanes:
-            ready, attempt = lease, attempt + 1
-            hoped.append(Claimed(change.record.msisdn, entry, attempt, lease))
-        lanes.append(lane)
-        rows.append(outbox_row(entry, key, ready, attempt))
-    return Work(rows, hoped, held)
-
-
-def hold_first(work: Work, waiting: set[Row]) -> list[Row]:
-    """Return a change's rows, not held where anything waits before them: pairs of a subscriber's key and a lane."""
-    work.held.clear()  # of a try that was taken back
-    if not waiting:  # nearly always
-        work.held.extend(work.hoped)
-        return work.rows
-    behind = {row[0] for row in work.rows if row[1:3] in waiting}
-    work.held.extend(hope for hope in work.hoped if hope.entry.id not in behind)
-    return [(*row[:8], row[4], row[7]) if row[0] in behind else row for row in work.rows]
-
-
-def standing_row(standing: Standing, key: int) -> Row:
-    """Return an outbox entry as it stood in another store."""
-    return *outbox_row(standing.entry, key, standing.ready, standing.attempt), standing.reason
+    return *beginning, standing.ready, standing.attempt, standing.reason
 
 
 def dead_row(dead: DeadLetter, key: int) -> Row:

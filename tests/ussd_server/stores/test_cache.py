@@ -54,6 +54,21 @@ def test_the_half_that_was_used_last_is_remembered(used: list[str]) -> None:
         assert cache.get(msisdn) is not None
 
 
+@given(st.lists(st.lists(st.tuples(NUMBERS, st.integers(1, 60)), max_size=12), max_size=20))
+def test_what_came_at_once_is_remembered_together(groups: list[list[tuple[str, int]]]) -> None:
+    cache, version = Cache(RECORDS, OCTETS), 0
+    for group in groups:
+        latest = {}
+        for msisdn, _ in group:
+            version += 1
+            latest[msisdn] = version
+        first = version - len(group) + 1
+        cache.put_all(((Subscriber(msisdn), first + at), octets) for at, (msisdn, octets) in enumerate(group))
+        assert len(cache._younger) <= RECORDS // 2
+        assert cache._held == sum(entry[1] for entry in cache._younger.values()) <= OCTETS // 2
+        assert held(cache).items() >= latest.items()
+
+
 def test_nothing_is_left_after_clear() -> None:
     cache = Cache(2)
     for msisdn in ("1", "2", "3"):

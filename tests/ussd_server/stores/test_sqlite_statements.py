@@ -12,6 +12,7 @@ from ussd_server.stores.sqlite_statements import (
     LOAD_TERMINAL,
     NEXT,
     OVER,
+    SETTLE_ALL,
     SWEEP_ANSWERS,
     SWEEP_NONCES,
     TRIM,
@@ -52,5 +53,13 @@ def test_looking_for_work_scans_no_table_and_sorts_nothing(path: Path, statement
         steps = [step for *_, step in plan]
         assert any("outbox_by_time (lane=?" in step for step in steps), steps
         assert not [step for step in steps if step.startswith("SCAN ") or "TEMP B-TREE" in step], steps
+
+    on(path, test)
+
+
+def test_what_is_settled_is_found_by_its_id(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        plan = [step for *_, step in store._db.execute(f"EXPLAIN QUERY PLAN {SETTLE_ALL}", ("[]", "[]")).fetchall()]
+        assert plan[0] == "SEARCH outbox USING INDEX sqlite_autoindex_outbox_1 (id=?)", plan
 
     on(path, test)
