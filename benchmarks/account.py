@@ -168,6 +168,7 @@ def account(conversations: Any, now: Callable[[], int] = lambda: NOW) -> Account
         boot="bench.",
         on_bound=lambda: None,
         deliveries=cast(Any, None),  # no receipt comes
+        sms_told=lambda sms, outcome: None,
     )
 
 

@@ -7,7 +7,7 @@ argument, `now` in milliseconds on a clock that does not go back: `timer` says w
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -77,8 +77,15 @@ class State(Enum):
     CLOSED = auto()
 
 
-Submitted: TypeAlias = tuple[bytes, Any]
-"""The body of a submit_sm and its tag."""
+class Submitted(Protocol):
+    """Whatever a submit_sm is made of; it is the tag of that as well."""
+
+    @property
+    def body(self) -> bytes:
+        """What follows the header."""
+
+
+Request = TypeVar("Request", bound=Submitted)
 
 Answered: TypeAlias = tuple[int, bytes, Any]
 """The number of a deliver_sm that was taken, the body of the submit_sm that answers it, and the tag of that."""
@@ -444,23 +451,23 @@ class Link:
             out.append(acknowledge_and_submit(delivered, body, sequence))
         self._sequence = sequence
 
-    def submit(self, requests: Sequence[Submitted], now: int, brief: bool) -> list[Any]:
-        """Send submit_sms as `send` does each, for less; return the tags of those that were not taken.
+    def submit(self, requests: Sequence[Request], now: int, brief: bool) -> list[Request]:
+        """Send submit_sms as `send` does each, for less; return those that were not taken.
 
-        Every SMS passes here. Where `brief`, the response of one that was taken is not wanted: its tag may be told
-        instead, as that of an urgent one is.
+        Every SMS and push passes here. Where `brief`, the response of one that was taken is not wanted: its tag may be
+        told instead, as that of an urgent one is.
         """
         may_send = _SUBMIT_SM in self._may_send
         room = max(0, self._window - len(self._pending)) if may_send and not self._waits else 0
         if room and requests:
             pending, out, sequence = self._pending, self._out, self._sequence
             deadline = self._awaited_until(now)
-            for body, tag in requests[:room]:
+            for one in requests[:room]:
                 sequence = sequence % LAST_SEQUENCE + 1
-                pending[sequence] = _Request(tag, _SUBMIT_SM_RESP, deadline, brief)
-                out.append(submit(body, sequence))
+                pending[sequence] = _Request(one, _SUBMIT_SM_RESP, deadline, brief)
+                out.append(submit(one.body, sequence))
             self._sequence = sequence
-        return [tag for body, tag in requests[room:] if not self.send(Packed(_SUBMIT_SM, body), tag, now)]
+        return [one for one in requests[room:] if not self.send(Packed(_SUBMIT_SM, one.body), one, now)]
 
     def hold(self, until: int, now: int) -> None:
         """Let the messages that are not urgent wait until `until`, in their order: the other side is throttling."""

@@ -12,7 +12,7 @@ import msgspec
 
 from smpp.errors import BIND_HOPELESS, CloseReason
 from smpp.events import BindRefused, Bound, Closed, Event, Outbound
-from smpp.link import DEFAULTS, Answered, Link, LinkSettings, Role, Submitted
+from smpp.link import DEFAULTS, Answered, Link, LinkSettings, Request, Role
 from smpp.pdu import DECODERS, Bind, Decoders, Delivery, Message, Outbind, Packed, Tlvs
 
 LINGER_SECONDS: Final = 2
@@ -80,7 +80,7 @@ class Connection(asyncio.Protocol):
             self._flush_soon()
         return True
 
-    def submit(self, requests: Sequence[Submitted], brief: bool) -> list[Any]:
+    def submit(self, requests: Sequence[Request], brief: bool) -> list[Request]:
         """As `Link.submit`."""
         self._answer()
         left = self.link.submit(requests, self._now(), brief)
@@ -457,10 +457,10 @@ class Binding:
         """As `Link.send`, on the present connection; False where there is none."""
         return self.connection is not None and self.connection.send(message, tag, urgent=urgent)
 
-    def submit(self, requests: Sequence[Submitted], brief: bool) -> list[Any]:
+    def submit(self, requests: Sequence[Request], brief: bool) -> list[Request]:
         """As `Link.submit`, on the present connection."""
         if self.connection is None:
-            return [tag for _, tag in requests]
+            return list(requests)
         return self.connection.submit(requests, brief)
 
     async def stop(self, drain_ms: int = 5_000) -> None:

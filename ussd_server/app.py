@@ -182,7 +182,7 @@ class Server:
         )
         self.deliveries = Deliveries(self.store, self.metrics, wall_clock, new_id, lambda: self.outbox.wake())
         self.gateway = Gateway([self._account(url, new_id) for url in settings.smsc], UNDER_WAY)
-        performers = Performers(
+        self._performers = performers = Performers(
             self.store,
             self.resources,
             self.gateway,
@@ -194,7 +194,14 @@ class Server:
             Pusher(self.store, self.resources, self.gateway, tools, self.metrics, self._manners()),
             self.deliveries,
         )
-        self.outbox = Outbox(self.store, performers.by_kind(), self.metrics, wall_clock, pressed=self.overload.pressed)
+        self.outbox = Outbox(
+            self.store,
+            performers.by_kind(),
+            self.metrics,
+            wall_clock,
+            pressed=self.overload.pressed,
+            give_up=self.gateway.give_up,
+        )
         self.desk = Desk(
             lambda: self.resources.flow,
             self.store,
@@ -277,6 +284,7 @@ class Server:
             boot=f"{new_id()}.",
             on_bound=lambda: self.outbox.wake(),
             deliveries=self.deliveries,
+            sms_told=lambda sms, outcome: self.outbox.ended(sms, self._performers.sms_ended(outcome)),
             tls=url.context(),
         )
 

@@ -299,11 +299,8 @@ def test_what_is_submitted_together_goes_as_each_by_itself(
         if leaving:
             link.unbind(1, 50)
         link.timer()
-        requests = list(zip(bodies, "abcdef", strict=False))
-        if together:
-            left = link.submit(requests, 2, brief)
-        else:
-            left = [tag for body, tag in requests if not link.send(Packed(CommandId.SUBMIT_SM, body), tag, 2)]
+        every = [Packed(CommandId.SUBMIT_SM, body) for body in bodies]
+        left = link.submit(every, 2, brief) if together else [one for one in every if not link.send(one, one, 2)]
         told = (left, link.take(), link.in_flight, link.queued, link.requested, link.due_sooner, link.timer())
         outcomes.append((told, link.lost(3)))
     assert outcomes[0] == outcomes[1]
@@ -312,8 +309,8 @@ def test_what_is_submitted_together_goes_as_each_by_itself(
 @pytest.mark.parametrize("status", [Status.ROK, Status.RTHROTTLED], ids=["taken", "refused"])
 @pytest.mark.parametrize("brief", [False, True])
 def test_of_a_brief_request_that_was_taken_its_tag_is_told(brief: bool, status: int) -> None:
-    link, tag = bound(Role.ESME), object()
-    assert link.submit([(b"body", tag)], 0, brief) == []
+    link, tag = bound(Role.ESME), Packed(CommandId.SUBMIT_SM, b"body")
+    assert link.submit([tag], 0, brief) == []
     response = MessageResp(CommandId.SUBMIT_SM_RESP, 2, status, "" if status else "0")
     assert link.receive(encode(response), 1) == [tag if brief and not status else Responded(tag, status, response)]
 

@@ -17,9 +17,9 @@ from smpp.transport import Connection
 from ussd_server.channels.binds import NO_LINK, Binds
 from ussd_server.channels.incoming import Incoming
 from ussd_server.channels.intake import Intake
-from ussd_server.channels.lineup import Waiting
-from ussd_server.channels.outgoing import Outgoing
+from ussd_server.channels.outgoing import Outgoing, Sms, SmsPart, UssdPush
 from ussd_server.channels.receipts import Receipts
+from ussd_server.channels.sms import SmsTold
 from ussd_server.channels.sms_inputs import SmsInputs
 from ussd_server.channels.throttling import Throttling
 from ussd_server.channels.ussd import PushOutcome
@@ -52,6 +52,7 @@ class Account:
         boot: str,
         on_bound: Callable[[], None],
         deliveries: Deliveries,
+        sms_told: SmsTold,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.name = name = str(url)
@@ -80,7 +81,9 @@ class Account:
         self._steps = steps = UssdSteps(
             url, dialect, screen, intake=intake, binds=binds, throttling=throttling, metrics=metrics
         )
-        self.outgoing = Outgoing(url, dialect, steps.shown, random, binds=binds, throttling=throttling, metrics=metrics)
+        self.outgoing = Outgoing(
+            url, dialect, steps.shown, random, sms_told, binds=binds, throttling=throttling, metrics=metrics
+        )
         self._incoming = Incoming(
             url,
             dialect,
@@ -148,6 +151,7 @@ class Account:
     def _on_events(self, connection: Connection, events: list[Any]) -> None:
         """Take what was read at once, in its order: first what every USSD step brings, then what every SMS does."""
         now, leaving, heard, incoming = self._now(), self._leaving, 0, self._incoming
+        taken: list[Sms] = []
         for event in events:  # there may come more meanwhile
             kind = type(event)
             try:
@@ -161,22 +165,30 @@ class Account:
                 elif kind is Texted:
                     heard += 1
                     incoming.texted(connection, event, now)
-                elif kind is Waiting:  # the SMSC took an SMS of which nothing more is to be heard
-                    self.outgoing.taken(event)
+                elif kind is Sms:  # the SMSC took it, and nothing more is to be heard of it
+                    taken.append(event)
                 elif kind is Delivered:
                     incoming.delivered(connection, event, now)
-                elif kind is Responded:
-                    self._on_responded(event)
                 else:
-                    connection.tell(event)
+                    if taken:
+                        self.outgoing.sms_taken(taken)
+                        taken = []
+                    if kind is Responded:
+                        self._on_responded(event)
+                    elif kind is SmsPart or kind is UssdPush:
+                        self.outgoing.taken(event)
+                    else:
+                        connection.tell(event)
             except Exception as broken:
                 connection.report(event, broken)
+        if taken:
+            self.outgoing.sms_taken(taken)  # which brings no event
         if heard:
             self._metrics.pdus["in", "deliver_sm"] += heard
 
     def _on_responded(self, event: Responded) -> None:
         tag, status = event.tag, event.status
-        if type(tag) is not Waiting:
+        if type(tag) is UssdStep:
             self._steps.turned_down(tag, status)
         elif status:
             self.outgoing.turned_down(tag, status)
@@ -193,10 +205,10 @@ class Account:
                 self._steps.lost(step, "the SMSC did not answer in time")
             case Lost(tag=UssdStep() as step, sent=sent):
                 self._steps.lost(step, "the link was lost" if sent else NO_LINK)
-            case Expired(tag=Waiting() as waiting):
-                self.outgoing.lost(waiting, "the SMSC did not answer in time")
-            case Lost(tag=Waiting() as waiting):
-                self.outgoing.lost(waiting, "the link was lost")
+            case Expired(tag=Sms() | SmsPart() | UssdPush() as one):
+                self.outgoing.lost(one, "the SMSC did not answer in time")
+            case Lost(tag=Sms() | SmsPart() | UssdPush() as one):
+                self.outgoing.lost(one, "the link was lost")
             case Nacked(reason=reason):
                 self._metrics.pdu_errors["in", "refused"] += 1
                 log.warning("PDU refused", smsc=self.name, cause=reason)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from ussd_server.channels.account import Account
-from ussd_server.channels.sms import SendOutcome, known
+from ussd_server.channels.sms import SendOutcome
 from ussd_server.channels.ussd import Line
 
 log = structlog.get_logger()
@@ -23,9 +23,7 @@ class Gateway:
         self.accounts: Mapping[str, Account] = {account.name: account for account in accounts}
         self._most = max(1, slots // max(1, len(accounts)))
 
-    def send_sms(
-        self, account: str, source: str, msisdn: str, text: str, reference: int
-    ) -> asyncio.Future[SendOutcome]:
+    def send_sms(self, account: str, source: str, msisdn: str, text: str, id: str, tag: object) -> SendOutcome | None:
         """Send an SMS by this account, as it does.
 
         Where it has none (its order came from a terminal), or one that is no longer configured, it goes by the first
@@ -36,10 +34,15 @@ class Gateway:
             every = self.accounts.values()
             chosen = next((one for one in every if one.bound), next(iter(every), None))
         if chosen is None:
-            return known(SendOutcome("later", "no SMSC is configured"))
+            return SendOutcome("later", "no SMSC is configured")
         if chosen.outgoing.sending >= self._most:
-            return known(SendOutcome("later", "as many SMS wait for this SMSC as may", crowded=True))
-        return chosen.outgoing.send_sms(source, msisdn, text, reference)
+            return SendOutcome("later", "as many SMS wait for this SMSC as may", crowded=True)
+        return chosen.outgoing.send_sms(source, msisdn, text, id, tag)
+
+    def give_up(self) -> None:
+        """Keep here every SMS and push that has not gone out yet."""
+        for account in self.accounts.values():
+            account.outgoing.clear()
 
     def line(self, account: str) -> Line | None:
         """Return this account, if it is bound here; any that can push where "" is given.

@@ -3,22 +3,19 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Final, Literal
-
-import msgspec
+from typing import Any, Final, Literal, TypeAlias
 
 from smpp import receipts, ussd
-from smpp.constants import status_name
+from smpp.constants import HEADER_OCTETS, status_name
 from smpp.dialect import Dialect
 from smpp.errors import THROTTLED, TRANSIENT
-from smpp.link import Submitted
-from smpp.pdu import Message
+from smpp.pdu import encode
 from smpp.replies import Shown
 from smpp.transport import Binding
 from ussd_server.channels import sms
 from ussd_server.channels.binds import NO_LINK, Binds
 from ussd_server.channels.lineup import Lineup, Waiting
-from ussd_server.channels.sms import SendOutcome
+from ussd_server.channels.sms import SendOutcome, SmsTold
 from ussd_server.channels.throttling import Throttling
 from ussd_server.channels.ussd import PushOutcome
 from ussd_server.metrics import Metrics
@@ -28,26 +25,65 @@ BUSY: Final = "busy"
 """What a dialect calls the status of a gateway whose subscriber has a dialogue already."""
 
 
-class SmsPart(msgspec.Struct, gc=False):
-    """A submit_sm that is an SMS (`whole`) or a part of one, and what becomes of it.
+class Sms(Waiting, gc=False, eq=False):
+    """The body of a submit_sm that is an SMS, and the tag of that.
 
-    Its place in the queue is the tag of the PDU.
+    It is the tag of its PDU, as all that is submitted here.
     """
 
     body: bytes
-    done: asyncio.Future[SendOutcome]
-    whole: bool
+    tag: Any
 
 
-class UssdPush(msgspec.Struct, gc=False):
-    """A submit_sm that begins a dialogue from our side, and what becomes of it."""
+class SmsPart(Waiting, gc=False, eq=False):
+    """The body of a submit_sm that is a part of a long SMS, and which one, from 0."""
 
-    message: Message
+    body: bytes
+    long: "LongSms"
+    place: int
+
+
+class UssdPush(Waiting, gc=False, eq=False):
+    """The body of a submit_sm that begins a dialogue from our side, and what becomes of it."""
+
+    body: bytes
     done: asyncio.Future[PushOutcome]
 
 
+Submission: TypeAlias = Sms | SmsPart | UssdPush
+
+
+class LongSms:
+    """A long SMS under way, which has ended when all of its parts have."""
+
+    def __init__(self, tag: object, parts: int) -> None:
+        self.tag = tag
+        self._left = parts
+        self._outcomes = [SendOutcome("sent")] * parts
+
+    def part_ended(self, place: int, outcome: SendOutcome) -> SendOutcome | None:
+        """Note what became of a part; return what became of the whole, None while others are under way.
+
+        The first that was refused, or else is to come later, speaks for the whole.
+        """
+        outcomes = self._outcomes
+        outcomes[place] = outcome
+        self._left -= 1
+        if self._left:
+            return None
+        for result in ("refused", "later"):
+            for each in outcomes:
+                if each.result == result:
+                    return each
+        ids = tuple(id for each in outcomes for id in each.message_ids)
+        return SendOutcome("sent", account=outcome.account, message_ids=ids if len(ids) == len(outcomes) else ())
+
+
 class Outgoing:
-    """Sends the SMS and pushes of one account; `shown` encodes a screen, `random` gives numbers in [0, 1)."""
+    """Sends the SMS and pushes of one account; `shown` encodes a screen, `random` gives numbers in [0, 1).
+
+    `told` hears what became of SMS.
+    """
 
     def __init__(
         self,
@@ -55,6 +91,7 @@ class Outgoing:
         dialect: Dialect,
         shown: Callable[[str], Shown],
         random: Callable[[], float],
+        told: SmsTold,
         *,
         binds: Binds,
         throttling: Throttling,
@@ -65,6 +102,7 @@ class Outgoing:
         self._account = account = str(url)
         self._dialect = dialect
         self._shown = shown
+        self._told = told
         self._writer = sms.Writer(_spelling(url))
         self._tells_ends = url.receipts
         """Whether receipts are asked for, so that the ids of what was sent are of use."""
@@ -75,7 +113,7 @@ class Outgoing:
         self._pushes = count(int(random() * 0x10000))
         self._binds = binds
         self._throttling = throttling
-        self._lineup: Lineup[SmsPart | UssdPush] = Lineup(throttling.pace)
+        self._lineup: Lineup[Submission] = Lineup(throttling.pace)
         self._share = max(1, url.window // 2)
         """SMS and pushes take half of each window at most, so that a USSD answer never waits for them."""
         self._next_turn: asyncio.TimerHandle | None = None
@@ -91,50 +129,30 @@ class Outgoing:
 
     # Into the line ----------------------------------------------------------------------------------------------------
 
-    def send_sms(self, source: str, msisdn: str, text: str, reference: int) -> asyncio.Future[SendOutcome]:
-        """Send an SMS; the future is done when the SMSC has answered every part of it, or will not.
+    def send_sms(self, source: str, msisdn: str, text: str, id: str, tag: object) -> SendOutcome | None:
+        """Send an SMS; by its tag is told what became of it, when the SMSC has answered every part of it or will not.
 
-        Whoever does not wait for it any more cancels the future: what has not gone out by then stays here.
+        Returns the outcome where it is known at once; then nobody is told.
         """
-        loop = asyncio.get_running_loop()
         try:
-            cut = self._writer.write(source, msisdn, text, reference)
+            cut = self._writer.write(source, msisdn, text, id)
         except ValueError as error:
-            return sms.known(SendOutcome("refused", str(error)))
+            return SendOutcome("refused", str(error))
         self.sending += 1
-        if len(cut) > 1:
-            long = loop.create_task(self._send_long(cut))
-            long.add_done_callback(self._long_ended)
-            return long
-        done = loop.create_future()
-        self._line_up(SmsPart(cut[0], done, True))
-        return done
-
-    async def _send_long(self, cut: Sequence[bytes]) -> SendOutcome:
-        """Send all parts of an SMS; the first that was refused, or else is to come later, speaks for the whole."""
-        loop = asyncio.get_running_loop()
-        parts = [SmsPart(body, loop.create_future(), False) for body in cut]
-        for part in parts:
-            self._line_up(part)
-        try:
-            outcomes = [await part.done for part in parts]
-        finally:
-            for part in parts:  # those that have not gone out stay here, where nobody waits for the whole any more
-                part.done.cancel()
-        for result in ("refused", "later"):
-            for outcome in outcomes:
-                if outcome.result == result:
-                    return outcome
-        ids = tuple(id for outcome in outcomes for id in outcome.message_ids)
-        return SendOutcome("sent", account=self._account, message_ids=ids if len(ids) == len(parts) else ())
-
-    def _long_ended(self, _: object) -> None:
-        self.sending -= 1
+        if len(cut) == 1:
+            self._lineup.put(Sms(cut[0], tag))
+        else:
+            long = LongSms(tag, len(cut))
+            for place, body in enumerate(cut):
+                self._lineup.put(SmsPart(body, long, place))
+        if not self._turns_come:
+            self._take_turns_soon()
+        return None
 
     async def push(self, source: str, msisdn: str, text: str, ends: bool) -> PushOutcome:
         """Send a notification (`ends`) or a question, and return what the gateway said to it."""
         try:
-            message = ussd.push(
+            push_sm = ussd.push(
                 source,
                 msisdn,
                 self._shown(text).encoded,
@@ -142,21 +160,22 @@ class Outgoing:
                 session=self._pushed_session(),
                 dialect=self._dialect,
             )
+            body = encode(push_sm)[HEADER_OCTETS:]
         except ValueError as error:
             return PushOutcome("refused", str(error))
-        push = UssdPush(message, asyncio.get_running_loop().create_future())
-        self._line_up(push)
-        return await push.done
+        push = UssdPush(body, asyncio.get_running_loop().create_future())
+        self._lineup.put(push)
+        self._take_turns_soon()
+        try:
+            return await push.done
+        except asyncio.CancelledError:
+            self._lineup.withdraw(push)  # what has not gone out stays here
+            raise
 
     def _pushed_session(self) -> int:
         """Return a session for a dialogue that we begin, for gateways that leave its number to us."""
         mask = self._dialect.id_mask
         return next(self._pushes) * (mask & -mask) & mask
-
-    def _line_up(self, one: SmsPart | UssdPush) -> None:
-        """Let a message wait for its turn."""
-        self._lineup.put(one)
-        self._take_turns_soon()
 
     # Turns ------------------------------------------------------------------------------------------------------------
 
@@ -180,66 +199,48 @@ class Outgoing:
         room = self._share * len(senders)
         loop = asyncio.get_running_loop()
         now, lineup = loop.time(), self._lineup
-        loads = [one.load for one in senders]
-        texts: list[list[Submitted]] = [[] for _ in senders]
-        while (waiting := lineup.take(now, room)) is not None:
-            one = waiting.message
-            if one.done.done():  # nobody waits for it any more
-                lineup.ended()
-                self._settle(one, "")
-                continue
-            least = loads.index(min(loads))
-            loads[least] += 1
-            if type(one) is SmsPart:
-                texts[least].append((one.body, waiting))
-            elif type(one) is UssdPush:
-                self._submit(senders[least], texts[least])
-                texts[least] = []
-                self._metrics.pdus["out", "submit_sm"] += 1
-                if not senders[least].send(one.message, waiting):
-                    self._no_link(waiting)
-        for sender, requests in zip(senders, texts, strict=True):
-            self._submit(sender, requests)
+        taken = lineup.take(now, room)
+        if taken:
+            self._metrics.pdus["out", "submit_sm"] += len(taken)
+            for sender, share in zip(senders, _shared_out(taken, senders), strict=True):
+                # Their responses are of use only where receipts are to be matched to them.
+                for one in sender.submit(share, not self._tells_ends):
+                    lineup.ended()
+                    self._settle(one, NO_LINK, later=True)
         wait = lineup.wait(now, room)
         if wait is not None:
             self._next_turn = loop.call_later(wait, self.take_turns)
 
-    def _submit(self, sender: Binding, requests: list[Submitted]) -> None:
-        """Send SMS together; their responses are of use only where receipts are to be matched to them."""
-        if requests:
-            self._metrics.pdus["out", "submit_sm"] += len(requests)
-            for waiting in sender.submit(requests, not self._tells_ends):
-                self._no_link(waiting)
-
-    def _no_link(self, waiting: Waiting[SmsPart | UssdPush]) -> None:
-        self._lineup.ended()
-        self._settle(waiting.message, NO_LINK, later=True)
-
     # What became of it ------------------------------------------------------------------------------------------------
 
-    def taken(self, waiting: Waiting[SmsPart | UssdPush], message_id: str = "") -> None:
-        """Tell who waits that the SMSC took it."""
-        one = waiting.message
+    def sms_taken(self, every: Sequence[Sms]) -> None:
+        """Note that the SMSC took SMS of which nothing more is to be heard."""
+        self._lineup.accepted(asyncio.get_running_loop().time(), len(every))
+        self.sending -= len(every)
+        self._told([one.tag for one in every], self._sent)
+        self._take_turns_soon()
+
+    def taken(self, one: Submission, message_id: str = "") -> None:
+        """Tell who waits that the SMSC took it, and calls it so."""
         self._lineup.accepted(asyncio.get_running_loop().time())
-        if type(one) is SmsPart:
+        if isinstance(one, UssdPush):
+            self._settle(one, "")
+        else:
             outcome = self._sent
             if self._tells_ends and message_id:
                 id = receipts.same_id(message_id, self._submit_base)
                 outcome = SendOutcome("sent", account=self._account, message_ids=(id,))
             self._sms_ended(one, outcome)
-        else:
-            self._settle(one, "")
         self._take_turns_soon()
 
-    def turned_down(self, waiting: Waiting[SmsPart | UssdPush], status: int) -> None:
+    def turned_down(self, one: Submission, status: int) -> None:
         """Keep for later what the SMSC will take then; tell who waits of all else."""
-        one = waiting.message
         if status in THROTTLED:
             self._throttling.throttled(status)
             if isinstance(one, UssdPush):
                 self._lineup.ended()  # it has a time of its own, which may be over by then
                 self._settle(one, status_name(status), later=True)
-            elif not self._lineup.throttled(waiting, asyncio.get_running_loop().time()):
+            elif not self._lineup.throttled(one, asyncio.get_running_loop().time()):
                 self._settle(one, status_name(status), later=True)
         else:
             self._metrics.pdu_errors["out", status_name(status)] += 1
@@ -248,26 +249,41 @@ class Outgoing:
             self._settle(one, status_name(status), later=status in self._transient or busy)
         self._take_turns_soon()
 
-    def lost(self, waiting: Waiting[SmsPart | UssdPush], cause: str) -> None:
+    def lost(self, one: Submission, cause: str) -> None:
         """Give up waiting for a response: nobody knows whether the SMSC took it."""
         self._lineup.ended()
-        self._settle(waiting.message, cause, later=True, known=False)
+        self._settle(one, cause, later=True, known=False)
         self._take_turns_soon()
 
-    def _sms_ended(self, part: SmsPart, outcome: SendOutcome) -> None:
-        if part.whole:
-            self.sending -= 1
-        if not part.done.done():
-            part.done.set_result(outcome)
-
-    def _settle(self, one: SmsPart | UssdPush, reason: str, *, later: bool = False, known: bool = True) -> None:
-        """Tell who waits what became of a submit: no `reason`, it was taken; not `known`, nobody answered it."""
+    def _sms_ended(self, one: Sms | SmsPart, outcome: SendOutcome) -> None:
+        whole: SendOutcome | None = outcome
         if isinstance(one, SmsPart):
+            whole = one.long.part_ended(one.place, outcome)
+        if whole is not None:
+            self.sending -= 1
+            self._told((one.tag if isinstance(one, Sms) else one.long.tag,), whole)
+
+    def _settle(self, one: Submission, reason: str, *, later: bool = False, known: bool = True) -> None:
+        """Tell who waits what became of a submit: no `reason`, it was taken; not `known`, nobody answered it."""
+        if not isinstance(one, UssdPush):
             self._sms_ended(one, SendOutcome("later" if later else "refused" if reason else "sent", reason))
         elif not one.done.done():
             unlucky: Literal["unknown", "later", "refused"]
             unlucky = "unknown" if not known else "later" if later else "refused"
             one.done.set_result(PushOutcome(unlucky if reason else "accepted", reason))
+
+
+def _shared_out(messages: list[Submission], senders: Sequence[Binding]) -> list[list[Submission]]:
+    """Give each message to the bind that has the least to do then."""
+    if len(senders) == 1:
+        return [messages]
+    loads = [one.load for one in senders]
+    shares: list[list[Submission]] = [[] for _ in senders]
+    for message in messages:
+        least = loads.index(min(loads))
+        loads[least] += 1
+        shares[least].append(message)
+    return shares
 
 
 def _spelling(url: SmscUrl) -> sms.Spelling:

@@ -60,6 +60,13 @@ class Pace:
         if self.limit is not None:
             self._free_at = max(now, self._free_at) + 1 / self.limit
 
+    def go(self, now: float, most: int) -> int:
+        """Return how many of so many messages may go now, and count those."""
+        if most <= 0 or self.wait(now) > 0:
+            return 0
+        self.went(now)
+        return most if self.limit is None else 1
+
     def overtaken(self, now: float) -> None:
         """Note that a message goes now that could not wait: the others make room for it, but not without end."""
         if self.limit is not None:
@@ -67,14 +74,15 @@ class Pace:
             latest = max(now, self._last_at + max(PATIENCE_S, pause))
             self._free_at = max(self._free_at, min(max(now, self._free_at) + pause, latest))
 
-    def taken(self, now: float) -> None:
-        """Note that a message was accepted."""
+    def taken(self, now: float, amount: int = 1) -> None:
+        """Note that messages were accepted."""
         self._standstill = STANDSTILL_S
         if now - self._second >= 1:
             self._before = self._count if now - self._second < 2 else 0
             self._second, self._count = now, 0
-        self._count += 1
-        if self.limit is not None and self.limit != self._agreed:
+        self._count += amount
+        while amount and self.limit is not None and self.limit != self._agreed:
+            amount -= 1
             limit = self.limit + min(self.limit, STEP / self.limit)
             if self._agreed is not None:
                 self.limit = min(limit, self._agreed)

@@ -1,9 +1,9 @@
 """SMS: what a received message says, the parts of one to send, and what may become of it."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from struct import Struct
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
+from zlib import crc32
 
 import msgspec
 
@@ -67,6 +67,11 @@ def parts(source: str, msisdn: str, text: str, reference: int, spelling: Spellin
     return [part.into(bare) for part in cut]
 
 
+def reference_of(id: str) -> int:
+    """Return a number of 16 bits for an SMS, the same each time."""
+    return crc32(id.encode()) & 0xFFFF
+
+
 def _bare(source: str, msisdn: str, spelling: Spelling) -> Message:
     """Return a submit_sm without its text."""
     named = not source.isdigit()
@@ -103,12 +108,13 @@ class Writer:
         self._registered = RECEIPT_OF_ANY_END if spelling.receipts else 0
         self._heads: dict[str, bytes] = {}
 
-    def write(self, source: str, msisdn: str, text: str, reference: int) -> Sequence[bytes]:
-        """Return the bodies of the submit_sm of a text, those of `parts`. Raises `ValueError` as the codec does."""
+    def write(self, source: str, msisdn: str, text: str, id: str) -> Sequence[bytes]:
+        """Return the bodies of the submit_sm of an SMS, those of `parts`. Raises `ValueError` as the codec does."""
         spelling = self._spelling
         data, coding, alphabet = choose(text, spelling.gsm_coding, spelling.ucs2_coding, spelling.default)
         if len(data) > _ALONE.get(alphabet, -1):
-            return [encode(each)[HEADER_OCTETS:] for each in parts(source, msisdn, text, reference, spelling)]
+            every = parts(source, msisdn, text, reference_of(id), spelling)
+            return [encode(each)[HEADER_OCTETS:] for each in every]
         head = self._heads.get(source) or self._head(source)
         fields = _pack_fields(self._registered, coding, len(data))
         return (b"".join((head, msisdn.encode(), fields, data)),)
@@ -139,20 +145,17 @@ class SendOutcome(msgspec.Struct, frozen=True):
     crowded: bool = False
 
 
-def known(outcome: SendOutcome) -> asyncio.Future[SendOutcome]:
-    """Return an outcome that needs no waiting for."""
-    done = asyncio.get_running_loop().create_future()
-    done.set_result(outcome)
-    return done
+SmsTold: TypeAlias = Callable[[Sequence[Any], SendOutcome], None]
+"""Is told, in the loop's thread, what became of the SMS with these tags. It should raise nothing."""
 
 
 class Sender(Protocol):
     """Whatever takes an SMS to the network."""
 
-    def send_sms(
-        self, account: str, source: str, msisdn: str, text: str, reference: int
-    ) -> "asyncio.Future[SendOutcome]":
-        """Send an SMS by this account; the future is done when the network has answered every part of it.
+    def send_sms(self, account: str, source: str, msisdn: str, text: str, id: str, tag: object) -> SendOutcome | None:
+        """Send an SMS by this account; by its tag is told what became of it when every part of it is answered.
 
-        Who does not wait any more cancels it; what has not gone out by then stays here.
+        It has the same id whenever it is sent, so that the phone joins parts of a repeated send with those it has.
+
+        Returns the outcome where it is known at once; then nobody is told of it, and never before this returns.
         """

@@ -7,13 +7,13 @@ that commit finds the entry gone, another server was faster and nothing is done 
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from zlib import crc32
+from functools import partial
 
 from msgspec.structs import replace
 
 from menus.engine import conclude, say
 from menus.events import Answered
-from ussd_server.channels.sms import SMS, Sender, SendOutcome
+from ussd_server.channels.sms import SMS, Sender, SendOutcome, reference_of
 from ussd_server.operators.base import Operator, OperatorUnavailable
 from ussd_server.outbox.deliveries import Deliveries
 from ussd_server.outbox.pushes import Pusher
@@ -21,7 +21,6 @@ from ussd_server.outbox.worker import (
     FINISHED,
     FIRST_WAIT_MS,
     Done,
-    HandedOver,
     Hopeless,
     Later,
     Performed,
@@ -96,44 +95,48 @@ class Performers:
             "delivery": self.give_up_delivery,
         }
 
-    def send_sms(self, claimed: Claimed) -> HandedOver | Awaitable[Performed]:
-        """Send an SMS; it is done when the SMSC has taken every part of it."""
-        text = claimed.entry.data.get("text")
-        return self._send_sealed(claimed) if text is None else HandedOver(self._hand_over(claimed, text), self._sent)
+    def send_sms(self, claimed: Claimed) -> Performed | Awaitable[Performed] | None:
+        """Send an SMS. The network has the entry as its tag, and tells `sms_ended` of it."""
+        data = claimed.entry.data
+        text = data.get("text")
+        if text is None:
+            text = self._unsealed(claimed)
+            if not isinstance(text, str):
+                return text
+        outcome = self._network.send_sms(
+            data.get("account", ""), data["from"] or self._sender, claimed.msisdn, text, claimed.entry.id, claimed
+        )
+        return None if outcome is None else self._known(claimed, outcome)
 
-    async def _send_sealed(self, claimed: Claimed) -> Performed:
-        """Send an SMS that holds an access code."""
+    def _unsealed(self, claimed: Claimed) -> str | Performed:
+        """Return the text of an SMS that holds an access code."""
         try:
-            text = self._vault.open_text(claimed.entry.data["sealed"], claimed.msisdn, claimed.entry.id).reveal()
+            return self._vault.open_text(claimed.entry.data["sealed"], claimed.msisdn, claimed.entry.id).reveal()
         except vault.UnknownKey as error:
             return Later(str(error))
         except vault.VaultError as error:
             return Hopeless(str(error))
-        came = self._sent(claimed, await self._hand_over(claimed, text))
-        return came if isinstance(came, Performed) else await came
 
-    def _hand_over(self, claimed: Claimed, text: str) -> "asyncio.Future[SendOutcome]":
-        data = claimed.entry.data
-        # The same reference each time, so that the phone joins parts of a repeated send with those it has.
-        return self._network.send_sms(
-            data.get("account", ""), data["from"] or self._sender, claimed.msisdn, text, _reference(claimed)
-        )
-
-    def _sent(self, claimed: Claimed, outcome: SendOutcome) -> Performed | Awaitable[Performed]:
-        """Return what became of the SMS, or what is to be done for that."""
-        if outcome.result == "sent":
-            # Without an id nothing more will be heard of it.
-            return self._await_receipts(claimed, outcome) if outcome.message_ids else FINISHED
+    def _known(self, claimed: Claimed, outcome: SendOutcome) -> Performed | Awaitable[Performed]:
+        """Return what came of an SMS whose outcome is known at once, or is to be awaited for that."""
         if outcome.crowded:  # nothing failed: it must be there when there is room, however often there was none
             longest = min(wait_ms(claimed.tries), LONGEST_CROWDED_MS)
             # Not all at the same moment.
-            spread = FIRST_WAIT_MS + (longest - FIRST_WAIT_MS) * _reference(claimed) // 0xFFFF
+            spread = FIRST_WAIT_MS + (longest - FIRST_WAIT_MS) * reference_of(claimed.entry.id) // 0xFFFF
             return Later(outcome.reason, self._tools.clock() + spread)
+        came = self.sms_ended(outcome)
+        return came if isinstance(came, Performed) else came(claimed)
+
+    def sms_ended(self, outcome: SendOutcome) -> Performed | Callable[[Claimed], Awaitable[Performed]]:
+        """Return what comes of an SMS that ended so, or what is to be done for that."""
+        if outcome.result == "sent":
+            # Without an id nothing more will be heard of it.
+            return partial(self._await_receipts, outcome) if outcome.message_ids else FINISHED
         if outcome.result == "later":
             return Later(outcome.reason)
         return Hopeless(f"the SMSC refused it: {outcome.reason}")
 
-    async def _await_receipts(self, claimed: Claimed, outcome: SendOutcome) -> Performed:
+    async def _await_receipts(self, outcome: SendOutcome, claimed: Claimed) -> Performed:
         async def work(turn: Turn) -> None:
             self._deliveries.sent(turn, claimed.entry.id, outcome)
 
@@ -286,11 +289,6 @@ class Performers:
             if await self._store.commit(turn.change(settled=(claimed.entry.id,))):
                 return Done()
         raise StoreUnavailable(f"the subscriber was changed {MAX_CONFLICTS} times meanwhile")
-
-
-def _reference(claimed: Claimed) -> int:
-    """Return a number of 16 bits for the entry, the same each time."""
-    return crc32(claimed.entry.id.encode()) & 0xFFFF
 
 
 class _Outdated(Exception):

@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias, final
+from typing import Any, TypeAlias
 
 import msgspec
 import structlog
@@ -100,21 +100,11 @@ UNREADABLE = "its data is damaged, the store cannot decode it"
 _METRIC: Mapping[type, str] = {Done: "done", Finished: "done", Later: "later", Hopeless: "hopeless"}
 
 
-Then: TypeAlias = Callable[[Claimed, Any], Performed | Awaitable[Performed]]
+Performer: TypeAlias = Callable[[Claimed], Performed | Awaitable[Performed] | None]
+"""Performs an entry, or hands it over and returns None: `Outbox.ended` is told of it then.
 
-
-@final
-class HandedOver(msgspec.Struct, frozen=True):
-    """There is nothing to do for us until `done` is done; `then` says what its result comes to, or is awaited for it.
-
-    `then` is called with the entry as it was claimed. An SMS is not worth a task that only waits for its SMSC.
-    """
-
-    done: asyncio.Future[Any]
-    then: Then
-
-
-Performer: TypeAlias = Callable[[Claimed], HandedOver | Awaitable[Performed]]
+An SMS is not worth a task that only waits for its SMSC.
+"""
 
 
 def wait_ms(tries: int) -> int:
@@ -139,19 +129,20 @@ class _Claim:
 
 
 class _Lane:
-    """One lane's entries under way, each by what is done with it, and what its worker waits for."""
+    """One lane's entries, counted, and what its worker waits for."""
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.under_way: set[asyncio.Future[Any]] = set()
+        self.yielding = 0 if number == PUSHES else YIELDING
+        """How many at once while the server has too much to do."""
+        self.taken = 0
+        """Room of entries that are performed, that are being committed and may be held then, that a claim may bring."""
         self.news = asyncio.Event()
-        self.reserved = 0
-        """Room kept for entries that are being committed and may be held from then on, and for those of a claim."""
         self.claims: set[_Claim] = set()
 
     def room(self, yields: bool) -> int:
-        most = UNDER_WAY if not yields else 0 if self.number == PUSHES else YIELDING
-        return max(0, most - len(self.under_way) - self.reserved)
+        """Return how many more may be performed; less than none where there are too many by now."""
+        return (self.yielding if yields else UNDER_WAY) - self.taken
 
     def part_ended(self, claim: _Claim) -> None:
         claim.parts -= 1
@@ -162,7 +153,8 @@ class _Lane:
 class Outbox:
     """Works off the outbox until stopped. `wake` says that there may be something new.
 
-    `pressed` says that the server has so much to do that what nobody waits for should wait.
+    `pressed` says that the server has so much to do that what nobody waits for should wait. `give_up` is called at the
+    end: nothing that is handed over and has not gone out by then is to go.
     """
 
     def __init__(
@@ -173,6 +165,7 @@ class Outbox:
         now: Callable[[], int],
         lease_ms: int = LEASE_MS,
         pressed: Callable[[], bool] = bool,
+        give_up: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._performers = performers
@@ -180,10 +173,14 @@ class Outbox:
         self._now = now
         self._lease_ms = lease_ms
         self._pressed = pressed
+        self._give_up = give_up
         self._lanes = [_Lane(number) for number in EVERY_LANE]
         self._lane_of = {kind: self._lanes[number] for kind, number in LANES.items()}
         self._held: dict[str, Claimed] = {}
         """The entries that are being performed or removed, by id, each as it was claimed last."""
+        self._handed_over = 0
+        """Entries that were handed over, and of which nothing was told yet."""
+        self._tasks: set[asyncio.Task[Performed]] = set()
         self._late: dict[asyncio.Future[list[Claimed]], int] = {}
         """The parts of claims that go on when the rest has come, each with for how many entries at most."""
         self._finished: list[str] = []
@@ -191,7 +188,9 @@ class Outbox:
         self._refused: list[str] = []
         """Finished entries that the store is there for and does not remove; held, and tried again at each renewal."""
         self._remover: asyncio.Task[None] | None = None
-        self._stopping = False
+        self._holds = self._stopping = self._stopped = False
+        self._heard = asyncio.Event()
+        """Set at a stop, when what was handed over is answered."""
         self._workers: list[asyncio.Task[None]] = []
         self._renewer: asyncio.Task[None] | None = None
         self._outage = Outage("store unavailable, the outbox waits", over="the store is back, the outbox goes on")
@@ -205,7 +204,7 @@ class Outbox:
     @property
     def under_way(self) -> int:
         """How many entries this server performs now, or is removing."""
-        return sum(len(lane.under_way) for lane in self._lanes) + len(self._to_remove())
+        return self._handed_over + len(self._tasks) + len(self._to_remove())
 
     def _to_remove(self) -> list[str]:
         return self._removing + self._finished + self._refused
@@ -215,6 +214,7 @@ class Outbox:
         loop = asyncio.get_running_loop()
         self._workers = [loop.create_task(self._work(lane)) for lane in self._lanes]
         self._renewer = loop.create_task(self._renew())
+        self._holds = True
 
     def wake(self, lanes: Iterable[int] = EVERY_LANE) -> None:
         """Look into the outbox soon."""
@@ -227,60 +227,54 @@ class Outbox:
         What may be performed at once is begun here, without a look into the store. Where we cannot know whether it
         was committed (Unsure), what the store may hold for us begins when the lease ends, and the rest at once.
         """
-        lane_of, amount = self._lane_of, len(change.outbox)
-        lanes = {lane_of[entry.kind] for entry in change.outbox}
-        if self._has_room(lanes, amount):
-            for lane in lanes:
-                lane.reserved += amount
-            now = self._now()
-            held_by = partial(self._held_by, lanes, change.outbox, told)
-            try:
-                self._store.commit_and_hold_then(change, now, now + self._lease_ms, held_by)
-            except BaseException:
-                _give_back(lanes, amount)
-                raise
-        else:
-            self._store.commit_then(change, partial(self._committed, lanes, told))
+        lanes: list[_Lane] = []
+        hold, pressed = self._holds, self._pressed()
+        for entry in change.outbox:
+            lane = self._lane_of[entry.kind]
+            if lane.taken >= (lane.yielding if pressed else UNDER_WAY):
+                hold = False
+            lane.taken += 1
+            lanes.append(lane)
+        if not hold:
+            looked_for = {lane.number for lane in lanes}
+            _give_back(lanes)
+            self._store.commit_then(change, partial(self._committed, looked_for, told))
+            return
+        now = self._now()
+        try:
+            self._store.commit_and_hold_then(change, now, now + self._lease_ms, partial(self._held_by, lanes, told))
+        except BaseException:
+            _give_back(lanes)
+            raise
 
-    def _committed(self, lanes: Iterable[_Lane], told: Told, done: bool | BaseException) -> None:
+    def _committed(self, lanes: Iterable[int], told: Told, done: bool | BaseException) -> None:
         """Have what was committed looked for, as there was no room to begin it at once."""
         if done is True:
-            self.wake(lane.number for lane in lanes)
+            self.wake(lanes)
         told(done)
 
-    def _held_by(
-        self,
-        reserved: set[_Lane],
-        entries: Sequence[OutboxEntry],
-        told: Told,
-        came: list[Claimed] | BaseException | None,
-    ) -> None:
-        """Begin what the commit holds, and have the rest looked for."""
-        amount = len(entries)
-        _give_back(reserved, amount)
+    def _held_by(self, lanes: list[_Lane], told: Told, came: list[Claimed] | BaseException | None) -> None:
+        """Begin what the commit holds, in the room that was kept in these lanes, and have the rest looked for."""
         if type(came) is not list:
             if isinstance(came, Unsure):
-                self.wake({LANES[entry.kind] for entry in entries})
+                self.wake(lane.number for lane in lanes)
+            _give_back(lanes)
             told(came if isinstance(came, BaseException) else False)
             return
-        if len(came) < amount:
-            self.wake({LANES[entry.kind] for entry in entries})
         if self._stopping and came:  # meanwhile
-            Eager(self._let_go(came), partial(tell, told), lambda _: tell(told, True))
+            _give_back(lanes)
+            Eager(self._leave_to_others(came), partial(tell, told), lambda _: tell(told, True))
             return
         for each in came:
-            self._begin(self._lane_of[each.entry.kind], each)
+            lane = self._lane_of[each.entry.kind]
+            lanes.remove(lane)  # its room is the entry's now
+            self._begin(lane, each)
+        if lanes:
+            self.wake(lane.number for lane in lanes)
+            _give_back(lanes)
         told(True)
 
-    def _has_room(self, lanes: Iterable[_Lane], amount: int) -> bool:
-        """Return whether so many entries could be begun at once in each of these lanes."""
-        room = not self._stopping and bool(self._workers)
-        pressed = self._pressed()
-        for lane in lanes:
-            room = room and lane.room(pressed) >= amount
-        return room
-
-    async def _let_go(self, held: Iterable[Claimed]) -> None:
+    async def _leave_to_others(self, held: Iterable[Claimed]) -> None:
         """Leave entries to whoever comes next; their commit stands whatever becomes of this."""
         for each in held:
             try:
@@ -290,7 +284,7 @@ class Outbox:
 
     async def drain(self, seconds: float) -> None:
         """Take nothing new, and wait so long for what is under way; what takes longer goes on."""
-        self._stopping = True
+        self._stopping, self._holds = True, False
         self.wake()
         rest = asyncio.get_running_loop().create_task(self._rest())
         await asyncio.wait({rest}, timeout=seconds)
@@ -298,9 +292,15 @@ class Outbox:
 
     async def _rest(self) -> None:
         await asyncio.gather(*map(asyncio.shield, self._workers))  # an answer that they wait for brings more to do
-        # The last of them may leave one that removes what they finished.
-        while tasks := [*self._late, *self._under_way()]:
-            await asyncio.wait(tasks)
+        while True:
+            # The last of them may leave one that removes what they finished.
+            if tasks := [*self._late, *self._under_way()]:
+                await asyncio.wait(tasks)
+            elif self._handed_over:
+                self._heard.clear()
+                await self._heard.wait()
+            else:
+                return
 
     async def stop(self, seconds: float, release_s: float = RELEASE_S) -> None:
         """Drain; cancel what takes longer, and let go of it: whoever starts next does it at once.
@@ -309,14 +309,17 @@ class Outbox:
         """
         await self.drain(seconds)
         claims, self._late = self._late, {}
+        self._stopped = True
+        self._give_up()
+        self._handed_over = 0
         late = self._under_way() + self._workers
         if self._renewer is not None:
             late.append(self._renewer)
         while late:
-            for future in late:
-                future.cancel()
+            for task in late:
+                task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-            late = [future for future in self._under_way() if not future.done()]  # what an answer at that moment began
+            late = [task for task in self._under_way() if not task.done()]  # what the end of another began
         await self._release_all(claims, release_s)
 
     async def _release_all(self, claims: Mapping[asyncio.Future[list[Claimed]], int], seconds: float) -> None:
@@ -346,9 +349,8 @@ class Outbox:
         for held in await claim:
             await self._store.postpone(held, self._now(), "the server stopped")
 
-    def _under_way(self) -> list[asyncio.Future[Any]]:
-        futures = [future for lane in self._lanes for future in lane.under_way]
-        return futures if self._remover is None else [*futures, self._remover]
+    def _under_way(self) -> list[asyncio.Task[Any]]:
+        return [*self._tasks] if self._remover is None else [*self._tasks, self._remover]
 
     async def _work(self, lane: _Lane) -> None:
         while not self._stopping:
@@ -369,6 +371,7 @@ class Outbox:
                 self._reached(lane)
                 for each in claimed:
                     if each.entry.id not in claim.gone:
+                        lane.taken += 1
                         self._begin(lane, each)
             lane.part_ended(claim)
             if pause != 0:
@@ -387,89 +390,95 @@ class Outbox:
         It asks for half of the room. The other half is for what is committed meanwhile, which so is begun at once.
         """
         room = lane.room(self._pressed())
-        if not room:
+        if room <= 0:
             return None
         most = room - room // 2
-        lane.reserved += most
+        lane.taken += most
         try:
             late = partial(self._goes_on, lane, claim)
             return await self._store.claim(self._now(), most, self._lease_ms, [lane.number], late)
         finally:
-            lane.reserved -= most
+            lane.taken -= most
 
     def _goes_on(self, lane: _Lane, claim: _Claim, most: int, part: asyncio.Future[list[Claimed]]) -> None:
         """Keep room for what a part of a claim brings that ends after the rest."""
         claim.parts += 1
-        lane.reserved += most
+        lane.taken += most
         self._late[part] = most
         part.add_done_callback(partial(self._came_late, lane, claim, most))
 
     def _came_late(self, lane: _Lane, claim: _Claim, most: int, part: asyncio.Future[list[Claimed]]) -> None:
         """Begin what a part of a claim brought, but for what another could claim before it is renewed."""
-        lane.reserved -= most
+        lane.taken -= most
         lane.part_ended(claim)
         if self._late.pop(part, None) is None or part.cancelled():  # a stop sees to it
             return
         renewed = self._now() + self._lease_ms / RENEWALS
         for each in part.result():
             if each.entry.id not in claim.gone and each.lease > renewed:
+                lane.taken += 1
                 self._begin(lane, each)
         self.wake([lane.number])  # the store may know only now what is next
 
     def _begin(self, lane: _Lane, claimed: Claimed) -> None:
-        """Perform an entry, but for one still ours: its lease ended while the process or the store stood still."""
+        """Perform an entry, whose room is taken; but for one still ours, whose lease ended while all stood still."""
         entry, held = claimed.entry, self._held
         under_way = entry.id in held
         held[entry.id] = claimed
         if under_way:
+            lane.taken -= 1
             return
-        expires = entry.expires
+        came: Performed | Awaitable[Performed] | None
         try:
             if DAMAGED in entry.data:
-                begun: HandedOver | Awaitable[Performed] = _told(Hopeless(UNREADABLE))
+                came = Hopeless(UNREADABLE)
+            elif entry.expires and self._now() >= entry.expires:
+                came = Hopeless("it expired before it could be done", late=True)
             else:
-                begun = _expired() if expires and self._now() >= expires else self._performers[entry.kind](claimed)
-        except Exception as error:
-            begun = _failed(error)
-        if type(begun) is HandedOver:
-            done = begun.done
-            lane.under_way.add(done)
-            done.add_done_callback(partial(self._answered, lane, claimed, begun.then))
-        else:
-            self._work_on(lane, claimed, begun)
-
-    def _work_on(self, lane: _Lane, claimed: Claimed, work: Awaitable[Performed]) -> None:
-        """Have a task do what is to be done for an entry."""
-        task = asyncio.get_running_loop().create_task(self._perform(claimed, work))
-        lane.under_way.add(task)
-        task.add_done_callback(partial(self._ended, lane))
-
-    def _answered(self, lane: _Lane, claimed: Claimed, then: Then, done: asyncio.Future[Any]) -> None:
-        """See what came of an entry that was handed over. Nearly always it is only to be removed."""
-        lane.under_way.discard(done)
-        if done.cancelled():
-            if not self._stopping:  # a stop lets go of it
-                self._work_on(lane, claimed, _told(_BROKEN_OFF))
-            return
-        try:
-            came = then(claimed, done.result())
+                came = self._performers[entry.kind](claimed)
         except Exception as error:
             came = _failed(error)
-        if type(came) is Finished:
-            self._metrics.outbox[claimed.entry.kind, "done"] += 1
-            self._remove(claimed.entry.id)
+        if came is None:
+            self._handed_over += 1
         else:
-            self._work_on(lane, claimed, _told(came) if isinstance(came, Performed) else came)
+            self._see_to(claimed, came)
 
-    def _ended(self, lane: _Lane, task: asyncio.Task[Performed]) -> None:
-        lane.under_way.discard(task)
+    def ended(self, entries: Sequence[Claimed], came: Performed | Callable[[Claimed], Awaitable[Performed]]) -> None:
+        """Take what came of entries of one kind that were handed over, or what is to be awaited for that of each.
+
+        Nearly always they are only to be removed.
+        """
+        if self._stopping:
+            if self._stopped:
+                return  # others have them by now
+            self._heard.set()
+        self._handed_over -= len(entries)
+        if type(came) is Finished:
+            kind = entries[0].entry.kind
+            self._lane_of[kind].taken -= len(entries)
+            self._metrics.outbox[kind, "done"] += len(entries)
+            self._remove([each.entry.id for each in entries])
+        else:
+            for each in entries:
+                self._see_to(each, came if isinstance(came, Performed) else came(each))
+
+    def _see_to(self, claimed: Claimed, came: Performed | Awaitable[Performed]) -> None:
+        """Have a task do what is to be done for an entry."""
+        work = _told(came) if isinstance(came, Performed) else came
+        task = asyncio.get_running_loop().create_task(self._perform(claimed, work))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._task_ended, self._lane_of[claimed.entry.kind]))
+
+    def _task_ended(self, lane: _Lane, task: asyncio.Task[Performed]) -> None:
+        lane.taken -= 1
+        self._tasks.discard(task)
         if task.cancelled() or not isinstance(task.result(), Finished):
             # The same subscriber's next entry may be claimed now, and what this one led to.
             self.wake()
 
-    def _remove(self, id: str) -> None:
-        """Have an entry removed, together with all that are finished while the store is busy; until then it is held."""
-        self._finished.append(id)
+    def _remove(self, ids: Iterable[str]) -> None:
+        """Have entries removed, together with all that are finished while the store is busy; they are held so long."""
+        self._finished += ids
         if self._remover is None:
             self._remover = asyncio.get_running_loop().create_task(self._remove_each())
 
@@ -481,7 +490,7 @@ class Outbox:
                 unremoved = await self._settle(batch)
                 self._removing = []
                 # What was behind them may be claimed now.
-                self.wake({self._gone(id).number for id in batch if id not in unremoved})
+                self.wake(self._gone([id for id in batch if id not in unremoved] if unremoved else batch))
                 if unremoved and self._try_again(unremoved):
                     await asyncio.sleep(STORE_WAIT_S)
         finally:
@@ -522,18 +531,19 @@ class Outbox:
                 self._refused.append(id)
         return away
 
-    def _gone(self, id: str) -> _Lane:
-        """Let go of an entry that the store has no more; return its lane."""
-        lane = self._lane_of[self._held.pop(id).entry.kind]
-        for claim in lane.claims:
-            claim.gone.add(id)
-        return lane
+    def _gone(self, ids: Iterable[str]) -> set[int]:
+        """Let go of entries that the store has no more; return their lanes."""
+        for lane in self._lanes:
+            for claim in lane.claims:
+                claim.gone.update(ids)
+        kinds = {self._held.pop(id).entry.kind for id in ids}
+        return {LANES[kind] for kind in kinds}
 
     async def _pause(self, lane: _Lane, busy: bool) -> float:
         """Return for how many seconds there is nothing to do."""
-        if not lane.room(self._pressed()):
+        if lane.room(self._pressed()) <= 0:
             # Not for ever: what was only reserved is given back without a word.
-            return YIELD_S if lane.room(False) else LOOK_S
+            return YIELD_S if lane.room(False) > 0 else LOOK_S
         if busy:
             return 0
         due = await self._store.next_due([lane.number])
@@ -544,8 +554,8 @@ class Outbox:
         while True:
             await asyncio.sleep(self._lease_ms / RENEWALS / 1000)
             refused, self._refused = self._refused, []
-            for id in refused:
-                self._remove(id)
+            if refused:
+                self._remove(refused)
             if self._held:
                 await self._renew_each(list(self._held.values()))
 
@@ -565,9 +575,9 @@ class Outbox:
         entry = claimed.entry
         self._metrics.outbox[entry.kind, _METRIC[type(performed)]] += 1
         if isinstance(performed, Finished):
-            self._remove(entry.id)
+            self._remove((entry.id,))
         elif isinstance(performed, Done):
-            self._gone(entry.id)
+            self._gone((entry.id,))
         else:
             await self._leave(claimed, performed)
         return performed
@@ -609,14 +619,10 @@ class Outbox:
             return Later("failed here; see the log")
 
 
-def _give_back(reserved: set[_Lane], amount: int) -> None:
-    """Give so much room back in each of these lanes; once, however often it is called."""
-    while reserved:
-        reserved.pop().reserved -= amount
-
-
-async def _expired() -> Performed:
-    return Hopeless("it expired before it could be done", late=True)
+def _give_back(lanes: list[_Lane]) -> None:
+    """Give the room back that was kept in these lanes; once, however often it is called."""
+    while lanes:
+        lanes.pop().taken -= 1
 
 
 async def _told(performed: Performed) -> Performed:

@@ -1,7 +1,7 @@
 """One account bound to a real SMSC over loopback, as all tests of its parts have it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from smpp.pdu import Bind, Message
 from smpp.transport import Connection, listen
 from tests.ussd_server.turns.bench import MSISDN, SCREEN, Bench
 from ussd_server.channels.account import Account
+from ussd_server.channels.sms import SendOutcome
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.smsc_url import SmscUrl
 from ussd_server.stores.base import StoreUnavailable
@@ -91,6 +92,11 @@ class Line:
         return [reply.text for sent in self.smsc.submitted if (reply := ussd.read_reply(sent))]
 
 
+def _told(sending: Sequence[asyncio.Future[SendOutcome]], outcome: SendOutcome) -> None:
+    for done in sending:
+        done.set_result(outcome)
+
+
 def make_account(url: SmscUrl, bench: Bench) -> Account:
     return Account(
         url,
@@ -103,6 +109,7 @@ def make_account(url: SmscUrl, bench: Bench) -> Account:
         boot="boot",
         on_bound=lambda: None,
         deliveries=bench.deliveries,
+        sms_told=_told,
     )
 
 
@@ -158,6 +165,17 @@ def sms(text: str, number: str = "111", source: str = MSISDN, ton: int = Ton.INT
         data_coding=encoded.data_coding,
         short_message=encoded.data,
     )
+
+
+def send(sender: Any, *arguments: object) -> asyncio.Future[SendOutcome]:
+    """Send an SMS by a gateway, or by what is outgoing of an account; the future is its tag, and done when it ended."""
+    done: asyncio.Future[SendOutcome] = asyncio.get_running_loop().create_future()
+    *rest, id = arguments
+    known = sender.send_sms(*rest, f"{id}", done)
+    assert not done.done()
+    if known is not None:
+        done.set_result(known)
+    return done
 
 
 def receipt(message_id: str, *, source: str = MSISDN, destination: str = "111", state: str = "DELIVRD") -> Message:

@@ -13,7 +13,7 @@ from smpp.constants import Status
 from smpp.inputs import Texted
 from smpp.pdu import Message
 from smpp.transport import Connection
-from tests.ussd_server.channels.line import Line, dialled, play, receipt, sms
+from tests.ussd_server.channels.line import Line, dialled, play, receipt, send, sms
 from tests.ussd_server.turns.bench import MSISDN, POOR
 from ussd_server.channels.sms_inputs import SmsInputs
 from ussd_server.channels.ussd import PushOutcome
@@ -75,7 +75,7 @@ def test_what_the_smsc_does_not_answer_in_time_is_lost_and_whoever_waits_is_told
     async def story(at: Line) -> None:
         at.smsc.silent = True
         push = asyncio.ensure_future(at.account.push("111", MSISDN, "Hello", True))
-        outcome = await at.account.outgoing.send_sms("111", MSISDN, "Hello", 7)
+        outcome = await send(at.account.outgoing, "111", MSISDN, "Hello", 7)
         assert (outcome.result, outcome.reason) == ("later", "the SMSC did not answer in time")
         assert await push == PushOutcome("unknown", "the SMSC did not answer in time")
         with capture_logs() as logged:

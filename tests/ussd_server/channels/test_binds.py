@@ -1,13 +1,12 @@
 """An account's binds: what they say, when it counts as bound, and what becomes of its work where one is lost."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from smpp.constants import CommandId, Status
-from tests.ussd_server.channels.line import Line, play
+from tests.ussd_server.channels.line import Line, play, send
 from tests.ussd_server.turns.bench import MSISDN
 
 
@@ -42,9 +41,7 @@ def test_a_bind_that_is_lost_leaves_the_work_to_the_others_and_comes_back(
     async def story(at: Line) -> None:
         every = at.bench.metrics.binds[at.account.name]
         at.smsc.silent = True
-        sending = [
-            asyncio.ensure_future(at.account.outgoing.send_sms("111", MSISDN, f"Hello {n}", n)) for n in range(2)
-        ]
+        sending = [send(at.account.outgoing, "111", MSISDN, f"Hello {n}", n) for n in range(2)]
         await at.until(lambda: len(at.smsc.submitted) == 2)
         first, second = at.smsc.by
         assert first is not second
@@ -52,7 +49,7 @@ def test_a_bind_that_is_lost_leaves_the_work_to_the_others_and_comes_back(
         first.close()
         outcome = await sending[0]
         assert (outcome.result, outcome.reason) == ("later", "the link was lost")
-        sent = [await at.account.outgoing.send_sms("111", MSISDN, f"Hello {n}", n) for n in range(4)]
+        sent = [await send(at.account.outgoing, "111", MSISDN, f"Hello {n}", n) for n in range(4)]
         assert [outcome.result for outcome in sent] == ["sent"] * 4
         assert first not in at.smsc.by[2:]
         assert at.account.bound

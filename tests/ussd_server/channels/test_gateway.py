@@ -1,6 +1,5 @@
 """Of all accounts the gateway takes the one that is named, or one that can, and gives each its share."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ from structlog.testing import capture_logs
 
 from smpp.link import Link, Role
 from smpp.transport import listen
-from tests.ussd_server.channels.line import Line, Smsc, dialled, make_account, play
+from tests.ussd_server.channels.line import Line, Smsc, dialled, make_account, play, send
 from tests.ussd_server.turns.bench import MSISDN
 from ussd_server.channels.gateway import Gateway
 from ussd_server.channels.sms import SendOutcome
@@ -21,10 +20,10 @@ def test_what_no_account_brought_goes_by_one_that_is_bound(tmp_path: Path) -> No
         away = make_account(SmscUrl("away", Secret("password"), "127.0.0.1", 1), at.bench)
         gateway = Gateway([away, at.account], 64)
         for account in ("", "of another time"):
-            assert (await gateway.send_sms(account, "111", MSISDN, "Привет", 7)).result == "sent"
-        assert (await gateway.send_sms(away.name, "111", MSISDN, "Привет", 7)).result == "later"
-        assert (await Gateway([away], 64).send_sms("", "111", MSISDN, "Привет", 7)).result == "later"
-        assert (await Gateway([], 64).send_sms("", "111", MSISDN, "Привет", 7)).result == "later"
+            assert (await send(gateway, account, "111", MSISDN, "Привет", 7)).result == "sent"
+        assert (await send(gateway, away.name, "111", MSISDN, "Привет", 7)).result == "later"
+        assert (await send(Gateway([away], 64), "", "111", MSISDN, "Привет", 7)).result == "later"
+        assert (await send(Gateway([], 64), "", "111", MSISDN, "Привет", 7)).result == "later"
 
     play(tmp_path, story)
 
@@ -41,7 +40,7 @@ def test_two_accounts_keep_their_dialogues_and_sms_apart(tmp_path: Path) -> None
         await at.until(lambda: len(other.submitted) == 1)
         for account, smsc in ((at.account, at.smsc), (second, other)):
             before = len(smsc.submitted)
-            assert (await gateway.send_sms(account.name, "111", MSISDN, "Hello", 7)).result == "sent"
+            assert (await send(gateway, account.name, "111", MSISDN, "Hello", 7)).result == "sent"
             assert len(smsc.submitted) == before + 1
         assert len(at.smsc.submitted) == 1
         await second.stop(drain_ms=100)
@@ -55,17 +54,17 @@ def test_a_slow_account_does_not_take_the_others_slots(tmp_path: Path) -> None:
         other = make_account(SmscUrl("other", Secret("password"), "127.0.0.1", 1), at.bench)
         gateway = Gateway([at.account, other], 4)
         at.smsc.silent = True
-        sending = [asyncio.ensure_future(gateway.send_sms(at.account.name, "111", MSISDN, "?", n)) for n in range(2)]
+        sending = [send(gateway, at.account.name, "111", MSISDN, "?", n) for n in range(2)]
         await at.until(lambda: len(at.smsc.submitted) == 2)
-        turned_away = await gateway.send_sms(at.account.name, "111", MSISDN, "?", 7)
+        turned_away = await send(gateway, at.account.name, "111", MSISDN, "?", 7)
         assert turned_away == SendOutcome("later", "as many SMS wait for this SMSC as may", crowded=True)
-        assert (await gateway.send_sms(other.name, "111", MSISDN, "?", 7)).reason == "no bound link takes it"
+        assert (await send(gateway, other.name, "111", MSISDN, "?", 7)).reason == "no bound link takes it"
         assert at.smsc.connection is not None
         at.smsc.connection.close()
         assert {(await one).result for one in sending} == {"later"}
         at.smsc.silent = False
         await at.until(lambda: len(at.smsc.binds) == 2 and at.account.bound)
-        assert (await gateway.send_sms(at.account.name, "111", MSISDN, "?", 7)).result == "sent"
+        assert (await send(gateway, at.account.name, "111", MSISDN, "?", 7)).result == "sent"
 
     play(tmp_path, story)
 

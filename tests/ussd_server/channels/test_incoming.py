@@ -12,7 +12,7 @@ from smpp import ussd
 from smpp.alphabets import choose
 from smpp.constants import CommandId, Status, Tag, Ton, UssdOp
 from smpp.pdu import Message
-from tests.ussd_server.channels.line import Line, dialled, play, sms, ussd_message
+from tests.ussd_server.channels.line import Line, dialled, play, send, sms, ussd_message
 from tests.ussd_server.turns.bench import MSISDN
 from ussd_server.stores.base import Change
 from ussd_server.subscribers.record import Pushed, PushKind
@@ -62,7 +62,7 @@ def test_the_default_alphabet_counts_both_ways(tmp_path: Path) -> None:
         dialled_in_it = dialled()
         dialled_in_it.short_message = "@é".encode("latin-1")
         await at.hear(dialled_in_it, 1)
-        await at.account.outgoing.send_sms("111", MSISDN, "@é", 7)
+        await send(at.account.outgoing, "111", MSISDN, "@é", 7)
         assert (at.smsc.submitted[1].short_message, at.smsc.submitted[1].data_coding) == (b"@\xe9", 0)
 
     play(tmp_path, story, default_alphabet="latin-1")

@@ -9,8 +9,10 @@ from smpp.alphabets import decode
 from smpp.constants import CommandId, Status, Tag, UssdOp
 from smpp.pdu import Message
 from smpp.segments import STYLES, Style, split
-from tests.ussd_server.channels.line import Line, dialled, play, texts
+from tests.ussd_server.channels.line import Line, dialled, play, send, texts
 from tests.ussd_server.turns.bench import MSISDN
+from ussd_server.channels.gateway import Gateway
+from ussd_server.channels.sms import reference_of
 
 
 @pytest.mark.parametrize(
@@ -24,7 +26,7 @@ from tests.ussd_server.turns.bench import MSISDN
 def test_an_sms_ends_as_its_status_says(tmp_path: Path, status: Status, result: str) -> None:
     async def story(at: Line) -> None:
         at.smsc.statuses = [status]
-        outcome = await at.account.outgoing.send_sms("111", MSISDN, "Привет", 7)
+        outcome = await send(at.account.outgoing, "111", MSISDN, "Привет", 7)
         assert outcome.result == result
 
     play(tmp_path, story)
@@ -33,8 +35,8 @@ def test_an_sms_ends_as_its_status_says(tmp_path: Path, status: Status, result: 
 def test_a_status_that_the_account_names_is_tried_again(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
         at.smsc.statuses = [0x45, 0x46]
-        assert (await at.account.outgoing.send_sms("111", MSISDN, "Hello", 7)).result == "later"
-        assert (await at.account.outgoing.send_sms("111", MSISDN, "Hello", 7)).result == "refused"
+        assert (await send(at.account.outgoing, "111", MSISDN, "Hello", 7)).result == "later"
+        assert (await send(at.account.outgoing, "111", MSISDN, "Hello", 7)).result == "refused"
 
     play(tmp_path, story, retry=frozenset({0x45}))
 
@@ -42,7 +44,7 @@ def test_a_status_that_the_account_names_is_tried_again(tmp_path: Path) -> None:
 def test_an_sms_is_addressed_and_encoded_as_the_account_says(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
         for source, text in (("111", "Hello"), ("Info", "Привет")):
-            await at.account.outgoing.send_sms(source, MSISDN, text, 7)
+            await send(at.account.outgoing, source, MSISDN, text, 7)
         first, second = at.smsc.submitted
         assert (first.source_addr_ton, first.source_addr_npi, first.source_addr) == (6, 9, "111")
         assert (second.source_addr_ton, second.source_addr_npi, second.source_addr) == (5, 0, "Info")
@@ -57,11 +59,12 @@ def test_an_sms_is_addressed_and_encoded_as_the_account_says(tmp_path: Path) -> 
 
 def test_a_long_sms_goes_in_parts_that_the_phone_joins(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
-        outcome = await at.account.outgoing.send_sms("111", MSISDN, "слово " * 40, 7)
+        outcome = await send(at.account.outgoing, "111", MSISDN, "слово " * 40, 7)
         assert outcome.result == "sent"
         assert len(at.smsc.submitted) > 1
         assert [part.short_message[:6] for part in at.smsc.submitted] == [
-            bytes((5, 0, 3, 7, len(at.smsc.submitted), number)) for number in range(1, len(at.smsc.submitted) + 1)
+            bytes((5, 0, 3, reference_of("7") & 0xFF, len(at.smsc.submitted), number))
+            for number in range(1, len(at.smsc.submitted) + 1)
         ]
 
     play(tmp_path, story)
@@ -69,7 +72,7 @@ def test_a_long_sms_goes_in_parts_that_the_phone_joins(tmp_path: Path) -> None:
 
 def test_a_text_of_more_parts_than_there_may_be_is_refused(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
-        outcome = await at.account.outgoing.send_sms("111", MSISDN, "a" * 153 * 256, 7)
+        outcome = await send(at.account.outgoing, "111", MSISDN, "a" * 153 * 256, 7)
         assert outcome.result == "refused"
         assert "255" in outcome.reason
         assert at.smsc.submitted == []
@@ -82,10 +85,10 @@ def test_the_account_says_how_a_long_sms_goes(tmp_path: Path, style: Style) -> N
     text = "слово " * 40
 
     async def story(at: Line) -> None:
-        assert (await at.account.outgoing.send_sms("111", MSISDN, text, 0x1234)).result == "sent"
+        assert (await send(at.account.outgoing, "111", MSISDN, text, "abc")).result == "sent"
         sent = at.smsc.submitted
         assert "".join(decode(message.user_data, message.data_coding) for message in sent) == text
-        expected = [part.into(Message(CommandId.SUBMIT_SM)) for part in split(text, 0x1234, style=style)]
+        expected = [part.into(Message(CommandId.SUBMIT_SM)) for part in split(text, reference_of("abc"), style=style)]
         assert [(message.esm_class, message.payload, message.tlvs) for message in sent] == [
             (message.esm_class, message.payload, message.tlvs) for message in expected
         ]
@@ -99,13 +102,10 @@ def test_the_account_says_how_a_long_sms_goes(tmp_path: Path, style: Style) -> N
 def test_a_screen_is_not_kept_waiting_by_sms_that_the_smsc_is_slow_to_take(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
         at.smsc.silent = True
-        sending = [
-            asyncio.ensure_future(at.account.outgoing.send_sms("111", MSISDN, f"Hello {n}", n)) for n in range(20)
-        ]
+        sending = [send(at.account.outgoing, "111", MSISDN, f"Hello {n}", n) for n in range(20)]
         await at.until(lambda: len(at.smsc.submitted) == 5)
         assert (await at.hear(dialled("*111*2163#"), 6)) == ["Activated."]
-        for waiting in sending:
-            waiting.cancel()
+        assert not any(one.done() for one in sending)
 
     play(tmp_path, story, window=10)
 
@@ -122,23 +122,37 @@ def test_a_screen_is_not_kept_waiting_by_pushes_that_the_smsc_is_slow_to_take(tm
     play(tmp_path, story, window=10)
 
 
-def test_an_sms_that_nobody_waits_for_any_more_is_not_sent(tmp_path: Path) -> None:
+def test_what_was_given_up_before_its_turn_is_not_sent(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
-        sending = [asyncio.ensure_future(at.account.outgoing.send_sms("111", MSISDN, text, 7)) for text in "abc"]
-        await asyncio.sleep(0)
-        sending[1].cancel()
-        assert [(await sending[n]).result for n in (0, 2)] == ["sent", "sent"]
-        assert texts(at) == ["a", "c"]
+        gateway = Gateway([at.account], 64)
+        sending = [send(gateway, "", "111", MSISDN, text, 7) for text in "abc"]
+        await at.until(lambda: len(at.smsc.submitted) == 1)
+        gateway.give_up()
+        assert (await send(gateway, "", "111", MSISDN, "z", 7)).result == "sent"
+        assert texts(at) == ["a", "z"]
+        assert [(await one).result for one in sending] == ["sent", "later", "later"]
 
     play(tmp_path, story, rate=50)
 
 
-def test_the_rest_of_a_long_sms_that_nobody_waits_for_any_more_is_not_sent(tmp_path: Path) -> None:
+def test_a_push_that_nobody_waits_for_any_more_is_not_sent(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
-        sending = asyncio.ensure_future(at.account.outgoing.send_sms("111", MSISDN, "слово " * 110, 7))
+        pushing = [asyncio.ensure_future(at.account.push("111", MSISDN, f"{n}", True)) for n in range(3)]
+        await asyncio.sleep(0)
+        pushing[1].cancel()
+        assert [(await pushing[n]).result for n in (0, 2)] == ["accepted", "accepted"]
+        assert len(at.smsc.submitted) == 2
+
+    play(tmp_path, story, rate=50)
+
+
+def test_the_rest_of_a_long_sms_that_was_given_up_is_not_sent(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        sending = send(at.account.outgoing, "111", MSISDN, "слово " * 110, 7)
         await at.until(lambda: len(at.smsc.submitted) >= 1)
-        sending.cancel()
-        assert (await at.account.outgoing.send_sms("111", MSISDN, "z", 8)).result == "sent"
+        at.account.outgoing.clear()
+        assert (await send(at.account.outgoing, "111", MSISDN, "z", 8)).result == "sent"
+        assert (await sending).result == "later"
         assert texts(at)[-1] == "z"
         assert len(at.smsc.submitted) < 6, "of ten parts"
         assert at.account.outgoing.sending == 0
@@ -149,7 +163,7 @@ def test_the_rest_of_a_long_sms_that_nobody_waits_for_any_more_is_not_sent(tmp_p
 def test_what_waits_when_the_last_link_goes_is_told_at_once(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
         at.smsc.silent = True
-        sending = [asyncio.ensure_future(at.account.outgoing.send_sms("111", MSISDN, text, 7)) for text in "abc"]
+        sending = [send(at.account.outgoing, "111", MSISDN, text, 7) for text in "abc"]
         await at.until(lambda: len(at.smsc.submitted) == 1)
         assert at.bench.metrics.sms_waiting[at.account.name]() == 3
         assert at.smsc.connection is not None
@@ -165,7 +179,7 @@ def test_what_waits_when_the_last_link_goes_is_told_at_once(tmp_path: Path) -> N
 def test_without_a_link_an_sms_waits(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
         await at.account.stop(drain_ms=0)
-        outcome = await at.account.outgoing.send_sms("111", MSISDN, "Hello", 7)
+        outcome = await send(at.account.outgoing, "111", MSISDN, "Hello", 7)
         assert outcome.result == "later"
 
     play(tmp_path, story)
@@ -225,6 +239,15 @@ def test_a_gateway_that_takes_no_questions_refuses_them_here(tmp_path: Path) -> 
         assert (outcome.result, at.smsc.submitted) == ("refused", [])
 
     play(tmp_path, story, dialect="tata")
+
+
+def test_a_push_whose_fields_do_not_fit_is_refused_here_and_holds_up_no_other(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        assert (await at.account.push("1\0", MSISDN, "Hello", True)).result == "refused"
+        assert (await at.account.push("111", MSISDN, "Hello", True)).result == "accepted"
+        assert len(at.smsc.submitted) == 1
+
+    play(tmp_path, story)
 
 
 def test_of_a_push_that_got_no_response_nobody_knows(tmp_path: Path) -> None:

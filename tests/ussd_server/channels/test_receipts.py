@@ -1,14 +1,16 @@
 """A receipt ends its SMS, and is answered when that is kept."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from smpp.constants import Status
-from tests.ussd_server.channels.line import Line, play, receipt, sms
-from tests.ussd_server.turns.bench import MSISDN, perform
+from tests.ussd_server.channels.line import Line, play, receipt, send, sms
+from tests.ussd_server.turns.bench import MSISDN
 from ussd_server.channels.gateway import Gateway
+from ussd_server.channels.sms import SendOutcome
 from ussd_server.outbox.worker import Done, Finished, Performed
 from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
 
@@ -20,8 +22,12 @@ async def sent(at: Line, text: str = "Hello", came: Performed | None = None) -> 
     entry = OutboxEntry(bench.tools.new_id(), "sms", bench.now, {"from": "111", "text": text})
     assert await bench.store.commit(Change(version, record, outbox=[entry]))
     (claimed,) = await bench.store.claim(bench.now, 1, 30_000)
-    bench.network.send_sms = Gateway([at.account], 1).send_sms  # type: ignore[method-assign]
-    assert await perform(bench.performers["sms"], claimed) == (came or Done())
+    handed_over = list[asyncio.Future[SendOutcome]]()
+    gateway = Gateway([at.account], 1)
+    bench.network.send_sms = lambda *arguments: handed_over.append(send(gateway, *arguments[:-1]))  # type: ignore[method-assign]
+    assert bench.performers["sms"](claimed) is None
+    ended = bench.sms_ended(await handed_over[0])
+    assert (ended if isinstance(ended, Performed) else await ended(claimed)) == (came or Done())
 
 
 async def told(at: Line) -> list[str]:

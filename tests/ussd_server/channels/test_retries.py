@@ -40,7 +40,10 @@ class Sending:
             ),
             self.bench.deliveries,
         )
-        self.outbox = Outbox(self.bench.store, performers.by_kind(), self.bench.metrics, lambda: self.bench.now)
+        self.outbox = outbox = Outbox(
+            self.bench.store, performers.by_kind(), self.bench.metrics, lambda: self.bench.now, give_up=gateway.give_up
+        )
+        at.account.outgoing._told = lambda sms, outcome: outbox.ended(sms, performers.sms_ended(outcome))
 
     async def put(self) -> None:
         """Have an SMS committed, and the outbox begin."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from smpp.constants import CommandId, DataCoding
 from smpp.pdu import Message, encode, submit
 from smpp.segments import STYLES
-from ussd_server.channels.sms import HEADS_KEPT, Spelling, Writer, parts, text_of
+from ussd_server.channels.sms import HEADS_KEPT, Spelling, Writer, parts, reference_of, text_of
 
 octets = st.integers(0, 255)
 spellings = st.builds(
@@ -48,18 +48,18 @@ def test_the_accounts_alphabet_is_that_of_data_coding_0() -> None:
     assert text_of(Message(CommandId.DELIVER_SM, short_message=b"$"), "latin-1") == "$"
 
 
-@given(spellings, st.lists(st.tuples(st.sampled_from(["111", "Bank", ""]), texts, st.integers(0, 1 << 20)), max_size=4))
-def test_an_sms_is_written_as_it_is_field_by_field(spelling: Spelling, sms: list[tuple[str, str, int]]) -> None:
+@given(spellings, st.lists(st.tuples(st.sampled_from(["111", "Bank", ""]), texts, st.text("01ab")), max_size=4))
+def test_an_sms_is_written_as_it_is_field_by_field(spelling: Spelling, sms: list[tuple[str, str, str]]) -> None:
     writer = Writer(spelling)
-    for source, text, reference in sms:
-        written = writer.write(source, "79100000001", text, reference)
-        expected = parts(source, "79100000001", text, reference, spelling)
+    for source, text, id in sms:
+        written = writer.write(source, "79100000001", text, id)
+        expected = parts(source, "79100000001", text, reference_of(id), spelling)
         assert [submit(body, 7) for body in written] == [encode(message, 7) for message in expected]
 
 
 def test_a_new_sender_each_time_fills_no_memory() -> None:
     writer = Writer(Spelling())
     for number in range(3 * HEADS_KEPT):
-        (body,) = writer.write(f"{number}", "79100000001", "Hello", 1)
+        (body,) = writer.write(f"{number}", "79100000001", "Hello", "1")
         assert body.startswith(f"\0\0\1{number}\0".encode())
         assert len(writer._heads) <= HEADS_KEPT

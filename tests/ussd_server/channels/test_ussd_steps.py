@@ -12,7 +12,7 @@ from smpp.alphabets import choose
 from smpp.constants import CommandId, Status, Tag, UssdOp
 from smpp.events import Delivered, Responded
 from smpp.replies import Replies
-from tests.ussd_server.channels.line import Line, dialled, play, texts, ussd_message
+from tests.ussd_server.channels.line import Line, dialled, play, send, texts, ussd_message
 from tests.ussd_server.turns.bench import MSISDN
 from ussd_server.dialects.files import load
 
@@ -69,7 +69,7 @@ def test_screens_have_the_data_coding_of_the_dialect_but_for_what_the_url_says(
 def test_a_transmitter_carries_the_answers_that_a_receiver_cannot(tmp_path: Path) -> None:
     async def story(at: Line) -> None:
         assert (await at.hear(dialled("*111*2163#"), 1)) == ["Activated."]
-        assert (await at.account.outgoing.send_sms("111", MSISDN, "Hello", 7)).result == "sent"
+        assert (await send(at.account.outgoing, "111", MSISDN, "Hello", 7)).result == "sent"
 
     play(tmp_path, story, bind="txrx")
 

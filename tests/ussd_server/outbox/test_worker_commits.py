@@ -105,8 +105,8 @@ def test_what_is_committed_during_a_claim_and_what_it_brings_have_room_together(
         for _ in range(4 * most):
             await at.until(lambda: bool(network.waiting))
             await asyncio.sleep(0)
-            assert len(at.outbox._lanes[MESSAGES].under_way) <= most
-            network.waiting.popitem()[1].set_result(Finished())
+            assert at.outbox._lanes[MESSAGES].taken <= most
+            network.waiting.popitem()[1](Finished())
         await at.settled()
         kinds = ("waiting", "fresh")
         assert sorted(at.performed) == sorted((f"{kind}{n}", 1) for kind in kinds for n in range(2 * most))
@@ -177,7 +177,7 @@ def test_room_is_given_back_once_whatever_raises(tmp_path: Path, defect: str) ->
         else:
             with pytest.raises(ValueError, match="a defect"):
                 at.outbox.commit_then(change, hear)
-        assert [lane.reserved for lane in at.outbox._lanes] == [0 for _ in EVERY_LANE]
+        assert [lane.taken for lane in at.outbox._lanes] == [0 for _ in EVERY_LANE]
 
     bench(tmp_path, story)
 

@@ -92,7 +92,7 @@ def test_what_is_finished_is_not_begun_again_after_an_outage_longer_than_its_lea
         network = Network(at)
         at.answers["b"] = [Finished()]
         assert await at.commit("a")
-        network.waiting["a"].set_result(Finished())
+        network.waiting["a"](Finished())
         at.outbox._performers = {"sms": at._perform}  # one kind ends at once, the other in a task
         assert await at.commit("b", msisdn="79100000002")
         await at.until(lambda: at.performed == [("a", 1), ("b", 1)])
@@ -186,9 +186,9 @@ def test_what_cannot_be_removed_keeps_nothing_else_and_is_not_done_again(tmp_pat
             assert await at.commit(id, msisdn=msisdn)
         assert await at.commit("next")
         for id in ("a", "bad", "b"):
-            network.waiting[id].set_result(Finished())
+            network.waiting[id](Finished())
         await at.until(lambda: "next" in network.waiting)
-        network.waiting["next"].set_result(Finished())
+        network.waiting["next"](Finished())
         await at.until(lambda: at.outbox.under_way == 1)
         await at.until(lambda: refused > 4)
         await at.pass_time(SHORT_LEASE_MS + 1)

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.ussd_server.outbox.worker_bench import MSISDN, Bench, Network, bench
-from ussd_server.outbox.worker import LEASE_MS, Finished, Later
+from ussd_server.outbox.worker import LEASE_MS, Done, Finished, Later, Performed
 from ussd_server.stores.base import Claimed, StoreUnavailable
 from ussd_server.stores.sqlite import SqliteStore
 
@@ -26,6 +26,23 @@ def test_a_stop_waits_for_what_is_under_way(tmp_path: Path) -> None:
         await store.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("came", [Finished(), Done()])
+def test_a_stop_waits_for_what_is_handed_over(tmp_path: Path, came: Performed) -> None:
+    async def story(at: Bench) -> None:
+        network = Network(at)
+        for id, msisdn in (("a", MSISDN), ("b", "79100000002")):
+            assert await at.commit(id, msisdn=msisdn)
+        stopping = asyncio.ensure_future(at.outbox.stop(20))
+        for id in "ab":
+            await at.until(lambda: all(task.done() for task in at.outbox._workers))
+            assert not stopping.done()
+            network.waiting[id](came)
+        await stopping
+        assert (at.given_up, at.outbox.under_way, await at.store.next_due()) == (1, 0, None)
+
+    bench(tmp_path, story)
 
 
 def test_draining_takes_nothing_new_and_lets_go_of_nothing(tmp_path: Path) -> None:
@@ -78,10 +95,11 @@ def test_a_stop_gives_back_what_is_handed_over_and_nobody_sends_it_then(tmp_path
         network = Network(at)
         for id, msisdn in zip("abc", (MSISDN, "79100000002", "79100000003"), strict=True):
             assert await at.commit(id, msisdn=msisdn)
-        network.waiting["b"].set_result(Finished())
-        network.waiting["c"].set_result(Later("the link was lost"))
+        network.waiting["b"](Finished())
+        network.waiting["c"](Later("the link was lost"))
         await at.outbox.stop(0)
-        assert network.waiting["a"].cancelled()
+        assert at.given_up == 1
+        network.waiting["a"](Finished())  # too late
         again = await at.store.claim(at.now, 10, LEASE_MS)
         assert sorted((each.entry.id, each.attempt) for each in again) == [("a", 2), ("c", 2)]
 
@@ -105,7 +123,7 @@ def test_at_a_stop_one_that_cannot_be_removed_keeps_no_other(tmp_path: Path) -> 
         for id, msisdn in zip(("a", "bad"), (MSISDN, "79100000002"), strict=True):
             assert await at.commit(id, msisdn=msisdn)
         for id in ("a", "bad"):
-            network.waiting[id].set_result(Finished())
+            network.waiting[id](Finished())
         await removing.wait()
         await at.outbox.stop(0)
         assert [each.entry.id for each in await at.store.claim(at.now + LEASE_MS, 10, LEASE_MS)] == ["bad"]
@@ -182,7 +200,7 @@ def test_a_store_that_answers_nothing_any_more_is_not_told_of_what_is_left(tmp_p
         for id, msisdn in (("a", MSISDN), ("b", "79100000002")):
             assert await at.commit(id, msisdn=msisdn)
             if finished:
-                network.waiting[id].set_result(Finished())
+                network.waiting[id](Finished())
         with capture_logs() as logs:
             async with asyncio.timeout(20):
                 await at.outbox.stop(0, 0)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from ussd_server.metrics import Metrics
-from ussd_server.outbox.worker import LEASE_MS, Done, HandedOver, Later, Outbox, Performed, Performer
+from ussd_server.outbox.worker import LEASE_MS, Done, Later, Outbox, Performed, Performer
 from ussd_server.stores.base import Change, Claimed, OutboxEntry, OutboxKind, pass_on
 from ussd_server.stores.sqlite import SqliteStore
 from ussd_server.subscribers.record import Subscriber
@@ -33,7 +33,13 @@ class Bench:
             "command": self._wait_for_the_operator,
         }
         self.pressed = False
-        self.outbox = Outbox(store, performers, Metrics(), lambda: self.now, lease_ms, lambda: self.pressed)
+        self.given_up = 0
+        self.outbox = Outbox(
+            store, performers, Metrics(), lambda: self.now, lease_ms, lambda: self.pressed, self._give_up
+        )
+
+    def _give_up(self) -> None:
+        self.given_up += 1
 
     async def _perform(self, claimed: Claimed) -> Performed:
         self.performed.append((claimed.entry.id, claimed.attempt))
@@ -108,19 +114,21 @@ class Network:
 
     def __init__(self, at: Bench) -> None:
         self.at = at
-        self.waiting: dict[str, asyncio.Future[Performed | Exception]] = {}
+        self.waiting: dict[str, Callable[[Performed | Exception], None]] = {}
+        """What ends each."""
         performers: dict[OutboxKind, Performer] = {"sms": self._send}
         at.outbox._performers = performers
 
-    def _send(self, claimed: Claimed) -> HandedOver:
+    def _send(self, claimed: Claimed) -> None:
         self.at.performed.append((claimed.entry.id, claimed.attempt))
-        done = self.waiting[claimed.entry.id] = asyncio.get_running_loop().create_future()
-        return HandedOver(done, self._came)
+        self.waiting[claimed.entry.id] = partial(self._ended, claimed)
 
-    def _came(self, claimed: Claimed, what: Performed | Exception) -> Performed | Awaitable[Performed]:
-        if isinstance(what, Exception):
-            raise what
-        return self._done(claimed) if isinstance(what, Done) else what
+    def _ended(self, claimed: Claimed, what: Performed | Exception) -> None:
+        async def broken(claimed: Claimed) -> Performed:
+            raise ValueError(what)
+
+        came = broken if isinstance(what, Exception) else self._done if isinstance(what, Done) else what
+        self.at.outbox.ended([claimed], came)
 
     async def _done(self, claimed: Claimed) -> Performed:
         record, version = await self.at.store.load(claimed.msisdn)

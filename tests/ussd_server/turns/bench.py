@@ -20,7 +20,7 @@ from ussd_server.operators.faulty import FaultyOperator
 from ussd_server.outbox.deliveries import Deliveries
 from ussd_server.outbox.performers import Performers
 from ussd_server.outbox.pushes import Manners, Pusher
-from ussd_server.outbox.worker import LEASE_MS, HandedOver, Outbox, Performed, Performer
+from ussd_server.outbox.worker import LEASE_MS, Outbox, Performed, Performer
 from ussd_server.secrecy.keys import Keyring
 from ussd_server.secrecy.vault import CodeHasher, Vault
 from ussd_server.stores.base import Change, Claimed, OutboxEntry, Told, ToldHeld, tell_of
@@ -77,15 +77,11 @@ class Network:
             await self.on_push()
         return self.push_outcome
 
-    def send_sms(
-        self, account: str, source: str, msisdn: str, text: str, reference: int
-    ) -> asyncio.Future[SendOutcome]:
+    def send_sms(self, account: str, source: str, msisdn: str, text: str, id: str, tag: object) -> SendOutcome | None:
         """Note an SMS down as (source, MSISDN, text)."""
         if self.outcome.result == "sent":
             self.sms.append((source, msisdn, text))
-        done = asyncio.get_running_loop().create_future()
-        done.set_result(self.outcome)
-        return done
+        return self.outcome
 
 
 def sms_entry(id: str, due: int, account: str, expires: int = 0) -> OutboxEntry:
@@ -95,10 +91,8 @@ def sms_entry(id: str, due: int, account: str, expires: int = 0) -> OutboxEntry:
 
 async def perform(performer: Performer, claimed: Claimed) -> Performed:
     """Perform an entry, and return what came of it, as an outbox does."""
-    begun = performer(claimed)
-    if not isinstance(begun, HandedOver):
-        return await begun
-    came = begun.then(claimed, await begun.done)
+    came = performer(claimed)
+    assert came is not None
     return came if isinstance(came, Performed) else await came
 
 
@@ -177,6 +171,7 @@ class Bench:
             Pusher(self.store, self.resources, self.network, tools, self.metrics, manners),
             self.deliveries,
         )
+        self.sms_ended = performers.sms_ended
         self.performers = performers.by_kind()
         self.outbox = Outbox(self.store, self.performers, self.metrics, lambda: self.now, lease_ms)
         self._sequence = count(1)
