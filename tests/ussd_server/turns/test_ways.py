@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from menus.session import Session
 from smpp.reassembly import Mark, Part
 from tests.ussd_server.turns.bench import Bench, play
 from ussd_server.channels.base import Answer, Input
@@ -66,9 +67,23 @@ def input_of(at: Bench, kind: str, text: str, msisdn: str, pdu: int) -> Input:
     return at.input(kind, text, accepted=bool(pdu % 2), **known)
 
 
+def unquoted(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values without the ids of quotes."""
+    return {
+        name: value | {"id": ""} if isinstance(value, dict) and "change" in value else value
+        for name, value in values.items()
+    }
+
+
+def bare(session: Session) -> Session:
+    """Return a session without what is drawn anew."""
+    trail = tuple(replace(place, before=unquoted(place.before)) for place in session.trail)
+    return replace(session, id="", values=unquoted(session.values), trail=trail)
+
+
 def without_ids(record: Subscriber) -> list[Any]:
     """Return record and exchanges without what is drawn anew in every run: ids, and the digests' key."""
-    sessions = {place: replace(session, id="") for place, session in record.sessions.items()}
+    sessions = {place: bare(session) for place, session in record.sessions.items()}
     exchanges = [replace(exchange, input=b"") for exchange in record.exchanges.values()]
     letters = b"sealed" if record.letters else b""
     return [replace(record, sessions=sessions, exchanges={}, pending={}, letters=letters), exchanges]
