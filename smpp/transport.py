@@ -140,7 +140,7 @@ class Connection(asyncio.Protocol):
         except Exception as broken:
             self.report(event, broken)
 
-    def report(self, event: Event, broken: Exception) -> None:
+    def report(self, event: object, broken: Exception) -> None:
         """Report that an event was not handled: it must not take down the link that all subscribers share."""
         context = {"message": f"handler of {type(event).__name__} failed", "exception": broken, "protocol": self}
         self._loop.call_exception_handler(context)

@@ -171,7 +171,7 @@ class Account:
                     incoming.delivered(connection, event, now)
                 else:
                     if taken:
-                        self.outgoing.sms_taken(taken)
+                        self._on_taken(connection, taken)
                         taken = []
                     if kind is Responded:
                         self._on_responded(event)
@@ -182,9 +182,15 @@ class Account:
             except Exception as broken:
                 connection.report(event, broken)
         if taken:
-            self.outgoing.sms_taken(taken)  # which brings no event
+            self._on_taken(connection, taken)  # which brings no event
         if heard:
             self._metrics.pdus["in", "deliver_sm"] += heard
+
+    def _on_taken(self, connection: Connection, taken: list[Sms]) -> None:
+        try:
+            self.outgoing.sms_taken(taken)
+        except Exception as broken:
+            connection.report(taken[0], broken)
 
     def _on_responded(self, event: Responded) -> None:
         tag, status = event.tag, event.status

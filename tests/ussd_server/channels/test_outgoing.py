@@ -1,7 +1,9 @@
 """SMS and pushes go out as the account says, in their turns, and whoever sent them is told how they ended."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from smpp.segments import STYLES, Style, split
 from tests.ussd_server.channels.line import Line, dialled, play, send, texts
 from tests.ussd_server.turns.bench import MSISDN
 from ussd_server.channels.gateway import Gateway
-from ussd_server.channels.sms import reference_of
+from ussd_server.channels.sms import SendOutcome, reference_of
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,25 @@ def test_an_sms_ends_as_its_status_says(tmp_path: Path, status: Status, result: 
         assert outcome.result == result
 
     play(tmp_path, story)
+
+
+def test_who_takes_an_outcome_badly_takes_no_link_down(tmp_path: Path) -> None:
+    async def story(at: Line) -> None:
+        told, reports = at.account.outgoing._told, list[dict[str, Any]]()
+
+        def broken(sms: Sequence[Any], outcome: SendOutcome) -> None:
+            at.account.outgoing._told = told
+            raise KeyError("a defect")
+
+        at.account.outgoing._told = broken
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
+        send(at.account.outgoing, "111", MSISDN, "a", 7)
+        await at.until(lambda: bool(reports))
+        assert (await send(at.account.outgoing, "111", MSISDN, "b", 7)).result == "sent"
+        assert [report["message"] for report in reports] == ["handler of Sms failed"]
+        assert len(at.smsc.binds) == 1
+
+    play(tmp_path, story, receipts=False)
 
 
 def test_a_status_that_the_account_names_is_tried_again(tmp_path: Path) -> None:
