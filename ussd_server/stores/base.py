@@ -385,12 +385,15 @@ class Store(Protocol):
     async def dump(self, msisdn: str) -> Everything | None:
         """Return all there is of a subscriber as it is at one moment, read anew; None for an unknown number."""
 
-    async def restore(self, everything: Everything) -> None:
+    async def restore(self, everything: Everything, brought: bool = False) -> None:
         """Let what there is of this subscriber be just this, durably: what `dump` returns then.
 
-        Its version is new. Raises ValueError, and changes nothing, where an answered request belongs to another
-        subscriber.
+        Its version is new. With `brought` it is noted whose it is, see there. Raises ValueError, and changes nothing,
+        where an answered request belongs to another subscriber.
         """
+
+    async def brought(self, after: str, limit: int) -> list[str]:
+        """Return up to `limit` numbers that were restored as `brought` since the store was marked, as `subscribers`."""
 
     async def nonces(self, after: Nonce | None, limit: int) -> list[Nonce]:
         """Return up to `limit` nonces that are remembered, in the store's own order: those behind `after`."""
@@ -398,8 +401,12 @@ class Store(Protocol):
     async def mark(self) -> str:
         """Return what the store is marked with, "" for nothing: whoever copies into it says so until it is whole."""
 
-    async def set_mark(self, mark: str) -> None:
-        """Mark the store durably; "" takes the mark off."""
+    async def set_mark(self, mark: str, fenced: bool = False) -> None:
+        """Mark the store durably; "" takes the mark off.
+
+        Where it is `fenced`, no process can change what a copy has: whatever would raises StoreUnavailable with the
+        mark, also of a store that was open before. What was written before this returns can be read.
+        """
 
     @property
     def broken(self) -> str:
@@ -414,8 +421,8 @@ class Store(Protocol):
     async def note_keys(self, before: str, after: str) -> bool:
         """Note it durably and return True, or return False where what is noted is not `before`."""
 
-    async def in_use(self) -> str:
-        """Return who else has the store open, in words for a person; "" for nobody, or where that cannot be told."""
+    async def in_use(self) -> str | None:
+        """Return who else has the store open, in words for a person; "" for nobody, None where it cannot be told."""
 
     async def risks(self) -> list[str]:
         """Return what could lose what was acknowledged, as the store is set up, each with its mend; [] for nothing.

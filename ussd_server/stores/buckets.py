@@ -20,6 +20,11 @@ def slot(tag: bytes) -> int:
     return crc_hqx(tag, 0) % SLOTS
 
 
+def slot_of(key: bytes) -> int:
+    """Return the slot of a key that has a hash tag."""
+    return slot(key.partition(b"{")[2].partition(b"}")[0])
+
+
 def bucket_of(name: bytes, buckets: int) -> int:
     """Return the bucket of a subscriber's number, or of any other name. `buckets` is a power of two."""
     return crc_hqx(name, 0) & (buckets - 1)

@@ -57,9 +57,26 @@ class RedisStore(Subscribers, Outbox, Terminals, Sweeps):
         found = await self._link.ask(self._layout.meta_slot, (b"HGET", self._layout.meta, "mark")).answer
         return found.decode() if found else ""
 
-    async def set_mark(self, mark: str) -> None:
-        """Mark the store durably; "" takes the mark off."""
+    async def set_mark(self, mark: str, fenced: bool = False) -> None:
+        """Mark the store durably; "" takes the mark off. Where it is `fenced`, nobody changes what a copy has.
+
+        Each bucket has a fence, and what is written to several at once looks for one of them: so all are there when
+        this returns. Cut off, it leaves a mark for as long as there is a fence.
+        """
         await self._layout.open()
+        if fenced:
+            await self._set_mark(mark)
+        asked = []
+        for slot, fence in self._link.fences.items():
+            command = (b"SET", fence, mark) if fenced else (b"DEL", fence)
+            asked.append(self._link.ask(slot, command, writes=True))
+        for bucket in self._layout.buckets:
+            asked.append(self._link.ask(bucket.slot, (b"DEL", bucket.brought), writes=True))
+        await self._layout.each(asked)
+        if not fenced:
+            await self._set_mark(mark)
+
+    async def _set_mark(self, mark: str) -> None:
         await self._link.ask(self._layout.meta_slot, (b"HSET", self._layout.meta, "mark", mark), writes=True).answer
 
     @property
@@ -88,21 +105,22 @@ class RedisStore(Subscribers, Outbox, Terminals, Sweeps):
         call = self._link.call(self._layout.meta_slot, EVERY_SCRIPT["note_keys"], [self._layout.meta], (before, after))
         return bool(await call.answer)
 
-    async def in_use(self) -> str:
-        """Return who else is connected with this prefix, by address; "" also where Redis does not let us ask."""
+    async def in_use(self) -> str | None:
+        """Return who else is connected with this prefix, by address; None where Redis tells that to nobody."""
         await self._layout.open()
         slots = self._link.one_of_each([bucket.slot for bucket in self._layout.buckets])
         try:
             lists = await self._layout.each([self._link.ask(slot, (b"CLIENT", b"LIST")) for slot in slots])
         except StoreUnavailable:  # forbidden to us, or Redis is away, as whatever is asked next will say
-            return ""
+            return None
         others: dict[str, str] = {}
         for line in b"\n".join(lists).decode().splitlines():
             client = dict(part.split("=", 1) for part in line.split(" ") if "=" in part)
             name, database = client.get("name", ""), client.get("db")
             if name.startswith(self._layout.clients) and database == str(self._layout.url.database):
                 others[name.removeprefix(self._layout.clients)] = client["addr"]
-        others.pop(self._layout.consumer, None)
+        if others.pop(self._layout.consumer, None) is None:  # connections have no names here
+            return None
         return ", ".join(f"a client at {address}" for address in sorted(others.values()))
 
     async def risks(self) -> list[str]:

@@ -8,6 +8,8 @@ PREFIX:{TAG}:a:MSISDN   kept answers, by request          PREFIX:{TAG}:expiring 
 PREFIX:{TAG}:pointers, pointing   whose commit answers a request; until when (ms)
 PREFIX:{TAG}:nonces     when they are over (ms)           PREFIX:{TAG}:terminals version and record, by id
 PREFIX:{TAG}:id         what no other bucket has, nor this one emptied: on a Cluster
+PREFIX:{TAG}:brought    who came with a copy that is under way
+PREFIX:{TAG}:fence      why nothing may be changed: also PREFIX:{PREFIX}:fence
 PREFIX:{PREFIX}:meta    layout, number of buckets, mark, noted keys; id: what no other store has, not even this emptied;
                         shares: that every bucket got its id
 """
@@ -95,6 +97,8 @@ class Bucket:
         self.nonces = start + b"nonces"
         self.terminals = start + b"terminals"
         self.ping = start + b"ping"
+        self.brought = start + b"brought"
+        self.fence = start + b"fence"
         self.common = (self.all, self.expiring, self.work, self.given_up, self.kinds, *self.due)
         """The keys that a commit with everything may change beside the subscriber's own."""
 
@@ -135,6 +139,11 @@ _PERSONAL: Final = (b"s:", b"j:", b"o:", b"d:", b"a:")
 def meta_key(prefix: str) -> bytes:
     """Return the key that says how a store is laid out."""
     return f"{prefix}:{{{prefix}}}:meta".encode()
+
+
+def fence_key(prefix: str) -> bytes:
+    """Return the key that fences what the store notes of itself."""
+    return f"{prefix}:{{{prefix}}}:fence".encode()
 
 
 def every_bucket(prefix: str, buckets: int) -> list[Bucket]:
@@ -231,7 +240,7 @@ def everything_of(record: Subscriber, told: Sequence[Any]) -> Everything:
     )
 
 
-def restored(everything: Everything) -> list[Value]:
+def restored(everything: Everything, brought: bool) -> list[Value]:
     """Return all there is of a subscriber as `restore.lua` takes it, behind the record and the number."""
     whole = everything
     values: list[Value] = [len(each) for each in (whole.journal, whole.outbox, whole.dead_letters, whole.answers)]
@@ -245,4 +254,5 @@ def restored(everything: Everything) -> list[Value]:
         values.append(packed(letter.data))
     for kept in whole.answers:
         values += (name(kept.terminal, kept.key), answer(kept), kept.expires)
+    values.append(int(brought))
     return values

@@ -72,6 +72,7 @@ class Layout:
         self.nodes = _nodes(url, self.greeting)
         self.link = Link(self.nodes, self.greeting, self.name, patience_s)
         self.meta = keys.meta_key(url.prefix)
+        self._fence = keys.fence_key(url.prefix)
         self.meta_slot = slot(url.prefix.encode())
         self.buckets: list[Bucket] = []
         self.closing = ""
@@ -111,6 +112,7 @@ class Layout:
         found = keys.every_bucket(self.url.prefix, int(buckets))
         if self._make and self.link.several:
             await self._know_shares(found)
+        self.link.fences = {bucket.slot: bucket.fence for bucket in found} | {self.meta_slot: self._fence}
         return found
 
     async def _know_shares(self, buckets: Sequence[Bucket]) -> None:

@@ -5,7 +5,7 @@ is tried until its time is over; then whoever asked learns why in plain words. W
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -99,6 +99,8 @@ class Link(Owner):
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
         self._closed = ""
+        self.fences: Mapping[int, bytes] = {}
+        """The key of the fence in each slot in which something is changed by a script."""
         self.batches = 0
         """How many writes went out."""
         self.one_slot = False
@@ -111,15 +113,16 @@ class Link(Owner):
         return self._submit(slot, pack(command), None, writes, self.loop.create_future())
 
     def call(self, slot: int, script: Script, keys: Sequence[bytes], values: Sequence[bytes | str | int]) -> Asked:
-        """Send a call of a script that writes, as `ask` does."""
-        packed = pack((b"EVALSHA", script.sha, len(keys), *keys, *values))
+        """Send a call of a script that writes, as `ask` does; the fence is added where the script takes one."""
+        fence = (self.fences[slot],) if script.fenced else ()
+        packed = pack((b"EVALSHA", script.sha, len(keys), *keys, *values, *fence))
         return self._submit(slot, packed, script, True, self.loop.create_future())
 
     def call_together(
         self, slot: int, script: Script, keys: Sequence[bytes], values: list[bytes], answer: Answer
     ) -> Sent:
-        """Send a call of a script that writes for many, for whom `answer` takes the reply."""
-        packed = pack_octets([b"EVALSHA", script.sha, b"%d" % len(keys), *keys, *values])
+        """Send a call of a fenced script that writes for many, for whom `answer` takes the reply."""
+        packed = pack_octets([b"EVALSHA", script.sha, b"%d" % len(keys), *keys, *values, self.fences[slot]])
         return self._submit(slot, packed, script, True, answer)
 
     def before_write(self, gathered: Callable[[], None]) -> None:

@@ -47,6 +47,10 @@ class Subscribers(Records):
         """Return up to `limit` numbers that have dead letters, as `subscribers` does."""
         return await self._walk("given_up", after, limit)
 
+    async def brought(self, after: str, limit: int) -> list[str]:
+        """Return up to `limit` numbers that were restored as `brought` since the store was marked, as `subscribers`."""
+        return await self._walk("brought", after, limit)
+
     async def _walk(self, index: str, after: str, limit: int) -> list[str]:
         await self._layout.open()
         start = bucket_of(digits_of(after), len(self._layout.buckets)) if after else 0
@@ -99,7 +103,7 @@ class Subscribers(Records):
         told = await self._told(msisdn)
         return None if told[0] is None else keys.everything_of(self._decoded(msisdn, told[0]), told)
 
-    async def restore(self, everything: Everything) -> None:
+    async def restore(self, everything: Everything, brought: bool = False) -> None:
         """Let what there is of this subscriber be just this, durably.
 
         Raises ValueError, and changes nothing, where an answered request belongs to another subscriber.
@@ -109,14 +113,15 @@ class Subscribers(Records):
         await self._layout.open()
         bucket = self._layout.bucket(digits)
         value = keys.record(self._new_version(), everything.record)
-        values = (value, digits, *keys.restored(everything))
+        values = (value, digits, *keys.restored(everything, brought))
         names = {keys.name(each.terminal, each.key) for each in everything.answers}
         pointed = await asyncio.gather(*(self._point(each, digits) for each in everything.answers))
         if not all(pointed):
             known = await self._link.ask(bucket.slot, (b"HKEYS", bucket.answers(digits))).answer
             await self._unpoint(list(names.difference(known)), digits)
             raise ValueError("this can never be written: an answered request is another subscriber's")
-        before = await self._layout.call(bucket, "restore", (*bucket.subject(digits), *bucket.common), *values).answer
+        touched = (*bucket.subject(digits), *bucket.common, bucket.brought)
+        before = await self._layout.call(bucket, "restore", touched, *values).answer
         await self._unpoint([name for name in before if name not in names], digits)
         self._cache.drop(msisdn)
         self._claims.looked = float("-inf")  # what is next there is not as it was told before

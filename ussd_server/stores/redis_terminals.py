@@ -63,7 +63,7 @@ class Terminals:
         name = keys.name(terminal, nonce)
         await self._layout.open()
         bucket = self._layout.bucket(name)
-        request = self._link.ask(bucket.slot, (b"ZADD", bucket.nonces, b"NX", until, name), writes=True)
+        request = self._layout.call(bucket, "use_nonce", [bucket.nonces], until, name)
         if await request.answer:
             return True
         self._layout.sure(request)

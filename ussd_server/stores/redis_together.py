@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from ussd_server.stores.base import PerhapsDone, StoreUnavailable, Told, Unsure, tell
+from ussd_server.stores.buckets import slot_of
 from ussd_server.stores.cache import Cache
 from ussd_server.stores.redis_link import Link, SeveralSlots
 from ussd_server.stores.redis_scripts import EVERY_SCRIPT
@@ -110,8 +111,8 @@ class Together:
         """Send each commit of a call that was refused for its several slots by itself; the next calls keep to one."""
         self._refused = True
         self._keeps_to_one_slot()
-        for at in range(len(gathered.records)):
-            _Call(self, gathered.part(at, at + 1), refused)
+        for at, key in enumerate(gathered.records):
+            _Call(self, gathered.part(at, at + 1)._replace(slot=slot_of(key)), refused)
 
 
 class _Call:

@@ -38,6 +38,8 @@ def plain(error: Refused) -> str:
             return f"the Cluster serves nothing until each slot has a master ({text})"
         case "NOREPLICAS":
             return f"Redis takes no writes while too few replicas follow it ({text})"
+        case "FENCED":
+            return f"the store takes no changes: it is {text.partition(' ')[2]}"
         case "ERR" if "DB index" in text:
             return f"Redis has no database of this number (`databases` in redis.conf): write a lower one ({text})"
         case "WRONGTYPE":

@@ -162,16 +162,16 @@ class SqliteStore(Reading):
             swept += await self._do(partial(jobs.sweep, self._db, now, min(limit - swept, SWEEP_SLICE)))
         return swept
 
-    async def restore(self, everything: Everything) -> None:
+    async def restore(self, everything: Everything, brought: bool = False) -> None:
         """Let what there is of this subscriber be just this, durably; ValueError where an id belongs to another."""
         msisdn = everything.record.msisdn
         key = key_of(msisdn)
-        await self._do(lambda: jobs.restore(self._db, key, everything))
+        await self._do(lambda: jobs.restore(self._db, key, everything, brought))
         self._cache.drop(msisdn)
 
-    async def set_mark(self, mark: str) -> None:
-        """Mark the file durably; "" takes the mark off."""
-        await self._do(lambda: self._db.execute(sql.SET_MARK, (mark,)), steps=False)
+    async def set_mark(self, mark: str, fenced: bool = False) -> None:
+        """Mark the file durably; "" takes the mark off. Where it is `fenced`, nobody changes what a copy has."""
+        await self._do(lambda: jobs.mark(self._db, mark, fenced))
 
     async def note_keys(self, before: str, after: str) -> bool:
         """Note it durably and return True, or return False where what is noted is not `before`."""

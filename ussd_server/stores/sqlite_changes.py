@@ -12,6 +12,7 @@ from typing import TypeAlias
 from ussd_server.database import roll_back
 from ussd_server.stores import sqlite_statements as sql
 from ussd_server.stores.base import Change, kept_of
+from ussd_server.stores.sqlite_fence import refusal
 from ussd_server.stores.sqlite_rows import Row, Rows, to_json
 
 UNFIT = (
@@ -68,7 +69,7 @@ class Changes:
         except _Refused:
             pass
         except UNFIT as error:
-            unfit = ValueError(f"this change can never be written: {error}")
+            unfit = refusal(error) or ValueError(f"this change can never be written: {error}")
         if len(changes) == 1:
             return [unfit or 0]
         middle = len(changes) // 2

@@ -20,6 +20,7 @@ from ussd_server.stores.cache import Cache
 from ussd_server.stores.onethread import OneThread
 from ussd_server.stores.sqlite_changes import UNFIT, Changes, Outcome, all_or_nothing
 from ussd_server.stores.sqlite_checkpoints import Checkpoints
+from ussd_server.stores.sqlite_fence import refusal
 from ussd_server.stores.sqlite_file import File
 from ussd_server.stores.sqlite_rows import Rows, to_json
 
@@ -178,7 +179,7 @@ class Groups:
             with all_or_nothing(self._db) if job.steps else nullcontext():
                 return job.work()
         except UNFIT as error:
-            return ValueError(str(error))
+            return refusal(error) or ValueError(str(error))
         except sqlite3.Error as error:
             if code_of(error):  # the file's
                 raise

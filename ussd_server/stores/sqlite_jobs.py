@@ -8,6 +8,7 @@ from ussd_server.stores import sqlite_statements as sql
 from ussd_server.stores.base import LANES, Claimed, Everything, JournalEntry, OutboxEntry, OutboxKind
 from ussd_server.stores.damaged import DAMAGED, damaged
 from ussd_server.stores.sqlite_changes import add_notes, first_version
+from ussd_server.stores.sqlite_fence import fence, unfence
 from ussd_server.stores.sqlite_rows import (
     Row,
     answer_row,
@@ -59,8 +60,10 @@ def bury(
         add_notes(db, journal_rows((told, *journal), key), journal_entries)
 
 
-def restore(db: sqlite3.Connection, key: int, everything: Everything) -> None:
+def restore(db: sqlite3.Connection, key: int, everything: Everything, brought: bool) -> None:
     """Let what there is of a subscriber be just this, under a new version."""
+    if brought:
+        db.execute(sql.BRING, (key,))
     record = encode(everything.record)
     if not db.execute(sql.REPLACE, (record, key)).rowcount:
         db.execute(sql.INSERT, (first_version(db), record, key))
@@ -70,6 +73,16 @@ def restore(db: sqlite3.Connection, key: int, everything: Everything) -> None:
     db.executemany(sql.STAND, [standing_row(each, key) for each in everything.outbox])
     db.executemany(sql.BURY, [dead_row(each, key) for each in everything.dead_letters])
     db.executemany(sql.RESTORE_ANSWER, [answer_row(each, key) for each in everything.answers])
+
+
+def mark(db: sqlite3.Connection, text: str, fenced: bool) -> None:
+    """Mark the file, and let it be fenced or not."""
+    db.execute(sql.SET_MARK, (text,))
+    db.execute(sql.NONE_BROUGHT)
+    if fenced:
+        fence(db, text)
+    else:
+        unfence(db)
 
 
 def forget(db: sqlite3.Connection, key: int) -> bool:

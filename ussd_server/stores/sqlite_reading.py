@@ -153,7 +153,11 @@ class Reading:
         answers = [KeptAnswer(*row) for row in self._read(sql.WHOLE_ANSWERS, (key,))]
         return Everything(self._decode(str(key), rows[0][1]), journal, outbox, self._dead_letters(key), answers)
 
-    async def in_use(self) -> str:
+    async def brought(self, after: str, limit: int) -> list[str]:
+        """Return up to `limit` numbers that were restored as `brought` since the file was marked, by their value."""
+        return [str(key) for (key,) in self._read(sql.BROUGHT, (key_of(after) if after else 0, limit))]
+
+    async def in_use(self) -> str | None:
         """Return which other process has the file open; one of them, and "" for none."""
         return self._file.holder()
 

@@ -109,5 +109,6 @@ MIGRATIONS = (
         "DROP INDEX journal_by_subscriber",
         "CREATE INDEX journal_by_subscriber ON journal (msisdn, kind, seq)",
     ),
+    ("CREATE TABLE brought (msisdn INTEGER PRIMARY KEY) STRICT",),
 )
 """What each version added; a file knows how many of them it has had."""

@@ -4,12 +4,13 @@ from collections import Counter
 
 import pytest
 
-from ussd_server.stores.buckets import BUCKETS, SLOTS, bucket_of, slot, tags
+from ussd_server.stores.buckets import BUCKETS, SLOTS, bucket_of, slot, slot_of, tags
 
 
 def test_a_slot_is_that_of_the_clusters_specification() -> None:
     assert slot(b"123456789") == 0x31C3
     assert slot(b"foo") == 12182
+    assert slot_of(b"ussd:{foo}:s:79100000001") == 12182
 
 
 @pytest.mark.parametrize("buckets", [1, 16, BUCKETS])

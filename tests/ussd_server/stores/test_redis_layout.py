@@ -20,6 +20,8 @@ def test_the_permissions_of_the_documentation_are_enough_and_needed() -> None:
         with server.client() as client:
             client.execute_command("ACL", "SETUSER", "ussd", *rules[1].replace("PASSWORD", "right").split())
             client.execute_command("ACL", "SETUSER", "other", "on", ">right", "~ussd:*", "+@read", "+@connection")
+            for name, forbidden in (("unseeing", "-client|list"), ("nameless", "-client|setname")):
+                client.execute_command("ACL", "SETUSER", name, "on", ">right", "~ussd:*", "+@all", forbidden)
 
         async def body() -> None:
             place = f"right@127.0.0.1:{server.port}"
@@ -42,6 +44,10 @@ def test_the_permissions_of_the_documentation_are_enough_and_needed() -> None:
             await store.close()
             with pytest.raises(StoreUnavailable, match="this user may not do it in Redis; see the permissions"):
                 await open_store(parsed(f"redis://other:{place}"))
+            for name in ("unseeing", "nameless"):
+                store = await open_store(parsed(f"redis://{name}:{place}"))
+                assert await store.in_use() is None
+                await store.close()
 
         asyncio.run(body())
 

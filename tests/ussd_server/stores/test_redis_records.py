@@ -31,7 +31,7 @@ def test_what_is_asked_at_once_goes_out_in_one_write_a_connection(server: RedisS
     on(server, test)
 
 
-def test_a_step_is_one_script_of_two_commands(server: RedisServer) -> None:
+def test_a_step_is_one_script_that_looks_for_a_fence_and_replaces_a_record(server: RedisServer) -> None:
     async def test(store: RedisStore) -> None:
         assert await store.commit(Change(0, Subscriber(ANNA)))
         with server.client() as client:
@@ -43,7 +43,7 @@ def test_a_step_is_one_script_of_two_commands(server: RedisServer) -> None:
         calls = {
             name: number for name, number in calls.items() if not name.startswith(("cmdstat_config", "cmdstat_info"))
         }
-        assert calls == {"cmdstat_evalsha": 3, "cmdstat_getrange": 3, "cmdstat_set": 3}
+        assert calls == {"cmdstat_evalsha": 3, "cmdstat_get": 3, "cmdstat_getrange": 3, "cmdstat_set": 3}
 
     on(server, test)
 

@@ -9,7 +9,7 @@ from ussd_server import stores
 from ussd_server.stores.redis_scripts import EVERY_SCRIPT
 
 FOLDER = Path(stores.__file__).parent / "scripts"
-SHARED = {"entries", "notes"}
+SHARED = {"entries", "fence", "notes"}
 
 
 def test_every_file_is_a_script_or_what_scripts_share() -> None:

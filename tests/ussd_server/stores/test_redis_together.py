@@ -347,6 +347,28 @@ def test_a_server_in_cluster_mode_gets_the_commits_of_a_slot_together_and_never_
     asyncio.run(body())
 
 
+@pytest.mark.parametrize("silent", [False, True])
+def test_each_commit_is_refused_where_its_bucket_is_fenced_however_they_go(
+    every_slot: RedisServer, silent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if silent:
+        says_nothing(monkeypatch)
+
+    async def test(store: RedisStore) -> None:
+        with every_slot.client() as client:
+            client.flushall()
+            versions = await begun(store)
+            buckets = [store._home(msisdn).bucket for msisdn in NUMBERS]
+            client.set(buckets[7].fence, "moved away")
+        outcomes = await each_to(store, versions, "ru")
+        fenced = [bucket is buckets[7] for bucket in buckets]
+        assert [outcome is not True for outcome in outcomes] == fenced
+        assert str(outcomes[7]).endswith(": the store takes no changes: it is moved away")
+        assert await languages(store) == ["" if each else "ru" for each in fenced]
+
+    on(every_slot, test)
+
+
 def test_commits_go_together_again_where_the_server_comes_back_without_cluster_mode() -> None:
     async def body() -> None:
         with serving_every_slot() as server:

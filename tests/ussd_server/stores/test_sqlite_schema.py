@@ -17,7 +17,7 @@ def test_a_newer_schema_is_not_touched(path: Path) -> None:
     on(path, lambda store: store.ping())
     with closing(sqlite3.connect(path)) as other:
         other.execute("PRAGMA user_version = 99")
-    assert "its schema has version 99, this program knows 6; run a newer program" in refusal(path)
+    assert "its schema has version 99, this program knows 7; run a newer program" in refusal(path)
 
 
 def test_the_schema_is_made_once_and_kept(path: Path) -> None:
@@ -25,7 +25,7 @@ def test_the_schema_is_made_once_and_kept(path: Path) -> None:
     on(path, lambda store: store.ping())
     with closing(sqlite3.connect(path)) as file:
         assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert file.execute("PRAGMA user_version").fetchall() == [(6,)]
+        assert file.execute("PRAGMA user_version").fetchall() == [(7,)]
         assert file.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
         pings = file.execute("SELECT value FROM counter WHERE name = 'pings'").fetchone()
     assert pings == (4,)

@@ -1,4 +1,4 @@
--- with entries notes
+-- with fence entries notes
 -- Give an entry up: it becomes a dead letter, the journal says so, and the next one of its lane may go.
 -- KEYS  outbox due work dead given_up kinds journal
 -- ARGV  msisdn id attempt at reason; then for each note: note, its kind, how many of that are kept
@@ -21,5 +21,5 @@ end
 put(dead, id, {last_sequence(letters) + 1, ARGV[4], entry[ATTEMPT], ARGV[5], entry[KIND], entry[EXPIRES], entry[DATA]})
 count_letter(kinds, entry[KIND])
 redis.call('ZADD', given_up, 0, msisdn)
-add_notes(journal, 6, #ARGV)
+add_notes(journal, 6, #ARGV - 1)
 return schedule(entries, entry[LANE], due, msisdn, damaged)

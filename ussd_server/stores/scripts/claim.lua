@@ -1,4 +1,4 @@
--- with entries
+-- with fence entries
 -- Take what is due first of each of these subscribers, in one lane, and hold it.
 -- KEYS  work due messages' due outbox...   ARGV  now, end of the lease, lane, consumer, name of this claim,
 --       how many more to tell of, msisdn...
@@ -10,7 +10,7 @@ local now, lease, lane = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local consumer, claim = ARGV[4], ARGV[5]
 
 local claimed = {}
-for i = 7, #ARGV do
+for i = 7, #ARGV - 1 do
   local msisdn, outbox = ARGV[i], KEYS[i - 3]
   local entries, damaged = outbox_of(outbox)
   if damaged then

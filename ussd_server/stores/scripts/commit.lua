@@ -1,4 +1,4 @@
--- with entries notes
+-- with fence entries notes
 -- A commit with everything that one may have. Nothing is written before it is known that all of it applies.
 -- KEYS  record journal outbox dead answers | all expiring work given_up kinds due...(one a lane)
 -- ARGV  replaced version, new value, msisdn, now, end of a lease or 0, consumer, name of this claim,

@@ -1,3 +1,4 @@
+-- with fence
 -- Replace a terminal's record.
 -- KEYS  terminals   ARGV  id, replaced version, new value
 -- Safe to send again: what is stored then has the new version, which no other commit ever has.

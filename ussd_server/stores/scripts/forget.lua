@@ -1,4 +1,4 @@
--- with entries
+-- with fence entries
 -- Delete all there is of a subscriber.
 -- KEYS  as of commit   ARGV  msisdn
 -- Returns {whether there was anything, names of the answers that are gone...}. Safe to send again: then nothing is left.

@@ -1,3 +1,4 @@
+-- with fence
 -- Delete a kept answer whose time is over.
 -- KEYS  answers expiring   ARGV  msisdn, name, now
 -- Returns how many were. Safe to send again: then it is gone, and counted by nobody.

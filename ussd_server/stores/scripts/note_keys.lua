@@ -1,3 +1,4 @@
+-- with fence
 -- Note what the keys of this store's servers are.
 -- KEYS  meta   ARGV  what is noted before, after
 -- Returns 1 where it is noted. Safe to send again: what is noted then is what it would note.

@@ -1,4 +1,4 @@
--- with entries
+-- with fence entries
 -- Let go of an entry until it is due.
 -- KEYS  outbox due work   ARGV  msisdn id attempt due reason
 -- Returns 1 where it was still this attempt. Safe to send again: it does the same, or another has it by then.

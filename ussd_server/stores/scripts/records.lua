@@ -1,3 +1,4 @@
+-- with fence
 -- Replace records, each for itself: nearly every commit, and all that come together in one call.
 -- KEYS records   ARGV for each: version it replaces, new value
 -- Returns for each 1, 0 where it does not apply, or what is wrong with that key alone.

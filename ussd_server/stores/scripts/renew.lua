@@ -1,4 +1,4 @@
--- with entries
+-- with fence entries
 -- Hold an entry for longer, as the same attempt. One that was postponed is ready when it is due.
 -- KEYS  outbox due   ARGV  msisdn id attempt lease
 -- Safe to send again: it does the same.

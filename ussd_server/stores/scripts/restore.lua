@@ -1,9 +1,9 @@
--- with entries
+-- with fence entries
 -- Let what there is of a subscriber be just this.
--- KEYS  as of commit
+-- KEYS  as of commit; brought
 -- ARGV  new value, msisdn, how many notes, entries, dead letters, answers; then each of these:
 --       note; id lane due ready attempt reason kind expires tried data; id at attempt reason kind expires data;
---       name, value, expires
+--       name, value, expires; at the end whether a copy has brought it
 -- Returns the names of the answers that were there. Safe to send again: then it has this version, and stays.
 local record, journal, outbox, dead, answers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local all, expiring, work, given_up, kinds, LANE_KEYS = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], 11
@@ -37,7 +37,7 @@ for sequence = 1, tonumber(ARGV[4]) do
   put(outbox, ARGV[at], entry)
   at = at + 10
 end
-for lane = 0, #KEYS - LANE_KEYS do
+for lane = 0, #KEYS - 1 - LANE_KEYS do
   schedule(entries, lane, KEYS[LANE_KEYS + lane], msisdn)
 end
 for sequence = 1, tonumber(ARGV[5]) do
@@ -55,5 +55,8 @@ for _ = 1, tonumber(ARGV[6]) do
   redis.call('HSET', answers, ARGV[at], ARGV[at + 1])
   redis.call('ZADD', expiring, ARGV[at + 2], msisdn .. ' ' .. ARGV[at])
   at = at + 3
+end
+if ARGV[at] == '1' then
+  redis.call('ZADD', KEYS[#KEYS], 0, msisdn)
 end
 return before

@@ -1,4 +1,4 @@
--- with entries
+-- with fence entries
 -- Remove an entry that is done with, and let the next one of its lane go.
 -- KEYS  outbox due work   ARGV  msisdn id
 -- Returns when the lane's next entry can be claimed, -1 for never, false where it is gone. Safe to send again.

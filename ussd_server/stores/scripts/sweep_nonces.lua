@@ -1,3 +1,4 @@
+-- with fence
 -- Delete nonces whose time is over; returns how many.
 -- KEYS  nonces   ARGV  now, how many at most
 -- Safe to send again: then the next ones go, and the first are counted by nobody.
