@@ -36,6 +36,7 @@ from ussd_server.settings import Settings
 from ussd_server.smsc_url import SmscUrl
 from ussd_server.store_url import RedisUrl, SqliteUrl
 from ussd_server.stores.base import StoreUnavailable
+from ussd_server.stores.moving import refuse_marked
 from ussd_server.stores.opening import open_to_serve
 from ussd_server.stores.risks import Risks
 from ussd_server.subscribers.codes import DAY_MS, Policy
@@ -310,6 +311,7 @@ class Server:
         """Return whether it can serve: the store, the keys, and one account at least."""
         try:
             await self.store.ping()
+            await refuse_marked(self.store, str(self.settings.store))
             store = ""
         except StoreUnavailable as error:
             store = str(error)

@@ -42,6 +42,7 @@ RIGHT: dict[str, tuple[str, ...]] = {
     "push screens": (),
     "store copy": ("sqlite:///none.db", "sqlite:///other.db"),
     "store compare": ("sqlite:///none.db", "sqlite:///other.db"),
+    "store reopen": ("sqlite:///none.db",),
     "subscriber show": (MSISDN,),
     "subscriber unlock": (MSISDN, *REASON),
     "subscriber journal": (MSISDN,),

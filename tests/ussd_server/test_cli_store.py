@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
@@ -20,6 +22,7 @@ from ussd_server.subscribers.record import Subscriber
 OLD, NEW = "sqlite:///old.db", "sqlite:///new.db"
 LOST = "a crash of Redis loses all since its last snapshot: "
 ANNA = "79101234567"
+RUN = [sys.executable, "-m", "ussd_server", "run", "--smsc", "smpp://a:b@127.0.0.1:1", "--http", "127.0.0.1:0"]
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +82,86 @@ def held_by_another(name: str) -> Iterator[int]:
             child.kill()
 
 
+def test_who_goes_on_writing_during_the_copy_loses_nothing_that_was_acknowledged(said: Said) -> None:
+    """A command that looks at no mark opens the old store again and again, and commits whenever it can."""
+    fill("old.db", 3000)
+    writer = [sys.executable, "-c", WRITES_ON, "old.db"]
+    with subprocess.Popen(writer, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "1\n"
+        while said("store", "copy", OLD, NEW):
+            assert " is in use by " in said.err
+        acknowledged, refused = child.communicate(timeout=60)[0].splitlines()[-2:]
+    assert refused == f"the store takes no changes: it is moved to {whole(NEW)}"
+    entries = at("new.db", lambda store: store.journal("79100000000", "written"))
+    assert entries[0].at == int(acknowledged)
+    assert said("store", "compare", OLD, NEW) == 0
+
+
+WRITES_ON = """
+import asyncio, sys
+from ussd_server.stores.base import Change, JournalEntry, StoreUnavailable
+from ussd_server.stores.sqlite import SqliteStore
+
+async def write(number):
+    store = SqliteStore(sys.argv[1])
+    record, version = await store.load("79100000000")
+    assert await store.commit(Change(version, record, [JournalEntry(number, "written", {})]))
+    await store.close()
+    print(number, flush=True)
+
+number = 0
+while True:
+    try:
+        asyncio.run(write(number := number + 1))
+    except StoreUnavailable as error:
+        print(error)
+        break
+"""
+
+
+def test_a_server_that_runs_all_the_same_is_told_to_acknowledge_nothing(said: Said) -> None:
+    """One that nobody can see, as where Redis shows no clients: it had the store open before, and is not ready now."""
+    fill("old.db", 3)
+    with redis_servers.running() as server:
+        with server.client() as client:
+            client.execute_command("ACL", "SETUSER", "mover", "on", ">right", "~*", "&*", "+@all", "-client|list")
+        assert said("store", "copy", OLD, server.url) == 0
+        assert said("store", "reopen", OLD) == 0
+        unseeing = server.url.replace("redis://", "redis://mover:right@")
+        with subprocess.Popen([*RUN, "--store", server.url], stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            ready = child.stdout.readline().split()[2].rstrip(",")
+            assert said("store", "copy", unseeing, NEW) == 0
+            assert said.err.startswith(f"warning: it cannot be told who uses {server.url}")
+            assert said.err.count("\n") == 1
+            with pytest.raises(HTTPError) as failed:
+                urlopen(ready)
+            assert f"it is moved to {whole(NEW)}" in failed.value.read().decode()
+            child.terminate()
+            child.communicate(timeout=30)
+
+
+def test_a_copy_that_is_given_up_or_gone_back_on_leaves_a_store_to_serve_from(said: Said) -> None:
+    fill("old.db", 3)
+    assert said("store", "copy", OLD, NEW) == 0
+    assert f"{OLD} takes no changes any more; to go back to it: ussd-server store reopen {OLD}\n" in said.out
+    moved = f"error: {OLD}: it is moved to {whole(NEW)}: start the servers with that; or, to go on with this one: "
+    assert said("subscriber", "show", "79100000000", "--store", OLD) == 1
+    assert said.err == f"{moved}ussd-server store reopen {OLD}\n"
+    assert said("store", "copy", OLD, NEW) == 1
+    assert said.err.startswith(f"error: {whole(OLD)} was moved to {whole(NEW)} already: start the servers with that;")
+    with held_by_another("old.db") as pid:
+        assert said("store", "reopen", OLD) == 1
+        assert said.err == f"error: {OLD} is in use by process {pid}: end that first\n"
+    assert said("store", "reopen", OLD) == 0
+    assert said.out == f"Servers may run on {OLD} again. What was written in {whole(NEW)} is not in it.\n"
+    assert said("subscriber", "show", "79100000000", "--store", OLD) == 0
+    assert said("store", "reopen", OLD) == 0
+    assert said.out == f"{OLD} was not being moved: servers may run on it.\n"
+    assert said("store", "reopen", "sqlite:///none.db") == 2
+
+
 def test_a_store_is_copied_compared_and_served(said: Said) -> None:
     fill("old.db", 300)
     assert said("store", "copy", OLD, NEW) == 0
@@ -131,7 +214,7 @@ def test_a_copy_goes_on_from_the_same_store_alone(said: Said, tmp_path: Path, mo
     fill("old.db", 1)
     assert said("store", "copy", OLD, "sqlite:///../new.db") == 1
     begun = f"being copied from sqlite:///{tmp_path / 'old.db'}"
-    assert said.err == f"error: sqlite:///../new.db is {begun}; end that copy, or take an empty store\n"
+    assert said.err == f"error: sqlite:///{tmp_path / 'new.db'} is {begun}; end that copy, or take an empty store\n"
     assert len(at("../new.db", lambda store: store.subscribers("", 10))) == 3
     assert said("store", "copy", "sqlite:///../old.db", "sqlite:///../new.db") == 0
     assert "Went on with the copy: 0 records written, and nothing differs." in said.out
@@ -148,7 +231,7 @@ def test_the_stores_of_two_prefixes_are_two(said: Said) -> None:
             assert said.out.endswith(f"Start the servers with --store '{to.partition('&')[0]}'{more}\n")
         assert said("store", "copy", one, NEW, "--while-running") == 0
         assert said("store", "copy", other, NEW) == 1
-        assert said.err == f"error: {NEW} is being copied from {one}; end that copy, or take an empty store\n"
+        assert said.err == f"error: {whole(NEW)} is being copied from {one}; end that copy, or take an empty store\n"
         assert said("store", "copy", one, NEW) == 0
         assert "Went on with the copy: 0 records written, and nothing differs." in said.out
         assert said("store", "copy", one, f"{one}&replicas=0", "--into-nonempty") == 2
@@ -173,8 +256,7 @@ def test_what_the_new_store_could_lose_is_told_before_anything_is_copied(said: S
 
 def test_no_server_serves_from_half_a_store(said: Said) -> None:
     at("new.db", lambda store: store.set_mark(f"copied from {OLD}"))
-    command = [sys.executable, "-m", "ussd_server", "run", "--smsc", "smpp://a:b@127.0.0.1:1", "--http", "127.0.0.1:0"]
-    done = subprocess.run([*command, "--store", NEW], stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    done = subprocess.run([*RUN, "--store", NEW], stderr=subprocess.PIPE, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {NEW}: it is being copied from {OLD}; end that first")
     assert done.stderr.count("\n") == 1
@@ -184,14 +266,14 @@ def test_nobody_may_write_what_is_copied_into(said: Said) -> None:
     fill("old.db", 1)
     with held_by_another("new.db") as pid:
         assert said("store", "copy", OLD, NEW) == 1
-        assert said.err == f"error: {NEW} is in use by process {pid}: nobody may write it meanwhile\n"
+        assert said.err == f"error: {whole(NEW)} is in use by process {pid}: nobody may write it meanwhile\n"
 
 
 def test_what_holds_data_is_added_to_only_where_that_is_said(said: Said) -> None:
     fill("old.db", 2)
     at("new.db", lambda store: store.commit(Change(0, Subscriber(ANNA))))
     assert said("store", "copy", OLD, NEW) == 1
-    assert said.err == f"error: {NEW} holds other data; take an empty store, or say --into-nonempty\n"
+    assert said.err == f"error: {whole(NEW)} holds other data; take an empty store, or say --into-nonempty\n"
     assert said("store", "copy", OLD, NEW, "--into-nonempty") == 0
     assert sorted(at("new.db", lambda store: store.subscribers("", 10))) == ["79100000000", "79100000001", ANNA]
 
@@ -248,7 +330,10 @@ def test_who_interrupts_a_copy_reads_that_it_goes_on(number: signal.Signals, cod
             pass
         child.send_signal(number)
         out, err = child.communicate(timeout=60)
-    assert (child.returncode, out, err) == (code, "", "interrupted; the same command goes on where it stopped\n")
+    goes_on = (
+        f"interrupted; the same command goes on where it stopped, and to give it up: ussd-server store reopen {OLD}"
+    )
+    assert (child.returncode, out, err) == (code, "", f"{goes_on}\n")
     assert said("store", "copy", OLD, NEW) == 0
     assert "Went on with the copy: " in said.out
 

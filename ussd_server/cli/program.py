@@ -18,7 +18,7 @@ from ussd_server.secrecy.keys import KeysError
 from ussd_server.settings import SettingsError
 from ussd_server.simulator.fault_file import FaultErrors
 from ussd_server.stores.base import StoreUnavailable
-from ussd_server.stores.copying import CopyError
+from ussd_server.stores.moving import CopyError
 from ussd_server.terminals.credentials import CredentialsError
 
 HELP = ["-h", "--help"]

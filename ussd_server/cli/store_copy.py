@@ -1,8 +1,10 @@
 """`ussd-server store`: all that a store has is moved to another, and what two stores have is compared."""
 
+import asyncio
 import shlex
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import cache
 from typing import Annotated, TypeAlias, TypeVar
 
 import typer
@@ -15,6 +17,7 @@ from ussd_server.settings import SettingsError
 from ussd_server.store_url import StoreUrl
 from ussd_server.stores.base import NoStore, Store
 from ussd_server.stores.copying import Copied, Copier, Moved, Sum, Walk
+from ussd_server.stores.moving import reopen as reopen_store
 from ussd_server.stores.opening import open_store
 
 T = TypeVar("T")
@@ -27,6 +30,7 @@ app = typer.Typer(
     epilog=examples(
         "ussd-server store copy sqlite:///var/ussd-server.db redis://127.0.0.1:6379/0",
         "ussd-server store compare sqlite:///var/ussd-server.db redis://127.0.0.1:6379/0",
+        "ussd-server store reopen sqlite:///var/ussd-server.db",
     ),
 )
 
@@ -63,7 +67,8 @@ def copy(
 ) -> None:
     """Copy all that FROM has into TO, and compare until nothing differs. Stop the servers of FROM first.
 
-    TO is made if need be. Interrupted or killed, the same command goes on. Until it has ended no server serves from TO.
+    TO is made if need be. Interrupted or killed, the same command goes on. No server serves from TO until it has ended,
+    nor from FROM any more, unless that is given back with: ussd-server store reopen FROM
     """
     whence, to = _two(source, target)
 
@@ -76,15 +81,17 @@ def copy(
             )
 
     async def work(here: Store, there: Store, moved: Moved) -> Copied | Walk:
-        if users := await there.in_use():
-            raise Failure(f"{to} is in use by {users}: nobody may write it meanwhile")
         for risk in await there.risks():
             warn(f"{to} may lose what it acknowledged: {risk}")
-        copier = Copier(here, there, whence.known_as, str(to), now(), moved)
+        copier = Copier(here, there, whence.known_as, to.known_as, now(), moved, cache(_warn_unseen))
         went_on = await copier.begin(into_nonempty)
         return await copier.seed() if while_running else await copier.copy(went_on)
 
-    done = _with_both(whence, to, work, make=at_rest, require_durable=require_durable)
+    back = f"ussd-server store reopen {shlex.quote(str(whence))}"
+    remark = "interrupted; the same command goes on where it stopped"
+    if not while_running:
+        remark += f", and to give it up: {back}"
+    done = _with_both(whence, to, work, remark, make=at_rest, require_durable=require_durable)
     out = console()
     if isinstance(done, Walk):
         out.print(f"Copied what differed ({done.differing} records). The rest goes quicker:")
@@ -94,6 +101,7 @@ def copy(
         out.print(f"{whence} changed meanwhile, as servers still ran on it: {done.changed} records were copied again.")
     _show(done.last.source, done.last.target)
     verb = "Went on with the copy" if done.went_on else "Copied"
+    out.print(f"{whence} takes no changes any more; to go back to it: {back}", markup=False)
     start = f"Start the servers with --store {shlex.quote(str(to))}{_options(target)}"
     out.print(f"{verb}: {done.written} records written, and nothing differs. {start}")
 
@@ -106,7 +114,7 @@ def compare(source: Source, target: Target) -> int:
     async def work(here: Store, there: Store, moved: Moved) -> Walk:
         return await Copier(here, there, str(whence), str(to), now(), moved).compare()
 
-    walk = _with_both(whence, to, work)
+    walk = _with_both(whence, to, work, "interrupted")
     _show(walk.source, walk.target)
     if not walk.differing:
         console().print("Nothing differs.")
@@ -115,6 +123,41 @@ def compare(source: Source, target: Target) -> int:
         console().print(line, markup=False)
     console().print(f"{walk.differing} differ." if walk.differing > 1 else "1 differs.")
     return EXIT_FAILED
+
+
+@app.command(epilog=examples("ussd-server store reopen sqlite:///var/ussd-server.db"))
+def reopen(
+    store: Annotated[str, typer.Argument(metavar="FROM", help="The store that was to be moved, or was")],
+) -> None:
+    """Let servers run on FROM again, as it was when they were stopped: to give up a copy, or to go back after one.
+
+    What servers that run on TO have written since is not in it.
+    """
+    url = _parsed("FROM", store)
+
+    async def work() -> str:
+        here = await open_store(url, False)
+        try:
+            return await reopen_store(here, str(url))
+        finally:
+            await here.close()
+
+    try:
+        to = asyncio.run(work())
+    except NoStore as error:
+        raise SettingsError(str(error)) from None
+    if not to:
+        console().print(f"{url} was not being moved: servers may run on it.", markup=False)
+        return
+    console().print(f"Servers may run on {url} again. What was written in {to} is not in it.", markup=False)
+
+
+def _warn_unseen(name: str) -> None:
+    """Say that servers may run on a store and nobody sees them."""
+    warn(
+        f"it cannot be told who uses {name}: its Redis shows this user no clients (CLIENT LIST, CLIENT SETNAME). "
+        "See to it that nothing runs on it until this command has ended"
+    )
 
 
 def _options(target: str) -> str:
@@ -127,27 +170,31 @@ def _options(target: str) -> str:
 
 def _two(source: str, target: str) -> tuple[StoreUrl, StoreUrl]:
     """Return both as stores. Raises SettingsError where one is none, or they are the same."""
-    found = []
-    for name, text in (("FROM", source), ("TO", target)):
-        try:
-            found.append(store_url.parse(text))
-        except ValueError as error:
-            raise SettingsError(f"{name}: {error}") from None
-    whence, to = found
+    whence, to = _parsed("FROM", source), _parsed("TO", target)
     if whence.known_as == to.known_as:
         raise SettingsError(f"FROM and TO are the same store, {whence}")
     return whence, to
+
+
+def _parsed(name: str, text: str) -> StoreUrl:
+    """Return the store of this URL. Raises SettingsError where it is none."""
+    try:
+        return store_url.parse(text)
+    except ValueError as error:
+        raise SettingsError(f"{name}: {error}") from None
 
 
 def _with_both(
     source: StoreUrl,
     target: StoreUrl,
     work: Callable[[Store, Store, Moved], Awaitable[T]],
+    remark: str,
     make: Callable[[Store], Awaitable[None]] | None = None,
     require_durable: bool = False,
 ) -> T:
-    """Open both, do the work and show how far it is. TO is made only where `make` has let FROM pass.
+    """Open both, do the work and show how far it is; `remark` is said of one that is interrupted.
 
+    TO is made only where `make` has let FROM pass.
     With `require_durable` a TO that could lose anything is refused before anything is written.
     """
 
@@ -166,7 +213,6 @@ def _with_both(
             with progress(await here.count_subscribers()) as moved:
                 return await work(here, there, moved)
 
-    remark = "interrupted" + ("; the same command goes on where it stopped" if make is not None else "")
     try:
         return run_unless_interrupted(within(), lambda: remark)
     except NoStore as error:

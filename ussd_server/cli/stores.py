@@ -8,7 +8,7 @@ from ussd_server.cli.process import run_unless_interrupted
 from ussd_server.settings import Settings, SettingsError
 from ussd_server.store_note import refuse_default
 from ussd_server.stores.base import NoStore, Store
-from ussd_server.stores.copying import refuse_unfinished
+from ussd_server.stores.moving import refuse_marked
 from ussd_server.stores.opening import open_store
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ async def _on(settings: Settings, work: Callable[[Store], Awaitable[T]], make: b
     refuse_default(settings)
     store = await open_store(settings.store, make, journal_entries=settings.journal_entries)
     try:
-        await refuse_unfinished(store, str(settings.store))
+        await refuse_marked(store, str(settings.store))
         return await work(store)
     finally:
         await store.close()

@@ -2,7 +2,7 @@
 
 Both are walked again and again. What differs is written, and a walk that finds nothing to write is the proof. So a
 copy that was killed goes on where it is, and what changed in the meantime is copied again; it needs no list of what is
-done. A store that is being copied into is marked, and no server serves from it, until all of it is there.
+done. Who may write the two meanwhile, and when servers change over, `moving.py` sees to.
 """
 
 import asyncio
@@ -10,13 +10,14 @@ import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from ussd_server.log import mask
 from ussd_server.secrecy import agreement
-from ussd_server.stores.base import Everything, Nonce, Store, StoreUnavailable
+from ussd_server.stores.base import Everything, Nonce, Store
+from ussd_server.stores.moving import CopyError, Move, Unseen
 
 AT_ONCE: Final = 256
 """Subscribers that are looked at, and written, at once: their commits share a write to the disk."""
@@ -25,20 +26,12 @@ MAX_WALKS: Final = 5
 NAMED: Final = 5
 """Differences that are named; of the others only how many there are."""
 
-COPIED: Final = "copied from "
-ADDED: Final = "added to from "
-"""How a store is marked: with the one that it is copied from, or that is added to what it had before."""
-
 PARTS: Final = ("record", "journal", "outbox", "dead_letters", "answers")
 
 _encode = msgspec.msgpack.Encoder().encode
 
 Moved = Callable[[str, int], None]
 """Is told how far it is: which walk this is, and how many more subscribers it has seen."""
-
-
-class CopyError(Exception):
-    """The copy cannot begin, or cannot end well. The text is one line: what, and the mend."""
 
 
 @dataclass
@@ -98,7 +91,7 @@ class Copied:
 class Copier:
     """Copies `source` into `target`; `name` and `into` are what they are called.
 
-    The target is marked with `name`, and a copy goes on from a store of that name alone: no other may have it.
+    Both are marked with the other's name, and a copy goes on between stores of these names alone: no other may have it.
     `now` is in ms: nonces whose time is over by then are left where they are.
     """
 
@@ -110,6 +103,7 @@ class Copier:
         into: str,
         now: int,
         moved: Moved = lambda what, more: None,
+        unseen: Unseen = lambda name: None,
     ) -> None:
         self._source = source
         self._target = target
@@ -117,42 +111,35 @@ class Copier:
         self._into = into
         self._now = now
         self._moved = moved
-        self._alone = True
-        """Whether the target holds nothing else."""
+        self._move = Move(source, target, name, into, unseen)
 
     async def begin(self, into_nonempty: bool = False) -> bool:
         """Mark the target, and return whether an earlier copy goes on. Raises CopyError where it may not be."""
-        marked = await self._source.mark()
-        if marked:
-            raise CopyError(f"{self._name} is not whole, it is being {marked}; end that copy first")
-        found = await self._target.mark()
-        if found in (COPIED + self._name, ADDED + self._name):
-            self._alone = found.startswith(COPIED)
-            await self._join_keys()
-            await self._sweep()
-            return True
-        if found:
-            raise CopyError(f"{self._into} is being {found}; end that copy, or take an empty store")
-        self._alone = await self._is_empty()
-        if not self._alone and not into_nonempty:
-            raise CopyError(f"{self._into} holds other data; take an empty store, or say --into-nonempty")
+        went_on = await self._move.goes_on(into_nonempty)
         await self._join_keys()
-        await self._target.set_mark((COPIED if self._alone else ADDED) + self._name)
-        return False
+        if went_on:
+            await self._sweep()
+        else:
+            await self._move.mark_target()
+        return went_on
 
     async def seed(self) -> Walk:
         """Walk once and write what differs; the target stays marked. For a store that servers still write."""
         return await self._walk("copying", write=True)
 
     async def copy(self, went_on: bool = False) -> Copied:
-        """Walk until nothing differs any more, and take the mark off. Raises CopyError where that does not come."""
+        """Fence the source, walk until nothing differs any more, and let servers serve from the target.
+
+        Raises CopyError where that does not come, or a server runs on either of them.
+        """
+        await self._move.fence_source()
         first = walk = await self._walk("copying", write=True)
         changed = 0
         for number in range(1, MAX_WALKS + 1):
             before, walk = walk, await self._walk(f"comparison {number}", write=True)
             if not walk.differing:
-                await self._join_keys()  # they may have been rotated meanwhile
-                await self._target.set_mark("")
+                await self._join_keys()  # they may have been rotated until the source was fenced
+                await self._move.end()
                 return Copied(walk, first.differing, changed, went_on)
             if walk.source.digest == before.source.digest:
                 raise CopyError(f"{self._into} does not hold what was written: {_list(walk)}")
@@ -171,8 +158,7 @@ class Copier:
     async def _walk(self, what: str, write: bool) -> Walk:
         walk = Walk()
         await self._walk_subscribers(walk, what, write)
-        if self._alone:
-            await self._walk_strangers(walk, write)
+        await self._walk_strangers(walk, write)
         await self._walk_terminals(walk, write)
         await self._walk_nonces(walk, write)
         return walk
@@ -209,7 +195,9 @@ class Copier:
         return True
 
     async def _restore(self, differing: Sequence[Everything]) -> None:
-        outcomes = await asyncio.gather(*(self._target.restore(each) for each in differing), return_exceptions=True)
+        outcomes = await asyncio.gather(
+            *(self._target.restore(each, not self._move.alone) for each in differing), return_exceptions=True
+        )
         for each, outcome in zip(differing, outcomes, strict=True):
             if isinstance(outcome, ValueError):
                 raise CopyError(f"{mask(each.record.msisdn)} cannot be copied: {outcome}")
@@ -217,25 +205,34 @@ class Copier:
                 raise outcome
 
     async def _walk_strangers(self, walk: Walk, write: bool) -> None:
-        """Find who is in the target and not in the source: forgotten there since an earlier copy.
+        """Find who is in the target and not in the source: forgotten there since a copy brought them.
 
-        All of the source are there by now, or counted as missing; so there are strangers where there are more.
+        Of a target that had others before, only those are looked at that a copy brought.
         """
-        missing = 0 if write else walk.source.counts["subscribers"] - walk.target.counts["subscribers"]
-        if await self._target.count_subscribers() + missing == walk.source.counts["subscribers"]:
+        if self._move.alone and not await self._has_strangers(walk, write):
             return
+        theirs = self._target.subscribers if self._move.alone else self._target.brought
         after = ""
-        while numbers := await self._target.subscribers(after, AT_ONCE):
+        while numbers := await theirs(after, AT_ONCE):
             after = numbers[-1]
-            loaded = await asyncio.gather(*(self._source.load(msisdn, latest=True) for msisdn in numbers))
-            for msisdn in (msisdn for msisdn, (_, version) in zip(numbers, loaded, strict=True) if not version):
+            for msisdn in await _unknown(self._source, numbers):
+                if await _unknown(self._target, [msisdn]):
+                    continue  # removed already, and still noted as brought
                 walk.differs(f"{mask(msisdn)} is not in {self._name}")
                 if write:
                     await self._target.forget(msisdn)
 
+    async def _has_strangers(self, walk: Walk, write: bool) -> bool:
+        """Return whether a target that has nobody else has more than all of the source: those are there by now.
+
+        Where nothing is written, they are counted as missing.
+        """
+        missing = 0 if write else walk.source.counts["subscribers"] - walk.target.counts["subscribers"]
+        return await self._target.count_subscribers() + missing != walk.source.counts["subscribers"]
+
     async def _walk_terminals(self, walk: Walk, write: bool) -> None:
         ours = await self._source.terminals()
-        if self._alone:
+        if self._move.alone:
             for stranger in {each.id for each in await self._target.terminals()} - {each.id for each in ours}:
                 walk.differs(f"the terminal {stranger} is not in {self._name}")
         for here in ours:
@@ -264,15 +261,11 @@ class Copier:
 
     # The target -------------------------------------------------------------------------------------------------------
 
-    async def _is_empty(self) -> bool:
-        some: Sequence[Any] = await self._target.subscribers("", 1) or await self._target.terminals()
-        return not (some or await self._target.nonces(None, 1))
-
     async def _join_keys(self) -> None:
         """Let the target remember the keys that what is copied is sealed with. Raises CopyError where it has others."""
         while True:
             ours, theirs = await self._source.noted_keys(), await self._target.noted_keys()
-            joined = (ours or theirs) if self._alone else agreement.joined(theirs, ours)
+            joined = (ours or theirs) if self._move.alone else agreement.joined(theirs, ours)
             if joined is None:
                 raise CopyError(f"{self._into} has other keys than {self._name}; take a store with the same keys")
             if joined == theirs or await self._target.note_keys(theirs, joined):
@@ -284,10 +277,10 @@ class Copier:
             pass
 
 
-async def refuse_unfinished(store: Store, name: str) -> None:
-    """Raise StoreUnavailable where a store is being copied into: what it has is not all, and may be old."""
-    if mark := await store.mark():
-        raise StoreUnavailable(f"{name}: it is being {mark}; end that first, with: ussd-server store copy FROM TO")
+async def _unknown(store: Store, numbers: Sequence[str]) -> list[str]:
+    """Return those of these numbers that have no record."""
+    loaded = await asyncio.gather(*(store.load(msisdn, latest=True) for msisdn in numbers))
+    return [msisdn for msisdn, (_, version) in zip(numbers, loaded, strict=True) if not version]
 
 
 async def _dump(store: Store, numbers: Sequence[str]) -> list[Everything | None]:

@@ -2,7 +2,7 @@
 
 from ussd_server.store_url import SqliteUrl, StoreUrl
 from ussd_server.stores.base import JOURNAL_ENTRIES, NoStore, Store, StoreUnavailable
-from ussd_server.stores.copying import refuse_unfinished
+from ussd_server.stores.moving import refuse_marked
 
 
 async def open_store(
@@ -41,11 +41,11 @@ async def open_to_serve(
 ) -> Store:
     """Return the store for a server, as `open_store` does.
 
-    Raises StoreUnavailable where it is being copied into; with `require_durable` also where it could lose anything.
+    Raises StoreUnavailable where it is marked; with `require_durable` also where it could lose anything.
     """
     store = await open_store(url, True, require_durable, journal_entries, noted_id)
     try:
-        await refuse_unfinished(store, str(url))
+        await refuse_marked(store, str(url))
     except BaseException:
         await store.close()
         raise

@@ -23,7 +23,8 @@ from ussd_server.stores.base import (
     Store,
     StoreUnavailable,
 )
-from ussd_server.stores.copying import AT_ONCE, MAX_WALKS, Copier, CopyError, refuse_unfinished
+from ussd_server.stores.copying import AT_ONCE, MAX_WALKS, Copier
+from ussd_server.stores.moving import CopyError, refuse_marked, reopen
 from ussd_server.subscribers.record import Subscriber
 from ussd_server.terminals.record import Terminal
 
@@ -119,6 +120,7 @@ def test_what_waited_in_the_one_is_done_in_the_other_in_the_same_order(pair: tup
     async def body(source: Store, target: Store) -> None:
         await furnish(source)
         await copy(source, target)
+        await reopen(source, "the old store")
         for now in (T0, T0 + 5, T0 + LEASE, T0 + 2 * LEASE):
             assert await target.next_due() == await source.next_due()
             ours, theirs = await source.claim(now, 100, LEASE), await target.claim(now, 100, LEASE)
@@ -187,6 +189,7 @@ def test_what_is_missing_or_too_much_is_found(tmp_path: Path) -> None:
         assert await differences(target, source) == ["7910***0003 is not in the old store"]
         assert await target.commit(Change(0, Subscriber("447700900123")))
         assert await differences(source, target) == ["7910***0003 is missing", "4477***0123 is not in the old store"]
+        await reopen(source, "the old store")
         await source.forget(NUMBERS[3])
         await target.forget("447700900123")
         assert await differences(source, target) == []
@@ -219,10 +222,30 @@ class Wrapped:
         if name not in self._before:
             return found
 
-        async def through(*arguments: Any) -> Any:
-            return await found(*(await self._before[name](*arguments) or arguments))
+        async def through(*arguments: Any, **options: Any) -> Any:
+            instead = await self._before[name](*arguments)
+            return await (found(*arguments, **options) if instead is None else found(*instead))
 
         return through
+
+
+class InUse:
+    """A store that says these one after the other when it is asked who uses it; None where it does not know."""
+
+    def __init__(self, store: Store, *users: str | None) -> None:
+        self._store = store
+        self._users = list(users)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def in_use(self) -> str | None:
+        return self._users.pop(0)
+
+
+async def unfenced(mark: str) -> tuple[str]:
+    """Let a store only be marked, as if a server of an earlier version were the one that writes it."""
+    return (mark,)
 
 
 def failing(store: Store, name: str, nth: int) -> Any:
@@ -248,7 +271,11 @@ def test_a_copy_that_was_cut_off_goes_on_with_what_has_changed_since(
         with pytest.raises(StoreUnavailable):
             await copy(source, failing(target, name, nth))
         with pytest.raises(StoreUnavailable, match="end that first, with: ussd-server store copy"):
-            await refuse_unfinished(target, "the new store")
+            await refuse_marked(target, "the new store")
+        if await source.mark():
+            with pytest.raises(StoreUnavailable, match="takes no changes: it is moved to the new one"):
+                await source.forget(ANNA)
+            assert await reopen(source, "the old store") == "the new one"
         # Servers went on with the old one: somebody came, went, changed; work was done; a nonce was used again.
         assert await source.commit(Change(0, Subscriber("447700900123"), outbox=[entry("new")]))
         await source.forget(ANNA)
@@ -260,7 +287,9 @@ def test_a_copy_that_was_cut_off_goes_on_with_what_has_changed_since(
         assert done.went_on
         assert await differences(source, target) == []
         assert sorted(await target.subscribers("", 100)) == sorted([*NUMBERS[1:], "447700900123"])
-        await refuse_unfinished(target, "the new store")
+        await refuse_marked(target, "the new store")
+        with pytest.raises(StoreUnavailable, match="it is moved to the new one: start the servers with that; or"):
+            await refuse_marked(source, "the old store")
 
     between(pair, tmp_path, body)
 
@@ -287,7 +316,7 @@ def test_what_changes_during_the_copy_is_copied_again_and_told(tmp_path: Path) -
                 record, version = await source.load(VERA, latest=True)
                 assert await source.commit(Change(version, replace(record, activated_at=record.activated_at + 1)))
 
-        done = await copy(Wrapped(source, terminals=change), target)  # type: ignore[arg-type]
+        done = await copy(Wrapped(source, terminals=change, set_mark=unfenced), target)  # type: ignore[arg-type]
         assert done.changed == 2
         assert await target.dump(VERA) == await source.dump(VERA)
 
@@ -303,7 +332,7 @@ def test_a_store_that_changes_all_the_time_is_not_called_copied(tmp_path: Path) 
             assert await source.commit(Change(version, replace(record, activated_at=record.activated_at + 1)))
 
         with pytest.raises(CopyError, match=f"each of {MAX_WALKS} comparisons, servers still run on it: stop them"):
-            await copy(Wrapped(source, terminals=change), target)  # type: ignore[arg-type]
+            await copy(Wrapped(source, terminals=change, set_mark=unfenced), target)  # type: ignore[arg-type]
         assert await target.mark() == "copied from the old store"
         assert (await copy(source, target)).went_on
 
@@ -314,7 +343,7 @@ def test_a_store_that_does_not_hold_what_is_written_is_found_out(tmp_path: Path)
     async def body(source: Store, target: Store) -> None:
         await furnish(source)
 
-        async def lose(everything: Everything) -> tuple[Everything]:
+        async def lose(everything: Everything, brought: bool) -> tuple[Everything]:
             return (replace(everything, journal=everything.journal[1:]),)
 
         with pytest.raises(CopyError, match=r"does not hold what was written: .* has another journal; .*; and 6 more"):
@@ -335,6 +364,145 @@ def test_a_store_that_is_still_written_can_be_copied_ahead(tmp_path: Path) -> No
         assert await source.commit(Change(version, replace(record, language="en")))
         done = await copy(source, target)
         assert (done.went_on, done.written) == (True, 1)
+
+    between(("sqlite", "sqlite"), tmp_path, body)
+
+
+# Nothing is acknowledged that is not copied ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
+def test_who_writes_what_was_compared_already_is_not_told_that_it_is_committed(
+    pair: tuple[str, str], tmp_path: Path
+) -> None:
+    async def body(source: Store, target: Store) -> None:
+        await furnish(source)
+        server = STORES[pair[0]](tmp_path / "source")
+        record, version = await server.load(ANNA)
+        outcomes: list[object] = []
+        blind: list[str] = []
+
+        async def serve(*arguments: Any) -> None:  # after all subscribers were seen, in every walk
+            change = Change(version, record, [JournalEntry(T0, "order placed", {})])
+            outcomes.extend(await asyncio.gather(server.commit(change), return_exceptions=True))
+
+        seen = InUse(Wrapped(source, terminals=serve), None, None)  # type: ignore[arg-type]
+        copier = Copier(seen, target, "the old store", "the new one", T0, unseen=blind.append)
+        done = await copier.copy(await copier.begin())
+        await serve()
+        assert [type(each) for each in outcomes] == [StoreUnavailable] * 3
+        assert done.changed == 0
+        assert "the old store" in blind
+        assert await differences(source, target) == []
+        assert await reopen(InUse(source, None), "the old store") == "the new one"
+        assert await server.commit(Change(version, record, [JournalEntry(T0, "order placed", {})]))
+        await server.close()
+
+    between(pair, tmp_path, body)
+
+
+def test_a_server_that_started_before_the_store_was_fenced_ends_the_copy_and_goes_on(tmp_path: Path) -> None:
+    async def body(source: Store, target: Store) -> None:
+        await furnish(source)
+        with pytest.raises(CopyError, match="the old store is in use by process 7: stop what runs on it, and give the"):
+            await copy(InUse(source, "process 7"), target)  # type: ignore[arg-type]
+        await refuse_marked(source, "the old store")
+        assert await source.forget(ANNA)
+        assert (await copy(source, target)).went_on
+
+    between(("sqlite", "sqlite"), tmp_path, body)
+
+
+@pytest.mark.parametrize("which", ["source", "target"])
+def test_nobody_serves_from_what_somebody_else_had_open_in_the_end(which: str, tmp_path: Path) -> None:
+    async def body(source: Store, target: Store) -> None:
+        await furnish(source)
+        users = {"source": ("", "process 7"), "target": ("", "", "process 7")}[which]
+        stores = {"source": source, "target": target}
+        with pytest.raises(CopyError, match="is in use by process 7"):
+            await copy(**stores | {which: InUse(stores[which], *users)})  # type: ignore[arg-type]
+        assert await target.mark() == "copied from the old store"
+        assert await source.mark() == "moved to the new one"
+        done = await copy(source, target)
+        assert (done.went_on, done.written) == (True, 0)
+
+    between(("sqlite", "sqlite"), tmp_path, body)
+
+
+def test_a_server_that_started_on_the_new_store_before_that_was_marked_is_left_alone(tmp_path: Path) -> None:
+    async def body(source: Store, target: Store) -> None:
+        await furnish(source)
+        for users, written in ((("process 7",), False), (("", "process 7"), True)):
+            with pytest.raises(CopyError, match="the new one is in use by process 7: nobody may write it meanwhile"):
+                await copy(source, InUse(target, *users))  # type: ignore[arg-type]
+            assert (await target.mark(), await source.mark()) == ("", ""), written
+        await copy(source, target)
+
+    between(("sqlite", "sqlite"), tmp_path, body)
+
+
+def test_a_store_that_was_reopened_meanwhile_is_not_called_copied(tmp_path: Path) -> None:
+    async def body(source: Store, target: Store) -> None:
+        await furnish(source)
+
+        async def back(*arguments: Any) -> None:
+            await reopen(source, "the old store")
+
+        with pytest.raises(CopyError, match="the old store was reopened meanwhile: give the same command again"):
+            await copy(Wrapped(source, terminals=back), target)  # type: ignore[arg-type]
+        assert await target.mark() == "copied from the old store"
+
+    between(("sqlite", "sqlite"), tmp_path, body)
+
+
+@pytest.mark.parametrize("pair", [("sqlite", "redis"), ("redis", "sqlite")], ids="-".join)
+def test_where_a_store_went_is_known_until_it_is_reopened(pair: tuple[str, str], tmp_path: Path) -> None:
+    async def body(source: Store, target: Store) -> None:
+        await furnish(source)
+        await copy(source, target)
+        for nonempty in (False, True):
+            with pytest.raises(CopyError, match="moved to the new one already: start the servers with that; or, to go"):
+                await copy(source, target, into_nonempty=nonempty)
+        elsewhere = Copier(source, target, "the old store", "a third", T0)
+        with pytest.raises(CopyError, match="the old store is moved to the new one; end that copy, or give it up with"):
+            await elsewhere.begin()
+        back = Copier(target, source, "the new one", "the old store", T0)
+        with pytest.raises(CopyError, match="the old store is moved to the new one; take an empty store"):
+            await back.begin(into_nonempty=True)
+        assert await reopen(source, "the old store") == "the new one"
+        assert await reopen(source, "the old store") == ""
+        assert await source.forget(ANNA)
+        with pytest.raises(CopyError, match="the new one holds other data"):
+            await copy(source, target)
+
+    between(pair, tmp_path, body)
+
+
+def test_a_copy_that_was_thrown_away_begins_anew(tmp_path: Path) -> None:
+    async def body(source: Store, target: Store) -> None:
+        await furnish(source)
+        with pytest.raises(StoreUnavailable):
+            await copy(source, failing(target, "restore", 5))
+        for msisdn in await target.subscribers("", 100):
+            await target.forget(msisdn)
+        await target.set_mark("")  # as in another file of that name
+        assert await source.mark() == "moved to the new one"
+        assert not (await copy(source, target)).went_on
+        assert await differences(source, target) == []
+
+    between(("sqlite", "sqlite"), tmp_path, body)
+
+
+def test_only_what_was_moved_is_reopened(tmp_path: Path) -> None:
+    async def body(source: Store, target: Store) -> None:
+        await furnish(source)
+        with pytest.raises(StoreUnavailable):
+            await copy(source, failing(target, "restore", 5))
+        with pytest.raises(CopyError, match="the new one is not whole, it is being copied from the old store; end"):
+            await reopen(target, "the new one")
+        with pytest.raises(CopyError, match="the old store is in use by process 7: end that first"):
+            await reopen(InUse(source, "process 7"), "the old store")  # type: ignore[arg-type]
+        assert await source.mark() == "moved to the new one"
 
     between(("sqlite", "sqlite"), tmp_path, body)
 
@@ -377,6 +545,37 @@ def test_what_is_added_to_a_store_leaves_what_only_that_has(tmp_path: Path) -> N
         assert await target.mark() == ""
 
     between(("sqlite", "sqlite"), tmp_path, body)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
+def test_who_is_forgotten_while_copied_ahead_does_not_come_back_with_what_is_added(
+    pair: tuple[str, str], tmp_path: Path
+) -> None:
+    async def body(source: Store, target: Store) -> None:
+        await furnish(source)
+        assert await target.commit(Change(0, Subscriber(BORIS, "en")))
+        assert await target.commit(Change(0, Subscriber("447700900123", "en")))
+        whole = await source.dump(VERA)
+        assert whole
+        await target.restore(whole)  # it had this one before, and the same
+        copier = Copier(source, target, "the old store", "the new one", T0)
+        await copier.begin(into_nonempty=True)
+        await copier.seed()
+        for msisdn in (ANNA, BORIS, VERA):
+            assert await source.forget(msisdn)
+        with pytest.raises(StoreUnavailable):
+            await copy(failing(source, "terminals", 1), target)
+        done = await copy(source, target)
+        assert done.went_on
+        assert sorted(await target.subscribers("", 100)) == sorted([VERA, *NUMBERS[3:], "447700900123"])
+        assert await target.brought("", 100) == []
+        # Another copy takes none of them for its own.
+        await reopen(source, "the old store")
+        await source.forget(NUMBERS[3])
+        await copy(source, target, into_nonempty=True)
+        assert len(await target.subscribers("", 100)) == 11
+
+    between(pair, tmp_path, body)
 
 
 def test_what_belongs_to_another_there_is_not_taken_away(tmp_path: Path) -> None:
