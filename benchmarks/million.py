@@ -13,7 +13,7 @@ from benchmarks.loadgen import FIRST_MSISDN
 from benchmarks.paths import OPEN
 from benchmarks.processes import Process, generator, server
 from ussd_server.database import connect
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.record import Exchange, Subscriber, encode
 
 ACTIVE = 20_000

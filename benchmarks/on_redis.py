@@ -22,8 +22,8 @@ from statistics import median
 
 from benchmarks.loadgen import FIRST_MSISDN
 from benchmarks.processes import GENERATOR_CPU, SERVER_CPU, BenchmarkFailed, Process, generator, server
-from ussd_server.stores.buckets import BUCKETS, bucket_of
-from ussd_server.stores.redis_keys import every_bucket
+from ussd_server.stores.redis.buckets import BUCKETS, bucket_of
+from ussd_server.stores.redis.keys import every_bucket
 
 START_S = 30
 CORES_FOR_TWO = 4

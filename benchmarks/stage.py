@@ -17,7 +17,7 @@ from ussd_server.secrecy import keys
 from ussd_server.secrecy.keys import Keyring
 from ussd_server.secrecy.vault import HASHING_THREADS, Vault, generate
 from ussd_server.stores.base import Change
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers import codes
 from ussd_server.subscribers.record import Subscriber
 from ussd_server.terminals.record import Terminal, TerminalKey

@@ -31,7 +31,7 @@ from ussd_server.operators.embedded import EmbeddedOperator, read_catalogue
 from ussd_server.secrecy.keys import Keyring
 from ussd_server.secrecy.vault import Vault
 from ussd_server.stores.base import Change
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.codes import Policy
 from ussd_server.subscribers.record import Subscriber
 from ussd_server.turns.admission import Admission

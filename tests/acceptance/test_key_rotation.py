@@ -11,7 +11,7 @@ from tests.acceptance.harness import Phone, run_to_end, running
 from ussd_server.secrecy.keys import Keyring, load, save
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.secrecy.vault import Vault
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.codes import Access
 
 

@@ -16,8 +16,8 @@ from tests import redis_servers
 from ussd_server import store_url
 from ussd_server.store_url import RedisUrl
 from ussd_server.stores.base import Change, JournalEntry, KeptAnswer, OutboxEntry, Store
-from ussd_server.stores.redis import RedisStore
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.redis.store import RedisStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.terminals.record import Terminal
 
 MSISDN = "79100000001"

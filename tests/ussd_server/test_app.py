@@ -13,7 +13,7 @@ from smpp.link import Link, Role
 from smpp.pdu import Message
 from smpp.transport import LINGER_SECONDS, Connection, Listener, listen
 from tests import redis_servers
-from tests.ussd_server.stores.redis_steps import elsewhere
+from tests.ussd_server.stores.redis.steps import elsewhere
 from tests.ussd_server.turns.bench import MSISDN, SMALL
 from ussd_server import app, housekeeping
 from ussd_server.app import Server
@@ -26,7 +26,7 @@ from ussd_server.secrecy.agreement import OtherKeys
 from ussd_server.secrecy.keys import load_or_create
 from ussd_server.settings import SettingsError, load
 from ussd_server.stores.base import MESSAGES, Change, JournalEntry
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 
 
 class SlowSmsc:

@@ -20,7 +20,7 @@ from ussd_server.cli.journal import readable
 from ussd_server.cli.program import app, outcome
 from ussd_server.store_url import FORMS, OPTIONS
 from ussd_server.stores.base import Change, JournalEntry
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 
 MSISDN = "79101234567"
 ROOT = Path(__file__).parents[2]

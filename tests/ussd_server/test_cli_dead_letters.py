@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from tests.ussd_server.command_line import Said, log_octets, without_settings
 from ussd_server.cli.common import now
 from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.codes import Access
 from ussd_server.subscribers.record import Subscriber
 

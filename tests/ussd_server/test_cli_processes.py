@@ -312,7 +312,7 @@ def test_a_reload_of_a_flow_with_mistakes_keeps_the_old_one() -> None:
         assert ended(process, signal.SIGTERM) == 0
 
 
-@pytest.mark.parametrize("module", ["ussd_server.cli.program", "rich.progress", "ussd_server.stores.redis"])
+@pytest.mark.parametrize("module", ["ussd_server.cli.program", "rich.progress", "ussd_server.stores.redis.store"])
 def test_ctrl_c_at_any_time_ends_a_command_quietly_with_130(module: str) -> None:
     """It comes as that module is loaded: the first of the command line, one of its libraries, and one of a command."""
     program = f"""

@@ -16,7 +16,7 @@ from tests.ussd_server.command_line import Said, log_octets, without_settings
 from ussd_server.cli import push as push_command
 from ussd_server.settings import PREFIX
 from ussd_server.stores.base import PUSHES, Change, Claimed, JournalEntry
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.turns import pushes
 from ussd_server.turns.pushes import PushOrder
 

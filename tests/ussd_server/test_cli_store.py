@@ -16,7 +16,7 @@ import pytest
 from tests import redis_servers
 from tests.ussd_server.command_line import Said, log_octets, without_settings
 from ussd_server.stores.base import Change, JournalEntry, OutboxEntry
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.record import Subscriber
 
 OLD, NEW = "sqlite:///old.db", "sqlite:///new.db"
@@ -68,7 +68,7 @@ def fill(name: str, many: int) -> None:
 def held_by_another(name: str) -> Iterator[int]:
     """Let another process have the store open; return which."""
     held = (
-        "import sys; from ussd_server.stores.sqlite import SqliteStore;"
+        "import sys; from ussd_server.stores.sqlite.store import SqliteStore;"
         "store = SqliteStore(sys.argv[1]); print('open', flush=True); input()"
     )
     with subprocess.Popen(
@@ -101,7 +101,7 @@ def test_who_goes_on_writing_during_the_copy_loses_nothing_that_was_acknowledged
 WRITES_ON = """
 import asyncio, sys
 from ussd_server.stores.base import Change, JournalEntry, StoreUnavailable
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 
 async def write(number):
     store = SqliteStore(sys.argv[1])

@@ -15,7 +15,7 @@ from ussd_server.cli import terminal as terminal_command
 from ussd_server.cli.program import outcome
 from ussd_server.secrecy.keys import load as load_keys
 from ussd_server.settings import PREFIX
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.terminals import credentials
 from ussd_server.terminals.record import Terminal
 

@@ -15,7 +15,7 @@ from ussd_server.metrics import Metrics
 from ussd_server.secrecy.agreement import OtherKeys
 from ussd_server.secrecy.keys import KeysError
 from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.record import Subscriber
 
 

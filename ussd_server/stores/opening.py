@@ -18,12 +18,12 @@ async def open_store(
     refused before anything is written. `noted_id` is the store's `identity` when it was used last.
     """
     if isinstance(url, SqliteUrl):
-        from ussd_server.stores.sqlite import SqliteStore
+        from ussd_server.stores.sqlite.store import SqliteStore
 
         if not make and not url.path.is_file():
             raise NoStore(f"{url}: there is no such file; a server makes it at its first start")
         return SqliteStore(url.path, journal_entries=journal_entries)
-    from ussd_server.stores.redis import RedisStore
+    from ussd_server.stores.redis.store import RedisStore
 
     store = RedisStore(url, make, journal_entries=journal_entries, noted_id=noted_id)
     try:

@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 from tests.contracts.store.steps import ANNA, LEASE, T0, Open, entry, ids, on, put
 from ussd_server.stores.base import Change, DeadLetter, Store
 from ussd_server.stores.damaged import DAMAGED
-from ussd_server.stores.redis import RedisStore
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.redis.store import RedisStore
+from ussd_server.stores.sqlite.store import SqliteStore
 
 # Each of them is no data in either form, JSON or MessagePack.
 OCTETS = [b"", b'{"fr', b"[]", b"\xc1\xff"]

@@ -30,7 +30,7 @@ from ussd_server.secrecy.secrets import Secret
 from ussd_server.secrecy.vault import CodeHasher, Vault
 from ussd_server.settings import Address
 from ussd_server.stores.base import Change, PerhapsDone, StoreUnavailable
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers import codes
 from ussd_server.subscribers.codes import Access, Policy
 from ussd_server.subscribers.record import Subscriber

@@ -12,7 +12,7 @@ from tests.ussd_server.turns.bench import MSISDN, Bench, play
 from ussd_server.channels.sms import SendOutcome
 from ussd_server.outbox.deliveries import Deliveries
 from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.deliveries import MOST_AWAITED
 
 DELIVERED = Receipt("1", MessageState.DELIVERED)

@@ -23,7 +23,7 @@ from ussd_server.outbox.worker import (
     wait_ms,
 )
 from ussd_server.stores.base import MESSAGES, Change, Claimed, OutboxEntry
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.record import Subscriber
 
 

@@ -23,7 +23,7 @@ from ussd_server.stores.base import (
     ToldHeld,
     Unsure,
 )
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.record import Subscriber
 
 

@@ -11,7 +11,7 @@ from tests.ussd_server.outbox.worker_bench import MSISDN, SHORT_LEASE_MS, Bench,
 from ussd_server.outbox import worker
 from ussd_server.outbox.worker import FIRST_WAIT_MS, LEASE_MS, UNDER_WAY, Done, Finished, Later, Performed
 from ussd_server.stores.base import Claimed, StoreUnavailable
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 
 
 def test_what_takes_longer_than_its_lease_stays_ours_and_is_one_attempt(tmp_path: Path) -> None:

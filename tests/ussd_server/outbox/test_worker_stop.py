@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from tests.ussd_server.outbox.worker_bench import MSISDN, Bench, Network, bench
 from ussd_server.outbox.worker import LEASE_MS, Done, Finished, Later, Performed
 from ussd_server.stores.base import Claimed, StoreUnavailable
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 
 
 def test_a_stop_waits_for_what_is_under_way(tmp_path: Path) -> None:

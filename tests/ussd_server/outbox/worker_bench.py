@@ -8,7 +8,7 @@ from pathlib import Path
 from ussd_server.metrics import Metrics
 from ussd_server.outbox.worker import LEASE_MS, Done, Later, Outbox, Performed, Performer
 from ussd_server.stores.base import Change, Claimed, OutboxEntry, OutboxKind, pass_on
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.record import Subscriber
 
 MSISDN = "79100000001"

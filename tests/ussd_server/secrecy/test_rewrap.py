@@ -12,7 +12,7 @@ from ussd_server.secrecy.sealed import Held, holdings
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.secrecy.vault import Vault
 from ussd_server.stores.base import Change
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.codes import Access, SealedCode
 from ussd_server.subscribers.record import Subscriber
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from tests.ussd_server.turns.bench import MSISDN, Bench
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.stores.base import Change, PerhapsDone, StoreUnavailable
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.terminals import messages
 from ussd_server.terminals.desk import Answered, Desk, Outcome, Request
 from ussd_server.terminals.problems import Problem

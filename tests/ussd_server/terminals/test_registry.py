@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from nacl.signing import SigningKey
 
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.terminals import registry
 from ussd_server.terminals.budgets import HOUR_MS
 from ussd_server.terminals.record import Terminal

@@ -8,7 +8,7 @@ from pathlib import Path
 from structlog.testing import capture_logs
 
 from ussd_server.secrecy.vault import MOST_CHECKS
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.terminals.record import Terminal
 from ussd_server.terminals.tally import MOST_CHECKS_OF_ONE, Tally
 

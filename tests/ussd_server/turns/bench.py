@@ -24,7 +24,7 @@ from ussd_server.outbox.worker import LEASE_MS, Outbox, Performed, Performer
 from ussd_server.secrecy.keys import Keyring
 from ussd_server.secrecy.vault import CodeHasher, Vault
 from ussd_server.stores.base import Change, Claimed, OutboxEntry, Told, ToldHeld, tell_of
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.codes import Policy
 from ussd_server.subscribers.record import Subscriber
 from ussd_server.turns.admission import Admission

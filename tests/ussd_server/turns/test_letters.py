@@ -16,7 +16,7 @@ from tests.ussd_server.turns.bench import MSISDN, Bench, play, small_flow
 from ussd_server.channels.base import Answer
 from ussd_server.channels.sms import SMS
 from ussd_server.stores.base import Change
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.turns.admission import MAX_PARTS_WAITING
 from ussd_server.turns.conversation import Conversations
 from ussd_server.turns.letters import AGE_MS, LIMITS

@@ -17,7 +17,7 @@ from tests.ussd_server.turns.bench import Bench, play
 from ussd_server.channels.base import Answer, Input
 from ussd_server.channels.sms import SMS
 from ussd_server.stores.base import Change
-from ussd_server.stores.sqlite import SqliteStore
+from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.record import Subscriber
 
 NUMBERS = ("79100000001", "79100000002")

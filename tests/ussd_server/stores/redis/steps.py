@@ -1,0 +1,115 @@
+"""What the tests of the Redis store share: a store at a server, and counting in a record."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tests.redis_servers import RedisServer
+from ussd_server import store_url
+from ussd_server.store_url import RedisUrl
+from ussd_server.stores.base import JOURNAL_ENTRIES, Change, JournalEntry, OutboxEntry, StoreUnavailable
+from ussd_server.stores.redis.store import RedisStore
+
+ANNA, BORIS = "79100000001", "79100000002"
+T0 = 1_790_000_000_000
+LEASE = 60_000
+NUMBERS = [f"7910000{n:04}" for n in range(1000, 1030)]
+OPERATIONS = Path(__file__).parents[4] / "docs" / "operations.md"
+
+LOOKS = 1_000
+"""How often a test looks whether something was met, each time a question to Redis, before it goes on without."""
+
+
+def parsed(url: str, options: str = "buckets=4") -> RedisUrl:
+    read = store_url.parse(f"{url}?{options}")
+    assert isinstance(read, RedisUrl)
+    return read
+
+
+def store_at(server: RedisServer, options: str = "buckets=4", **more: Any) -> RedisStore:
+    return RedisStore(parsed(server.url, options), look_ms=0, **more)
+
+
+def on(server: RedisServer, test: Callable[[RedisStore], Coroutine[Any, Any, None]], **more: Any) -> None:
+    async def body() -> None:
+        store = store_at(server, **more)
+        try:
+            await test(store)
+        finally:
+            await store.close()
+
+    asyncio.run(body())
+
+
+async def count(store: RedisStore, times: int = 1, msisdn: str = ANNA) -> None:
+    """Count in the record, with a note and an entry of the outbox for each number."""
+    for _ in range(times):
+        while True:
+            record, version = await store.load(msisdn)
+            number = record.activated_at + 1
+            counted = msgspec.structs.replace(record, activated_at=number)
+            entry = OutboxEntry(f"e{number}", "sms", T0, {})
+            if await store.commit(Change(version, counted, [JournalEntry(number, "counted", {})], [entry])):
+                break
+
+
+async def counted(store: RedisStore, msisdn: str = ANNA) -> int:
+    """Return how far it was counted; record, journal and outbox say the same."""
+    everything = await store.dump(msisdn)
+    assert everything
+    number = everything.record.activated_at
+    assert [note.at for note in everything.journal] == list(range(1, number + 1))[-JOURNAL_ENTRIES:]
+    assert [each.entry.id for each in everything.outbox] == [f"e{n}" for n in range(1, number + 1)]
+    return number
+
+
+async def elsewhere(work: Any, *arguments: Any) -> Any:
+    """Do what waits for servers while the loop goes on."""
+    return await asyncio.get_running_loop().run_in_executor(None, work, *arguments)
+
+
+async def count_surely(store: RedisStore, msisdn: str, goal: int) -> None:
+    """Count up to this number as a gateway has it done: an input is brought again until it was acknowledged.
+
+    A refused commit may have been written; whoever tries again sees that in the record.
+    """
+    while True:
+        try:
+            record, version = await store.load(msisdn, latest=True)
+            number = record.activated_at + 1
+            if number > goal:
+                return
+            after = msgspec.structs.replace(record, activated_at=number)
+            entry = OutboxEntry(f"e{number}", "sms", T0, {})
+            await store.commit(Change(version, after, [JournalEntry(number, "counted", {})], [entry]))
+        except StoreUnavailable:
+            pass
+
+
+def through(url: str, disturb: Coroutine[Any, Any, None], options: str = "replicas=1&buckets=16") -> None:
+    """Count in thirty records while something happens, and see that each count is there once."""
+
+    async def body() -> None:
+        store = RedisStore(parsed(url, options), look_ms=0, patience_s=30)
+        await asyncio.gather(*(count_surely(store, msisdn, 1) for msisdn in NUMBERS))
+        disturbing = asyncio.ensure_future(disturb)
+        times = 1
+        while not disturbing.done():
+            times += 1
+            await asyncio.gather(*(count_surely(store, msisdn, times) for msisdn in NUMBERS))
+        await disturbing
+        times += 1
+        await asyncio.gather(*(count_surely(store, msisdn, times) for msisdn in NUMBERS))
+        assert [await counted(store, msisdn) for msisdn in NUMBERS] == [times] * len(NUMBERS)
+        assert len(await store.claim(T0, 1000, 1000)) == len(NUMBERS)
+        await store.close()
+
+    asyncio.run(body())
+
+
+def is_master(server: RedisServer) -> bool:
+    with server.client() as client:
+        return bool(client.info("replication")["role"] == "master")

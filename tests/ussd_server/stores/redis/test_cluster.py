@@ -1,0 +1,219 @@
+"""On a Cluster masters die and slots move, and all that was acknowledged goes on, each of it once."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.redis_servers import RedisCluster, RedisServer, running, wait_until
+from tests.ussd_server.stores.redis.steps import LEASE, LOOKS, NUMBERS, T0, count, elsewhere, is_master, parsed, through
+from tests.ussd_server.stores.redis.test_together import NUMBERS as TOGETHER
+from tests.ussd_server.stores.redis.test_together import begun, each_to
+from ussd_server.stores.base import MESSAGES, Claimed, StoreUnavailable
+from ussd_server.stores.opening import open_store
+from ussd_server.stores.redis.store import RedisStore
+
+
+@pytest.fixture(scope="module")
+def whole_cluster() -> Iterator[RedisCluster]:
+    """Give a Cluster that no test changes."""
+    servers = RedisCluster()
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture
+def cluster() -> Iterator[RedisCluster]:
+    servers = RedisCluster()
+    yield servers
+    servers.stop()
+
+
+def test_a_cluster_goes_on_where_a_master_dies(cluster: RedisCluster) -> None:
+    async def disturb() -> None:
+        cluster.masters[0].kill()
+        await elsewhere(wait_until, lambda: is_master(cluster.servers[3]), "the replica to take over")
+
+    through(cluster.url.replace(f"127.0.0.1:{cluster.masters[0].port},", ""), disturb(), "buckets=16&replicas=0")
+
+
+def test_slots_move_under_way(cluster: RedisCluster) -> None:
+    async def disturb() -> None:
+        await elsewhere(move_everything, cluster)
+
+    through(cluster.url, disturb(), "buckets=16&replicas=1")
+    with cluster.masters[0].client() as client:
+        assert client.dbsize() == 0
+        told = client.info("errorstats")
+    assert {"errorstat_MOVED", "errorstat_ASK", "errorstat_TRYAGAIN"} <= set(told), "it was not asked while slots moved"
+
+
+def move_everything(cluster: RedisCluster) -> None:
+    """Give all slots of the first master that hold something to the second, key by key, as a resharding does."""
+    source, target = cluster.masters[:2]
+    here, there = source.client(), target.client()
+    ids = cluster.id_of(source), cluster.id_of(target)
+    for slot in range(16384 // 3):
+        if not here.execute_command("CLUSTER COUNTKEYSINSLOT", slot):
+            continue
+        there.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[0])
+        here.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[1])
+        while keys := here.execute_command("CLUSTER GETKEYSINSLOT", slot, 1):
+            here.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+            linger(here, "TRYAGAIN")
+        linger(here, "ASK")
+        for client in (there, here):
+            client.execute_command("CLUSTER SETSLOT", slot, "NODE", ids[1])
+    here.close()
+    there.close()
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+def test_what_waits_for_a_slot_that_moves_keeps_no_other_work_and_comes_when_it_has_moved(
+    whole_cluster: RedisCluster, in_time: bool
+) -> None:
+    """Also where its time was over first: that is said, and it is asked for again."""
+
+    async def body() -> None:
+        url = parsed(whole_cluster.url, f"buckets=16&prefix=slow-{in_time}")
+        store = RedisStore(url, look_ms=0, patience_s=60)
+        await asyncio.gather(*(count(store, 1, msisdn) for msisdn in NUMBERS))
+        home = store._home(NUMBERS[0]).bucket
+        behind = {msisdn for msisdn in NUMBERS if store._home(msisdn).bucket is home}
+        claimed: list[Claimed] = []
+        parts: list[asyncio.Future[list[Claimed]]] = []
+
+        def late(most: int, part: "asyncio.Future[list[Claimed]]") -> None:
+            assert 0 < most <= len(behind)
+            parts.append(part)
+            part.add_done_callback(lambda part: claimed.extend(part.result()))
+
+        async def claim(msisdns: set[str]) -> None:
+            async with asyncio.timeout(20):
+                while len(claimed) < len(msisdns):
+                    claimed.extend(await store.claim(T0, 100, LEASE, late=late))
+            assert {each.msisdn for each in claimed} == msisdns
+
+        with capture_logs() as logs, being_moved(whole_cluster, home.slot):
+            await claim(set(NUMBERS) - behind)
+            store._claims.due.heard(MESSAGES, home.number, T0, NUMBERS[0])  # it asks nobody to claim there now
+            due = await store.next_due([MESSAGES])
+            assert due is None or due > T0
+            while not (in_time or logs):
+                for request in store.link._later:
+                    request.until = 0
+                assert await store.claim(T0, 100, LEASE, late=late) == []
+        await claim(set(NUMBERS))
+        assert parts
+        assert not store._claiming
+        assert {each.attempt for each in claimed} == {1}
+        part = "part of the store unavailable, the outbox goes on with the rest"
+        assert {line["event"] for line in logs} == (set() if in_time else {part})
+        await store.close()
+
+    asyncio.run(body())
+
+
+def test_a_server_starts_also_while_a_slot_is_being_moved(whole_cluster: RedisCluster) -> None:
+    async def body() -> None:
+        url = parsed(whole_cluster.url, "buckets=16&prefix=starts")
+        store = RedisStore(url)
+        await store.ping()
+        with being_moved(whole_cluster, store._layout.buckets[3].slot):
+            started = RedisStore(url, patience_s=60)
+            async with asyncio.timeout(20):
+                await started.ping()
+            assert started.link.identity.shares == store.link.identity.shares
+        for each in (store, started):
+            await each.close()
+
+    asyncio.run(body())
+
+
+@contextmanager
+def being_moved(cluster: RedisCluster, slot: int) -> Iterator[None]:
+    """Let a slot be one that another server is to have, of which nothing was moved; then let it stay where it was."""
+    held = [master for master in cluster.masters if keys_in(master, slot)]
+    assert len(held) == 1
+    source, target = held[0], next(master for master in cluster.masters if master is not held[0])
+    with source.client() as here, target.client() as there:
+        there.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", cluster.id_of(source))
+        here.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", cluster.id_of(target))
+        yield
+        for client in (here, there):
+            client.execute_command("CLUSTER SETSLOT", slot, "STABLE")
+
+
+def keys_in(server: RedisServer, slot: int) -> int:
+    with server.client() as client:
+        return int(client.execute_command("CLUSTER COUNTKEYSINSLOT", slot))
+
+
+def linger(client: Any, code: str) -> None:
+    """Leave a slot half moved until somebody has asked for it; not for ever, for nobody may ask for this one."""
+    for _ in range(LOOKS):
+        if f"errorstat_{code}" in client.info("errorstats"):
+            return
+
+
+def test_on_a_cluster_each_goes_alone(whole_cluster: RedisCluster) -> None:
+    async def body() -> None:
+        store = RedisStore(parsed(whole_cluster.url, "buckets=4&prefix=together"))
+        versions = await begun(store)
+        for master in whole_cluster.masters:
+            with master.client() as client:
+                client.config_resetstat()
+        versions[5] = 42
+        assert await each_to(store, versions, "ru") == [at != 5 for at in range(len(TOGETHER))]
+        called = 0
+        for master in whole_cluster.masters:
+            with master.client() as client:
+                called += client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"]
+        assert called == len(TOGETHER)
+        await store.close()
+
+    asyncio.run(body())
+
+
+def test_the_wrong_kind_of_url_is_named_with_the_right_one(whole_cluster: RedisCluster) -> None:
+    async def refused(url: str, words: str) -> None:
+        store = RedisStore(parsed(url), patience_s=1)
+        with pytest.raises(StoreUnavailable, match=words):
+            await store.ping()
+        await store.close()
+
+    with running() as alone:
+
+        async def body() -> None:
+            other = next(master for master in whole_cluster.masters if not owns_meta(master))
+            await refused(other.url, "part of a Cluster: write redis\\+cluster://")
+            await refused(alone.url.replace("redis://", "redis+cluster://").removesuffix("/0"), "is no Cluster: write")
+
+        asyncio.run(body())
+
+
+def owns_meta(server: RedisServer) -> bool:
+    from redis.exceptions import MovedError
+
+    with server.client() as client:
+        try:
+            client.exists("ussd:{ussd}:meta")
+        except MovedError:
+            return False
+    return True
+
+
+def test_every_master_is_pinged(whole_cluster: RedisCluster) -> None:
+    async def body() -> None:
+        store = await open_store(parsed(whole_cluster.url, "buckets=16"))
+        assert isinstance(store, RedisStore)
+        assert len(store.link.one_of_each([bucket.slot for bucket in store._layout.buckets])) == 3
+        for master in whole_cluster.masters:
+            with master.client() as client:
+                assert [key for key in client.scan_iter() if key.endswith(b":ping")]
+        await store.close()
+
+    asyncio.run(body())

@@ -1,0 +1,59 @@
+"""Where a server that is asked says what nobody understands, it is named, and the others decide."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from ussd_server.stores.redis.nodes import Cluster, NotAnswered, NotConfirmed, NotFound, Sentinels, ask_setup
+from ussd_server.stores.redis.wire import Address, Greeting
+
+NONSENSE = [b"*0\r\n", b"$-1\r\n", b":1\r\n", b"+\xff\r\n", b"*2\r\n+ip\r\n+127.0.0.1\r\n"]
+"""What a Sentinel does not say, in Redis's protocol: a list of nothing, nothing, a number, no text, half a state."""
+
+
+@asynccontextmanager
+async def saying(said: bytes) -> AsyncIterator[Address]:
+    """Give a server that says the same to every command."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while octets := await reader.read(65536):
+            # One reply a command; each is an array that is sent as a whole.
+            writer.write(said * octets.count(b"*"))
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()
+
+
+@pytest.mark.parametrize("said", NONSENSE)
+def test_a_sentinel_that_is_not_understood_has_not_answered(said: bytes) -> None:
+    async def body() -> None:
+        async with saying(said) as address:
+            nodes = Sentinels([address], "main", Greeting(), None)
+            where = f"127.0.0.1:{address[1]}: "
+            with pytest.raises(NotFound, match=f"no Sentinel says where the master is: {where}"):
+                await nodes.find()
+            with pytest.raises(NotConfirmed, match=f"no Sentinel says whether this is the master: {where}"):
+                await nodes.confirm(address)
+            await nodes.close()
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("said", NONSENSE[1:])
+def test_who_is_not_understood_has_not_said_who_the_replicas_are_nor_how_it_is_set_up(said: bytes) -> None:
+    async def body() -> None:
+        async with saying(said) as address:
+            where = f"127.0.0.1:{address[1]}: "
+            sentinels = Sentinels([address], "main", Greeting(), None)
+            with pytest.raises(NotFound, match=f"no Sentinel says who the replicas are: {where}"):
+                await sentinels.replicas()
+            await sentinels.close()
+            with pytest.raises(NotFound, match=rf"no server of the Cluster says it \(allow CLUSTER SHARDS\): {where}"):
+                await Cluster([address], Greeting()).replicas()
+            with pytest.raises(NotAnswered, match=where):
+                await ask_setup(address, Greeting(), [b"appendonly"])
+
+    asyncio.run(body())

@@ -1,0 +1,142 @@
+"""Work is looked for where there is any, and who performs it stands in Redis."""
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.redis_servers import RedisServer, running
+from tests.ussd_server.stores.redis.steps import ANNA, BORIS, LEASE, T0, count, on, parsed, store_at
+from ussd_server.stores.base import StoreUnavailable
+from ussd_server.stores.redis.store import RedisStore
+
+
+def test_only_the_buckets_where_something_is_due_are_asked(server: RedisServer) -> None:
+    async def body() -> None:
+        store = RedisStore(parsed(server.url, "buckets=256"), look_ms=3_600_000)
+        await count(store)
+        assert await store.next_due() == T0
+        with server.client() as client:
+            client.config_resetstat()
+            for _ in range(10):
+                assert await store.claim(T0 - 1, 10, LEASE) == []
+                assert await store.next_due() == T0
+            assert len(await store.claim(T0, 10, LEASE)) == 1
+            assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+        await store.close()
+
+    asyncio.run(body())
+
+
+def test_work_that_another_server_left_is_found_at_the_next_look(server: RedisServer) -> None:
+    async def body() -> None:
+        one, two = store_at(server), RedisStore(parsed(server.url), look_ms=3_600_000)
+        assert await two.next_due() is None
+        await count(one)
+        assert await two.next_due() is None
+        two._claims.looked = float("-inf")  # an hour later
+        assert await two.next_due() == T0
+        for store in (one, two):
+            await store.close()
+
+    asyncio.run(body())
+
+
+def test_while_redis_is_away_nobody_takes_it_for_a_store_without_work() -> None:
+    async def body() -> None:
+        with running() as redis:
+            store = RedisStore(parsed(redis.url), look_ms=3_600_000, patience_s=0.3)
+            await count(store)
+            redis.kill()
+            store._claims.looked = float("-inf")  # an hour later
+            for _ in range(2):
+                with pytest.raises(StoreUnavailable, match=r"no answer for 0\.3 s"):
+                    await store.claim(T0, 1, LEASE)
+            redis.start()
+            store._claims.looked = float("-inf")
+            assert len(await store.claim(T0, 1, LEASE)) == 1
+            await store.close()
+
+    asyncio.run(body())
+
+
+def test_where_a_part_of_redis_is_away_what_is_held_on_the_rest_is_performed(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        await asyncio.gather(*(count(store, 1, f"7910000{n:04}") for n in range(1000, 1012)))
+        broken = store._home("79100001000").bucket
+        with server.client() as client:
+            client.set(broken.work, "cannot be claimed")
+            client.delete(broken.due[3])
+            client.set(broken.due[3], "cannot be looked at")
+        with capture_logs() as logs:
+            claimed = await store.claim(T0, 100, LEASE)
+        assert {store._home(each.msisdn).bucket.number for each in claimed} == {0, 1, 2, 3} - {broken.number}
+        assert {line["event"] for line in logs} == {"part of the store unavailable, the outbox goes on with the rest"}
+        with pytest.raises(StoreUnavailable, match="another program's data"):  # nothing else is left to do
+            await store.claim(T0, 100, LEASE)
+        with server.client() as client:
+            client.delete(broken.work, broken.due[3])
+        assert {store._home(each.msisdn).bucket.number for each in await store.claim(T0, 100, LEASE)} == {broken.number}
+
+    on(server, test)
+
+
+def pending(server: RedisServer) -> dict[str, int]:
+    """Return how many entries each consumer holds, as an operator sees it."""
+    found: dict[str, int] = {}
+    with server.client() as client:
+        for key in client.scan_iter("*:work"):
+            for consumer in client.xinfo_consumers(key, "servers"):
+                name = consumer["name"].decode()
+                found[name] = found.get(name, 0) + consumer["pending"]
+    return found
+
+
+def test_the_pending_list_says_who_performs_what_and_whom_it_was_taken_over_from(server: RedisServer) -> None:
+    async def body() -> None:
+        dead, alive = store_at(server), store_at(server)
+        for msisdn in (ANNA, BORIS):
+            await count(dead, 1, msisdn)
+        assert len(await dead.claim(T0, 10, LEASE)) == 2
+        assert sorted(pending(server).values()) == [2]
+        taken = await alive.claim(T0 + LEASE, 10, LEASE)
+        assert len(taken) == 2
+        assert sorted(pending(server).values()) in ([0, 2], [0, 0, 2])
+        await alive.settle(taken[:1])
+        await alive.postpone(taken[1], T0 + 9, "busy")
+        assert set(pending(server).values()) == {0}
+        with server.client() as client:
+            assert sum(client.xlen(key) for key in client.scan_iter("*:work")) == 0
+        for store in (dead, alive):
+            await store.close()
+        assert pending(server) == {}  # who goes in order signs off
+
+    asyncio.run(body())
+
+
+def test_a_claim_that_is_sent_again_finds_what_it_took(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        await count(store)
+        store._claims.name = lambda bucket: "the same"  # type: ignore[method-assign]
+        first = await store.claim(T0, 10, LEASE)
+        bucket = store._home(ANNA).bucket
+        again = await store._claim(0, bucket.number, [ANNA], T0, T0 + LEASE)
+        assert [each for _, each in again] == first
+        assert first[0].attempt == 1
+
+    on(server, test)
+
+
+def test_a_consumer_that_is_gone_is_removed_in_time(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body() -> None:
+        dead, alive = store_at(server), store_at(server)
+        await count(dead)
+        await dead.postpone((await dead.claim(T0, 10, LEASE))[0], T0, "stopped")
+        assert len(pending(server)) == 1
+        monkeypatch.setattr("ussd_server.stores.redis.sweeps.SILENT_MS", 0)
+        await alive.sweep(T0, 10)
+        assert pending(server) == {}
+        for store in (dead, alive):
+            await store.close()
+
+    asyncio.run(body())

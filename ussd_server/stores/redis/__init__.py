@@ -1,0 +1,1 @@
+"""The store that several servers share: a Redis, with Sentinels, or a Cluster."""
