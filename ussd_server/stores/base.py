@@ -277,7 +277,8 @@ class Store(Protocol):
         """Return the record and its version; an unknown number has a fresh record of version 0.
 
         What is remembered of it may be older than what is stored, which a commit finds out. Who may refuse without a
-        commit asks for the `latest`: what every server has committed by now.
+        commit asks for the `latest`: what every server has committed by now. Of a record that is damaged,
+        StoreUnavailable has the decoder's error as its cause (`damaged.unreadable`); so it is with `dump`.
         """
 
     def remembered(self, msisdn: str) -> tuple[Subscriber, int] | None:

@@ -1,4 +1,4 @@
-"""One entry whose data cannot be decoded stands for itself: all other work goes on, and what is behind it, too."""
+"""One entry, note or record that cannot be decoded stands for itself: all else goes on, and what is behind it, too."""
 
 import base64
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.contracts.store.steps import ANNA, LEASE, T0, Open, entry, ids, on, put
-from ussd_server.stores.base import Change, DeadLetter, Store
-from ussd_server.stores.damaged import DAMAGED
+from tests.contracts.store.steps import ANNA, BORIS, LEASE, T0, Open, entry, ids, on, put
+from ussd_server.log import mask
+from ussd_server.stores.base import Change, DeadLetter, JournalEntry, Store, StoreUnavailable
+from ussd_server.stores.damaged import DAMAGED, unreadable
 from ussd_server.stores.redis.store import RedisStore
 from ussd_server.stores.sqlite.store import SqliteStore
 
@@ -29,6 +30,30 @@ async def damage(store: Store, msisdn: str, id: str, octets: bytes) -> None:
         _, bucket, digits = store._home(msisdn)
         command = (b"EVAL", REPLACE, 1, bucket.outbox(digits), id, octets)
         await store.link.ask(bucket.slot, command, writes=True).answer
+
+
+async def damage_record(store: Store, msisdn: str) -> None:
+    """Let a record be kept that is none."""
+    if isinstance(store, SqliteStore):
+        statement = "UPDATE subscriber SET record = x'ff00' WHERE msisdn = ?"
+        assert (await store._do(lambda: store._db.execute(statement, (int(msisdn),)))).rowcount == 1
+        store._cache.drop(msisdn)
+    elif isinstance(store, RedisStore):
+        key, bucket, _ = store._home(msisdn)
+        await store.link.ask(bucket.slot, (b"SETRANGE", key, 8, b"\xff\x00"), writes=True).answer
+        store._cache.drop(msisdn)
+
+
+async def damage_note(store: Store, msisdn: str, index: int, octets: bytes) -> None:
+    """Let these octets be kept as a note of the journal, or its data; the oldest has the index 0."""
+    if isinstance(store, SqliteStore):
+        statement = """UPDATE journal SET data = CAST(? AS TEXT)
+            WHERE seq = (SELECT seq FROM journal WHERE msisdn = ? ORDER BY seq LIMIT 1 OFFSET ?)"""
+        change = await store._do(lambda: store._db.execute(statement, (octets, int(msisdn), index)))
+        assert change.rowcount == 1
+    elif isinstance(store, RedisStore):
+        _, bucket, digits = store._home(msisdn)
+        await store.link.ask(bucket.slot, (b"LSET", bucket.journal(digits), index, octets), writes=True).answer
 
 
 def damaged(octets: bytes) -> dict[str, Any]:
@@ -85,5 +110,62 @@ def test_what_is_damaged_moves_to_another_store_as_it_is(open_store: Open, octet
         assert [each.entry.data for each in whole.outbox] == [damaged(octets), {}]
         await store.restore(whole)
         assert await store.dump(ANNA) == whole
+
+    on(open_store, test)
+
+
+@pytest.mark.parametrize("octets", OCTETS)
+def test_a_damaged_note_is_told_of_as_such_and_beside_it_all_others(open_store: Open, octets: bytes) -> None:
+    async def test(store: Store) -> None:
+        record, version = await store.load(ANNA)
+        notes = [JournalEntry(T0 + n, "x" if n % 2 else "y", {"n": n}) for n in range(6)]
+        assert await store.commit(Change(version, record, journal=notes))
+        await damage_note(store, ANNA, 3, octets)
+        journal = await store.journal(ANNA)
+        assert [each.kind for each in journal] == ["x", "y", DAMAGED, "y", "x", "y"]
+        assert [*journal[:2], *journal[3:]] == [notes[5], notes[4], notes[2], notes[1], notes[0]]
+        assert list(journal[2].data) == [DAMAGED]
+        assert base64.b64decode(journal[2].data[DAMAGED]).endswith(octets)
+        # Of a kind there are as many as are asked for, whatever is damaged between them.
+        assert await store.journal(ANNA, "x", 2) == [notes[5], notes[1]]
+        assert await store.journal(ANNA, DAMAGED) == [journal[2]]
+        assert await store.journal(ANNA, DAMAGED, 0) == []
+        whole = await store.dump(ANNA)
+        assert whole is not None
+        assert whole.journal == journal[::-1]
+        await store.restore(whole)
+        assert await store.dump(ANNA) == whole
+
+    on(open_store, test)
+
+
+def test_a_damaged_record_is_refused_as_such_under_a_masked_number_and_can_be_forgotten(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        await put(store, ANNA)
+        await put(store, BORIS)
+        await damage_record(store, ANNA)
+        for asked in (store.load, store.dump):
+            with pytest.raises(StoreUnavailable) as refused:
+                await asked(ANNA)
+            assert unreadable(refused.value)
+            assert mask(ANNA) in str(refused.value)
+            await asked(BORIS)
+        assert await store.forget(ANNA)
+        assert await store.subscribers("", 10) == [BORIS]
+
+    on(open_store, test)
+
+
+def test_a_store_that_is_away_is_no_damage(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        await put(store, ANNA)
+        if isinstance(store, SqliteStore):
+            await store._do(lambda: store._db.execute("DROP TABLE subscriber"))
+            store._cache.drop(ANNA)
+        elif isinstance(store, RedisStore):
+            await store.close()
+        with pytest.raises(StoreUnavailable) as away:
+            await store.dump(ANNA)
+        assert not unreadable(away.value)
 
     on(open_store, test)

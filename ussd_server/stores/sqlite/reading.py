@@ -1,6 +1,7 @@
 """What can be asked of the embedded store: from memory or from the file, on the event loop's thread."""
 
 from collections.abc import Collection, Mapping
+from typing import Final
 
 import msgspec
 
@@ -19,12 +20,16 @@ from ussd_server.stores.base import (
     StoreUnavailable,
 )
 from ussd_server.stores.cache import Cache
+from ussd_server.stores.damaged import DAMAGED
 from ussd_server.stores.sqlite import statements as sql
 from ussd_server.stores.sqlite.file import File
-from ussd_server.stores.sqlite.rows import from_json, key_of, work_from_json
+from ussd_server.stores.sqlite.rows import key_of, note_of, work_from_json
 from ussd_server.subscribers.record import Subscriber, decode
 from ussd_server.terminals.record import Terminal
 from ussd_server.terminals.record import decode as decode_terminal
+
+ALL: Final = -1
+"""A limit that is none."""
 
 
 class Reading:
@@ -73,8 +78,16 @@ class Reading:
 
     async def journal(self, msisdn: str, kind: str | None = None, limit: int = 100) -> list[JournalEntry]:
         """Return the newest entries of a subscriber, newest first."""
-        rows = self._read(sql.JOURNAL, (key_of(msisdn), kind, limit))
-        return [JournalEntry(at, kind, from_json(data)) for at, kind, data in rows]
+        key = key_of(msisdn)
+        # What is damaged stands in the file under the kind that it had: where there is any, all are looked through.
+        stands, most = (None, ALL) if kind == DAMAGED else (kind, limit)
+        notes = self._notes(key, stands, most)
+        if kind is not None and any(each.kind != kind for each in notes):
+            notes = [each for each in self._notes(key, stands, ALL) if each.kind == kind]
+        return notes[:limit]
+
+    def _notes(self, key: int, kind: str | None, limit: int) -> list[JournalEntry]:
+        return [note_of(*row) for row in self._read(sql.JOURNAL, (key, kind, limit))]
 
     async def subscribers(self, after: str, limit: int) -> list[str]:
         """Return up to `limit` numbers that have a record, by their value, beginning behind `after` ("": all)."""
@@ -145,7 +158,7 @@ class Reading:
         rows = self._read(sql.LOAD, (key,))
         if not rows:
             return None
-        journal = [JournalEntry(at, kind, from_json(data)) for at, kind, data in self._read(sql.WHOLE_JOURNAL, (key,))]
+        journal = [note_of(*row) for row in self._read(sql.WHOLE_JOURNAL, (key,))]
         outbox = [
             Standing(OutboxEntry(id, kind, due, work_from_json(data), expires, tried), ready, attempt, reason)
             for id, kind, due, data, expires, tried, ready, attempt, reason in self._read(sql.WHOLE_OUTBOX, (key,))

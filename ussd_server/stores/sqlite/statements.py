@@ -42,7 +42,7 @@ DEAD_LETTERS = """SELECT id, kind, CAST(data AS BLOB), expires, at, attempt, rea
     WHERE msisdn = ? ORDER BY seq"""
 GIVEN_UP = "SELECT DISTINCT msisdn FROM dead_letter WHERE msisdn > ? ORDER BY msisdn LIMIT ?"
 COUNT_DEAD = "SELECT kind, count(*) FROM dead_letter GROUP BY kind"
-JOURNAL = """SELECT at, kind, data FROM journal
+JOURNAL = """SELECT at, CAST(kind AS BLOB), CAST(data AS BLOB) FROM journal
     WHERE msisdn = ?1 AND (?2 IS NULL OR kind = ?2) ORDER BY seq DESC LIMIT ?3"""
 WALK = "SELECT msisdn FROM subscriber WHERE msisdn > ? ORDER BY msisdn LIMIT ?"
 KEEP = "INSERT OR IGNORE INTO answer (terminal, key, msisdn, fingerprint, body, expires) VALUES (?, ?, ?, ?, ?, ?)"
@@ -60,7 +60,7 @@ SWEEP_ANSWERS = """DELETE FROM answer WHERE seq IN (
     SELECT seq FROM answer WHERE expires <= ? ORDER BY expires LIMIT ?
 )"""
 COUNT = "SELECT count(*) FROM subscriber"
-WHOLE_JOURNAL = "SELECT at, kind, data FROM journal WHERE msisdn = ? ORDER BY seq"
+WHOLE_JOURNAL = "SELECT at, CAST(kind AS BLOB), CAST(data AS BLOB) FROM journal WHERE msisdn = ? ORDER BY seq"
 WHOLE_OUTBOX = """SELECT id, kind, due, CAST(data AS BLOB), expires, tried, ready, attempt, reason FROM outbox
     WHERE msisdn = ? ORDER BY seq"""
 WHOLE_ANSWERS = """SELECT terminal, key, fingerprint, body, expires FROM answer
