@@ -103,6 +103,21 @@ def code() -> SealedCode:
     return asyncio.run(within())
 
 
+def damage(*numbers: str) -> None:
+    """Let these subscribers' records be none."""
+
+    async def within() -> None:
+        store = SqliteStore(Path("var/ussd-server.db"))
+        try:
+            for msisdn in numbers:
+                assert await store.commit(Change(0, Subscriber(msisdn)))
+                store._db.execute("UPDATE subscriber SET record = x'ff00' WHERE msisdn = ?", (int(msisdn),))
+        finally:
+            await store.close()
+
+    asyncio.run(within())
+
+
 def listed(said: Said, kid: str) -> list[str]:
     assert said("list") == 0
     return next(line for line in said.out.splitlines() if line.startswith(kid)).split()
@@ -464,6 +479,49 @@ def test_a_key_is_retired_when_nothing_needs_it(said: Said, clock: Clock) -> Non
     assert said("retire", kek) == 0
     assert load(PATH).get(kek) is None
     assert Vault(load(PATH)).check(code(), CODE, MSISDN, 1).right
+
+
+def test_a_kek_stays_while_records_cannot_be_read_and_these_are_found(said: Said, clock: Clock) -> None:
+    said("init")
+    old = load(PATH)
+    kek = old.current("kek").id
+    put(Vault(old).seal(CODE, MSISDN, 1))
+    numbers = [f"7910123900{last}" for last in range(7)]
+    damage(*numbers)
+
+    assert said("rotate", "kek") == 1
+    assert "1 code moved" in said.out
+    records = (
+        "7 subscribers whose records are damaged: 7910***9000, 7910***9001, 7910***9002, 7910***9003, 7910***9004 "
+        "and 2 more (in full: ussd-server keys list --numbers); go back to a copy of the store, or give them up with: "
+        "ussd-server subscriber forget"
+    )
+    assert said.err == f"error: nothing was moved of {records}\n"
+    clock.at = NOW + 2 * DAY_MS
+    assert listed(said, kek)[-2:] == ["0", "0"]
+    assert said.lines[-1] == f"nothing was counted of {records}"
+    assert said("retire", kek) == 1
+    assert said.err == (
+        f"error: {kek} may still be needed: nobody knows what it seals of {records}; or lose that with --force\n"
+    )
+
+    assert said("list", "--numbers") == 0
+    assert f"damaged: {', '.join(numbers)}; " in said.lines[-1]
+    for msisdn in numbers[1:]:
+        assert outcome(["subscriber", "forget", msisdn, "--yes"]) == 0
+    assert said("retire", kek) == 1
+    assert "of 1 subscriber whose record is damaged: 7910***9000 (in full" in said.err
+    assert outcome(["subscriber", "forget", numbers[0], "--yes"]) == 0
+    assert said("retire", kek) == 0
+
+
+def test_with_one_kek_it_is_counted_where_numbers_are_asked_for(said: Said) -> None:
+    said("init")
+    damage("79101239000")
+    assert said("list") == 0
+    assert "damaged" not in said.out
+    assert said("list", "--numbers") == 0
+    assert "1 subscriber whose record is damaged: 79101239000; " in said.out
 
 
 def test_a_kek_that_was_made_long_before_it_was_in_use_still_seals_what_no_rewrap_moves(

@@ -1,8 +1,8 @@
 """`ussd-server keys`: the server's keys, by name and age only. Servers that run take up every change by themselves."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal, get_args
 
 import typer
@@ -11,6 +11,7 @@ from ussd_server.cli.common import Data, Failure, SettingsFile, Store, columns, 
 from ussd_server.cli.progress import progress
 from ussd_server.cli.stores import there, with_store
 from ussd_server.housekeeping import KEYS_S
+from ussd_server.log import mask
 from ussd_server.secrecy import agreement, keys
 from ussd_server.secrecy.files import UnguardedFile
 from ussd_server.secrecy.keys import FILE_NAME, Key, KeyFile, Keyring, load_or_create
@@ -45,6 +46,10 @@ HELD: Final[dict[Holder, str]] = {
     "answer": "{answers} kept for terminals until {until}",
 }
 """What a key still seals, and the mend or the end of it."""
+
+NAMED: Final = 5
+"""Subscribers whose records cannot be read that are named; of the others only how many there are."""
+UNREAD: Final = "go back to a copy of the store, or give them up with: ussd-server subscriber forget"
 
 NEXT_STEPS: Final[dict[Rotated, str]] = {
     "kek": "",
@@ -87,8 +92,15 @@ def init(data: Data = None, settings: SettingsFile = None) -> None:
         out.print(f"The keys are there already: {made.path}. Nothing was changed.")
 
 
-@app.command("list", epilog=examples("ussd-server keys list"))
-def list_(store: Store = None, data: Data = None, settings: SettingsFile = None) -> None:
+@app.command("list", epilog=examples("ussd-server keys list", "ussd-server keys list --numbers"))
+def list_(
+    numbers: Annotated[
+        bool, typer.Option("--numbers", help="Count in any case, and show in full the numbers of who cannot be read")
+    ] = False,
+    store: Store = None,
+    data: Data = None,
+    settings: SettingsFile = None,
+) -> None:
     """List the keys: id, kind, when it was made, age, the one in use; how many codes, and what else, a kek seals.
 
     No key is ever shown. It is counted where there is more than one kek.
@@ -96,8 +108,8 @@ def list_(store: Store = None, data: Data = None, settings: SettingsFile = None)
     where = load_settings({"store": store, "data": data, "settings": settings})
     ring = _ring(where)
     keks = ring.of("kek")
-    counted = len(keks) > 1 and there(where)
-    counts = _held(where) if counted else None
+    counted = (numbers or len(keks) > 1) and there(where)
+    counts, unread = _held(where) if counted else (None, [])
     rows = [
         (
             key.id,
@@ -111,12 +123,14 @@ def list_(store: Store = None, data: Data = None, settings: SettingsFile = None)
     ]
     for line in columns([("ID", "KIND", "MADE", "AGE", "", "CODES", "OTHER"), *rows]):
         print(line)
-    if len(keks) > 1:
+    if numbers or len(keks) > 1:
         store_ = written(where.store)
         print(f"codes are those in {store_}" if counted else f"no code was counted: {_no_store(where)}")
     here = {key.id for key in keks}
     if lost := sum(_code(held).count for kid, held in (counts or {}).items() if kid not in here):
         print(f"no key here opens {_codes(lost)}; their owners have to order new ones")
+    if unread:
+        print(f"nothing was counted of {_unread(unread, numbers)}")
 
 
 @app.command(
@@ -199,7 +213,7 @@ def retire(
         _is_of_these_servers(where)
     _have_noted(where)
     if not force and (needed := _needed(where, ring, key)):
-        raise Failure(f"{id} is still needed: {needed}; or lose that with --force")
+        raise Failure(f"{id} {needed}; or lose that with --force")
     keys.change(where.data / FILE_NAME, lambda ring: ring.retire(id))
     nothing = f" {written(where.store)} holds nothing under it." if key.kind == "kek" and not force else ""
     console().print(
@@ -291,13 +305,19 @@ def _ring(settings: Settings) -> Keyring:
 
 
 def _needed(where: Settings, ring: Keyring, key: Key) -> str:
-    """Return what still needs a key that is not in use, with the mend; "" for nothing."""
-    if key.kind == "kek" and (held := _held(where).get(key.id)):
-        return f"it seals {'; '.join(_told(holder, held[holder]) for holder in HOLDERS if holder in held)}"
+    """Return why a key that is not in use has to stay, with the mend; "" where it can go."""
+    counts, unread = _held(where) if key.kind == "kek" else ({}, [])
+    needs = []
+    if held := counts.get(key.id):
+        needs.append(f"it seals {'; '.join(_told(holder, held[holder]) for holder in HOLDERS if holder in held)}")
     replaced = max(ring.replaced_at(key), agreement.replaced_at(_noted_keys(where), key))
-    if now() < replaced + KEEP_MS:
-        return f"it was replaced less than {KEEP_MS // HOUR_MS} hours ago, wait until {moment(replaced + KEEP_MS)}"
-    return ""
+    if not needs and now() < replaced + KEEP_MS:
+        wait = moment(replaced + KEEP_MS)
+        needs.append(f"it was replaced less than {KEEP_MS // HOUR_MS} hours ago, wait until {wait}")
+    sure = "is still" if needs else "may still be"
+    if unread:
+        needs.append(f"nobody knows what it seals of {_unread(unread)}")
+    return f"{sure} needed: {'; '.join(needs)}" if needs else ""
 
 
 def _noted_keys(where: Settings) -> str:
@@ -307,14 +327,25 @@ def _noted_keys(where: Settings) -> str:
     return with_store(where, work)
 
 
-def _held(where: Settings) -> Holdings:
-    """Return what is sealed under each key."""
+def _held(where: Settings) -> tuple[Holdings, list[str]]:
+    """Return what is sealed under each key, and whose record cannot be read."""
+    unread: list[str] = []
 
     async def work(store: StorePort) -> Holdings:
         with progress(await store.count_subscribers()) as moved:
-            return await holdings(store, lambda more: moved("counting codes", more))
+            return await holdings(store, lambda more: moved("counting codes", more), unread.append)
 
-    return with_store(where, work)
+    return with_store(where, work), unread
+
+
+def _unread(numbers: Sequence[str], full: bool = False) -> str:
+    """Return how many records cannot be read, whose they are, and the mend."""
+    many = "1 subscriber whose record is" if len(numbers) == 1 else f"{len(numbers)} subscribers whose records are"
+    if full:
+        return f"{many} damaged: {', '.join(numbers)}; {UNREAD}"
+    named = ", ".join(map(mask, numbers[:NAMED]))
+    more = f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""
+    return f"{many} damaged: {named}{more} (in full: ussd-server keys list --numbers); {UNREAD}"
 
 
 def _told(holder: Holder, held: Held) -> str:
@@ -351,6 +382,8 @@ class _Way:
     total: int = 0
     walk: int = 1
     seen: int = 0
+    unread: list[str] = field(default_factory=list)
+    """Whose records this walk could not read."""
 
     def remark(self) -> str:
         """Return what is said where it is interrupted: how far it came, and how it goes on."""
@@ -381,8 +414,12 @@ def _rewrap(where: Settings) -> None:
         raise Failure(
             "codes under older keys keep coming; are all servers of this version? Then: ussd-server keys rewrap"
         )
-    if last.damaged:
-        raise Failure(f"no key here opens {_codes(last.damaged)}; their owners have to order new ones")
+    closed = last.damaged - len(way.unread)
+    told = [f"no key here opens {_codes(closed)}; their owners have to order new ones"] if closed else []
+    if way.unread:
+        told.append(f"nothing was moved of {_unread(way.unread)}")
+    if told:
+        raise Failure("; ".join(told))
 
 
 async def _walks(store: StorePort, held: KeyFile, way: _Way, show: Moved) -> tuple[int, Pass]:
@@ -394,12 +431,12 @@ async def _walks(store: StorePort, held: KeyFile, way: _Way, show: Moved) -> tup
         show("moving codes" if way.walk == 1 else f"looking again, walk {way.walk}", more)
 
     for walk in range(1, MAX_PASSES + 1):
-        way.walk, way.seen = walk, 0
+        way.walk, way.seen, way.unread = walk, 0, []
         if walk > 1:
             # Until now a server may have sealed a code under the key before.
             await asyncio.sleep(TAKE_UP_S)
             held.refresh()
-        last = await rewrap(store, vault, seen)
+        last = await rewrap(store, vault, seen, way.unread.append)
         moved += last.moved
         if walk > 1 and not last.moved and not last.contended:
             break

@@ -13,7 +13,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from ussd_server.secrecy.vault import Vault, VaultError
-from ussd_server.stores.base import Change, Store
+from ussd_server.stores.base import Change, Store, StoreUnavailable
+from ussd_server.stores.damaged import unreadable
 
 BATCH: Final = 100
 """Records in hand at once: a store writes commits that come together in one go, and servers' commits fit in between."""
@@ -22,22 +23,31 @@ MAX_CONFLICTS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What one walk over all records did: codes that it moved, that were changed too often to, and that do not open."""
+    """What one walk over all records did: codes that it moved, that were changed too often to, and that do not open.
+
+    A record that cannot be read is counted as a code that does not open.
+    """
 
     moved: int = 0
     contended: int = 0
     damaged: int = 0
 
 
-async def rewrap(store: Store, vault: Vault, done: Callable[[int], None] = lambda records: None) -> Pass:
+async def rewrap(
+    store: Store,
+    vault: Vault,
+    done: Callable[[int], None] = lambda records: None,
+    unread: Callable[[str], None] = lambda msisdn: None,
+) -> Pass:
     """Walk over all records once and put every code under the vault's current key.
 
-    `done` is told how many more records were seen to. Raises StoreUnavailable; what was moved until then stays moved.
+    `done` is told how many more records were seen to, and `unread` whose cannot be read. Raises StoreUnavailable; what
+    was moved until then stays moved.
     """
     kek = vault.kek
     results: Counter[str] = Counter()
     async for batch in batches(store):
-        results.update(await asyncio.gather(*(_move(store, vault, kek, msisdn) for msisdn in batch)))
+        results.update(await asyncio.gather(*(_move(store, vault, kek, msisdn, unread) for msisdn in batch)))
         done(len(batch))
     return Pass(results["moved"], results["contended"], results["damaged"])
 
@@ -50,9 +60,15 @@ async def batches(store: Store) -> AsyncIterator[list[str]]:
         after = batch[-1]
 
 
-async def _move(store: Store, vault: Vault, kek: str, msisdn: str) -> str:
+async def _move(store: Store, vault: Vault, kek: str, msisdn: str, unread: Callable[[str], None]) -> str:
     for _ in range(MAX_CONFLICTS):
-        record, version = await store.load(msisdn)
+        try:
+            record, version = await store.load(msisdn)
+        except StoreUnavailable as error:
+            if not unreadable(error):
+                raise
+            unread(msisdn)
+            return "damaged"
         sealed = record.access.sealed
         if sealed is None or sealed.kid == kek:
             return "nothing to do"

@@ -7,15 +7,16 @@ person.
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, Protocol, TypeAlias, get_args
 
 from ussd_server.secrecy.rewrap import batches
 from ussd_server.secrecy.vault import kid_of
-from ussd_server.stores.base import Everything, Store
+from ussd_server.stores.base import Everything, Store, StoreUnavailable
+from ussd_server.stores.damaged import unreadable
 
-Holder: TypeAlias = Literal["code", "letters", "outbox", "dead letter", "answer"]
+Holder: TypeAlias = Literal["code", "letters", "outbox", "dead letter", "answer", "subscriber"]
 """An access code and the parts of a long SMS, in a record; a text with a code that waits or was given up; the answer to
-a terminal's request."""
+a terminal's request; a subscriber whose record cannot be read, so that nobody knows what else there is."""
 HOLDERS: Final[tuple[Holder, ...]] = get_args(Holder)
 
 
@@ -32,26 +33,47 @@ Holdings: TypeAlias = Mapping[str, Mapping[Holder, Held]]
 """By key id, what there is of each kind."""
 
 
-async def holdings(store: Store, done: Callable[[int], None] = lambda records: None) -> Holdings:
+class _Add(Protocol):
+    def __call__(self, kid: str, holder: Holder, until: int = 0) -> None:
+        """Count one more of a kind that this key seals."""
+
+
+async def holdings(
+    store: Store,
+    done: Callable[[int], None] = lambda records: None,
+    unread: Callable[[str], None] = lambda msisdn: None,
+) -> Holdings:
     """Walk over all subscribers once and return what is sealed under each key. Raises StoreUnavailable.
 
-    `done` is told how many more were looked at. What is damaged so that it names no key is under "".
+    `done` is told how many more were looked at, and `unread` whose record cannot be read. These, and what is damaged so
+    that it names no key, are under "".
     """
     found: dict[str, dict[Holder, Held]] = {}
-    async for batch in batches(store):
-        for everything in await asyncio.gather(*(store.dump(msisdn) for msisdn in batch)):
-            if everything is not None:  # else it was forgotten since it was listed
-                _add(found, everything)
-        done(len(batch))
-    return found
 
-
-def _add(found: dict[str, dict[Holder, Held]], everything: Everything) -> None:
     def add(kid: str, holder: Holder, until: int = 0) -> None:
         under = found.setdefault(kid, {})
         before = under.get(holder, NOTHING)
         under[holder] = Held(before.count + 1, max(before.until, until))
 
+    async def look(msisdn: str) -> None:
+        try:
+            everything = await store.dump(msisdn)
+        except StoreUnavailable as error:
+            if not unreadable(error):
+                raise
+            add("", "subscriber")
+            unread(msisdn)
+        else:
+            if everything is not None:  # else it was forgotten since it was listed
+                _add_all(add, everything)
+
+    async for batch in batches(store):
+        await asyncio.gather(*map(look, batch))
+        done(len(batch))
+    return found
+
+
+def _add_all(add: _Add, everything: Everything) -> None:
     record = everything.record
     if record.access.sealed is not None:
         add(record.access.sealed.kid, "code")

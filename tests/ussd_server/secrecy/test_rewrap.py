@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
 from ussd_server.secrecy.keys import Keyring
@@ -11,7 +12,7 @@ from ussd_server.secrecy.rewrap import BATCH, Pass, rewrap
 from ussd_server.secrecy.sealed import Held, holdings
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.secrecy.vault import Vault
-from ussd_server.stores.base import Change
+from ussd_server.stores.base import Change, JournalEntry, StoreUnavailable
 from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.codes import Access, SealedCode
 from ussd_server.subscribers.record import Subscriber
@@ -90,6 +91,44 @@ def test_a_damaged_code_is_counted_and_left_as_it_is(tmp_path: Path) -> None:
         assert await rewrap(store, Vault(NEW)) == Pass(damaged=2)
         assert (await store.load(number(1)))[0].access.sealed == moved_here
         assert (await store.load(number(2)))[0].access.sealed == foreign
+
+    play(tmp_path, story)
+
+
+def test_a_record_that_cannot_be_read_is_counted_and_told_and_the_walk_goes_on(tmp_path: Path) -> None:
+    async def story(store: SqliteStore) -> None:
+        for index in range(1, 4):
+            await put(store, number(index), box(number(index)))
+        await put(store, number(4), Vault(OLD).seal(CODE, number(4), 1))
+        store._db.execute("UPDATE subscriber SET record = x'ff00' WHERE msisdn = ?", (int(number(2)),))
+        store._cache.drop(number(2))
+        unread: list[str] = []
+        found = await holdings(store, unread=unread.append)
+        assert found == {OLD_KEK: {"code": Held(3)}, "": {"subscriber": Held(1)}}
+        assert await rewrap(store, Vault(NEW), unread=unread.append) == Pass(moved=1, damaged=3)
+        assert unread == [number(2)] * 2
+
+    play(tmp_path, story)
+
+
+def test_a_note_that_cannot_be_read_holds_up_no_count(tmp_path: Path) -> None:
+    async def story(store: SqliteStore) -> None:
+        change = Change(0, Subscriber(number(1)), journal=[JournalEntry(NOW, "x", {"a": 1})])
+        assert await store.commit(change)
+        for octets in (b"{", b'{"\xff'):
+            store._db.execute("UPDATE journal SET data = CAST(? AS TEXT)", (octets,))
+            assert await holdings(store) == {}
+
+    play(tmp_path, story)
+
+
+def test_a_store_that_is_away_ends_the_walk(tmp_path: Path) -> None:
+    async def story(store: SqliteStore) -> None:
+        await put(store, number(1), box(number(1)))
+        store._file.broken = "the disk lost a write"
+        for walk in (holdings(store), rewrap(store, Vault(NEW))):
+            with pytest.raises(StoreUnavailable, match="lost a write"):
+                await walk
 
     play(tmp_path, story)
 
