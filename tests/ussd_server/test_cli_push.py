@@ -13,7 +13,9 @@ import pytest
 
 import ussd_server
 from tests.ussd_server.command_line import Said, log_octets, without_settings
+from tests.ussd_server.stores.sqlite.bench import HeldDisk
 from ussd_server.cli import push as push_command
+from ussd_server.cli.push import AT_ONCE
 from ussd_server.settings import PREFIX
 from ussd_server.stores.base import PUSHES, Change, Claimed, JournalEntry
 from ussd_server.stores.sqlite.store import SqliteStore
@@ -242,7 +244,7 @@ def test_who_interrupts_a_campaign_reads_whether_the_same_command_goes_on(
     told = re.match(rf"interrupted after (\d+) of {MANY} numbers", err)
     assert told, err
     before = at_the_store(lambda store: store.count_subscribers())
-    assert 0 < int(told[1]) <= before < MANY
+    assert 0 < int(told[1]) == before < MANY
     if not campaign:
         assert err.endswith(
             f", {told[1]} queued; the same command would queue them again, only one with --campaign goes on\n"
@@ -251,6 +253,53 @@ def test_who_interrupts_a_campaign_reads_whether_the_same_command_goes_on(
     assert err.endswith("; the same command goes on, and calls on nobody twice\n")
     assert said(*words) == 0
     assert [line.split()[:2] for line in said.lines[:2]] == [["queued", f"{MANY - before}"], ["already", f"{before}"]]
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, times: int) -> tuple[str, int]:
+    """Interrupt a push so often while a group of commits is on its way to the disk.
+
+    Return the remark, and how many are queued in the store afterwards.
+    """
+    order = PushOrder(3_600_000, "notify", text="Hello", category="service")
+    numbers = [str(79100000000 + number) for number in range(MANY)]
+
+    async def within(held: pytest.MonkeyPatch) -> str:
+        store = SqliteStore(Path("var/ussd-server.db"))
+        disk, way = HeldDisk(held), push_command._Way()
+        try:
+            task = asyncio.create_task(push_command._queue_all(store, numbers, order, False, way))
+            await disk.asked.get()
+            disk.may.release()
+            await disk.asked.get()
+            for _ in range(times):
+                task.cancel()
+                await asyncio.sleep(0)
+            if times == 1:
+                disk.may.release(MANY)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            return push_command._interrupted(way, MANY, order, False)
+        finally:
+            disk.may.release(MANY)
+            await store.close()
+
+    with monkeypatch.context() as held:
+        remark = asyncio.run(within(held))
+    return remark, at_the_store(lambda store: store.count_subscribers())
+
+
+def test_what_was_under_way_when_it_was_interrupted_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    remark, stored = interrupt(monkeypatch, 1)
+    assert stored == 2 * AT_ONCE
+    assert remark.startswith(f"interrupted after {stored} of {MANY} numbers, {stored} queued; ")
+
+
+def test_who_interrupts_twice_does_not_wait_and_reads_how_many_more_it_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    remark, stored = interrupt(monkeypatch, 2)
+    assert stored == 2 * AT_ONCE
+    assert remark.startswith(
+        f"interrupted after {AT_ONCE} of {MANY} numbers, {AT_ONCE} queued and perhaps {AT_ONCE} more; "
+    )
 
 
 def test_what_may_be_pushed_is_listed(said: Said) -> None:

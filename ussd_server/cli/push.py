@@ -7,8 +7,9 @@ import asyncio
 import re
 import secrets
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias, cast
@@ -290,13 +291,22 @@ MEANING: Final = {
 }
 
 
+@dataclass
+class _Way:
+    """How far it is: what became of how many numbers, and how many are worked on, of which nobody knows it yet."""
+
+    fates: Counter[Fate] = field(default_factory=Counter)
+    under_way: int = 0
+
+
 def _push(numbers: list[str], order: PushOrder, flow: Flow, settings: Settings, dry_run: bool) -> int:
-    fates: Counter[Fate] = Counter()
+    way = _Way()
 
     def remark() -> str:
-        return _interrupted(fates, len(numbers), order, dry_run)
+        return _interrupted(way, len(numbers), order, dry_run)
 
-    with_store(settings, lambda store: _queue_all(store, numbers, order, dry_run, fates), remark=remark)
+    with_store(settings, lambda store: _queue_all(store, numbers, order, dry_run, way), remark=remark)
+    fates = way.fates
     rows = [(("would be " if dry_run and fate == "queued" else "") + fate, str(fates[fate])) for fate in FATES]
     for (name, amount), fate in zip(rows, FATES, strict=True):
         if fates[fate] or fate == "queued":
@@ -313,14 +323,15 @@ def _push(numbers: list[str], order: PushOrder, flow: Flow, settings: Settings, 
     return EXIT_FAILED
 
 
-def _interrupted(fates: Counter[Fate], of: int, order: PushOrder, dry_run: bool) -> str:
+def _interrupted(way: _Way, of: int, order: PushOrder, dry_run: bool) -> str:
     """Say how far it came, and whether the same command goes on or calls on people anew."""
-    far = f"interrupted after {fates.total()} of {of} numbers"
+    far = f"interrupted after {way.fates.total()} of {of} numbers"
     if dry_run:
         return f"{far}; nothing was queued"
     if order.campaign:
         return f"{far}; the same command goes on, and calls on nobody twice"
-    return f"{far}, {fates['queued']} queued; the same command would queue them again, only one with --campaign goes on"
+    queued = f"{way.fates['queued']} queued" + (f" and perhaps {way.under_way} more" if way.under_way else "")
+    return f"{far}, {queued}; the same command would queue them again, only one with --campaign goes on"
 
 
 def _when(order: PushOrder, flow: Flow, settings: Settings) -> str:
@@ -337,23 +348,38 @@ def _when(order: PushOrder, flow: Flow, settings: Settings) -> str:
     return f"Quiet hours last until {ends}; then any running server with a USSD link sends it, until {until}."
 
 
-async def _queue_all(
-    store: StorePort, numbers: list[str], order: PushOrder, dry_run: bool, fates: Counter[Fate]
-) -> None:
-    """Queue for each number, many at once, and count what became of them; a bar is shown where somebody watches."""
-    run, waiting = secrets.token_hex(6), iter(enumerate(numbers, 1))
+async def _queue_all(store: StorePort, numbers: list[str], order: PushOrder, dry_run: bool, way: _Way) -> None:
+    """Queue for each number, many at once, and count what became of them; a bar is shown where somebody watches.
+
+    Where it is cancelled it begins with no other number, and ends when those under way are counted, or at once where it
+    is cancelled again.
+    """
+    run, waiting = secrets.token_hex(6), deque(enumerate(numbers, 1))
     screen = Console(stderr=True)
     with Progress(console=screen, transient=True, disable=not screen.is_terminal or len(numbers) < AT_ONCE) as bar:
         task = bar.add_task("queueing", total=len(numbers))
 
         async def work() -> None:
-            for index, number in waiting:
-                fates[await _queue(store, number, order, f"push-{run}-{index:x}", dry_run)] += 1
+            while waiting:
+                index, number = waiting.popleft()
+                way.under_way += 1
+                way.fates[await _queue(store, number, order, f"push-{run}-{index:x}", dry_run)] += 1
+                way.under_way -= 1
                 bar.advance(task)
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(AT_ONCE, len(numbers))):
-                group.create_task(work())
+        async def work_at_once() -> None:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(AT_ONCE, len(numbers))):
+                    group.create_task(work())
+
+        queueing = asyncio.create_task(work_at_once())
+        try:
+            await asyncio.shield(queueing)
+        except asyncio.CancelledError:
+            # A commit that was given to the store is written, whether somebody waits for it or not.
+            waiting.clear()
+            await queueing
+            raise
 
 
 async def _queue(store: StorePort, msisdn: str, order: PushOrder, id: str, dry_run: bool) -> Fate:
