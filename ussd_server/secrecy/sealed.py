@@ -7,7 +7,8 @@ person.
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol, TypeAlias, get_args
+from functools import partial
+from typing import Final, Literal, TypeAlias, get_args
 
 from ussd_server.secrecy.rewrap import batches
 from ussd_server.secrecy.vault import kid_of
@@ -32,10 +33,7 @@ NOTHING: Final = Held()
 Holdings: TypeAlias = Mapping[str, Mapping[Holder, Held]]
 """By key id, what there is of each kind."""
 
-
-class _Add(Protocol):
-    def __call__(self, kid: str, holder: Holder, until: int = 0) -> None:
-        """Count one more of a kind that this key seals."""
+_Found: TypeAlias = dict[str, dict[Holder, Held]]
 
 
 async def holdings(
@@ -48,12 +46,7 @@ async def holdings(
     `done` is told how many more were looked at, and `unread` whose record cannot be read. These, and what is damaged so
     that it names no key, are under "".
     """
-    found: dict[str, dict[Holder, Held]] = {}
-
-    def add(kid: str, holder: Holder, until: int = 0) -> None:
-        under = found.setdefault(kid, {})
-        before = under.get(holder, NOTHING)
-        under[holder] = Held(before.count + 1, max(before.until, until))
+    found: _Found = {}
 
     async def look(msisdn: str) -> None:
         try:
@@ -61,11 +54,11 @@ async def holdings(
         except StoreUnavailable as error:
             if not unreadable(error):
                 raise
-            add("", "subscriber")
+            _count(found, "", "subscriber")
             unread(msisdn)
         else:
             if everything is not None:  # else it was forgotten since it was listed
-                _add_all(add, everything)
+                _add(found, everything)
 
     async for batch in batches(store):
         await asyncio.gather(*map(look, batch))
@@ -73,7 +66,14 @@ async def holdings(
     return found
 
 
-def _add_all(add: _Add, everything: Everything) -> None:
+def _count(found: _Found, kid: str, holder: Holder, until: int = 0) -> None:
+    under = found.setdefault(kid, {})
+    before = under.get(holder, NOTHING)
+    under[holder] = Held(before.count + 1, max(before.until, until))
+
+
+def _add(found: _Found, everything: Everything) -> None:
+    add = partial(_count, found)
     record = everything.record
     if record.access.sealed is not None:
         add(record.access.sealed.kid, "code")
