@@ -2,10 +2,9 @@
 
 import sqlite3
 from collections.abc import Collection, Sequence
-from typing import cast
 
-from ussd_server.stores.base import LANES, Claimed, Everything, JournalEntry, OutboxEntry, OutboxKind
-from ussd_server.stores.damaged import DAMAGED, damaged
+from ussd_server.stores.base import LANES, Claimed, Everything, JournalEntry
+from ussd_server.stores.damaged import DAMAGED
 from ussd_server.stores.sqlite import statements as sql
 from ussd_server.stores.sqlite.changes import add_notes, first_version
 from ussd_server.stores.sqlite.fence import fence, unfence
@@ -13,12 +12,11 @@ from ussd_server.stores.sqlite.rows import (
     Row,
     answer_row,
     dead_row,
+    entry_of,
     journal_rows,
     key_of,
     standing_row,
-    text_of,
     to_json,
-    work_from_json,
 )
 from ussd_server.subscribers.record import encode
 
@@ -35,12 +33,11 @@ def claim(db: sqlite3.Connection, now: int, limit: int, lease_ms: int, lanes: Co
 
 def _claimed(db: sqlite3.Connection, row: Row, lease: int) -> Claimed:
     seq, id, key, kind, due, expires, data, tried, attempt = row
-    name, sort, values = text_of(id), text_of(kind), work_from_json(data)
-    if name is None or sort is None:
-        # Nobody knows what it was. What it is called from now on must be in the file, for it is given up by that.
-        name, sort, values = name or f"{DAMAGED}-{seq}", DAMAGED, damaged(b" ".join((id, kind, data)))
-        db.execute(sql.MEND, (name, LANES[DAMAGED], DAMAGED, to_json(values), seq))
-    return Claimed(str(key), OutboxEntry(name, cast(OutboxKind, sort), due, values, expires, tried), attempt + 1, lease)
+    entry, whole = entry_of(seq, id, kind, due, data, expires, tried)
+    if not whole:
+        # What it is called from now on must be in the file, for it is given up by that.
+        db.execute(sql.MEND, (entry.id, LANES[DAMAGED], DAMAGED, to_json(entry.data), seq))
+    return Claimed(str(key), entry, attempt + 1, lease)
 
 
 def bury(

@@ -14,7 +14,6 @@ from ussd_server.stores.base import (
     JournalEntry,
     KeptAnswer,
     Nonce,
-    OutboxEntry,
     OutboxKind,
     Standing,
     StoreUnavailable,
@@ -23,7 +22,7 @@ from ussd_server.stores.cache import Cache
 from ussd_server.stores.damaged import DAMAGED
 from ussd_server.stores.sqlite import statements as sql
 from ussd_server.stores.sqlite.file import File
-from ussd_server.stores.sqlite.rows import key_of, note_of, work_from_json
+from ussd_server.stores.sqlite.rows import entry_of, key_of, note_of, work_from_json
 from ussd_server.subscribers.record import Subscriber, decode
 from ussd_server.terminals.record import Terminal
 from ussd_server.terminals.record import decode as decode_terminal
@@ -160,8 +159,8 @@ class Reading:
             return None
         journal = [note_of(*row) for row in self._read(sql.WHOLE_JOURNAL, (key,))]
         outbox = [
-            Standing(OutboxEntry(id, kind, due, work_from_json(data), expires, tried), ready, attempt, reason)
-            for id, kind, due, data, expires, tried, ready, attempt, reason in self._read(sql.WHOLE_OUTBOX, (key,))
+            Standing(entry_of(*row)[0], ready, attempt, reason)
+            for ready, attempt, reason, *row in self._read(sql.WHOLE_OUTBOX, (key,))
         ]
         answers = [KeptAnswer(*row) for row in self._read(sql.WHOLE_ANSWERS, (key,))]
         return Everything(self._decode(str(key), rows[0][1]), journal, outbox, self._dead_letters(key), answers)

@@ -1,7 +1,7 @@
 """Changes, and what goes with them, as rows of the embedded store's tables. Pure."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
@@ -13,6 +13,8 @@ from ussd_server.stores.base import (
     DeadLetter,
     JournalEntry,
     KeptAnswer,
+    OutboxEntry,
+    OutboxKind,
     Standing,
 )
 from ussd_server.stores.cache import Entry
@@ -45,6 +47,20 @@ def note_of(at: int, kind: bytes, data: bytes) -> JournalEntry:
         return JournalEntry(at, kind.decode(), from_json(data))
     except (ValueError, RecursionError):
         return JournalEntry(at, DAMAGED, damaged(b" ".join((kind, data))))
+
+
+def entry_of(
+    seq: int, id: bytes, kind: bytes, due: int, data: bytes, expires: int, tried: int
+) -> tuple[OutboxEntry, bool]:
+    """Return the outbox entry that is kept so, and whether it is one; else of kind `DAMAGED`: nobody knows what it was.
+
+    Data that cannot be decoded is told of as such, in an entry that is one.
+    """
+    name, sort = text_of(id), text_of(kind)
+    if name is None or sort is None:
+        values = damaged(b" ".join((id, kind, data)))
+        return OutboxEntry(name or f"{DAMAGED}-{seq}", DAMAGED, due, values, expires, tried), False
+    return OutboxEntry(name, cast(OutboxKind, sort), due, work_from_json(data), expires, tried), True
 
 
 def key_of(msisdn: str) -> int:

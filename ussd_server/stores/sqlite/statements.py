@@ -61,8 +61,8 @@ SWEEP_ANSWERS = """DELETE FROM answer WHERE seq IN (
 )"""
 COUNT = "SELECT count(*) FROM subscriber"
 WHOLE_JOURNAL = "SELECT at, CAST(kind AS BLOB), CAST(data AS BLOB) FROM journal WHERE msisdn = ? ORDER BY seq"
-WHOLE_OUTBOX = """SELECT id, kind, due, CAST(data AS BLOB), expires, tried, ready, attempt, reason FROM outbox
-    WHERE msisdn = ? ORDER BY seq"""
+WHOLE_OUTBOX = """SELECT ready, attempt, reason, seq, CAST(id AS BLOB), CAST(kind AS BLOB), due, CAST(data AS BLOB),
+    expires, tried FROM outbox WHERE msisdn = ? ORDER BY seq"""
 WHOLE_ANSWERS = """SELECT terminal, key, fingerprint, body, expires FROM answer
     WHERE msisdn = ? ORDER BY terminal, key"""
 REPLACE = "UPDATE subscriber SET version = version + 1, record = ? WHERE msisdn = ?"

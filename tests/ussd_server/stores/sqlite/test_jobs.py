@@ -27,7 +27,10 @@ def test_an_entry_damaged_in_more_than_its_data_holds_up_nobody_and_is_given_up(
         assert await store.commit(Change(0, Subscriber(ANNA), outbox=[ordered("a"), ordered("b")]))
         assert await store.commit(Change(0, Subscriber(BORIS), outbox=[ordered("c")]))
         await store._do(lambda: store._db.execute(f"UPDATE outbox SET {column} = CAST(x'ff' AS TEXT) WHERE id = 'a'"))
+        before = await store.dump(ANNA)
+        assert before is not None
         one, other = await store.claim(1, 10, 1_000)
+        assert [each.entry for each in before.outbox] == [one.entry, ordered("b")]
         data = {DAMAGED: base64.b64encode(was).decode()}
         assert one.entry == OutboxEntry(id=name, kind="damaged", due=1, data=data)
         assert other.entry == ordered("c")
