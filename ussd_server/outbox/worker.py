@@ -10,7 +10,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from itertools import chain
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 import structlog
@@ -30,6 +31,7 @@ from ussd_server.stores.base import (
     Store,
     StoreUnavailable,
     Told,
+    Unsettled,
     Unsure,
     tell,
 )
@@ -37,6 +39,7 @@ from ussd_server.stores.damaged import DAMAGED
 from ussd_server.turns.eager import Eager
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 UNDER_WAY = 512
 """Entries of a lane that are performed at once. Each lane has its own, so that a slow operator holds up no SMS.
@@ -66,6 +69,13 @@ was given up and is taken back), and a lease may end of who has died."""
 
 STORE_WAIT_S = 1.0
 """How long to leave a store alone that could not be reached."""
+
+TOGETHER = 4_096
+"""How many entries at most are removed or renewed by one call of the store, which may send a request for each."""
+
+SLOW_S = 0.25
+"""How long entries wait for the removal or renewal of those before them. Part of the store may be away, and it is known
+only in seconds."""
 
 RELEASE_S = 0.5
 """How long the store may take at a stop to be told of what is left: what it does not hear of waits for its lease."""
@@ -184,10 +194,17 @@ class Outbox:
         self._late: dict[asyncio.Future[list[Claimed]], int] = {}
         """The parts of claims that go on when the rest has come, each with for how many entries at most."""
         self._finished: list[str] = []
-        self._removing: list[str] = []
+        self._removing: list[list[str]] = []
+        """Finished entries that the store was told to remove, by call."""
+        self._unreached: list[str] = []
+        """Finished entries for which the store was away; held, and tried again by themselves: it may be away for them
+        alone."""
         self._refused: list[str] = []
         """Finished entries that the store is there for and does not remove; held, and tried again at each renewal."""
         self._remover: asyncio.Task[None] | None = None
+        self._overtaken: set[asyncio.Task[None]] = set()
+        """Removers for which nobody waits any more, as the store takes long for theirs."""
+        self._retrier: asyncio.Task[None] | None = None
         self._holds = self._stopping = self._stopped = False
         self._heard = asyncio.Event()
         """Set at a stop, when what was handed over is answered."""
@@ -207,7 +224,7 @@ class Outbox:
         return self._handed_over + len(self._tasks) + len(self._to_remove())
 
     def _to_remove(self) -> list[str]:
-        return self._removing + self._finished + self._refused
+        return [*chain.from_iterable(self._removing), *self._finished, *self._unreached, *self._refused]
 
     def start(self) -> None:
         """Begin to work."""
@@ -337,7 +354,7 @@ class Outbox:
             came += [error] * (most - 1)
         came += unremoved.values() if isinstance(unremoved, dict) else [unremoved] * len(finished)
         self._held.clear()
-        self._removing, self._finished, self._refused = [], [], []
+        self._removing, self._finished, self._unreached, self._refused = [], [], [], []
         silent = f"the store did not answer for {seconds:g} s"
         causes = Counter(str(error) or silent for error in came if isinstance(error, BaseException))
         for cause, entries in causes.items():
@@ -350,7 +367,8 @@ class Outbox:
             await self._store.postpone(held, self._now(), "the server stopped")
 
     def _under_way(self) -> list[asyncio.Task[Any]]:
-        return [*self._tasks] if self._remover is None else [*self._tasks, self._remover]
+        removers = (self._remover, self._retrier, *self._overtaken)
+        return [*self._tasks, *(each for each in removers if each is not None)]
 
     async def _work(self, lane: _Lane) -> None:
         while not self._stopping:
@@ -483,24 +501,55 @@ class Outbox:
             self._remover = asyncio.get_running_loop().create_task(self._remove_each())
 
     async def _remove_each(self) -> None:
+        loop, this = asyncio.get_running_loop(), self._remover
+        assert this is not None
         try:
-            while self._finished:
-                batch = self._removing = self._finished
-                self._finished = []
-                unremoved = await self._settle(batch)
-                self._removing = []
-                # What was behind them may be claimed now.
-                self.wake(self._gone([id for id in batch if id not in unremoved] if unremoved else batch))
-                if unremoved and self._try_again(unremoved):
-                    await asyncio.sleep(STORE_WAIT_S)
+            while self._finished and self._remover is this:
+                batch = _first(self._finished)
+                timer = loop.call_later(SLOW_S, self._overtake, this)
+                try:
+                    await self._remove_batch(batch)
+                finally:
+                    timer.cancel()
         finally:
-            self._remover = None
+            self._overtaken.discard(this)
+            if self._remover is this:
+                self._remover = None
+
+    def _overtake(self, slow: "asyncio.Task[None]") -> None:
+        """Have another remove what is finished meanwhile."""
+        self._overtaken.add(slow)
+        self._remover = None
+        if self._finished:
+            self._remove(())
+
+    async def _remove_again(self) -> None:
+        """Remove what the store was away for, as soon as it is back."""
+        away = True
+        try:
+            while self._unreached:
+                if away:
+                    await asyncio.sleep(STORE_WAIT_S)
+                away = await self._remove_batch(_first(self._unreached))
+        finally:
+            self._retrier = None
+
+    async def _remove_batch(self, batch: list[str]) -> bool:
+        """Remove these together, and have removed later what could not be; return whether the store is away."""
+        self._removing.append(batch)
+        unremoved = await self._settle(batch)
+        self._removing.remove(batch)
+        # What was behind them may be claimed now.
+        self.wake(self._gone([id for id in batch if id not in unremoved] if unremoved else batch))
+        return bool(unremoved) and self._try_again(unremoved)
 
     async def _settle(self, ids: Sequence[str]) -> dict[str, Exception]:
         """Remove entries from the store; return why each that remains does."""
         try:
             if ids:
                 await self._store.settle([self._held[id] for id in ids])
+        except Unsettled as error:
+            return {claimed.entry.id: cause for claimed, cause in error.left}
         except Exception as error:
             if isinstance(error, StoreUnavailable) or len(ids) == 1:
                 return dict.fromkeys(ids, error)
@@ -518,7 +567,7 @@ class Outbox:
                 if not away:
                     self._unremoved.failed(self._now(), cause=str(error))
                 away = True
-                self._finished.append(id)
+                self._unreached.append(id)
             else:
                 held = self._held[id]
                 log.error(
@@ -529,6 +578,8 @@ class Outbox:
                     cause=repr(error),
                 )
                 self._refused.append(id)
+        if away and self._retrier is None:
+            self._retrier = asyncio.get_running_loop().create_task(self._remove_again())
         return away
 
     def _gone(self, ids: Iterable[str]) -> set[int]:
@@ -556,8 +607,11 @@ class Outbox:
             refused, self._refused = self._refused, []
             if refused:
                 self._remove(refused)
-            if self._held:
-                await self._renew_each(list(self._held.values()))
+            held = list(self._held.values())
+            async with asyncio.TaskGroup() as group:
+                while held:
+                    renewal = group.create_task(self._renew_each(_first(held)))
+                    await asyncio.wait((renewal,), timeout=SLOW_S)
 
     async def _renew_each(self, held: Sequence[Claimed]) -> None:
         try:
@@ -617,6 +671,13 @@ class Outbox:
         except Exception:
             log.exception("performing failed", msisdn=mask(claimed.msisdn), id=claimed.entry.id)
             return Later("failed here; see the log")
+
+
+def _first(entries: list[T]) -> list[T]:
+    """Take out as many of these as may go together."""
+    first = entries[:TOGETHER]
+    del entries[:TOGETHER]
+    return first
 
 
 def _give_back(lanes: list[_Lane]) -> None:

@@ -128,6 +128,14 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
         return self.attempt - self.entry.tried
 
 
+class Unsettled(PerhapsDone):
+    """Of entries that were to be removed these are `left`, or perhaps left, each with why. All others are removed."""
+
+    def __init__(self, left: Sequence[tuple[Claimed, StoreUnavailable]]) -> None:
+        super().__init__(str(left[0][1]))
+        self.left = left
+
+
 class DeadLetter(msgspec.Struct, frozen=True, gc=False):
     """An outbox entry that was given up at `at` (ms) after `attempt` tries, and why; kept until somebody decides."""
 
@@ -319,7 +327,10 @@ class Store(Protocol):
         """
 
     async def settle(self, claimed: Sequence[Claimed]) -> None:
-        """Remove entries that are done with and of which nothing else is to be kept. One that is gone is no mistake."""
+        """Remove entries that are done with and of which nothing else is to be kept. One that is gone is no mistake.
+
+        Raises `Unsettled` where a part of the store removed its own, or may have; else all of them are left.
+        """
 
     async def postpone(self, claimed: Claimed, due: int, reason: str) -> None:
         """Let go of an entry that failed for now; it is due again at `due` (ms).

@@ -16,6 +16,8 @@ from ussd_server.stores.base import (
     Claimed,
     JournalEntry,
     Store,
+    StoreUnavailable,
+    Unsettled,
 )
 from ussd_server.subscribers.deliveries import Awaited
 from ussd_server.subscribers.record import Subscriber
@@ -85,6 +87,25 @@ def test_entries_that_are_done_are_removed_and_let_the_next_ones_go(open_store: 
         assert await store.load(ANNA, latest=True) == before
         assert ids(await store.claim(T0, 10, LEASE)) == ["a2"]
         assert await store.journal(ANNA) == []
+
+    on(open_store, test)
+
+
+def test_of_what_cannot_be_removed_it_is_told_what_is_left(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        for number in range(12):
+            assert await put(store, f"791000000{number:02}", entry(f"e{number}"))
+        claimed = await store.claim(T0, 12, LEASE)
+        await store.set_mark("moved away", fenced=True)
+        with pytest.raises(StoreUnavailable, match="moved away") as caught:
+            await store.settle(claimed)
+        left = [each for each, _ in caught.value.left] if isinstance(caught.value, Unsettled) else claimed
+        there = [(await store.dump(each.msisdn), each) for each in claimed]
+        assert left == [each for everything, each in there if everything and everything.outbox]
+        await store.set_mark("")
+        await store.settle(left)
+        assert await store.next_due() is None
+        await store.settle([])
 
     on(open_store, test)
 

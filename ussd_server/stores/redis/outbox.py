@@ -6,7 +6,16 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from ussd_server.outage import Outage
-from ussd_server.stores.base import EVERY_LANE, LANES, MESSAGES, Claimed, JournalEntry, Late, StoreUnavailable
+from ussd_server.stores.base import (
+    EVERY_LANE,
+    LANES,
+    MESSAGES,
+    Claimed,
+    JournalEntry,
+    Late,
+    StoreUnavailable,
+    Unsettled,
+)
 from ussd_server.stores.redis import keys
 from ussd_server.stores.redis.buckets import bucket_of
 from ussd_server.stores.redis.claims import Claims
@@ -203,19 +212,29 @@ class Outbox:
         await self._layout.each(calls)
 
     async def settle(self, claimed: Sequence[Claimed]) -> None:
-        """Remove entries that are done with."""
+        """Remove entries that are done with; where some buckets do not do it, the others do all the same."""
         if not self._layout.buckets:
             await self._layout.open()
-        calls = []
-        for each in claimed:
-            digits, lane = each.msisdn.encode(), LANES[each.entry.kind]
-            bucket = self._layout.bucket(digits)
-            touched = (bucket.outbox(digits), bucket.due[lane], bucket.work)
-            calls.append(self._layout.call(bucket, "settle", touched, digits, each.entry.id))
-        for each, ready in zip(claimed, await self._layout.each(calls), strict=True):
-            if ready is not None:
+        calls: list[Awaitable[Any]] = []
+        left: list[tuple[Claimed, StoreUnavailable]] = []
+        try:
+            for each in claimed:
+                digits, lane = each.msisdn.encode(), LANES[each.entry.kind]
+                bucket = self._layout.bucket(digits)
+                touched = (bucket.outbox(digits), bucket.due[lane], bucket.work)
+                calls.append(self._layout.call(bucket, "settle", touched, digits, each.entry.id).answer)
+        except StoreUnavailable as error:  # as many as there may be are under way
+            left += [(each, error) for each in claimed[len(calls) :]]
+        for each, ready in zip(claimed, await asyncio.gather(*calls, return_exceptions=True), strict=False):
+            if isinstance(ready, StoreUnavailable):
+                left.append((each, ready))
+            elif isinstance(ready, BaseException):
+                raise ready
+            elif ready is not None:
                 number = bucket_of(each.msisdn.encode(), len(self._layout.buckets))
                 self._claims.due.heard(LANES[each.entry.kind], number, ready, each.msisdn)
+        if left:
+            raise Unsettled(left)
 
     async def postpone(self, claimed: Claimed, due: int, reason: str) -> None:
         """Let go of an entry that failed for now; nothing happens where another has claimed it since."""

@@ -12,7 +12,7 @@ from tests.redis_servers import RedisCluster, RedisServer, running, wait_until
 from tests.ussd_server.stores.redis.steps import LEASE, LOOKS, NUMBERS, T0, count, elsewhere, is_master, parsed, through
 from tests.ussd_server.stores.redis.test_together import NUMBERS as TOGETHER
 from tests.ussd_server.stores.redis.test_together import begun, each_to
-from ussd_server.stores.base import MESSAGES, Claimed, StoreUnavailable
+from ussd_server.stores.base import MESSAGES, Claimed, StoreUnavailable, Unsettled
 from ussd_server.stores.opening import open_store
 from ussd_server.stores.redis.store import RedisStore
 
@@ -38,6 +38,45 @@ def test_a_cluster_goes_on_where_a_master_dies(cluster: RedisCluster) -> None:
         await elsewhere(wait_until, lambda: is_master(cluster.servers[3]), "the replica to take over")
 
     through(cluster.url.replace(f"127.0.0.1:{cluster.masters[0].port},", ""), disturb(), "buckets=16&replicas=0")
+
+
+def test_while_a_master_is_away_what_is_done_on_the_others_is_removed() -> None:
+    cluster = RedisCluster(replicas=0)
+    try:
+        for master in cluster.masters:
+            with master.client() as client:
+                client.config_set("cluster-require-full-coverage", "no")
+
+        async def body() -> None:
+            url = cluster.url.replace(f"127.0.0.1:{cluster.masters[0].port},", "")
+            store = RedisStore(parsed(url, "buckets=16&replicas=0"), look_ms=0, patience_s=1)
+            await asyncio.gather(*(count(store, 1, msisdn) for msisdn in NUMBERS))
+            claimed = await store.claim(T0, 100, LEASE)
+            lost = [each for each in claimed if port_of(store, each.msisdn) == cluster.masters[0].port]
+            assert 0 < len(lost) < len(claimed) == len(NUMBERS)
+            cluster.masters[0].kill()
+            with pytest.raises(Unsettled) as caught:
+                await store.settle(claimed)
+            assert [each for each, _ in caught.value.left] == lost
+            await store.settle([each for each in claimed if each not in lost])  # at once, and nothing is left to do
+            await elsewhere(cluster.masters[0].start)
+            while lost:
+                try:
+                    await store.settle(lost)
+                    lost = []
+                except StoreUnavailable:
+                    pass
+            async with asyncio.timeout(20):
+                assert await store.claim(T0 + LEASE, 100, LEASE) == []
+            await store.close()
+
+        asyncio.run(body())
+    finally:
+        cluster.stop()
+
+
+def port_of(store: RedisStore, msisdn: str) -> int:
+    return store.link.address(store._home(msisdn).bucket.slot)[1]
 
 
 def test_slots_move_under_way(cluster: RedisCluster) -> None:

@@ -7,7 +7,8 @@ from structlog.testing import capture_logs
 
 from tests.redis_servers import RedisServer, running
 from tests.ussd_server.stores.redis.steps import ANNA, BORIS, LEASE, T0, count, on, parsed, store_at
-from ussd_server.stores.base import StoreUnavailable
+from ussd_server.stores.base import MESSAGES, StoreUnavailable, Unsettled
+from ussd_server.stores.redis import link as redis_link
 from ussd_server.stores.redis.store import RedisStore
 
 
@@ -77,6 +78,51 @@ def test_where_a_part_of_redis_is_away_what_is_held_on_the_rest_is_performed(ser
         with server.client() as client:
             client.delete(broken.work, broken.due[3])
         assert {store._home(each.msisdn).bucket.number for each in await store.claim(T0, 100, LEASE)} == {broken.number}
+
+    on(server, test)
+
+
+def test_where_a_part_of_redis_is_away_the_rest_of_what_is_done_is_removed(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        numbers = [f"7910000{n:04}" for n in range(1000, 1012)]
+        await asyncio.gather(*(count(store, 2, msisdn) for msisdn in numbers))
+        claimed = await store.claim(T0, 100, LEASE)
+        broken = store._home(numbers[0]).bucket
+        behind = [each for each in claimed if store._home(each.msisdn).bucket is broken]
+        with server.client() as client:
+            octets = client.dump(broken.work)
+            client.delete(broken.work)
+            client.set(broken.work, "another program's")
+            with pytest.raises(Unsettled, match="another program's data") as caught:
+                await store.settle(claimed)
+            assert [each for each, _ in caught.value.left] == behind
+            assert store._claims.due.next([MESSAGES], ()) == T0  # those behind what was removed
+            client.delete(broken.work)
+            client.restore(broken.work, 0, octets)
+        assert sorted(each.msisdn for each in await store.claim(T0, 100, LEASE)) == sorted(
+            set(numbers) - {each.msisdn for each in behind}
+        )
+        await store.settle(behind)
+        assert {each.msisdn for each in await store.claim(T0, 100, LEASE)} == {each.msisdn for each in behind}
+
+    on(server, test)
+
+
+def test_of_more_than_may_be_under_way_the_first_are_removed(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(store: RedisStore) -> None:
+        await asyncio.gather(*(count(store, 1, f"7910000{n:04}") for n in range(1000, 1012)))
+        claimed = await store.claim(T0, 100, LEASE)
+        monkeypatch.setattr(redis_link, "MOST_REQUESTS", 5)
+        with pytest.raises(Unsettled, match="too much waits for Redis already") as caught:
+            await store.settle(claimed)
+        assert [each for each, _ in caught.value.left] == claimed[5:]
+        await store.settle(claimed[5:10])
+        monkeypatch.undo()
+        assert sorted(each.msisdn for each in await store.claim(T0 + LEASE, 100, LEASE)) == sorted(
+            each.msisdn for each in claimed[10:]
+        )
 
     on(server, test)
 
