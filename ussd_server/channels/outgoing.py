@@ -6,10 +6,10 @@ from itertools import count
 from typing import Any, Final, Literal, TypeAlias
 
 from smpp import receipts, ussd
-from smpp.constants import HEADER_OCTETS, status_name
+from smpp.constants import HEADER_OCTETS, CommandId, status_name
 from smpp.dialect import Dialect
 from smpp.errors import THROTTLED, TRANSIENT
-from smpp.pdu import encode
+from smpp.pdu import Packed, encode
 from smpp.replies import Shown
 from smpp.transport import Binding
 from ussd_server.channels import sms
@@ -44,7 +44,7 @@ class SmsPart(Waiting, gc=False, eq=False):
 
 
 class UssdPush(Waiting, gc=False, eq=False):
-    """The body of a submit_sm that begins a dialogue from our side, and what becomes of it."""
+    """The body of what begins a dialogue from our side, in the command that the dialect has; and what becomes of it."""
 
     body: bytes
     done: asyncio.Future[PushOutcome]
@@ -203,13 +203,22 @@ class Outgoing:
         if taken:
             self._metrics.pdus["out", "submit_sm"] += len(taken)
             for sender, share in zip(senders, _shared_out(taken, senders), strict=True):
-                # Their responses are of use only where receipts are to be matched to them.
-                for one in sender.submit(share, not self._tells_ends):
+                for one in self._submit(sender, share):
                     lineup.ended()
                     self._settle(one, NO_LINK, later=True)
         wait = lineup.wait(now, room)
         if wait is not None:
             self._next_turn = loop.call_later(wait, self.take_turns)
+
+    def _submit(self, sender: Binding, share: Sequence[Submission]) -> list[Submission]:
+        """Send these by one link, and return those that it did not take."""
+        # Responses are of use only where receipts are to be matched to them.
+        brief = not self._tells_ends
+        if self._dialect.submit == CommandId.SUBMIT_SM:
+            return sender.submit(share, brief)
+        pushes = [one for one in share if isinstance(one, UssdPush)]
+        left = sender.submit([one for one in share if not isinstance(one, UssdPush)], brief)
+        return [*left, *(one for one in pushes if not sender.send(Packed(self._dialect.submit, one.body), one))]
 
     # What became of it ------------------------------------------------------------------------------------------------
 
