@@ -1,3 +1,4 @@
+-- with fence
 -- Delete pointers to answers whose time is over.
 -- KEYS  pointers pointing   ARGV  now, how many at most
 -- Safe to send again: then the next ones go.

@@ -1,3 +1,4 @@
+-- with fence
 -- Say whose commit a request's answer goes with, before it is made.
 -- KEYS  pointers pointing   ARGV  name, msisdn, expires
 -- Returns 0 where it goes with another subscriber's. Safe to send again: it does the same.

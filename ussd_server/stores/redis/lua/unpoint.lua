@@ -1,3 +1,4 @@
+-- with fence
 -- Take back that a request's answer goes with this subscriber's commits.
 -- KEYS  pointers pointing   ARGV  name, msisdn
 -- Safe to send again: then there is none, or another subscriber's.
