@@ -226,12 +226,13 @@ class Outgoing:
         """Note that the SMSC took SMS of which nothing more is to be heard."""
         self._lineup.accepted(asyncio.get_running_loop().time(), len(every))
         self.sending -= len(every)
+        self._take_turns_soon()  # whatever breaks in who is told
         self._told([one.tag for one in every], self._sent)
-        self._take_turns_soon()
 
     def taken(self, one: Submission, message_id: str = "") -> None:
         """Tell who waits that the SMSC took it, and calls it so."""
         self._lineup.accepted(asyncio.get_running_loop().time())
+        self._take_turns_soon()
         if isinstance(one, UssdPush):
             self._settle(one, "")
         else:
@@ -240,7 +241,6 @@ class Outgoing:
                 id = receipts.same_id(message_id, self._submit_base)
                 outcome = SendOutcome("sent", account=self._account, message_ids=(id,))
             self._sms_ended(one, outcome)
-        self._take_turns_soon()
 
     def turned_down(self, one: Submission, status: int) -> None:
         """Keep for later what the SMSC will take then; tell who waits of all else."""
@@ -261,8 +261,8 @@ class Outgoing:
     def lost(self, one: Submission, cause: str) -> None:
         """Give up waiting for a response: nobody knows whether the SMSC took it."""
         self._lineup.ended()
-        self._settle(one, cause, later=True, known=False)
         self._take_turns_soon()
+        self._settle(one, cause, later=True, known=False)
 
     def _sms_ended(self, one: Sms | SmsPart, outcome: SendOutcome) -> None:
         whole: SendOutcome | None = outcome

@@ -9,11 +9,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+import structlog
 from msgspec.structs import replace
 
 from menus.engine import conclude, say
 from menus.events import Answered
 from ussd_server.channels.sms import SMS, Sender, SendOutcome, reference_of
+from ussd_server.log import mask
 from ussd_server.operators.base import Operator, OperatorUnavailable
 from ussd_server.outbox.deliveries import Deliveries
 from ussd_server.outbox.pushes import Pusher
@@ -37,6 +39,8 @@ from ussd_server.turns.operations import UNAVAILABLE, Ended, InProgress, order_c
 from ussd_server.turns.resources import Resources
 from ussd_server.turns.turn import Tools, Turn
 
+log = structlog.get_logger()
+
 MAX_CONFLICTS = 32
 """Commits that may fail because something else changed the subscriber; each time somebody made progress."""
 
@@ -49,12 +53,16 @@ To give up waiting for an order is safe: it is asked after by its id, and placed
 LONGEST_CROWDED_MS = 8_000
 """The longest wait of an SMS whose account is busy with others. Longer ones would leave the account idle meanwhile."""
 
+NOTE_WAIT_S = 1.0
+NOTE_TRIES = 60
+"""How long a store that is away is waited for to note that an SMS was sent, which is cheaper than to send it twice."""
+
 ASK_TRIES = 12
 """After so many tries, 6 to 12 minutes, the promised SMS says that it is not possible now."""
 
 
 class Performers:
-    """Performs outbox entries of every kind."""
+    """Performs outbox entries of every kind. `pause` waits so many seconds."""
 
     def __init__(
         self,
@@ -68,7 +76,9 @@ class Performers:
         sender: str,
         pusher: Pusher,
         deliveries: Deliveries,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._pause = pause
         self._store = store
         self._resources = resources
         self._network = network
@@ -137,10 +147,25 @@ class Performers:
         return Hopeless(f"the SMSC refused it: {outcome.reason}")
 
     async def _await_receipts(self, outcome: SendOutcome, claimed: Claimed) -> Performed:
+        """Note whose receipts are to come; the SMSC has the SMS, which is not sent again where that cannot be noted."""
+
         async def work(turn: Turn) -> None:
             self._deliveries.sent(turn, claimed.entry.id, outcome)
 
-        return await self._settle(claimed, work)
+        cause = ""
+        for _ in range(NOTE_TRIES):
+            try:
+                return await self._settle(claimed, work)
+            except StoreUnavailable as error:
+                cause = str(error)
+                await self._pause(NOTE_WAIT_S)
+            except Exception as error:
+                cause = repr(error)
+                break
+        log.error(
+            "sent, but its receipts will find nothing", msisdn=mask(claimed.msisdn), id=claimed.entry.id, cause=cause
+        )
+        return FINISHED
 
     async def place_order(self, claimed: Claimed) -> Performed:
         """Place an order with the operator and tell the subscriber what came of it."""

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from smpp.constants import MessageState
 from smpp.receipts import Receipt
 from tests.ussd_server.turns.bench import MSISDN, Bench, play
 from ussd_server.channels.sms import SendOutcome
+from ussd_server.outbox import performers
 from ussd_server.outbox.deliveries import Deliveries
 from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
 from ussd_server.stores.sqlite.store import SqliteStore
@@ -64,6 +66,51 @@ def test_a_receipt_ends_its_sms(tmp_path: Path, state: MessageState, error: str,
         assert await ends(at) == [{**end, "sent": sent}]
         assert at.metrics.receipts == {state.name.lower(): 1}
         assert at.metrics.deliveries == {end["outcome"]: 1}
+        await nothing_waits(at)
+
+    play(tmp_path, story)
+
+
+def test_an_sms_that_was_taken_is_noted_when_the_store_is_back_and_not_sent_again(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        commit, refused = at.store.commit, 3
+
+        async def away(change: Change) -> bool:
+            nonlocal refused
+            if change.settled and refused:
+                refused -= 1
+                raise StoreUnavailable("away")
+            return await commit(change)
+
+        at.store.commit = away  # type: ignore[method-assign]
+        await send(at, "1")
+        assert (at.paused, len(at.network.sms)) == ([performers.NOTE_WAIT_S] * 3, 1)
+        await at.deliveries.take("a", [MSISDN], DELIVERED)
+        assert await ends(at) == [{"outcome": "delivered", "sent": at.now}]
+        await nothing_waits(at)
+
+    play(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    ("error", "waits"), [(StoreUnavailable("the record is damaged"), performers.NOTE_TRIES), (TypeError("a defect"), 0)]
+)
+def test_an_sms_that_was_taken_and_can_never_be_noted_is_not_sent_again(
+    tmp_path: Path, error: Exception, waits: int
+) -> None:
+    async def story(at: Bench) -> None:
+        commit = at.store.commit
+
+        async def never(change: Change) -> bool:
+            if change.settled:
+                raise error
+            return await commit(change)
+
+        at.store.commit = never  # type: ignore[method-assign]
+        with capture_logs() as logs:
+            await send(at, "1")
+        assert [line["event"] for line in logs] == ["sent, but its receipts will find nothing"]
+        assert (len(at.paused), len(at.network.sms)) == (waits, 1)
         await nothing_waits(at)
 
     play(tmp_path, story)

@@ -131,6 +131,7 @@ class Bench:
         lease_ms: int = LEASE_MS,
     ) -> None:
         self.now = 1_800_000_000_000
+        self.paused: list[float] = []
         self.store = Interceptable(directory / "store.db")
         self.operator = FaultyOperator(EmbeddedOperator(":memory:", read_catalogue(), lambda: self.now))
         self.network = Network()
@@ -170,6 +171,7 @@ class Bench:
             "111",
             Pusher(self.store, self.resources, self.network, tools, self.metrics, manners),
             self.deliveries,
+            self._pause,
         )
         self.sms_ended = performers.sms_ended
         self.performers = performers.by_kind()
@@ -213,6 +215,11 @@ class Bench:
         """Let the outbox work until so many SMS have gone out, and return their texts."""
         await self.until(lambda: len(self.network.sms) >= amount)
         return [text for _, _, text in self.network.sms]
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait no time, and note that one was to be waited."""
+        self.paused.append(seconds)
+        await asyncio.sleep(0)
 
     async def until(self, reached: Callable[[], bool]) -> None:
         """Let everything go on until something is so."""
