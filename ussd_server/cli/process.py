@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
@@ -121,8 +122,9 @@ def run_unless_interrupted(work: Coroutine[Any, Any, T], remark: Callable[[], st
             came.append(number)
             task.cancel()
 
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, end, number)
+        if threading.current_thread() is threading.main_thread():  # no other gets signals
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, end, number)
         return await work
 
     try:
