@@ -131,8 +131,8 @@ MEASURED = Measured(
     crowd=0.63,
     # An older run had 122 and 109 µs; this one 49.4 beside 52.5, which is noise. The worse of both.
     sharing=1.12,
-    # `python -m benchmarks --only cluster`: W=256, all masters on the generator's core.
-    clusters=(OnCluster(1, 1.58, 1.05), OnCluster(2, 1.71, 1.64), OnCluster(3, 1.41, 1.75)),
+    # `python -m benchmarks --quick --only cluster` of 196b430: W=256, all masters on the generator's core.
+    clusters=(OnCluster(1, 1.18, 1.68), OnCluster(2, 1.31, 2.01), OnCluster(3, 1.36, 2.29)),
     # Commit 0f74dcb, hardly older, took 70 µs at W=256 on another host that morning, for 35.6 here.
     slow=70 / 35.6,
     redis_cpu_s=17.0e-6,  # with two servers, W=256
