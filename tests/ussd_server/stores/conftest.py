@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.redis_servers import RedisServer, running
+from tests.redis_servers import RedisCluster, RedisServer, running
 
 
 @pytest.fixture
@@ -26,3 +26,11 @@ def server(_one_for_all: RedisServer) -> RedisServer:
         client.flushall()
         client.config_resetstat()
     return _one_for_all
+
+
+@pytest.fixture
+def cluster() -> Iterator[RedisCluster]:
+    """Give a Cluster of a test's own, which it may break."""
+    servers = RedisCluster()
+    yield servers
+    servers.stop()

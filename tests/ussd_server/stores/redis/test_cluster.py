@@ -25,13 +25,6 @@ def whole_cluster() -> Iterator[RedisCluster]:
     servers.stop()
 
 
-@pytest.fixture
-def cluster() -> Iterator[RedisCluster]:
-    servers = RedisCluster()
-    yield servers
-    servers.stop()
-
-
 def test_a_cluster_goes_on_where_a_master_dies(cluster: RedisCluster) -> None:
     async def disturb() -> None:
         cluster.masters[0].kill()

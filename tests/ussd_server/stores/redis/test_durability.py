@@ -160,13 +160,6 @@ def sentinels() -> Iterator[RedisSentinels]:
     servers.stop()
 
 
-@pytest.fixture
-def cluster() -> Iterator[RedisCluster]:
-    servers = RedisCluster()
-    yield servers
-    servers.stop()
-
-
 def looked_at(url: str) -> list[str]:
     """Return what could be lost, also where nothing can be acknowledged for too few replicas are there."""
 
