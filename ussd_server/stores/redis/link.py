@@ -92,7 +92,7 @@ class Link(Owner):
         """What was carried out, until it is sure that the server was still the one then."""
         self._under_way = 0
         self._octets = 0
-        self._trouble = ""
+        self._trouble = "not connected yet"
         self._finding: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._watching: asyncio.TimerHandle | None = None
@@ -356,6 +356,7 @@ class Link(Owner):
         """
         wire = await connect(address, self._greeting, self, self._accepted)
         self.one_slot = wire.one_slot
+        self._trouble = ""
         return wire
 
     async def _accepted(self, wire: Wire) -> None:

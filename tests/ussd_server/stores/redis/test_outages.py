@@ -155,10 +155,17 @@ def test_nothing_listens() -> None:
 
     async def body() -> None:
         store = RedisStore(parsed(f"redis://:secret@127.0.0.1:{port}"), patience_s=0.2)
-        with pytest.raises(StoreUnavailable) as caught:
-            await store.ping()
-        said = f"the store redis://127.0.0.1:{port}/0: no answer for 0.2 s: cannot connect to 127.0.0.1:{port}"
-        assert str(caught.value) == f"{said}: Connection refused"
+        said = f"the store redis://127.0.0.1:{port}/0: no answer for 0.2 s: "
+        told = set()
+        # A machine that does nothing else for 0.2 s leaves no time to find out why.
+        for _ in range(50):
+            with pytest.raises(StoreUnavailable) as caught:
+                await store.ping()
+            told.add(str(caught.value))
+            if "refused" in str(caught.value):
+                break
+        assert f"{said}cannot connect to 127.0.0.1:{port}: Connection refused" in told
+        assert told <= {f"{said}cannot connect to 127.0.0.1:{port}: Connection refused", f"{said}not connected yet"}
         await store.close()
 
     asyncio.run(body())
