@@ -123,6 +123,18 @@ async def _answering(address: Address, tls: bool) -> AsyncIterator[None]:
         raise NotAnswered(f"{address[0]}:{address[1]}: {why}") from None
 
 
+@asynccontextmanager
+async def _asking(address: Address, greeting: Greeting) -> AsyncIterator[Redis]:
+    """Give a client for a few questions; raises NotAnswered where the server cannot be asked or refuses."""
+    async with _answering(address, greeting.tls is not None):
+        client = _client(address, greeting)
+        try:
+            yield client
+        finally:
+            # Not by the client's own `async with`: cancelled in its way out, that leaves the connection open.
+            await asyncio.shield(client.aclose())
+
+
 @contextmanager
 def _understood(server: Address) -> Iterator[None]:
     """Raise NotAnswered where what a server answers is not what it was asked for."""
@@ -136,7 +148,7 @@ async def ask_setup(
     address: Address, greeting: Greeting, settings: Sequence[bytes]
 ) -> tuple[Mapping[str, str], Mapping[str, str] | None]:
     """Return the fields of a server's INFO and these settings, None where it does not tell them; raises NotAnswered."""
-    async with _answering(address, greeting.tls is not None), _client(address, greeting) as client:
+    async with _asking(address, greeting) as client:
         with _understood(address):
             info = {name: str(value) for name, value in (await client.info()).items()}
             try:
@@ -293,8 +305,7 @@ class Cluster:
         reasons = []
         for server in dict.fromkeys([*self._known, *self._seeds]):
             try:
-                tls = self._greeting.tls is not None
-                async with _answering(server, tls), _client(server, self._greeting) as client:
+                async with _asking(server, self._greeting) as client:
                     ranges = await client.cluster("SLOTS")
             except NotAnswered as error:
                 if "cluster support disabled" in str(error):
@@ -316,9 +327,9 @@ class Cluster:
         reasons = []
         for server in dict.fromkeys([*self._known, *self._seeds]):
             try:
-                tls = self._greeting.tls is not None
-                async with _answering(server, tls), _client(server, self._greeting) as client:
+                async with _asking(server, self._greeting) as client:
                     with _understood(server):
+                        tls = self._greeting.tls is not None
                         return _servers(await client.cluster("SHARDS"), server[0], tls)
             except NotAnswered as error:
                 reasons.append(str(error))

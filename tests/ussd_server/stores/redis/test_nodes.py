@@ -1,6 +1,8 @@
 """Where a server that is asked says what nobody understands, it is named, and the others decide."""
 
 import asyncio
+import gc
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -57,3 +59,30 @@ def test_who_is_not_understood_has_not_said_who_the_replicas_are_nor_how_it_is_s
                 await ask_setup(address, Greeting(), [b"appendonly"])
 
     asyncio.run(body())
+
+
+def test_whoever_stops_asking_at_any_moment_leaves_no_connection_open() -> None:
+    async def stopped_after(steps: int, address: Address) -> bool:
+        """Stop the question after so many rounds of the loop; whether it had come to its end by itself."""
+        asked = asyncio.ensure_future(Cluster([address], Greeting()).find())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        over = asked.done()
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+        return over
+
+    async def body() -> None:
+        async with saying(b"*0\r\n") as address:
+            steps = 0
+            while not await stopped_after(steps, address):
+                steps += 1
+            assert steps > 10
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        asyncio.run(body())
+        gc.collect()
+    assert not [str(each.message) for each in caught]
