@@ -1,7 +1,7 @@
 """Kannel as its makers tune it for speed: bearerbox and smsbox on one core, a fixed page behind them.
 
-Nothing is kept on a disk, nothing is logged but errors, no receipts are asked for, and every limit on what may be under
-way at once is far above what is offered.
+Nothing is kept on a disk unless that is asked for, nothing is logged but errors, no receipts are asked for, and every
+limit on what may be under way at once is far above what is offered.
 """
 
 import shutil
@@ -38,10 +38,11 @@ def missing() -> str:
 
 
 @contextmanager
-def kannel(smpp: int, text: str, directory: Path, logs: Path) -> Iterator[Kannel]:
+def kannel(smpp: int, text: str, directory: Path, logs: Path, keeps: bool = False) -> Iterator[Kannel]:
     """Run Kannel against the generator's port, answering every SMS with `text`; first what the others connect to.
 
-    The page shares the generator's core, so that Kannel's own two processes have theirs to themselves.
+    The page shares the generator's core, so that Kannel's own two processes have theirs to themselves. With `keeps` it
+    keeps each SMS, in both directions, as a file of its spool until it is done, so that a kill loses none.
     """
     with ExitStack() as stack:
         page = stack.enter_context(
@@ -49,7 +50,11 @@ def kannel(smpp: int, text: str, directory: Path, logs: Path) -> Iterator[Kannel
         )
         boxes = _free_port()
         settings = directory / "kannel.conf"
-        settings.write_text(_settings(smpp, boxes, page.hear()["port"]), encoding="ascii")
+        kept = ""
+        if keeps:
+            (spool := directory / "spool").mkdir()
+            kept = f"store-type = spool\nstore-location = {spool}\n"
+        settings.write_text(_settings(smpp, boxes, page.hear()["port"], kept), encoding="ascii")
         bearerbox = stack.enter_context(_box("bearerbox", settings, logs))
         _until_it_listens(bearerbox, boxes)
         yield Kannel(bearerbox, stack.enter_context(_box("smsbox", settings, logs)), page)
@@ -76,7 +81,7 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _settings(smpp: int, boxes: int, page: int) -> str:
+def _settings(smpp: int, boxes: int, page: int, kept: str) -> str:
     return f"""\
 group = core
 admin-port = {_free_port()}
@@ -91,7 +96,7 @@ smsbox-max-pending = {UNDER_WAY}
 sms-incoming-queue-limit = -1
 sms-outgoing-queue-limit = -1
 sms-combine-concatenated-mo = false
-
+{kept}
 group = smsc
 smsc = smpp
 smsc-id = bench

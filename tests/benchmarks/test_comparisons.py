@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.on_redis import OnRedis, sharing
-from benchmarks.peers import KANNEL, OURS, Run, goals, middle
+from benchmarks.peers import KANNEL, OURS, SPOOLED, Run, goals, middle
 
 RUN = Run(OURS, 64, 9_000.0, 1.0, 2.0, {"server": 100.0}, 10.0)
 OTHER = Run(KANNEL, 64, 700.0, 88.0, 95.0, {"bearerbox": 140.0, "smsbox": 170.0, "page": 20.0}, 10.0)
@@ -32,6 +32,17 @@ def test_each_contender_is_judged_at_its_best_and_without_the_page() -> None:
     rate, cpu = goals([replace(RUN, rate=8_900.0, cpu_us={"server": 104.0}), wide])
     assert not rate.reached
     assert not cpu.reached
+
+
+def test_the_server_is_judged_beside_each_way_to_run_kannel() -> None:
+    spooled = replace(OTHER, who=SPOOLED, rate=1_000.0, cpu_us={"bearerbox": 600.0, "smsbox": 200.0, "page": 20.0})
+    judged = goals([RUN, replace(OTHER, rate=4_500.0), spooled])
+    assert [(goal.what.rpartition(" beside ")[2], goal.reached) for goal in judged] == [
+        (KANNEL, False),
+        (KANNEL, True),
+        (SPOOLED, True),
+        (SPOOLED, True),
+    ]
 
 
 def test_without_the_peer_there_is_nothing_to_judge() -> None:

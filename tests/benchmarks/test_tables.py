@@ -11,7 +11,7 @@ from benchmarks.access import CHECK_WIDTHS, SESSION_PATHS, SESSION_WIDTHS, Besid
 from benchmarks.micro import ENCODE, ENCODE_SMPPLIB, PARSE, PARSE_SMPPLIB, Micro
 from benchmarks.million import Full, Side
 from benchmarks.on_redis import BESIDE_FULL, BESIDE_TWO, FULL, ONE, TWO, Footprint, OnRedis
-from benchmarks.peers import KANNEL, OURS, Run
+from benchmarks.peers import KANNEL, OURS, SPOOLED, Run
 from benchmarks.report import MB, Memory, Rate, Report
 from benchmarks.tables import Sheet
 
@@ -22,6 +22,7 @@ RUNS = [
     for run in (
         Run(OURS, width, 12_345.6, 114.48, 144.18, {"server": 126.0}, 61.2),
         Run(KANNEL, width, 3_515.0, 222.03, 1_274.52, BOXES, 492.0),
+        Run(SPOOLED, width, 1_057.0, 670.55, 1_832.82, BOXES, 492.0),
     )
 ]
 
@@ -76,7 +77,8 @@ def test_of_the_whole_report_every_table_was_shown() -> None:
 
 def test_peers_are_set_beside_each_other_at_each_width_at_which_both_were_measured() -> None:
     sheet = next(sheet for sheet in peers.tables(RUNS[:-1]) if sheet.title == "The server beside Kannel at each width")
-    assert [row[0] for row in sheet.rows] == [str(width) for width in peers.WIDTHS[:-1]]
-    assert sheet.rows[0] == ("1", "12,346", "3,515", "3.51", "126", "289", "0.44")
+    beside = [(peer, str(width)) for peer in (KANNEL, SPOOLED) for width in peers.WIDTHS]
+    assert [row[:2] for row in sheet.rows] == beside[:-1]
+    assert sheet.rows[0] == (KANNEL, "1", "12,346", "3,515", "3.51", "126", "289", "0.44")
     assert f"| {' | '.join(sheet.rows[0])} |" in peers.markdown({}, RUNS)
     assert peers.at_each_width(RUNS[:1]) == []
