@@ -13,8 +13,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from ussd_server.secrecy.vault import Vault, VaultError
-from ussd_server.stores.base import Change, Store, StoreUnavailable
-from ussd_server.stores.damaged import unreadable
+from ussd_server.stores.base import Change, DamagedRecord, Store
 
 BATCH: Final = 100
 """Records in hand at once: a store writes commits that come together in one go, and servers' commits fit in between."""
@@ -64,9 +63,7 @@ async def _move(store: Store, vault: Vault, kek: str, msisdn: str, unread: Calla
     for _ in range(MAX_CONFLICTS):
         try:
             record, version = await store.load(msisdn)
-        except StoreUnavailable as error:
-            if not unreadable(error):
-                raise
+        except DamagedRecord:
             unread(msisdn)
             return "damaged"
         sealed = record.access.sealed

@@ -12,8 +12,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from ussd_server.secrecy.rewrap import batches
 from ussd_server.secrecy.vault import kid_of
-from ussd_server.stores.base import Everything, Store, StoreUnavailable
-from ussd_server.stores.damaged import unreadable
+from ussd_server.stores.base import DamagedRecord, Everything, Store
 
 Holder: TypeAlias = Literal["code", "letters", "outbox", "dead letter", "answer", "subscriber"]
 """An access code and the parts of a long SMS, in a record; a text with a code that waits or was given up; the answer to
@@ -51,9 +50,7 @@ async def holdings(
     async def look(msisdn: str) -> None:
         try:
             everything = await store.dump(msisdn)
-        except StoreUnavailable as error:
-            if not unreadable(error):
-                raise
+        except DamagedRecord:
             _count(found, "", "subscriber")
             unread(msisdn)
         else:

@@ -68,6 +68,10 @@ class Unsure(PerhapsDone):
     """
 
 
+class DamagedRecord(StoreUnavailable):
+    """The record of this subscriber or terminal is there and cannot be decoded; all others can be read and written."""
+
+
 class NoStore(StoreUnavailable):
     """No server has begun this store yet, and whoever opened it may not."""
 
@@ -285,8 +289,8 @@ class Store(Protocol):
         """Return the record and its version; an unknown number has a fresh record of version 0.
 
         What is remembered of it may be older than what is stored, which a commit finds out. Who may refuse without a
-        commit asks for the `latest`: what every server has committed by now. Of a record that is damaged,
-        StoreUnavailable has the decoder's error as its cause (`damaged.unreadable`); so it is with `dump`.
+        commit asks for the `latest`: what every server has committed by now. Raises `DamagedRecord` where the record is
+        none, as `dump` and `load_terminal` do.
         """
 
     def remembered(self, msisdn: str) -> tuple[Subscriber, int] | None:

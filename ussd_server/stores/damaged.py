@@ -1,19 +1,21 @@
 """Data of one entry, or a note, that a store cannot decode: it is told of with its octets, and all else goes on.
 
 It stands in place of the data, the same from every kind of store, so that it can be given up, copied and thrown away
-as any other. Nothing can stand in place of a record: who asks for it is refused, and who walks over all goes on. Pure.
+as any other. Nothing can stand in place of a record: who asks for it is refused (`base.DamagedRecord`), and who walks
+over all goes on. Pure.
 """
 
 import base64
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from menus.session import Values
 
 DAMAGED: Final = "damaged"
 """The one key of data that could not be decoded; its value is the octets, in base64. No performer has such a key."""
+
+UNDECODABLE: Final = (ValueError, RecursionError)
+"""What a decoder raises for octets that are none of what it decodes: also for text that is no UTF-8."""
 
 
 def tolerant(decode: Callable[[bytes], Values]) -> Callable[[bytes], Values]:
@@ -22,7 +24,7 @@ def tolerant(decode: Callable[[bytes], Values]) -> Callable[[bytes], Values]:
     def decoded(kept: bytes) -> Values:
         try:
             return decode(kept)
-        except (ValueError, RecursionError):
+        except UNDECODABLE:
             return damaged(kept)
 
     return decoded
@@ -31,8 +33,3 @@ def tolerant(decode: Callable[[bytes], Values]) -> Callable[[bytes], Values]:
 def damaged(octets: bytes) -> Values:
     """Return what stands for octets that cannot be decoded."""
     return {DAMAGED: base64.b64encode(octets).decode()}
-
-
-def unreadable(error: Exception) -> bool:
-    """Return whether a store refused for a record that cannot be decoded: it is there, and has all others."""
-    return isinstance(error.__cause__, msgspec.DecodeError)

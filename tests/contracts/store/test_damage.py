@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 
 from tests.contracts.store.steps import ANNA, BORIS, LEASE, T0, Open, entry, ids, on, put
 from ussd_server.log import mask
-from ussd_server.stores.base import Change, DeadLetter, JournalEntry, Store, StoreUnavailable
-from ussd_server.stores.damaged import DAMAGED, unreadable
+from ussd_server.stores.base import Change, DamagedRecord, DeadLetter, JournalEntry, Store, StoreUnavailable
+from ussd_server.stores.damaged import DAMAGED
 from ussd_server.stores.redis.store import RedisStore
 from ussd_server.stores.sqlite.store import SqliteStore
 
@@ -32,15 +32,15 @@ async def damage(store: Store, msisdn: str, id: str, octets: bytes) -> None:
         await store.link.ask(bucket.slot, command, writes=True).answer
 
 
-async def damage_record(store: Store, msisdn: str) -> None:
-    """Let a record be kept that is none."""
+async def damage_record(store: Store, msisdn: str, octets: bytes) -> None:
+    """Let a record be kept that begins with these octets."""
     if isinstance(store, SqliteStore):
-        statement = "UPDATE subscriber SET record = x'ff00' WHERE msisdn = ?"
-        assert (await store._do(lambda: store._db.execute(statement, (int(msisdn),)))).rowcount == 1
+        statement = "UPDATE subscriber SET record = ? WHERE msisdn = ?"
+        assert (await store._do(lambda: store._db.execute(statement, (octets, int(msisdn))))).rowcount == 1
         store._cache.drop(msisdn)
     elif isinstance(store, RedisStore):
         key, bucket, _ = store._home(msisdn)
-        await store.link.ask(bucket.slot, (b"SETRANGE", key, 8, b"\xff\x00"), writes=True).answer
+        await store.link.ask(bucket.slot, (b"SETRANGE", key, 8, octets), writes=True).answer
         store._cache.drop(msisdn)
 
 
@@ -139,15 +139,18 @@ def test_a_damaged_note_is_told_of_as_such_and_beside_it_all_others(open_store: 
     on(open_store, test)
 
 
-def test_a_damaged_record_is_refused_as_such_under_a_masked_number_and_can_be_forgotten(open_store: Open) -> None:
+# No MessagePack, no record, and a record of which a text is no UTF-8.
+@pytest.mark.parametrize("octets", [b"\xff\x00", b"\x90", b"\x91\xa2\xff\xfe"])
+def test_a_damaged_record_is_refused_as_such_under_a_masked_number_and_can_be_forgotten(
+    open_store: Open, octets: bytes
+) -> None:
     async def test(store: Store) -> None:
         await put(store, ANNA)
         await put(store, BORIS)
-        await damage_record(store, ANNA)
+        await damage_record(store, ANNA, octets)
         for asked in (store.load, store.dump):
-            with pytest.raises(StoreUnavailable) as refused:
+            with pytest.raises(DamagedRecord) as refused:
                 await asked(ANNA)
-            assert unreadable(refused.value)
             assert mask(ANNA) in str(refused.value)
             await asked(BORIS)
         assert await store.forget(ANNA)
@@ -166,6 +169,6 @@ def test_a_store_that_is_away_is_no_damage(open_store: Open) -> None:
             await store.close()
         with pytest.raises(StoreUnavailable) as away:
             await store.dump(ANNA)
-        assert not unreadable(away.value)
+        assert not isinstance(away.value, DamagedRecord)
 
     on(open_store, test)

@@ -31,7 +31,7 @@ from ussd_server.stores.base import (
     Standing,
     kept_of,
 )
-from ussd_server.stores.damaged import DAMAGED, damaged, tolerant
+from ussd_server.stores.damaged import DAMAGED, UNDECODABLE, damaged, tolerant
 from ussd_server.stores.redis.buckets import slot, tags
 from ussd_server.subscribers.record import Subscriber, encode
 
@@ -179,7 +179,7 @@ def note_of(kept: bytes) -> JournalEntry:
     """Return the journal entry that is kept so; one of kind `DAMAGED`, at 0, where these octets are none."""
     try:
         return JournalEntry(*_note(kept))
-    except (ValueError, RecursionError):
+    except UNDECODABLE:
         return JournalEntry(0, DAMAGED, damaged(kept))
 
 

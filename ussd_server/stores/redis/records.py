@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final, cast
 
-import msgspec
-
 from ussd_server.log import mask
-from ussd_server.stores.base import Change, Claimed, StoreUnavailable, Told, ToldHeld, pass_on, tell_of, tell_soon
+from ussd_server.stores.base import Change, Claimed, DamagedRecord, Told, ToldHeld, pass_on, tell_of, tell_soon
 from ussd_server.stores.cache import Cache
+from ussd_server.stores.damaged import UNDECODABLE
 from ussd_server.stores.redis import keys
 from ussd_server.stores.redis.answers import Answers
 from ussd_server.stores.redis.claims import Claims
@@ -66,8 +65,8 @@ class Records(Answers):
     def _decoded(self, msisdn: str, value: bytes) -> Subscriber:
         try:
             return decode(value[keys.VERSION_OCTETS :])
-        except msgspec.DecodeError as error:
-            raise StoreUnavailable(f"{self._layout.name}: the record of {mask(msisdn)} is damaged: {error}") from error
+        except UNDECODABLE as error:
+            raise DamagedRecord(f"{self._layout.name}: the record of {mask(msisdn)} is damaged: {error}") from error
 
     async def commit(self, change: Change) -> bool:
         """Write the change durably and return True, or return False where `version` is not the stored one."""

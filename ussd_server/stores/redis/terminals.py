@@ -1,8 +1,7 @@
 """The records of terminals on Redis, and the nonces that they used."""
 
-import msgspec
-
-from ussd_server.stores.base import Nonce, StoreUnavailable
+from ussd_server.stores.base import DamagedRecord, Nonce
+from ussd_server.stores.damaged import UNDECODABLE
 from ussd_server.stores.redis import keys
 from ussd_server.stores.redis.buckets import bucket_of
 from ussd_server.stores.redis.layout import Layout
@@ -39,8 +38,8 @@ class Terminals:
     def _decoded_terminal(self, id: str, value: bytes) -> Terminal:
         try:
             return decode(value[keys.VERSION_OCTETS :])
-        except msgspec.DecodeError as error:
-            raise StoreUnavailable(
+        except UNDECODABLE as error:
+            raise DamagedRecord(
                 f"{self._layout.name}: the record of the terminal {id!r} is damaged: {error}"
             ) from error
 

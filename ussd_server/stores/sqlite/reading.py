@@ -3,12 +3,11 @@
 from collections.abc import Collection, Mapping
 from typing import Final
 
-import msgspec
-
 from ussd_server.database import roll_back
 from ussd_server.log import mask
 from ussd_server.stores.base import (
     EVERY_LANE,
+    DamagedRecord,
     DeadLetter,
     Everything,
     JournalEntry,
@@ -16,10 +15,9 @@ from ussd_server.stores.base import (
     Nonce,
     OutboxKind,
     Standing,
-    StoreUnavailable,
 )
 from ussd_server.stores.cache import Cache
-from ussd_server.stores.damaged import DAMAGED
+from ussd_server.stores.damaged import DAMAGED, UNDECODABLE
 from ussd_server.stores.sqlite import statements as sql
 from ussd_server.stores.sqlite.file import File
 from ussd_server.stores.sqlite.rows import entry_of, key_of, note_of, work_from_json
@@ -62,8 +60,8 @@ class Reading:
     def _decode(self, msisdn: str, record: bytes) -> Subscriber:
         try:
             return decode(record)
-        except msgspec.DecodeError as error:
-            raise StoreUnavailable(f"{self._file.path}: the record of {mask(msisdn)} is damaged: {error}") from error
+        except UNDECODABLE as error:
+            raise DamagedRecord(f"{self._file.path}: the record of {mask(msisdn)} is damaged: {error}") from error
 
     def _outdated(self, msisdn: str, version: int) -> bool:
         if self._read(sql.VERSION, (key_of(msisdn),)) == [(version,)]:
@@ -133,10 +131,8 @@ class Reading:
     def _decode_terminal(self, id: str, record: bytes) -> Terminal:
         try:
             return decode_terminal(record)
-        except msgspec.DecodeError as error:
-            raise StoreUnavailable(
-                f"{self._file.path}: the record of the terminal {id!r} is damaged: {error}"
-            ) from error
+        except UNDECODABLE as error:
+            raise DamagedRecord(f"{self._file.path}: the record of the terminal {id!r} is damaged: {error}") from error
 
     async def nonces(self, after: Nonce | None, limit: int) -> list[Nonce]:
         """Return up to `limit` nonces by terminal and nonce, beginning behind `after`."""

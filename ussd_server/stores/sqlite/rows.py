@@ -18,7 +18,7 @@ from ussd_server.stores.base import (
     Standing,
 )
 from ussd_server.stores.cache import Entry
-from ussd_server.stores.damaged import DAMAGED, damaged, tolerant
+from ussd_server.stores.damaged import DAMAGED, UNDECODABLE, damaged, tolerant
 from ussd_server.subscribers.record import encode
 
 Row: TypeAlias = tuple[Any, ...]
@@ -45,7 +45,7 @@ def note_of(at: int, kind: bytes, data: bytes) -> JournalEntry:
     """Return the journal entry that is kept so; one of kind `DAMAGED` where its kind or its data is none."""
     try:
         return JournalEntry(at, kind.decode(), from_json(data))
-    except (ValueError, RecursionError):
+    except UNDECODABLE:
         return JournalEntry(at, DAMAGED, damaged(b" ".join((kind, data))))
 
 
