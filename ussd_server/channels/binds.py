@@ -11,10 +11,11 @@ from typing import Final
 import msgspec
 import structlog
 
+from smpp.binding import Awaited, Binding, Retrying
 from smpp.constants import CommandId, status_name
 from smpp.link import Link, LinkSettings
 from smpp.pdu import Bind, Decoders, Message, Outbind, Packed, Password
-from smpp.transport import Awaited, Binding, Connection, OnEvent, OnEvents, Retrying
+from smpp.transport import Connection, OnEvent, OnEvents
 from ussd_server.metrics import Metrics
 from ussd_server.smsc_url import SmscUrl
 

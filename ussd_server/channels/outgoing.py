@@ -6,12 +6,12 @@ from itertools import count
 from typing import Any, Final, Literal, TypeAlias
 
 from smpp import receipts, ussd
+from smpp.binding import Binding
 from smpp.constants import HEADER_OCTETS, CommandId, status_name
 from smpp.dialect import Dialect
 from smpp.errors import THROTTLED, TRANSIENT
 from smpp.pdu import Packed, encode
 from smpp.replies import Shown
-from smpp.transport import Binding
 from ussd_server.channels import sms
 from ussd_server.channels.binds import NO_LINK, Binds
 from ussd_server.channels.lineup import Lineup, Waiting
