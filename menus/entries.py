@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -90,6 +91,11 @@ class Entries:
     texts: Mapping[str, Texts]
     terminal: Mapping[str, str] = field(default_factory=dict)
     pushes: Mapping[str, Push] = field(default_factory=dict)
+
+    @cached_property
+    def keywords(self) -> frozenset[str]:
+        """The exact texts of all numbers, in small letters."""
+        return frozenset(text for texts in self.texts.values() for text in texts.exact)
 
     def match_ussd(self, dialled: str) -> Match | None:
         """Return where a dialled code leads: the longest entry that fits, the rest as the tail."""

@@ -159,7 +159,8 @@ class Server:
         validity_ms = round(settings.sms_validity_hours * 3_600_000)
         tools = Tools(Queries(self._operator), policy, wall_clock, new_id, validity_ms)
         self.keys = keys.KeyFile(key_file)
-        vault = Vault(self.keys)
+        self._vault = vault = Vault(self.keys)
+        vault.know(flow.entries.keywords)
         self._hasher = CodeHasher(vault, settings.max_checks)
         admission = Admission(settings.max_turns, settings.overload_delay_s)
         self.resources = Resources(
@@ -292,7 +293,8 @@ class Server:
     def reload_flow(self) -> None:
         """Read the flow file again. A flow with mistakes is logged and the one in force stays."""
         try:
-            self.resources.flow = read_flow(self.settings.flows, self._screen)
+            self.resources.flow = flow = read_flow(self.settings.flows, self._screen)
+            self._vault.know(flow.entries.keywords)
         except Exception as error:
             log.error("flow not reloaded, the old one stays", cause=str(error))
         else:

@@ -23,6 +23,10 @@ def entries() -> Entries:
     return Entries(codes, {"111": texts})
 
 
+def test_keywords_are_the_texts_without_a_capture():
+    assert entries().keywords == {"?", "моя помощь", "", "12"}
+
+
 @pytest.mark.parametrize(
     ("dialled", "match"),
     [

@@ -19,7 +19,7 @@ import hmac
 import os
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -109,6 +109,8 @@ class Vault:
         self._random = random
         self._inputs = _keyed_digest(keys, b"input")
         self._digests: dict[str, bytes] = {}
+        """Digests that are kept, of what is no secret."""
+        self._most_digests = OPTIONS_KEPT
         self._requests = _keyed_digest(keys, b"request")
 
     @property
@@ -163,6 +165,12 @@ class Vault:
         opened = self._decrypt(*_text_parts(sealed), _place("outbox", msisdn, entry_id))
         return Secret(opened.reveal().decode("utf-8", "surrogatepass"))
 
+    def know(self, keywords: Iterable[str]) -> None:
+        """Keep the digests of these words of a flow, which are no secrets, as phones write them."""
+        spellings = {spelling for word in keywords for spelling in (word, word.capitalize(), word.upper())}
+        self._digests = {text: self._digest(text) for text in spellings}
+        self._most_digests = len(spellings) + OPTIONS_KEPT
+
     def digest(self, text: str) -> bytes:
         """Return octets by which the same text is known again, and from which nobody without the key finds it.
 
@@ -171,12 +179,15 @@ class Vault:
         known = self._digests.get(text)
         if known is not None:
             return known
-        digest = self._inputs.copy()
-        digest.update(text.encode("utf-8", "surrogatepass"))
-        octets = digest.digest()
-        if len(text) <= OPTION_SIZE and len(self._digests) < OPTIONS_KEPT:
+        octets = self._digest(text)
+        if len(text) <= OPTION_SIZE and len(self._digests) < self._most_digests:
             self._digests[text] = octets
         return octets
+
+    def _digest(self, text: str) -> bytes:
+        digest = self._inputs.copy()
+        digest.update(text.encode("utf-8", "surrogatepass"))
+        return digest.digest()
 
     def fingerprint(self, *parts: Part) -> bytes:
         """Return octets by which the same parts in the same order are known again, as `digest` does for an input.

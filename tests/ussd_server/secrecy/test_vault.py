@@ -201,6 +201,19 @@ def test_only_digests_of_what_is_too_short_for_a_secret_are_kept() -> None:
     assert CODE.reveal() not in kept
 
 
+def test_digests_of_the_words_of_a_flow_are_kept_until_it_is_exchanged() -> None:
+    vault = Vault(RING)
+    vault.know(["баланс", "stop"])
+    written = ("баланс", "Баланс", "БАЛАНС", "stop", "Stop", "STOP", "sToP", "4")
+    assert [vault.digest(text) for text in written] == [VAULT.digest(text) for text in written]
+    kept = repr(vars(vault))
+    assert [text for text in written if f"'{text}'" not in kept] == ["sToP"]
+    vault.know(["balance"])
+    kept = repr(vars(vault))
+    assert "'Balance'" in kept
+    assert "stop" not in kept
+
+
 def test_a_rotation_changes_no_digest() -> None:
     after = Vault(RING.rotate("kek", NOW + 1))
     assert after.digest("text") == VAULT.digest("text")
