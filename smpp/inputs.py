@@ -14,6 +14,7 @@ from smpp.alphabets import Alphabet, alphabet_of, read
 from smpp.constants import HEADER_OCTETS, CommandId
 from smpp.dialect import Dialect, Mark
 from smpp.pdu import Message, decode, decode_long
+from smpp.reassembly import read_one
 from smpp.receipts import is_receipt
 from smpp.ussd import NO_SESSION, Answer, Begin, Session, classify, session_in, unnamed
 
@@ -77,30 +78,31 @@ class Heard(msgspec.Struct, frozen=True, gc=False):
 
 
 class TextLikeness(msgspec.Struct, frozen=True, gc=False):
-    """What SMS have in common that are whole by themselves: from what kind of number, to which, in which coding."""
+    """What SMS have in common that are whole by themselves: from what kind of number, to which, in which alphabet."""
 
     source_addr_ton: int
     source_addr_npi: int
     destination_addr: str
-    data_coding: int
+    alphabet: Alphabet
 
 
 @final
 class Texted(msgspec.Struct, frozen=True, gc=False):
-    """An SMS that was known by its likeness; it waits for `Link.respond`, as `Heard` does. `data` is its text."""
+    """An SMS that was known by its likeness; it waits for `Link.respond`, as `Heard` does."""
 
     command: int
     sequence: int
     source_addr: str
-    data: bytes
+    text: str
     likeness: TextLikeness
 
 
 class Inputs:
-    """Reads what is delivered to an account of one dialect."""
+    """Reads what is delivered to an account of one dialect; `alphabet` is what data_coding 0 means in an SMS there."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, alphabet: Alphabet = "gsm") -> None:
         self._dialect = dialect
+        self._alphabet = alphabet
         self._session_octets = 0 if dialect.session_tag is None else dialect.session_octets
         self._likenesses: dict[bytes, Likeness] = {}
         self._text_likenesses: dict[bytes, TextLikeness] = {}
@@ -118,7 +120,8 @@ class Inputs:
             head = frame[HEADER_OCTETS:source_at] + frame[source_end : text_at - 1]
             known = self._text_likenesses.get(head)
             if known is not None:
-                return Texted(command, sequence, frame[source_at:source_end].decode("latin-1"), frame[text_at:], known)
+                source = frame[source_at:source_end].decode("latin-1")
+                return Texted(command, sequence, source, read_one(frame[text_at:], known.alphabet), known)
         session_at = len(frame) - self._session_octets
         key = frame[HEADER_OCTETS:source_at] + frame[source_end:text_at] + frame[text_end:session_at]
         likeness = self._likenesses.get(key)
@@ -170,7 +173,10 @@ class Inputs:
         if len(self._text_likenesses) >= LIKENESSES_KEPT:
             self._text_likenesses.clear()
         self._text_likenesses[head] = TextLikeness(
-            message.source_addr_ton, message.source_addr_npi, message.destination_addr, message.data_coding
+            message.source_addr_ton,
+            message.source_addr_npi,
+            message.destination_addr,
+            alphabet_of(message.data_coding, self._alphabet),
         )
 
     def _read_session(self, octets: bytes) -> Session:

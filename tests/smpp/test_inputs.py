@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from smpp import ussd
-from smpp.alphabets import choose
+from smpp.alphabets import alphabet_of, choose
 from smpp.constants import CommandId, EsmClass, Tag, UssdOp
 from smpp.dialect import STANDARD, Dialect
 from smpp.inputs import LIKENESSES_KEPT, SESSIONS_KEPT, Heard, Inputs, Texted, heads_of
 from smpp.pdu import DECODERS, Malformed, Message, Pdu, decode, encode
-from smpp.reassembly import part_of
+from smpp.reassembly import part_of, read_one
 from smpp.receipts import is_receipt
 from tests.smpp.strategies import cstrings, long_messages
 from tests.smpp.test_ussd import BY_REFERENCE, BY_WORDS, END_BIT_ALONE
@@ -39,8 +39,10 @@ def agrees(read: Heard | Texted | Pdu | Malformed, frame: bytes, dialect: Dialec
         assert not is_receipt(full)
         assert part_of(full, full.source_addr) is None
         assert (read.command, read.sequence, read.source_addr) == (full.command, full.sequence, full.source_addr)
-        assert read.data == full.user_data == full.short_message
-        same = ("source_addr_ton", "source_addr_npi", "destination_addr", "data_coding")
+        assert full.user_data == full.short_message
+        assert read.likeness.alphabet == alphabet_of(full.data_coding)
+        assert read.text == read_one(full.user_data, read.likeness.alphabet)
+        same = ("source_addr_ton", "source_addr_npi", "destination_addr")
         assert [getattr(read.likeness, name) for name in same] == [getattr(full, name) for name in same]
         return True
     if not isinstance(read, Heard):

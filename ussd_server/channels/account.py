@@ -72,7 +72,7 @@ class Account:
             boot=boot,
             random=random,
             tls=tls,
-            decoders=DECODERS | {int(CommandId.DELIVER_SM): Inputs(dialect).read},
+            decoders=DECODERS | {int(CommandId.DELIVER_SM): Inputs(dialect, url.default_alphabet or "gsm").read},
             on_event=self._on_event,
             on_events=self._on_events,
             on_read=intake.hand_in,

@@ -87,8 +87,7 @@ class Incoming:
         if isinstance(msisdn, NotSubscriber):
             self._leave_alone(connection, texted, msisdn)
         else:
-            text = sms.read_text(texted.data, likeness.data_coding, self._alphabet)
-            self._texts.put(connection, texted, msisdn, likeness.destination_addr, text, now)
+            self._texts.put(connection, texted, msisdn, likeness.destination_addr, texted.text.strip(sms.BLANK), now)
 
     def delivered(self, connection: Connection, event: Delivered, now: int) -> None:
         """Take a message whose like was not read before, or of a kind that is always read in full."""

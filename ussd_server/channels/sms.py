@@ -27,12 +27,7 @@ def text_of(message: Message, default: Alphabet) -> str:
     Empty are: no short_message, one of no octets, a message_payload of no octets, a single blank, CR or stray NUL. Half
     a unit of UCS-2 at the end is a stray NUL, too.
     """
-    return read_text(message.user_data, message.data_coding, default)
-
-
-def read_text(data: bytes, data_coding: int, default: Alphabet) -> str:
-    """Return what the subscriber wrote by the octets of its text, as `text_of` does."""
-    return read_one(data, alphabet_of(data_coding, default)).strip(BLANK)
+    return read_one(message.user_data, alphabet_of(message.data_coding, default)).strip(BLANK)
 
 
 RECEIPT_OF_ANY_END = 1
