@@ -9,6 +9,7 @@ PREFIX:{TAG}:pointers, pointing   whose commit answers a request; until when (ms
 PREFIX:{TAG}:nonces     when they are over (ms)           PREFIX:{TAG}:terminals version and record, by id
 PREFIX:{TAG}:id         what no other bucket has, nor this one emptied: on a Cluster
 PREFIX:{TAG}:brought    who came with a copy that is under way
+PREFIX:{TAG}:due:LANE:set-aside, work:set-aside   what another program wrote there
 PREFIX:{TAG}:fence      why nothing may be changed: also PREFIX:{PREFIX}:fence
 PREFIX:{PREFIX}:meta    layout, number of buckets, mark, noted keys; id: what no other store has, not even this emptied;
                         shares: that every bucket got its id

@@ -17,6 +17,7 @@ from ussd_server.stores.base import (
     Unsettled,
 )
 from ussd_server.stores.redis import keys
+from ussd_server.stores.redis.aside import Aside
 from ussd_server.stores.redis.buckets import bucket_of
 from ussd_server.stores.redis.claims import Claims
 from ussd_server.stores.redis.due import HINTS
@@ -42,6 +43,7 @@ class Outbox:
         self._claiming: set[tuple[int, int]] = set()
         """The lanes and buckets in which a claim goes on, when others have ended."""
         self._look_s = look_ms / 1000
+        self._aside = Aside(layout.name)
         self._blind = ""
         """Why the last look saw nothing at all; "" where it did not fail."""
         self._outage = Outage(
@@ -147,7 +149,7 @@ class Outbox:
         self._claims.looked = now
         self._link.watch()
         looks = {
-            bucket.number: self._layout.call(bucket, "look", bucket.due).answer
+            bucket.number: self._layout.call(bucket, "look", (*bucket.due, bucket.work)).answer
             for bucket in self._layout.buckets
             if bucket.number not in self._looking
         }
@@ -162,8 +164,8 @@ class Outbox:
             look.add_done_callback(partial(self._looked_late, number))
         if len(told) == len(self._layout.buckets):
             self._outage.worked(round(asyncio.get_running_loop().time() * 1000))
-        for number, lanes in told.items():
-            self._saw(number, lanes)
+        for number, seen in told.items():
+            self._saw(number, seen)
 
     def _looked_late(self, number: int, look: "asyncio.Future[Any]") -> None:
         self._looking.discard(number)
@@ -175,8 +177,10 @@ class Outbox:
         else:
             self._missed(error)
 
-    def _saw(self, number: int, lanes: Sequence[Any]) -> None:
-        """Take down who is next in each lane of a bucket."""
+    def _saw(self, number: int, seen: Sequence[Any]) -> None:
+        """Take down who is next in each lane of a bucket, and tell of what was set aside there."""
+        lanes, aside = seen
+        self._aside.saw(number, aside)
         for lane, heads in zip(EVERY_LANE, lanes, strict=True):
             if (lane, number) not in self._claiming:
                 self._claims.due.told(lane, number, _heads(heads))

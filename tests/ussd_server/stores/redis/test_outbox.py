@@ -66,17 +66,19 @@ def test_where_a_part_of_redis_is_away_what_is_held_on_the_rest_is_performed(ser
         await asyncio.gather(*(count(store, 1, f"7910000{n:04}") for n in range(1000, 1012)))
         broken = store._home("79100001000").bucket
         with server.client() as client:
-            client.set(broken.work, "cannot be claimed")
-            client.delete(broken.due[3])
+            client.set(broken.fence, "not to be claimed")
             client.set(broken.due[3], "cannot be looked at")
+            client.rename(broken.all, "elsewhere")
+            client.set(broken.all, "nor can the list be made anew")
         with capture_logs() as logs:
             claimed = await store.claim(T0, 100, LEASE)
         assert {store._home(each.msisdn).bucket.number for each in claimed} == {0, 1, 2, 3} - {broken.number}
         assert {line["event"] for line in logs} == {"part of the store unavailable, the outbox goes on with the rest"}
-        with pytest.raises(StoreUnavailable, match="another program's data"):  # nothing else is left to do
+        with pytest.raises(StoreUnavailable, match="not to be claimed"):  # nothing else is left to do
             await store.claim(T0, 100, LEASE)
         with server.client() as client:
-            client.delete(broken.work, broken.due[3])
+            client.rename("elsewhere", broken.all)
+            client.delete(broken.fence)
         assert {store._home(each.msisdn).bucket.number for each in await store.claim(T0, 100, LEASE)} == {broken.number}
 
     on(server, test)
@@ -90,15 +92,12 @@ def test_where_a_part_of_redis_is_away_the_rest_of_what_is_done_is_removed(serve
         broken = store._home(numbers[0]).bucket
         behind = [each for each in claimed if store._home(each.msisdn).bucket is broken]
         with server.client() as client:
-            octets = client.dump(broken.work)
-            client.delete(broken.work)
-            client.set(broken.work, "another program's")
-            with pytest.raises(Unsettled, match="another program's data") as caught:
+            client.set(broken.fence, "not to be removed from")
+            with pytest.raises(Unsettled, match="not to be removed from") as caught:
                 await store.settle(claimed)
             assert [each for each, _ in caught.value.left] == behind
             assert store._claims.due.next([MESSAGES], ()) == T0  # those behind what was removed
-            client.delete(broken.work)
-            client.restore(broken.work, 0, octets)
+            client.delete(broken.fence)
         assert sorted(each.msisdn for each in await store.claim(T0, 100, LEASE)) == sorted(
             set(numbers) - {each.msisdn for each in behind}
         )

@@ -146,41 +146,84 @@ local function last_sequence(all)
   return last
 end
 
+local SET_ASIDE = ':set-aside'
+local set_aside
+
+-- Do something to a bucket's list of who is next in a lane (`due`), or of what is held (`work`), by a command of which
+-- the key is the argument in place `at`. What another program wrote there is set aside, and the list begun anew; so is
+-- that of what is held where it lost its group.
+local function listed(at, ...)
+  local reply = redis.pcall(...)
+  if type(reply) ~= 'table' or not reply.err then
+    return reply
+  end
+  local key = select(at, ...)
+  if find(reply.err, '^WRONGTYPE') then
+    set_aside(key)
+  elseif find(reply.err, '^NOGROUP') then
+    redis.call('XGROUP', 'CREATE', key, 'servers', '$', 'MKSTREAM')
+  else
+    error(reply)
+  end
+  return redis.call(...)
+end
+
 -- Let the lane's index say when this subscriber's first entry can be claimed; returns that time, -1 for never. With
 -- `damaged`, what is no entry may be all that is left of the lane: its next claim sees to that.
 local function schedule(entries, lane, due, msisdn, damaged)
   local id = head(entries, lane)
   if not id and damaged then
-    redis.call('ZADD', due, '0', msisdn)
+    listed(2, 'ZADD', due, '0', msisdn)
     return 0
   end
   if not id then
-    redis.call('ZREM', due, msisdn)
+    listed(2, 'ZREM', due, msisdn)
     return -1
   end
-  redis.call('ZADD', due, whole(entries[id][READY]), msisdn)
+  listed(2, 'ZADD', due, whole(entries[id][READY]), msisdn)
   return entries[id][READY]
 end
 
+-- Set aside what stands where a bucket has a list. The outboxes tell who is next, and what they know as held is listed
+-- when it is claimed again. They are none of KEYS: of a slot of a Cluster that is just being moved, those at its other
+-- server are not seen, and what is in them waits for a commit of their subscriber's.
+set_aside = function(key)
+  local bucket, lane = string.match(key, '^(.*:)due:(%d+)$')
+  if not bucket then
+    redis.call('RENAME', key, key .. SET_ASIDE)
+    redis.call('XGROUP', 'CREATE', key, 'servers', '$', 'MKSTREAM')
+    return
+  end
+  local whose = redis.call('ZRANGE', bucket .. 'all', '0', '-1') -- where this is none either, nothing is changed
+  redis.call('RENAME', key, key .. SET_ASIDE)
+  for _, msisdn in ipairs(whose) do
+    local entries, damaged = outbox_of(bucket .. 'o:' .. msisdn)
+    schedule(entries, tonumber(lane), key, msisdn, damaged)
+  end
+end
+
 -- Hold an entry until its lease is over, as its next attempt. The stream's pending list says who holds what since when:
--- an entry that nobody holds is added and read, one of a server that has died is claimed.
+-- an entry that nobody holds, or that is not in the list any more, is added and read, one of a server that has died is
+-- claimed.
 local function hold(work, consumer, claim, lease, msisdn, id, entry)
   entry[ATTEMPT], entry[READY], entry[CLAIM] = entry[ATTEMPT] + 1, lease, claim
   if entry[STREAM] ~= '' then
-    redis.call('XCLAIM', work, 'servers', consumer, 0, entry[STREAM], 'JUSTID')
-    return
+    if #listed(2, 'XCLAIM', work, 'servers', consumer, '0', entry[STREAM], 'JUSTID') > 0 then
+      return
+    end
+    redis.call('XDEL', work, entry[STREAM])
   end
   if redis.call('EXISTS', work) == 0 then
     redis.call('XGROUP', 'CREATE', work, 'servers', '$', 'MKSTREAM')
   end
-  entry[STREAM] = redis.call('XADD', work, '*', 'msisdn', msisdn, 'entry', id)
-  redis.call('XREADGROUP', 'GROUP', 'servers', consumer, 'STREAMS', work, '>')
+  entry[STREAM] = listed(2, 'XADD', work, '*', 'msisdn', msisdn, 'entry', id)
+  listed(6, 'XREADGROUP', 'GROUP', 'servers', consumer, 'STREAMS', work, '>')
 end
 
 -- Nobody performs this entry any more: it leaves the stream and its consumer's list.
 local function let_go(work, entry)
   if entry[STREAM] ~= '' then
-    redis.call('XACK', work, 'servers', entry[STREAM])
+    listed(2, 'XACK', work, 'servers', entry[STREAM])
     redis.call('XDEL', work, entry[STREAM])
     entry[STREAM] = ''
     entry[CLAIM] = ''
@@ -189,7 +232,7 @@ end
 
 -- Let go of what is said to be performed of this subscriber's, and none of the entries knows of: it was damaged since.
 local function let_go_of_lost(work, msisdn, entries)
-  for _, item in ipairs(redis.call('XRANGE', work, '-', '+')) do
+  for _, item in ipairs(listed(2, 'XRANGE', work, '-', '+')) do
     local stream, fields = item[1], item[2]
     local entry = entries[fields[4]]
     if fields[2] == msisdn and not (entry and entry[STREAM] == stream) then

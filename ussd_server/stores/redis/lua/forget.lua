@@ -16,6 +16,6 @@ gone[1] = redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]) > 0 and
 redis.call('ZREM', KEYS[6], ARGV[1])
 no_letters(KEYS[9], KEYS[10], ARGV[1])
 for i = 11, #KEYS do
-  redis.call('ZREM', KEYS[i], ARGV[1])
+  listed(2, 'ZREM', KEYS[i], ARGV[1])
 end
 return gone

@@ -11,5 +11,5 @@ let_go(KEYS[3], entry)
 entry[DUE] = tonumber(ARGV[4])
 entry[READY], entry[REASON] = entry[DUE], ARGV[5]
 put(KEYS[1], ARGV[2], entry)
-redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
+listed(2, 'ZADD', KEYS[2], ARGV[4], ARGV[1])
 return 1

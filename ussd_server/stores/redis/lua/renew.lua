@@ -9,5 +9,5 @@ if not entry or entry[ATTEMPT] ~= tonumber(ARGV[3]) or entry[READY] == entry[DUE
 end
 entry[READY] = tonumber(ARGV[4])
 put(KEYS[1], ARGV[2], entry)
-redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
+listed(2, 'ZADD', KEYS[2], ARGV[4], ARGV[1])
 return 1

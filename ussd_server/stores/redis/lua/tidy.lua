@@ -1,10 +1,14 @@
 -- Remove consumers that hold nothing and have been silent for so long, or the one that is named.
 -- KEYS  work   ARGV  silence (ms), consumer or ''
 -- Safe to send again: then they are gone.
-if redis.call('EXISTS', KEYS[1]) == 0 then
+if redis.call('TYPE', KEYS[1]).ok ~= 'stream' then
   return 0
 end
-for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], 'servers')) do
+local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], 'servers')
+if consumers.err then
+  return string.find(consumers.err, '^NOGROUP') and 0 or consumers
+end
+for _, flat in ipairs(consumers) do
   local consumer = {}
   for i = 1, #flat, 2 do
     consumer[flat[i]] = flat[i + 1]
