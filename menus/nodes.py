@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from menus.accept import Accept
 from menus.conditions import Condition
@@ -188,6 +188,12 @@ class End:
 
 Shown: TypeAlias = Menu | Listing | Input | Ordering | End
 Node: TypeAlias = Shown | Asking | Check
+
+# Tuples, because a union given to `isinstance` is made and walked anew each time.
+ASKING: Final = (Asking, Listing)
+"""Nodes at which a session may wait for an answer from outside."""
+SILENT: Final = (Asking, Check)
+"""Nodes that never show anything."""
 
 
 # Moves ----------------------------------------------------------------------------------------------------------------

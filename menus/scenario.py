@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from difflib import unified_diff
 from typing import Any, Final
 
-from menus.engine import accepts, conclude, say, step
+from menus.engine import accepts, conclude, step
 from menus.events import Answered, Ask, Begin, Defer, Dropped, Effect, Event, Late, Order, Reply, Send, Show
 from menus.flow import Flow
+from menus.own_texts import say
 from menus.registry import Date, Flag, Instant, List, Money, Number, Record, Shape, Text
 from menus.render import Channel
 from menus.session import Pending, Session, Value

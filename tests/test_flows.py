@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from menus import engine
+from menus import engine, own_texts
 from menus.compiler import Flow, compile_flow
 from menus.events import Answered, Ask, Begin, Event, Late, Order, Reply, Send, Show
 from menus.nodes import Listing, Menu
@@ -263,7 +263,7 @@ def test_a_confirm_at_a_terminal_names_its_quote_and_says_all_of_it(flow: Flow):
 def test_the_owner_of_a_locked_number_is_told_in_at_most_three_sms(flow: Flow):
     values = {"until": NOW, "terminal": "Касса 5, Тверская 12"}
     for language, most in (("ru", 201), ("en", 201), ("ru-Latn", 306)):
-        text = engine.say(flow, "access_locked_sms", values, language)
+        text = own_texts.say(flow, "access_locked_sms", values, language)
         assert (septets(text) or ucs2_units(text)) <= most
         assert re.search("18:30 25 (ноября|November|noyabrya)", text)
         assert re.search("Тверская 12|Tverskaya 12", text)

@@ -3,7 +3,7 @@
 import pytest
 
 from menus.compiler import compile_flow
-from menus.engine import say
+from menus.own_texts import say
 from menus.render import Channel
 from menus.schema import FlowErrors
 from tests.menus.small import REGISTRY

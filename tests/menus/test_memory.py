@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from menus.compiler import Flow, compile_flow
 from menus.conditions import Facts
-from menus.engine import Step, step, work_out
+from menus.engine import step, work_out
 from menus.events import Answered, Ask, Begin, Dropped, Effect, Event, Late, Reply
 from menus.memory import Memory
 from menus.render import Channel
 from menus.session import Items, Place, Session, Value, encode
-from menus.steps import Waiting
+from menus.steps import Step, Waiting
 from tests.menus.small import FACTS, HEAD, NOW, REGISTRY, SMS, TERMINAL, USSD, item, shop
 
 FLOW = shop()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from menus.compiler import compile_flow
-from menus.engine import say
+from menus.own_texts import say
 from tests import leaks
 from tests.leaks import NUMBER, Watch
 from ussd_server.turns.service import REGISTRY

@@ -12,8 +12,9 @@ from functools import partial
 import structlog
 from msgspec.structs import replace
 
-from menus.engine import conclude, say
+from menus.engine import conclude
 from menus.events import Answered
+from menus.own_texts import say
 from ussd_server.channels.sms import SMS, Sender, SendOutcome, reference_of
 from ussd_server.log import mask
 from ussd_server.operators.base import Operator, OperatorUnavailable

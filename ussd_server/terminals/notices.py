@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from menus.engine import say
+from menus.own_texts import say
 from ussd_server.subscribers import codes
 from ussd_server.turns.turn import Turn
 

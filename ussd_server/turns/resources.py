@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from menus.compiler import Flow
-from menus.engine import say
+from menus.own_texts import say
 from menus.render import Channel
 from ussd_server.metrics import Metrics
 from ussd_server.outage import Outage

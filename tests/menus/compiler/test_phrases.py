@@ -8,7 +8,7 @@ import re
 import pytest
 
 from menus.compiler import compile_flow
-from menus.engine import say
+from menus.own_texts import say
 from menus.phrases import ADDED, PHRASES
 from tests.menus.compiler.mistakes import TWO_NODES, problems
 from tests.menus.small import REGISTRY

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from menus.engine import say
+from menus.own_texts import say
 from smpp.constants import CommandId
 from smpp.pdu import Message
 from smpp.reassembly import Mark, Part, part_of
