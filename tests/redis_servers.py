@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 PATIENCE_S = 60.0
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
@@ -41,6 +43,11 @@ def wait_until(true: Callable[[], object], what: str) -> None:
             pass
         time.sleep(0.02)
     raise AssertionError(f"still waiting for {what}")
+
+
+def client_at(port: int) -> "redis.Redis":
+    """Return a client that says at once where nobody answers: by itself it would try for some seconds."""
+    return redis.Redis(port=port, socket_timeout=PATIENCE_S, retry=Retry(NoBackoff(), 0))
 
 
 class RedisServer:
@@ -77,7 +84,7 @@ class RedisServer:
 
     def client(self) -> "redis.Redis":
         """Return a client of another make than the store's."""
-        return redis.Redis(port=self.port, socket_timeout=5)
+        return client_at(self.port)
 
     def kill(self) -> None:
         """End it as a power cut would, but for what the system has to write."""
@@ -223,7 +230,7 @@ def _text(reply: object) -> str:
 def make_cluster(ports: Sequence[int], buses: Sequence[int]) -> None:
     """Make running servers a Cluster, and wait until it is whole: three masters, whom the others follow in turn."""
     with ExitStack() as stack:
-        clients = [stack.enter_context(redis.Redis(port=port, socket_timeout=5)) for port in ports]
+        clients = [stack.enter_context(client_at(port)) for port in ports]
         masters = clients[:3]
         for port, bus in zip(ports[1:], buses[1:], strict=True):
             clients[0].execute_command("CLUSTER MEET", "127.0.0.1", port, bus)

@@ -1,11 +1,14 @@
 """What the tests of the Redis store share: a store at a server, and counting in a record."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from tests.redis_servers import RedisServer
 from ussd_server import store_url
@@ -19,6 +22,9 @@ LEASE = 60_000
 NUMBERS = [f"7910000{n:04}" for n in range(1000, 1030)]
 OPERATIONS = Path(__file__).parents[4] / "docs" / "operations.md"
 
+PATIENT_S = 60.0
+"""How long a store of a test waits for what must come; far above what a loaded machine needs."""
+
 LOOKS = 1_000
 """How often a test looks whether something was met, each time a question to Redis, before it goes on without."""
 
@@ -29,8 +35,18 @@ def parsed(url: str, options: str = "buckets=4") -> RedisUrl:
     return read
 
 
-def store_at(server: RedisServer, options: str = "buckets=4", **more: Any) -> RedisStore:
-    return RedisStore(parsed(server.url, options), look_ms=0, **more)
+def store_at(server: RedisServer, options: str = "buckets=4", patience_s: float = PATIENT_S, **more: Any) -> RedisStore:
+    return RedisStore(parsed(server.url, options), look_ms=0, patience_s=patience_s, **more)
+
+
+@contextmanager
+def impatient(store: RedisStore, seconds: float = 0.3) -> Iterator[None]:
+    """Have the store give up so soon what is asked of it meanwhile, because nothing can come of it."""
+    patient, store.link._patience_s = store.link._patience_s, seconds
+    try:
+        yield
+    finally:
+        store.link._patience_s = patient
 
 
 def on(server: RedisServer, test: Callable[[RedisStore], Coroutine[Any, Any, None]], **more: Any) -> None:
@@ -42,6 +58,19 @@ def on(server: RedisServer, test: Callable[[RedisStore], Coroutine[Any, Any, Non
             await store.close()
 
     asyncio.run(body())
+
+
+async def refusal(ask: Callable[[], Awaitable[Any]], words: str) -> StoreUnavailable:
+    """Ask until the refusal has these words, and return it.
+
+    A store that gives up soon may say first that it heard nothing: a machine that stands still leaves no time for more.
+    """
+    while True:
+        with pytest.raises(StoreUnavailable) as caught:
+            await ask()
+        if re.search(words, str(caught.value)):
+            return caught.value
+        assert "no answer for" in str(caught.value)
 
 
 async def count(store: RedisStore, times: int = 1, msisdn: str = ANNA) -> None:
@@ -93,7 +122,7 @@ def through(url: str, disturb: Coroutine[Any, Any, None], options: str = "replic
     """Count in thirty records while something happens, and see that each count is there once."""
 
     async def body() -> None:
-        store = RedisStore(parsed(url, options), look_ms=0, patience_s=30)
+        store = RedisStore(parsed(url, options), look_ms=0, patience_s=PATIENT_S)
         await asyncio.gather(*(count_surely(store, msisdn, 1) for msisdn in NUMBERS))
         disturbing = asyncio.ensure_future(disturb)
         times = 1

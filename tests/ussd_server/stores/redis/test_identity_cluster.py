@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.redis_servers import RedisCluster, RedisServer, wait_until
-from tests.ussd_server.stores.redis.steps import LEASE, NUMBERS, T0, count, counted, elsewhere, parsed
+from tests.ussd_server.stores.redis.steps import LEASE, NUMBERS, PATIENT_S, T0, count, counted, elsewhere, parsed
 from tests.ussd_server.stores.redis.test_cluster import move_everything, owns_meta
 from tests.ussd_server.stores.redis.test_identity import HAS_IT_AGAIN, LOST
 from ussd_server.stores.base import StoreUnavailable
@@ -25,8 +25,8 @@ def cluster() -> Iterator[RedisCluster]:
     servers.stop()
 
 
-def store_on(cluster: RedisCluster, patience_s: float = 1.0) -> RedisStore:
-    return RedisStore(parsed(cluster.url, "buckets=64"), look_ms=0, patience_s=patience_s)
+def store_on(cluster: RedisCluster) -> RedisStore:
+    return RedisStore(parsed(cluster.url, "buckets=64"), look_ms=0, patience_s=PATIENT_S)
 
 
 def serves(server: RedisServer) -> bool:
@@ -113,10 +113,10 @@ def test_a_master_that_comes_back_empty_is_not_used_until_its_data_is_back(clust
 
 def test_who_asks_for_what_was_lost_is_told_at_once_for_others_must_not_wait_behind(cluster: RedisCluster) -> None:
     async def body() -> None:
-        store, lost = store_on(cluster, patience_s=600), of_the_rest(cluster)
+        store, lost = store_on(cluster), of_the_rest(cluster)
         await asyncio.gather(*(count(store, 2, msisdn) for msisdn in NUMBERS))
         await elsewhere(restart, cluster, lost, "other")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENT_S):
             for _ in range(3):
                 with pytest.raises(StoreUnavailable, match=LOST):
                     await count(store, 1, at(store, lost))
@@ -249,7 +249,7 @@ def test_a_store_of_an_older_version_gets_ids_of_its_buckets_without_a_word(clus
         with capture_logs() as logs:
             stores = [store_on(cluster) for _ in range(2)]
             await asyncio.gather(*(store.ping() for store in stores))
-            looking = RedisStore(parsed(cluster.url, "buckets=64"), make=False)
+            looking = RedisStore(parsed(cluster.url, "buckets=64"), make=False, patience_s=PATIENT_S)
             await all_counted(looking, 2)
         assert logs == []
         assert len(ids(cluster)) == 64

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.redis_servers import RedisServer, replicas_of, running, wait_until
-from tests.ussd_server.stores.redis.steps import ANNA, parsed, store_at
+from tests.ussd_server.stores.redis.steps import ANNA, PATIENT_S, impatient, parsed, refusal, store_at
 from ussd_server.stores.base import Change, PerhapsDone, StoreUnavailable
 from ussd_server.stores.redis import layout as redis_layout
 from ussd_server.stores.redis.buckets import SLOTS
@@ -84,10 +84,9 @@ def test_what_waits_for_replicas_is_given_up_in_time_where_redis_falls_silent_me
         wait_until(lambda: replicas_of(master) == 1, "the replica to follow")
 
         async def body() -> None:
-            store = store_at(master, "buckets=4&replicas=1", patience_s=60)
+            store = store_at(master, "buckets=4&replicas=1")
             assert await store.commit(Change(0, Subscriber(ANNA, language=OLD)))
             record, version = await store.load(ANNA)
-            store.link._patience_s = 0.3
             replica.pause()
             received = Wire.data_received
 
@@ -97,12 +96,12 @@ def test_what_waits_for_replicas_is_given_up_in_time_where_redis_falls_silent_me
                 received(wire, data)
 
             monkeypatch.setattr(Wire, "data_received", fall_silent)
-            with pytest.raises(PerhapsDone, match="no answer"):
+            with impatient(store), pytest.raises(PerhapsDone, match="no answer"):
                 async with asyncio.timeout(30):
                     await store.commit(Change(version, replace(record, language=NEW)))
+            monkeypatch.setattr(Wire, "data_received", received)  # where not even the reply came in time
             master.go_on()
             replica.go_on()
-            store.link._patience_s = 60
             assert (await store.load(ANNA, latest=True))[0].language == NEW
             await store.close()
 
@@ -113,7 +112,6 @@ def after_a_failover(
     masters: tuple[RedisServer, RedisServer],
     monkeypatch: pytest.MonkeyPatch,
     test: Callable[[RedisStore, Named], Coroutine[None, None, None]],
-    patience_s: float = 30,
 ) -> None:
     """Let a store with a connection to the old master meet a failover that it has not heard of."""
 
@@ -127,7 +125,7 @@ def after_a_failover(
         nodes = Named(masters[0])
         monkeypatch.setattr(redis_layout, "_nodes", lambda url, greeting: nodes)
         url = f"redis+sentinel://127.0.0.1:{masters[0].port}/main"
-        store = RedisStore(parsed(url, "buckets=4&replicas=1"), patience_s=patience_s)
+        store = RedisStore(parsed(url, "buckets=4&replicas=1"), patience_s=PATIENT_S)
         assert (await store.load(ANNA, latest=True))[0].language == OLD
         nodes.name(masters[1])
         try:
@@ -187,10 +185,10 @@ def test_an_error_that_nobody_expects_is_told_when_the_time_is_over(
 ) -> None:
     async def test(store: RedisStore, nodes: Named) -> None:
         nodes.errors = [ValueError("no number")] * 10_000
-        with pytest.raises(StoreUnavailable, match=r"no answer for 2 s: .*ValueError\('no number'\)"):
-            await store.load(ANNA, latest=True)
+        with impatient(store):
+            await refusal(lambda: store.load(ANNA, latest=True), r"no answer for 0\.3 s: .*ValueError\('no number'\)")
 
-    after_a_failover(masters, monkeypatch, test, patience_s=2)
+    after_a_failover(masters, monkeypatch, test)
 
 
 def test_what_is_held_is_refused_when_its_time_is_over(
@@ -198,10 +196,10 @@ def test_what_is_held_is_refused_when_its_time_is_over(
 ) -> None:
     async def test(store: RedisStore, nodes: Named) -> None:
         nodes.silent = True
-        with pytest.raises(StoreUnavailable, match="no answer for 2 s"):
+        with impatient(store), pytest.raises(StoreUnavailable, match=r"no answer for 0\.3 s"):
             await store.load(ANNA, latest=True)
 
-    after_a_failover(masters, monkeypatch, test, patience_s=2)
+    after_a_failover(masters, monkeypatch, test)
 
 
 def test_what_is_held_when_the_store_is_closed_is_refused_at_once(

@@ -9,7 +9,7 @@ import pytest
 
 from tests import redis_servers
 from tests.redis_servers import RedisServer, running
-from tests.ussd_server.stores.redis.steps import ANNA, BORIS, LEASE, T0, count, counted, on, parsed
+from tests.ussd_server.stores.redis.steps import ANNA, BORIS, LEASE, T0, count, counted, impatient, on, parsed
 from ussd_server.stores.base import Change, OutboxEntry, PerhapsDone, StoreUnavailable
 from ussd_server.stores.redis import link as redis_link
 from ussd_server.stores.redis.store import RedisStore
@@ -48,7 +48,7 @@ def test_what_was_acknowledged_survives_a_kill_of_redis_and_the_rest_is_done_onc
             await count(store, 1, BORIS)
             assert await counted(store, BORIS) == before + 1
 
-        on(server, test, patience_s=60)
+        on(server, test)
 
 
 def test_a_redis_that_stands_still_is_waited_for() -> None:
@@ -64,7 +64,7 @@ def test_a_redis_that_stands_still_is_waited_for() -> None:
             await asyncio.gather(counting, looks)
             assert await counted(store) == 6
 
-        on(server, test, patience_s=60)
+        on(server, test)
 
 
 def test_a_redis_that_stays_silent_is_given_up_in_time_and_taken_up_again() -> None:
@@ -73,14 +73,15 @@ def test_a_redis_that_stays_silent_is_given_up_in_time_and_taken_up_again() -> N
         async def test(store: RedisStore) -> None:
             await count(store)
             server.pause()
-            for _ in range(6):  # by the connection that there is, and by a new one
-                with pytest.raises(StoreUnavailable, match=r"no answer for 0\.3 s: "):
-                    await store.load(BORIS)
+            with impatient(store):
+                for _ in range(6):  # by the connection that there is, and by a new one
+                    with pytest.raises(StoreUnavailable, match=r"no answer for 0\.3 s: "):
+                        await store.load(BORIS)
             server.go_on()
-            await ping_surely(store)
+            await store.ping()
             assert await counted(store) == 1
 
-        on(server, test, patience_s=0.3)
+        on(server, test)
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["record", "with an entry"])
@@ -96,7 +97,7 @@ def test_of_what_a_silent_redis_was_sent_nobody_says_that_it_was_not_done(whole:
             sent, refused = 0, PerhapsDone("")
             while type(refused) is PerhapsDone:
                 changed = msgspec.structs.replace(record, language=f"{sent}")
-                with pytest.raises(StoreUnavailable, match=r"no answer for 0\.3 s") as caught:
+                with impatient(store), pytest.raises(StoreUnavailable, match=r"no answer for 0\.3 s") as caught:
                     await store.commit(Change(version, changed, outbox=more))
                 refused = caught.value
                 sent += 1
@@ -104,10 +105,10 @@ def test_of_what_a_silent_redis_was_sent_nobody_says_that_it_was_not_done(whole:
             assert sent > 1
             assert type(refused) is StoreUnavailable
             server.go_on()
-            await ping_surely(store)
+            await store.ping()
             assert (await store.load(ANNA, latest=True))[0].language == "0"
 
-        on(server, test, patience_s=0.3)
+        on(server, test)
 
 
 def test_who_only_reads_changes_nothing_where_redis_is_silent() -> None:
@@ -117,22 +118,12 @@ def test_who_only_reads_changes_nothing_where_redis_is_silent() -> None:
             await count(store)
             server.pause()
             for latest in (False, True):
-                with pytest.raises(StoreUnavailable, match="no answer") as caught:
+                with impatient(store), pytest.raises(StoreUnavailable, match="no answer") as caught:
                     await store.load(BORIS, latest)
                 assert type(caught.value) is StoreUnavailable
             server.go_on()
 
-        on(server, test, patience_s=0.3)
-
-
-async def ping_surely(store: RedisStore) -> None:
-    """Return when the store is back."""
-    while True:
-        try:
-            await store.ping()
-            return
-        except StoreUnavailable:
-            pass
+        on(server, test)
 
 
 def test_one_whose_time_is_over_disturbs_nobody_on_the_same_connection(server: RedisServer) -> None:
@@ -147,7 +138,7 @@ def test_one_whose_time_is_over_disturbs_nobody_on_the_same_connection(server: R
             assert await other.answer == connection
         await count(store)
 
-    on(server, test, patience_s=30)
+    on(server, test)
 
 
 def test_nothing_listens() -> None:

@@ -6,7 +6,18 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.redis_servers import RedisServer, running
-from tests.ussd_server.stores.redis.steps import ANNA, BORIS, LEASE, T0, count, on, parsed, store_at
+from tests.ussd_server.stores.redis.steps import (
+    ANNA,
+    BORIS,
+    LEASE,
+    PATIENT_S,
+    T0,
+    count,
+    impatient,
+    on,
+    parsed,
+    store_at,
+)
 from ussd_server.stores.base import MESSAGES, StoreUnavailable, Unsettled
 from ussd_server.stores.redis import link as redis_link
 from ussd_server.stores.redis.store import RedisStore
@@ -14,7 +25,7 @@ from ussd_server.stores.redis.store import RedisStore
 
 def test_only_the_buckets_where_something_is_due_are_asked(server: RedisServer) -> None:
     async def body() -> None:
-        store = RedisStore(parsed(server.url, "buckets=256"), look_ms=3_600_000)
+        store = RedisStore(parsed(server.url, "buckets=256"), look_ms=3_600_000, patience_s=PATIENT_S)
         await count(store)
         assert await store.next_due() == T0
         with server.client() as client:
@@ -31,7 +42,7 @@ def test_only_the_buckets_where_something_is_due_are_asked(server: RedisServer) 
 
 def test_work_that_another_server_left_is_found_at_the_next_look(server: RedisServer) -> None:
     async def body() -> None:
-        one, two = store_at(server), RedisStore(parsed(server.url), look_ms=3_600_000)
+        one, two = store_at(server), RedisStore(parsed(server.url), look_ms=3_600_000, patience_s=PATIENT_S)
         assert await two.next_due() is None
         await count(one)
         assert await two.next_due() is None
@@ -46,12 +57,12 @@ def test_work_that_another_server_left_is_found_at_the_next_look(server: RedisSe
 def test_while_redis_is_away_nobody_takes_it_for_a_store_without_work() -> None:
     async def body() -> None:
         with running() as redis:
-            store = RedisStore(parsed(redis.url), look_ms=3_600_000, patience_s=0.3)
+            store = RedisStore(parsed(redis.url), look_ms=3_600_000, patience_s=PATIENT_S)
             await count(store)
             redis.kill()
             store._claims.looked = float("-inf")  # an hour later
             for _ in range(2):
-                with pytest.raises(StoreUnavailable, match=r"no answer for 0\.3 s"):
+                with impatient(store), pytest.raises(StoreUnavailable, match=r"no answer for 0\.3 s"):
                     await store.claim(T0, 1, LEASE)
             redis.start()
             store._claims.looked = float("-inf")

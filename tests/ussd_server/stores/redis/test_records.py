@@ -62,7 +62,7 @@ def test_a_commit_whose_answer_was_lost_is_sent_again_and_made_once() -> None:
                     await counting
             assert await counted(store) == 21
 
-        on(server, test, patience_s=60)
+        on(server, test)
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["record", "with an entry"])
@@ -91,7 +91,7 @@ def test_a_commit_that_is_refused_for_what_another_did_after_it_is_not_said_to_h
                 await store.commit(change)
             assert (await store.load(ANNA))[0].language == "en"
 
-        on(server, test, patience_s=60)
+        on(server, test)
 
 
 def test_a_damaged_record_is_reported_as_such_and_by_a_masked_number(server: RedisServer) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from tests.redis_servers import DURABLE, RedisServer, running, serving_every_slot
-from tests.ussd_server.stores.redis.steps import on, store_at
+from tests.ussd_server.stores.redis.steps import impatient, on, store_at
 from ussd_server.stores.base import Change, JournalEntry, PerhapsDone, StoreUnavailable, Unsure
 from ussd_server.stores.redis import link as redis_link
 from ussd_server.stores.redis import together as redis_together
@@ -243,18 +243,17 @@ def test_what_else_was_asked_goes_out_where_a_refusal_is_taken_badly(
 def test_silence_that_is_taken_badly_is_told_to_everybody_and_the_link_goes_on(server: RedisServer) -> None:
     async def test(store: RedisStore) -> None:
         versions = await begun(store)
-        store.link._patience_s = 0.1
         server.pause()
         try:
-            heard = commit_each(store, versions)
-            await all_told(heard)
+            with impatient(store, 0.1):
+                heard = commit_each(store, versions)
+                await all_told(heard)
         finally:
             server.go_on()
         assert [[type(each) for each in outcomes] for outcomes in heard.values()] == [[PerhapsDone]] * len(NUMBERS)
-        store.link._patience_s = 60
         await store.ping()
 
-    on(server, test, patience_s=60)
+    on(server, test)
 
 
 def test_whoever_commits_again_as_soon_as_it_hears_of_a_refusal_hears_of_that_too(
@@ -374,7 +373,7 @@ def test_each_commit_is_refused_where_its_bucket_is_fenced_however_they_go(
 def test_commits_go_together_again_where_the_server_comes_back_without_cluster_mode() -> None:
     async def body() -> None:
         with serving_every_slot() as server:
-            store = store_at(server, patience_s=60)
+            store = store_at(server)
             await store.ping()
             server.kill()
             server.options = DURABLE
@@ -435,7 +434,7 @@ def test_what_was_not_sure_of_a_call_is_not_sure_of_its_parts(
         assert isinstance(outcomes.pop(3), Unsure)
         assert outcomes == [True] * (len(NUMBERS) - 1)
 
-    on(every_slot, test, patience_s=60)
+    on(every_slot, test)
 
 
 @settings(deadline=None, max_examples=15)
@@ -477,4 +476,4 @@ def test_a_call_whose_answer_was_lost_is_sent_again_and_each_commit_made_once(
                     assert outcome is True
             assert await languages(store) == ["" if at in ahead else "ru" for at in range(len(NUMBERS))]
 
-    on(one_for_all, test, patience_s=60)
+    on(one_for_all, test)
