@@ -7,24 +7,14 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.access import measure_access
+from benchmarks.measured import FULL, QUICK, WIDTHS, Memory, Report, machine
 from benchmarks.micro import measure_micro
 from benchmarks.million import measure_full
 from benchmarks.on_redis import Footprint, measure_on_cluster, measure_on_redis
 from benchmarks.processes import BenchmarkFailed
-from benchmarks.report import (
-    FULL,
-    QUICK,
-    WIDTHS,
-    Memory,
-    Report,
-    goals,
-    machine,
-    measure_link,
-    measure_server,
-    measure_yardstick,
-    show,
-    write,
-)
+from benchmarks.rates import measure_link, measure_server, measure_yardstick
+from benchmarks.report import show, write
+from benchmarks.targets import goals
 
 PARTS = ("yardstick", "link", "server", "million", "redis", "cluster", "terminals", "micro")
 

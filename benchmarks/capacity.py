@@ -127,7 +127,7 @@ MEASURED = Measured(
     ),
     # `make soak` of commit d9f8bfc on this machine: 14,855 steps/s in the mean of the ten minutes of its peak, where a
     # closed loop had 23,440. To be replaced by what `make soak` says of another machine.
-    # `of_a_crowd` of benchmarks/scaling.py says where it is from, too.
+    # `of_a_crowd` of benchmarks/scaling/sentences.py says where it is from, too.
     crowd=0.63,
     # An older run had 122 and 109 µs; this one 49.4 beside 52.5, which is noise. The worse of both.
     sharing=1.12,

@@ -20,9 +20,11 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.kannel import kannel, missing
+from benchmarks.measured import machine
 from benchmarks.processes import SERVER_CPU, BenchmarkFailed, Process, generator, server
-from benchmarks.report import GOAL_HEAD, Goal, machine
+from benchmarks.report import GOAL_HEAD
 from benchmarks.tables import Sheet
+from benchmarks.targets import Goal
 
 WIDTHS = (1, 16, 64, 256, 768)
 """Exchanges under way at once; the server takes a thousand turns, so does each of Kannel's queues."""

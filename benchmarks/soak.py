@@ -25,9 +25,11 @@ from typing import Any
 
 from rich.console import Console
 
+from benchmarks.measured import MB, machine
 from benchmarks.paths import PATHS
 from benchmarks.processes import BenchmarkFailed, Process, generator, http_port, server
-from benchmarks.report import MB, QUIET_S, TARGET_WIDTH, machine
+from benchmarks.rates import QUIET_S
+from benchmarks.targets import TARGET_WIDTH
 
 PATH = "tariffs"
 NUMBERS = 50_000

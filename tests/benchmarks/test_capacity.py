@@ -27,7 +27,7 @@ from benchmarks.capacity import (
     slower,
     uses,
 )
-from benchmarks.scaling import DEPLOYMENTS
+from benchmarks.scaling.cases import DEPLOYMENTS
 
 SIZES = st.integers(1_000, 200_000_000)
 COSTS = st.floats(1e-6, 1e-3)

@@ -6,7 +6,11 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.capacity import ASSUMED, MEASURED, Deployment, Measured, demand, kept, most_subscribers, slower, uses
-from benchmarks.scaling import BLOCK, DEPLOYMENTS, DOCS, NEW, PICTURES, TABLES, TEXTS, filled, picture_path
+from benchmarks.scaling.cases import DEPLOYMENTS, NEW
+from benchmarks.scaling.document import BLOCK, DOCS, filled, picture_path
+from benchmarks.scaling.pictures import PICTURES
+from benchmarks.scaling.sentences import TEXTS
+from benchmarks.scaling.tables import TABLES
 
 MENDED = "run python -m benchmarks.scaling --write"
 DOCUMENT = (DOCS / "scaling.md").read_text(encoding="utf-8")

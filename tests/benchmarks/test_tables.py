@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from benchmarks import peers, report
+from benchmarks import measured, peers, report
 from benchmarks.access import CHECK_WIDTHS, SESSION_PATHS, SESSION_WIDTHS, Beside, Checks, Lag, Requests
+from benchmarks.measured import MB, Memory, Rate, Report
 from benchmarks.micro import ENCODE, ENCODE_SMPPLIB, PARSE, PARSE_SMPPLIB, Micro
 from benchmarks.million import Full, Side
 from benchmarks.on_redis import BESIDE_FULL, BESIDE_TWO, FULL, ONE, TWO, Footprint, OnRedis
 from benchmarks.peers import KANNEL, OURS, SPOOLED, Run
-from benchmarks.report import MB, Memory, Rate, Report
 from benchmarks.tables import Sheet
 
 BOXES = {"bearerbox": 131.4, "smsbox": 157.2, "page": 21.0}
@@ -32,11 +32,11 @@ def whole_report() -> Report:
     on_redis = OnRedis(ONE, 256, 12_345.6, 120.34, 1_240.56, 80.1, 20.2, 1_234.0, 12_345.0)
     whole = Report(
         {"CPU": "Intel(R) Xeon(R) Processor, 2 cores used", "commit": "40299ed"},
-        report.FULL,
+        measured.FULL,
         [
             Rate(who, width, 123_456.7, 12.34, 123.45, 123.4, 0.99, 12.3)
             for who in ("yardstick", "link", "server")
-            for width in report.WIDTHS
+            for width in measured.WIDTHS
         ],
         Memory(100_000, 90 * MB, 190 * MB),
         Full(1_000_000, 10**9, [(Side(25_000.0, 38.0), Side(24_000.0, 39.0))] * 5),
@@ -72,7 +72,7 @@ def test_every_table_fits_80_columns_with_its_words_and_figures_whole(sheet: She
 
 def test_of_the_whole_report_every_table_was_shown() -> None:
     assert len(report.tables(whole_report())) == 9
-    assert [sheet.title for sheet in report.tables(Report({}, report.FULL))] == []
+    assert [sheet.title for sheet in report.tables(Report({}, measured.FULL))] == []
 
 
 def test_peers_are_set_beside_each_other_at_each_width_at_which_both_were_measured() -> None:
