@@ -30,6 +30,11 @@ def tolerant(decode: Callable[[bytes], Values]) -> Callable[[bytes], Values]:
     return decoded
 
 
+def shown(octets: bytes) -> str:
+    """Return text that is for people only, with what is none in it as its octets."""
+    return octets.decode(errors="backslashreplace")
+
+
 def damaged(octets: bytes) -> Values:
     """Return what stands for octets that cannot be decoded."""
     return {DAMAGED: base64.b64encode(octets).decode()}

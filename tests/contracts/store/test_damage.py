@@ -17,18 +17,28 @@ from ussd_server.stores.sqlite.store import SqliteStore
 OCTETS = [b"", b'{"fr', b"[]", b"\xc1\xff"]
 
 REPLACE = """local entry = cmsgpack.unpack(redis.call('HGET', KEYS[1], ARGV[1]))
-entry[12] = ARGV[2]
+entry[tonumber(ARGV[3])] = ARGV[2]
 redis.call('HSET', KEYS[1], ARGV[1], cmsgpack.pack(entry))"""
 
 
-async def damage(store: Store, msisdn: str, id: str, octets: bytes) -> None:
-    """Let these octets be kept as the data of an entry that waits."""
+REPLACE_IN_LETTER = """local letter, id = cmsgpack.unpack(redis.call('HGET', KEYS[1], ARGV[1])), ARGV[1]
+if ARGV[2] == '0' then
+  redis.call('HDEL', KEYS[1], id)
+  id = ARGV[3]
+else
+  letter[tonumber(ARGV[2])] = ARGV[3]
+end
+redis.call('HSET', KEYS[1], id, cmsgpack.pack(letter))"""
+
+
+async def damage(store: Store, msisdn: str, id: str, octets: bytes, what: str = "data") -> None:
+    """Let these octets be kept as the data, or the `reason`, of an entry that waits."""
     if isinstance(store, SqliteStore):
-        statement = "UPDATE outbox SET data = CAST(? AS TEXT) WHERE id = ?"
+        statement = f"UPDATE outbox SET {what} = CAST(? AS TEXT) WHERE id = ?"
         assert (await store._do(lambda: store._db.execute(statement, (octets, id)))).rowcount == 1
     elif isinstance(store, RedisStore):
         _, bucket, digits = store._home(msisdn)
-        command = (b"EVAL", REPLACE, 1, bucket.outbox(digits), id, octets)
+        command = (b"EVAL", REPLACE, 1, bucket.outbox(digits), id, octets, {"data": 12, "reason": 8}[what])
         await store.link.ask(bucket.slot, command, writes=True).answer
 
 
@@ -42,6 +52,18 @@ async def damage_record(store: Store, msisdn: str, octets: bytes) -> None:
         key, bucket, _ = store._home(msisdn)
         await store.link.ask(bucket.slot, (b"SETRANGE", key, 8, octets), writes=True).answer
         store._cache.drop(msisdn)
+
+
+async def damage_letter(store: Store, msisdn: str, id: str, what: str, octets: bytes) -> None:
+    """Let these octets be kept as the `id`, `kind` or `reason` of a dead letter."""
+    if isinstance(store, SqliteStore):
+        statement = f"UPDATE dead_letter SET {what} = CAST(? AS TEXT) WHERE msisdn = ? AND id = ?"
+        assert (await store._do(lambda: store._db.execute(statement, (octets, int(msisdn), id)))).rowcount == 1
+    elif isinstance(store, RedisStore):
+        _, bucket, digits = store._home(msisdn)
+        place = {"id": 0, "kind": 5, "reason": 4}[what]
+        command = (b"EVAL", REPLACE_IN_LETTER, 1, bucket.dead(digits), id, place, octets)
+        await store.link.ask(bucket.slot, command, writes=True).answer
 
 
 async def damage_note(store: Store, msisdn: str, index: int, octets: bytes) -> None:
@@ -110,6 +132,57 @@ def test_what_is_damaged_moves_to_another_store_as_it_is(open_store: Open, octet
         assert [each.entry.data for each in whole.outbox] == [damaged(octets), {}]
         await store.restore(whole)
         assert await store.dump(ANNA) == whole
+
+    on(open_store, test)
+
+
+@pytest.mark.parametrize("octets", [b"\xff", b"e\x80\x00"])
+@pytest.mark.parametrize("what", ["id", "kind", "reason"])
+def test_a_dead_letter_of_which_a_text_is_none_is_told_of_as_such_and_thrown_away_alone(
+    open_store: Open, what: str, octets: bytes
+) -> None:
+    async def test(store: Store) -> None:
+        for msisdn in (ANNA, BORIS):
+            await put(store, msisdn, entry(f"{msisdn}-a", text="x"), entry(f"{msisdn}-b"))
+            for _ in range(2):
+                (claimed,) = await store.claim(T0, 10, LEASE)
+                await store.bury(claimed, T0, "refused")
+        await damage_letter(store, ANNA, f"{ANNA}-a", what, octets)
+        one, other = sorted(await store.dead_letters(ANNA), key=lambda each: each.id == f"{ANNA}-b")
+        assert other == DeadLetter(ANNA, f"{ANNA}-b", "sms", {}, 0, T0, 1, "refused")
+        if what == "reason":
+            shown = octets.decode(errors="backslashreplace")
+            assert one == DeadLetter(ANNA, f"{ANNA}-a", "sms", {"text": "x"}, 0, T0, 1, shown)
+        else:
+            assert (one.kind, list(one.data)) == (DAMAGED, [DAMAGED])
+            assert octets in base64.b64decode(one.data[DAMAGED])
+        assert len(await store.dead_letters(BORIS)) == 2
+        assert sum((await store.count_dead_letters()).values()) == 4
+        whole = await store.dump(ANNA)
+        assert whole is not None
+        assert one in whole.dead_letters
+        record, version = await store.load(ANNA)
+        assert await store.commit(Change(version, record, exhumed=[one.id]))
+        assert await store.dead_letters(ANNA) == [other]
+        await store.restore(whole)
+        assert await store.dump(ANNA) == whole
+        record, version = await store.load(ANNA)
+        assert await store.commit(Change(version, record, exhumed=[one.id]))
+        assert await store.dead_letters(ANNA) == [other]
+        assert {kind for kind, many in (await store.count_dead_letters()).items() if many} >= {"sms"}
+
+    on(open_store, test)
+
+
+def test_a_reason_that_is_no_text_is_shown_as_its_octets_and_stops_nobody(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        await put(store, ANNA, entry("a"))
+        (claimed,) = await store.claim(T0, 10, LEASE)
+        await store.postpone(claimed, T0, "busy")
+        await damage(store, ANNA, "a", b"no \xff", "reason")
+        whole = await store.dump(ANNA)
+        assert whole is not None
+        assert [each.reason for each in whole.outbox] == [r"no \xff"]
 
     on(open_store, test)
 

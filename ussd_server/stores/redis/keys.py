@@ -32,7 +32,7 @@ from ussd_server.stores.base import (
     Standing,
     kept_of,
 )
-from ussd_server.stores.damaged import DAMAGED, UNDECODABLE, damaged, tolerant
+from ussd_server.stores.damaged import DAMAGED, UNDECODABLE, damaged, shown, tolerant
 from ussd_server.stores.redis.buckets import slot, tags
 from ussd_server.subscribers.record import Subscriber, encode
 
@@ -205,11 +205,6 @@ def entry_of(id: bytes, due: int, kind: bytes, expires: bytes, tried: int, data:
     return OutboxEntry(id.decode(), kind.decode(), due, _values(data), int(expires), tried)  # type: ignore[arg-type]
 
 
-def _reason(kept: bytes) -> str:
-    """Return why an entry was not done; it is for people only, so what is no text in it is shown as its octets."""
-    return kept.decode(errors="backslashreplace")
-
-
 def claimed_of(row: Sequence[Any], lease: int) -> Claimed:
     """Return what was claimed from what `claim.lua` tells."""
     msisdn, id, attempt, due, kind, expires, tried, data, _ = row
@@ -219,16 +214,14 @@ def claimed_of(row: Sequence[Any], lease: int) -> Claimed:
 def letter_of(msisdn: str, row: Sequence[Any]) -> DeadLetter:
     """Return a dead letter from what `dump.lua` tells."""
     _, id, at, attempt, reason, kind, expires, data = row
-    return DeadLetter(
-        msisdn, id.decode(), kind.decode(), _values(data), int(expires), int(at), attempt, _reason(reason)
-    )
+    return DeadLetter(msisdn, id.decode(), kind.decode(), _values(data), int(expires), int(at), attempt, shown(reason))
 
 
 def everything_of(record: Subscriber, told: Sequence[Any]) -> Everything:
     """Return all there is of a subscriber from what `dump.lua` tells."""
     _, notes, entries, letters, answers = told
     standing = [
-        Standing(entry_of(id, due, kind, expires, tried, data), ready, attempt, _reason(reason))
+        Standing(entry_of(id, due, kind, expires, tried, data), ready, attempt, shown(reason))
         for _, id, due, ready, attempt, reason, kind, expires, tried, data in sorted(entries)
     ]
     kept = [answer_of(*pair(each), value) for each, value in zip(answers[::2], answers[1::2], strict=True)]

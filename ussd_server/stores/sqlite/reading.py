@@ -1,7 +1,8 @@
 """What can be asked of the embedded store: from memory or from the file, on the event loop's thread."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
-from typing import Final
+from typing import Final, cast
 
 from ussd_server.database import roll_back
 from ussd_server.log import mask
@@ -17,10 +18,10 @@ from ussd_server.stores.base import (
     Standing,
 )
 from ussd_server.stores.cache import Cache
-from ussd_server.stores.damaged import DAMAGED, UNDECODABLE
+from ussd_server.stores.damaged import DAMAGED, UNDECODABLE, shown
 from ussd_server.stores.sqlite import statements as sql
 from ussd_server.stores.sqlite.file import File
-from ussd_server.stores.sqlite.rows import entry_of, key_of, note_of, work_from_json
+from ussd_server.stores.sqlite.rows import entry_of, key_of, letter_of, note_of, text_of
 from ussd_server.subscribers.record import Subscriber, decode
 from ussd_server.terminals.record import Terminal
 from ussd_server.terminals.record import decode as decode_terminal
@@ -100,10 +101,7 @@ class Reading:
         return self._dead_letters(key_of(msisdn))
 
     def _dead_letters(self, key: int) -> list[DeadLetter]:
-        return [
-            DeadLetter(str(key), id, kind, work_from_json(data), expires, at, attempt, reason)
-            for id, kind, data, expires, at, attempt, reason in self._read(sql.DEAD_LETTERS, (key,))
-        ]
+        return [letter_of(str(key), *row) for row in self._read(sql.DEAD_LETTERS, (key,))]
 
     async def given_up(self, after: str, limit: int) -> list[str]:
         """Return up to `limit` numbers that have dead letters, by their value, beginning behind `after` ("": all)."""
@@ -111,7 +109,10 @@ class Reading:
 
     async def count_dead_letters(self) -> Mapping[OutboxKind, int]:
         """Return how many dead letters there are of each kind that there are any of."""
-        return dict(self._read(sql.COUNT_DEAD))
+        found: Counter[OutboxKind] = Counter()
+        for kind, count in self._read(sql.COUNT_DEAD):
+            found[cast(OutboxKind, text_of(kind) or DAMAGED)] += count
+        return found
 
     async def load_terminal(self, id: str) -> tuple[Terminal | None, int]:
         """Return a terminal and its version as they are in the file now; never suspends, and decodes a version once."""
@@ -155,7 +156,7 @@ class Reading:
             return None
         journal = [note_of(*row) for row in self._read(sql.WHOLE_JOURNAL, (key,))]
         outbox = [
-            Standing(entry_of(*row)[0], ready, attempt, reason)
+            Standing(entry_of(*row)[0], ready, attempt, shown(reason))
             for ready, attempt, reason, *row in self._read(sql.WHOLE_OUTBOX, (key,))
         ]
         answers = [KeptAnswer(*row) for row in self._read(sql.WHOLE_ANSWERS, (key,))]

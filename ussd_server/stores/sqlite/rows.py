@@ -18,7 +18,7 @@ from ussd_server.stores.base import (
     Standing,
 )
 from ussd_server.stores.cache import Entry
-from ussd_server.stores.damaged import DAMAGED, UNDECODABLE, damaged, tolerant
+from ussd_server.stores.damaged import DAMAGED, UNDECODABLE, damaged, shown, tolerant
 from ussd_server.subscribers.record import encode
 
 Row: TypeAlias = tuple[Any, ...]
@@ -61,6 +61,20 @@ def entry_of(
         values = damaged(b" ".join((id, kind, data)))
         return OutboxEntry(name or f"{DAMAGED}-{seq}", DAMAGED, due, values, expires, tried), False
     return OutboxEntry(name, cast(OutboxKind, sort), due, work_from_json(data), expires, tried), True
+
+
+def letter_of(
+    msisdn: str, id: bytes, kind: bytes, data: bytes, expires: int, at: int, attempt: int, reason: bytes
+) -> DeadLetter:
+    """Return the dead letter that is kept so; of kind `DAMAGED` where its id or its kind is no text.
+
+    An id that is none is told as its octets, in hexadecimal digits, and taken back by that.
+    """
+    name, sort = text_of(id), text_of(kind)
+    if name is None or sort is None:
+        known, values = name or f"{DAMAGED}-x{id.hex()}", damaged(b" ".join((id, kind, data)))
+        return DeadLetter(msisdn, known, DAMAGED, values, expires, at, attempt, shown(reason))
+    return DeadLetter(msisdn, name, cast(OutboxKind, sort), work_from_json(data), expires, at, attempt, shown(reason))
 
 
 def key_of(msisdn: str) -> int:

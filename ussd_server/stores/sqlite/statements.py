@@ -11,7 +11,8 @@ NOTE = "INSERT INTO journal (msisdn, at, kind, data) VALUES (?, ?, ?, ?)"
 TRIM = """DELETE FROM journal WHERE msisdn = ?1 AND kind = ?2 AND seq <= (
     SELECT seq FROM journal WHERE msisdn = ?1 AND kind = ?2 ORDER BY seq DESC LIMIT 1 OFFSET ?3
 )"""
-EXHUME = "DELETE FROM dead_letter WHERE id = ? AND msisdn = ?"
+# One whose id is no text is known by its octets (`rows.letter_of`).
+EXHUME = "DELETE FROM dead_letter WHERE msisdn = ?2 AND (id = ?1 OR 'damaged-x' || lower(hex(id)) = ?1)"
 # Many rows by one statement cost half of what each costs by itself. OR FAIL: where one does not fit, the transaction is
 # rolled back anyhow, and SQLite need not keep a copy of each page that is changed to take back this statement alone.
 _ENTRY = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -38,10 +39,10 @@ POSTPONE = "UPDATE outbox SET due = ?1, ready = ?1, reason = ?2 WHERE id = ?3 AN
 GIVE_UP = "DELETE FROM outbox WHERE id = ? AND attempt = ?"
 BURY = """INSERT OR REPLACE INTO dead_letter (id, msisdn, at, kind, data, expires, attempt, reason)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
-DEAD_LETTERS = """SELECT id, kind, CAST(data AS BLOB), expires, at, attempt, reason FROM dead_letter
-    WHERE msisdn = ? ORDER BY seq"""
+DEAD_LETTERS = """SELECT CAST(id AS BLOB), CAST(kind AS BLOB), CAST(data AS BLOB), expires, at, attempt,
+    CAST(reason AS BLOB) FROM dead_letter WHERE msisdn = ? ORDER BY seq"""
 GIVEN_UP = "SELECT DISTINCT msisdn FROM dead_letter WHERE msisdn > ? ORDER BY msisdn LIMIT ?"
-COUNT_DEAD = "SELECT kind, count(*) FROM dead_letter GROUP BY kind"
+COUNT_DEAD = "SELECT CAST(kind AS BLOB), count(*) FROM dead_letter GROUP BY kind"
 JOURNAL = """SELECT at, CAST(kind AS BLOB), CAST(data AS BLOB) FROM journal
     WHERE msisdn = ?1 AND (?2 IS NULL OR kind = ?2) ORDER BY seq DESC LIMIT ?3"""
 WALK = "SELECT msisdn FROM subscriber WHERE msisdn > ? ORDER BY msisdn LIMIT ?"
@@ -61,8 +62,8 @@ SWEEP_ANSWERS = """DELETE FROM answer WHERE seq IN (
 )"""
 COUNT = "SELECT count(*) FROM subscriber"
 WHOLE_JOURNAL = "SELECT at, CAST(kind AS BLOB), CAST(data AS BLOB) FROM journal WHERE msisdn = ? ORDER BY seq"
-WHOLE_OUTBOX = """SELECT ready, attempt, reason, seq, CAST(id AS BLOB), CAST(kind AS BLOB), due, CAST(data AS BLOB),
-    expires, tried FROM outbox WHERE msisdn = ? ORDER BY seq"""
+WHOLE_OUTBOX = """SELECT ready, attempt, CAST(reason AS BLOB), seq, CAST(id AS BLOB), CAST(kind AS BLOB), due,
+    CAST(data AS BLOB), expires, tried FROM outbox WHERE msisdn = ? ORDER BY seq"""
 WHOLE_ANSWERS = """SELECT terminal, key, fingerprint, body, expires FROM answer
     WHERE msisdn = ? ORDER BY terminal, key"""
 REPLACE = "UPDATE subscriber SET version = version + 1, record = ? WHERE msisdn = ?"
