@@ -188,8 +188,8 @@ class Outbox:
         self._lane_of = {kind: self._lanes[number] for kind, number in LANES.items()}
         self._held: dict[str, Claimed] = {}
         """The entries that are being performed or removed, by id, each as it was claimed last."""
-        self._handed_over = 0
-        """Entries that were handed over, and of which nothing was told yet."""
+        self._handed_over: dict[str, Claimed] = {}
+        """Entries that were handed over, and of which nothing was told yet, by id."""
         self._tasks: set[asyncio.Task[Performed]] = set()
         self._late: dict[asyncio.Future[list[Claimed]], int] = {}
         """The parts of claims that go on when the rest has come, each with for how many entries at most."""
@@ -221,7 +221,7 @@ class Outbox:
     @property
     def under_way(self) -> int:
         """How many entries this server performs now, or is removing."""
-        return self._handed_over + len(self._tasks) + len(self._to_remove())
+        return len(self._handed_over) + len(self._tasks) + len(self._to_remove())
 
     def _to_remove(self) -> list[str]:
         return [*chain.from_iterable(self._removing), *self._finished, *self._unreached, *self._refused]
@@ -328,7 +328,7 @@ class Outbox:
         claims, self._late = self._late, {}
         self._stopped = True
         self._give_up()
-        self._handed_over = 0
+        self._handed_over.clear()
         late = self._under_way() + self._workers
         if self._renewer is not None:
             late.append(self._renewer)
@@ -457,20 +457,22 @@ class Outbox:
         except Exception as error:
             came = _failed(error)
         if came is None:
-            self._handed_over += 1
+            self._handed_over[entry.id] = claimed
         else:
             self._see_to(claimed, came)
 
     def ended(self, entries: Sequence[Claimed], came: Performed | Callable[[Claimed], Awaitable[Performed]]) -> None:
         """Take what came of entries of one kind that were handed over, or what is to be awaited for that of each.
 
-        Nearly always they are only to be removed.
+        Nearly always they are only to be removed. What is told of an entry once more, a defect, is logged and left.
         """
         if self._stopping:
             if self._stopped:
                 return  # others have them by now
             self._heard.set()
-        self._handed_over -= len(entries)
+        entries = self._take_back(entries)
+        if not entries:
+            return
         if type(came) is Finished:
             kind = entries[0].entry.kind
             self._lane_of[kind].taken -= len(entries)
@@ -479,6 +481,18 @@ class Outbox:
         else:
             for each in entries:
                 self._see_to(each, came if isinstance(came, Performed) else came(each))
+
+    def _take_back(self, entries: Sequence[Claimed]) -> list[Claimed]:
+        """Return those of which nothing was told since they were handed over; each would give its room back again."""
+        handed_over, back = self._handed_over, []
+        for each in entries:
+            id = each.entry.id
+            if handed_over.get(id) is each:
+                del handed_over[id]
+                back.append(each)
+            else:
+                log.error("told again of what had ended", msisdn=mask(each.msisdn), kind=each.entry.kind, id=id)
+        return back
 
     def _see_to(self, claimed: Claimed, came: Performed | Awaitable[Performed]) -> None:
         """Have a task do what is to be done for an entry."""

@@ -67,6 +67,38 @@ def test_what_is_handed_over_ends_as_it_is_told_and_the_next_begins(
     bench(tmp_path, story)
 
 
+@pytest.mark.parametrize("first", [Finished(), Done(), Later("busy")])
+@pytest.mark.parametrize("again", [Finished(), Later("busy"), Hopeless("refused")])
+def test_what_is_told_of_an_entry_that_has_ended_changes_nothing(
+    tmp_path: Path, first: Performed, again: Performed
+) -> None:
+    async def story(at: Bench) -> None:
+        network = Network(at)
+        lane = at.outbox._lane_of["sms"]
+        await at.commit("a")
+        await at.until(lambda: "a" in network.waiting)
+        tell = network.waiting.pop("a")
+        with capture_logs() as logs:
+            tell(first)
+            tell(again)
+            await at.until(lambda: not at.outbox.under_way and not lane.claims)
+            tell(again)
+        assert [line["event"] for line in logs] == 2 * ["told again of what had ended"]
+        assert lane.taken == 0
+        assert at.outbox.under_way == 0
+        if isinstance(first, Later):
+            await at.pass_time(FIRST_WAIT_MS)
+            await at.until(lambda: "a" in network.waiting)
+            tell(again)  # of the attempt before
+            assert at.outbox.under_way == 1
+            network.waiting.pop("a")(Finished())
+            await at.settled()
+        assert await at.store.claim(at.now, 10, 1) == []
+        assert await at.store.dead_letters(MSISDN) == []
+
+    bench(tmp_path, story)
+
+
 def test_what_is_not_possible_now_waits_and_holds_back_what_follows_it(tmp_path: Path) -> None:
     async def story(at: Bench) -> None:
         at.answers["a"] = [Later("no link"), Done()]
