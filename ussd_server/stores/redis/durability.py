@@ -10,10 +10,16 @@ SETTINGS: Final = (b"appendonly", b"appendfsync", b"no-appendfsync-on-rewrite", 
 
 
 _BEGIN_THE_LOG: Final = (
-    "CONFIG SET appendonly yes, wait until INFO persistence says aof_rewrite_in_progress:0, and only then write "
-    "appendonly yes and appendfsync always into redis.conf: by a restart alone Redis would begin empty"
+    "CONFIG SET appendonly yes, wait until INFO persistence says aof_rewrite_in_progress:0 and "
+    "aof_last_bgrewrite_status:ok, and only then write appendonly yes and appendfsync always into redis.conf: by a "
+    "restart alone Redis would begin empty"
 )
 """A Redis that is started with `appendonly yes` reads its log alone, and where there is none nothing."""
+
+_LET_IT_BEGIN: Final = (
+    "a crash of Redis may lose all, as its log begins with a rewrite that has not ended: wait until INFO persistence "
+    "says aof_rewrite_in_progress:0 and aof_last_bgrewrite_status:ok; where it never does, Redis's own log says why"
+)
 
 
 def risks(info: Mapping[str, str], config: Mapping[str, str] | None, kind: Kind, replicas: int) -> list[str]:
@@ -36,6 +42,8 @@ def of_replica(info: Mapping[str, str], config: Mapping[str, str] | None, kind: 
 def _of_a_crash(info: Mapping[str, str], config: Mapping[str, str] | None) -> list[str]:
     if info.get("aof_enabled", "1") != "1" or (config or {}).get("appendonly", "yes") != "yes":
         return [f"a crash of Redis loses all since its last snapshot: {_BEGIN_THE_LOG}"]
+    if _log_may_not_begin(info):
+        return [_LET_IT_BEGIN]
     match (config or {}).get("appendfsync"):
         case "always" if (config or {}).get("no-appendfsync-on-rewrite") == "yes":
             return ["a crash while Redis rewrites its file loses what it took then: set no-appendfsync-on-rewrite no"]
@@ -46,6 +54,18 @@ def _of_a_crash(info: Mapping[str, str], config: Mapping[str, str] | None) -> li
         case "no":
             return ["a crash of Redis loses what the system has not written, half a minute: set appendfsync always"]
     return ["Redis does not tell whether it syncs each write: allow CONFIG GET, or see to appendfsync always"]
+
+
+def _log_may_not_begin(info: Mapping[str, str]) -> bool:
+    """Whether what is written may go to a log that a restart does not read, as the rewrite it follows has not ended.
+
+    So it is after `CONFIG SET appendonly yes`, and at a replica after a full synchronization. INFO does not tell such a
+    rewrite from one of a log that is whole, but for what it says of the ones before: where none ended well since Redis
+    started, or the last failed and yet there is another already, it is taken for the first.
+    """
+    if info.get("aof_rewrite_in_progress", "0") == "0" and info.get("aof_rewrite_scheduled", "0") == "0":
+        return False
+    return info.get("aof_base_size", "0") == "0" or info.get("aof_last_bgrewrite_status", "ok") != "ok"
 
 
 def _of_no_room(info: Mapping[str, str], config: Mapping[str, str] | None) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
+import psutil
 import pytest
 from structlog.testing import capture_logs
 
@@ -49,6 +50,23 @@ def test_where_settings_are_not_told_info_is_asked_and_the_rest_said_not_to_be_k
     (unknown,) = risks({"aof_enabled": "1", "maxmemory_policy": "noeviction"}, None, "alone", 0)
     assert unknown.startswith("Redis does not tell whether it syncs")
     assert len(risks({"aof_enabled": "1", "maxmemory_policy": "allkeys-lfu"}, None, "alone", 0)) == 2
+
+
+@pytest.mark.parametrize(
+    ("info", "begins"),
+    [
+        ({"aof_rewrite_in_progress": "1", "aof_base_size": "0"}, False),
+        ({"aof_rewrite_scheduled": "1", "aof_base_size": "0"}, False),
+        ({"aof_rewrite_in_progress": "1", "aof_base_size": "229", "aof_last_bgrewrite_status": "err"}, False),
+        ({"aof_rewrite_in_progress": "1", "aof_base_size": "229", "aof_last_bgrewrite_status": "ok"}, True),
+        ({"aof_rewrite_in_progress": "0", "aof_base_size": "0", "aof_last_bgrewrite_status": "err"}, True),
+    ],
+)
+def test_a_rewrite_that_may_be_the_first_of_its_log_is_waited_for(info: dict[str, str], begins: bool) -> None:
+    found = risks({"aof_enabled": "1", "aof_rewrite_scheduled": "0", **info}, GOOD, "alone", 0)
+    assert [line.partition(":")[0] for line in found] == (
+        [] if begins else ["a crash of Redis may lose all, as its log begins with a rewrite that has not ended"]
+    )
 
 
 @pytest.mark.parametrize(("kind", "replicas", "lines"), [("alone", 0, 0), ("sentinel", 0, 1), ("cluster", 0, 1),
@@ -131,6 +149,53 @@ def test_a_redis_with_data_becomes_durable_by_the_mend_and_keeps_all_it_has() ->
         assert opened(server.url, True) == []
 
 
+def test_a_redis_whose_log_has_not_begun_is_refused_until_its_first_rewrite_ends() -> None:
+    with running("--appendonly", "no", "--appendfsync", "always") as server, server.client() as client:
+        client.set("before", "there")
+        client.config_set("rdb-key-save-delay", 10**9)
+        client.config_set("appendonly", "yes")
+        with pytest.raises(StoreUnavailable, match=r"not durable, .* its log begins with a rewrite that has not ended"):
+            opened(server.url, True)
+        _end_rewrite(server)
+        wait_until(lambda: client.info("persistence")["aof_last_bgrewrite_status"] == "err", "the rewrite to fail")
+        assert "has not ended" in opened(server.url, False)[0]
+        client.config_set("rdb-key-save-delay", 0)
+        _end_rewrite(server)
+        wait_until(lambda: client.info("persistence")["aof_last_bgrewrite_status"] == "ok", "a rewrite to end")
+        assert opened(server.url, True) == []
+
+
+def test_a_log_that_was_left_and_is_begun_again_is_not_taken_for_whole_once_its_rewrite_failed() -> None:
+    with running() as server, server.client() as client:
+        client.set("before", "there")
+        client.bgrewriteaof()
+        wait_until(lambda: client.info("persistence")["aof_base_size"] > 0, "a rewrite to end")
+        client.config_set("appendonly", "no")
+        client.config_set("rdb-key-save-delay", 10**9)
+        client.config_set("appendonly", "yes")
+        _end_rewrite(server)
+        wait_until(lambda: client.info("persistence")["aof_last_bgrewrite_status"] == "err", "the rewrite to fail")
+        with pytest.raises(StoreUnavailable, match="has not ended"):
+            opened(server.url, True)
+
+
+def test_a_rewrite_of_a_log_that_is_whole_is_no_risk() -> None:
+    with running() as server, server.client() as client:
+        client.set("before", "there")
+        client.bgrewriteaof()
+        wait_until(lambda: client.info("persistence")["aof_base_size"] > 0, "a rewrite to end")
+        client.config_set("rdb-key-save-delay", 10**9)
+        client.bgrewriteaof()
+        assert opened(server.url, True) == []
+        assert client.info("persistence")["aof_rewrite_in_progress"] == 1
+
+
+def _end_rewrite(server: RedisServer) -> None:
+    """Kill the process in which a Redis rewrites its log, as the system does where memory is short."""
+    for child in psutil.Process(server.process.pid).children():
+        child.kill()
+
+
 def test_a_redis_that_hides_its_settings_is_not_taken_for_durable() -> None:
     with running(*DURABLE, "--rename-command", "CONFIG", "") as server:
         assert opened(server.url, False)[0].startswith("Redis does not tell whether it syncs")
@@ -207,6 +272,25 @@ def test_a_replica_that_cannot_be_asked_is_not_taken_for_durable(sentinels: Redi
         assert line.startswith(
             f"127.0.0.1:{server.port}, a replica: it is not known what it would lose as the master: "
         )
+
+
+def test_a_replica_that_cannot_begin_its_log_after_a_full_synchronization_is_a_risk(sentinels: RedisSentinels) -> None:
+    replica = sentinels.replicas[0]
+    with sentinels.master.client() as client:
+        client.set("before", "there")
+    with replica.client() as client:
+        client.config_set("rdb-key-save-delay", 10**9)
+        client.replicaof("NO", "ONE")
+        client.set("its", "own")
+        client.replicaof("127.0.0.1", str(sentinels.master.port))
+        wait_until(lambda: client.get("its") is None and client.get("before"), "a full synchronization")
+        _end_rewrite(replica)
+        wait_until(lambda: client.info("persistence")["aof_last_bgrewrite_status"] == "err", "the rewrite to fail")
+        found = looked_at(f"{sentinels.url}?replicas=2")
+        assert [line.partition(": ")[0] for line in found] == [
+            f"127.0.0.1:{replica.port}, a replica that may become the master"
+        ]
+        assert "has not ended" in found[0]
 
 
 def test_a_replica_of_a_cluster_is_looked_at_like_its_master(cluster: RedisCluster) -> None:
