@@ -33,6 +33,11 @@ class Answers:
         call = self._layout.call(bucket, "point", (bucket.pointers, bucket.pointing), name, digits, answer.expires)
         return bool(await call.answer == 1)
 
+    async def _pointed(self, digits: bytes) -> list[bytes]:
+        """Return the names of the requests that are answered with this subscriber's commits, made or not."""
+        calls = [self._layout.call(bucket, "pointers_to", [bucket.pointers], digits) for bucket in self._layout.buckets]
+        return [name for names in await self._layout.each(calls) for name in names]
+
     async def _unpoint(self, names: Sequence[bytes], digits: bytes) -> None:
         """Let requests with these names be answered with any subscriber's commit."""
         calls = []

@@ -25,6 +25,7 @@ _NAMES: Final = (
     "open",
     "over",
     "point",
+    "pointers_to",
     "postpone",
     "records",
     "renew",

@@ -84,10 +84,12 @@ class Subscribers(Records):
         digits = digits_of(msisdn)
         await self._layout.open()
         bucket = self._layout.bucket(digits)
+        # Also those of requests whose commit never came, and of who was killed here: its answers are gone.
+        pointed = await self._pointed(digits)
         request = self._layout.call(bucket, "forget", (*bucket.subject(digits), *bucket.common), digits)
         gone, *names = await request.answer
         self._cache.drop(msisdn)
-        await self._unpoint(names, digits)
+        await self._unpoint(list({*pointed, *names}), digits)
         if not gone:
             self._layout.sure(request)
         return bool(gone)

@@ -126,8 +126,8 @@ class SqliteStore(Reading):
         forgotten = await self._do(lambda: jobs.forget(self._db, key_of(msisdn)))
         # Only now: a commit of the same group may have put it there a moment ago.
         self._cache.drop(msisdn)
-        if forgotten:
-            await self._groups.empty_log()
+        # Also where nothing was: whoever deleted it may have been killed before this.
+        await self._groups.empty_log()
         return forgotten
 
     async def risks(self) -> list[str]:

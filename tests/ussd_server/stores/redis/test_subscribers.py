@@ -1,12 +1,15 @@
-"""A journal on Redis is as long as it may be."""
+"""All there is of a subscriber on Redis: a journal is as long as it may be, and who is forgotten leaves nothing."""
 
 import pytest
 
 from tests.redis_servers import RedisServer
-from tests.ussd_server.stores.redis.steps import ANNA, T0, on
-from ussd_server.stores.base import JOURNAL_ENTRIES, Change, JournalEntry
+from tests.ussd_server.stores.redis.steps import ANNA, BORIS, T0, on
+from ussd_server.stores.base import JOURNAL_ENTRIES, Change, JournalEntry, KeptAnswer
 from ussd_server.stores.redis import keys
 from ussd_server.stores.redis.store import RedisStore
+from ussd_server.subscribers.record import Subscriber
+
+ANSWERS = [KeptAnswer("kiosk-1", f"key-{n}", b"fingerprint", b"body", T0) for n in range(3)]
 
 
 @pytest.mark.parametrize("more", [1, 3, 4, 20_000])
@@ -32,5 +35,45 @@ def test_a_journal_of_before_there_was_a_bound_is_cut_without_a_search_for_each_
             assert removed == (more + 1 if more < 4 else 0)
         gone = {each.at for each in ended[: more + 1]}
         assert (await store.journal(ANNA, limit=30_000))[::-1] == [e for e in (*before, last) if e.at not in gone]
+
+    on(server, test)
+
+
+def traces(server: RedisServer, msisdn: str) -> list[str]:
+    """Return the keys that name a subscriber, or whose value does."""
+    with server.client() as client:
+        reads = {b"string": client.get, b"hash": client.hgetall, b"stream": client.xrange}
+        reads |= {b"zset": lambda key: client.zrange(key, 0, -1), b"list": lambda key: client.lrange(key, 0, -1)}
+        kept = {key: repr((key, reads[client.type(key)](key))) for key in client.scan_iter()}
+    return [key.decode() for key, content in kept.items() if msisdn in content]
+
+
+def test_who_is_forgotten_by_a_command_that_was_killed_at_it_leaves_nothing_when_it_is_given_again(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests that ended without a commit leave nothing either; what leads to others' answers stays."""
+
+    async def killed(names: object, digits: bytes) -> None:
+        raise ConnectionAbortedError
+
+    async def test(store: RedisStore) -> None:
+        for answer in ANSWERS[:2]:
+            assert await store.commit(Change((await store.load(ANNA))[1], Subscriber(ANNA), answer=answer))
+        assert await store.commit(Change(0, Subscriber(BORIS), answer=ANSWERS[2]))
+        broken_off = KeptAnswer("kiosk-1", "broken off", b"fingerprint", b"body", T0)
+        assert not await store.commit(Change(0, Subscriber(ANNA), answer=broken_off))
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "_unpoint", killed)
+            with pytest.raises(ConnectionAbortedError):
+                await store.forget(ANNA)
+        assert traces(server, ANNA) != []
+        assert not await store.forget(ANNA)
+        assert traces(server, ANNA) == []
+        assert await store.answer("kiosk-1", "key-2") == ANSWERS[2]
+        other = next(bucket for bucket in store._layout.buckets if bucket is not store._home(BORIS).bucket)
+        with server.client() as client:  # another program writes there
+            client.delete(other.pointers)
+            client.set(other.pointers, "5")
+        assert await store.forget(BORIS)
 
     on(server, test)

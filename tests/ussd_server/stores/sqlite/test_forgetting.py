@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from tests.ussd_server.stores.sqlite.bench import log_of, number, on
 from ussd_server.stores.base import Change, Claimed, JournalEntry, OutboxEntry
 from ussd_server.stores.sqlite import checkpoints as sqlite_checkpoints
+from ussd_server.stores.sqlite import jobs
 from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.record import Subscriber
 
@@ -50,6 +51,18 @@ def test_of_a_forgotten_subscriber_nothing_is_left_in_the_file_or_its_log(path: 
         assert readable(path) == set(range(MANY)) - set(FORGOTTEN)
         assert await other.commit(Change(0, Subscriber(number(MANY))))
         await other.close()
+
+    on(path, test)
+
+
+def test_a_command_that_is_given_again_empties_the_log_that_one_that_was_killed_left(path: Path) -> None:
+    async def test(store: SqliteStore) -> None:
+        await fill(store)
+        key = int(number(30))
+        await store._do(lambda: jobs.forget(store._db, key))  # and killed
+        assert 30 in readable(path)
+        assert not await store.forget(number(30))
+        assert 30 not in readable(path)
 
     on(path, test)
 
