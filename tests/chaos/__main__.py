@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tests.chaos import plan, report, round, stage
 from tests.chaos.round import Outcome, Wanted
-from tests.chaos.storage import StoreKind
+from tests.chaos.storage import OTHER, StoreKind
 
 WORK: Final = Path("build/chaos")
 
@@ -36,6 +36,14 @@ examples:
   python -m tests.chaos --store sqlite --seconds 60 --faults 25 a minute
   python -m tests.chaos --seed 7 --plan                         which faults this seed has, and when
   python -m tests.chaos --servers 3 --seed 7                    with one server more
+  python -m tests.chaos --store redis --seconds 90 --faults 30 --only forget kill
+                                                                subscribers are forgotten, and all else is killed
+  python -m tests.chaos --store sqlite --copy --seconds 120 --faults 12 --only copy kill
+                                                                and the store moved, to Redis and back to SQLite
+
+Who is forgotten is one of those who came last, in the middle of what they do or when they are through. The command is
+killed up to twice at its work, and given again until it says that it is done; so is each copy of a store, up to four
+times. Then the two are compared, and the servers go on with the copy.
 
 The same seed makes the same plan of faults. What the processes are at when a fault comes is chance, so a violation may
 need the run again and again: the ledger, logs and data of the last one stay in build/chaos.
@@ -68,8 +76,19 @@ def main() -> int:
     parser.add_argument(
         "--replicas", type=int, help="that a commit waits for, where there are any (by default all of them)"
     )
+    parser.add_argument(
+        "--copy",
+        action="store_true",
+        help="now and then stop the servers and move their store to one of the other kind (SQLite and Redis)",
+    )
+    kinds = ", ".join(plan.WEIGHTS)
+    parser.add_argument(
+        "--only", choices=plan.WEIGHTS, nargs="+", default=(), metavar="FAULT", help=f"these, each as often: {kinds}"
+    )
     parser.add_argument("--plan", action="store_true", help="only print the plan")
     options = parser.parse_args()
+    if options.copy and not set(options.store) <= OTHER.keys():
+        parser.error(f"--copy is for --store {' '.join(OTHER)}")
     # What terminals try again is no news here.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
@@ -94,6 +113,8 @@ def _wanted(store: StoreKind, options: argparse.Namespace, seed: int) -> Wanted:
         options.servers,
         options.people,
         options.replicas,
+        moves=options.copy,
+        only=tuple(options.only),
     )
 
 

@@ -13,7 +13,10 @@ from ussd_server.subscribers import codes
 
 
 class Account(msgspec.Struct, frozen=True):
-    """What the store has of one number: its record's state and the kinds of its journal's entries."""
+    """What the store has of one number: its record's state and the kinds of its journal's entries.
+
+    `known`: whether there is anything at all.
+    """
 
     active: bool
     wrong: int
@@ -21,6 +24,7 @@ class Account(msgspec.Struct, frozen=True):
     generation: int
     pending: int
     journal: dict[str, int]
+    known: bool = True
 
 
 class Purchase(msgspec.Struct, frozen=True):
@@ -57,7 +61,7 @@ async def read(store: Store, operator: Path, numbers: Iterable[str], now: int, l
     """Read the store through its port, and the operator's file."""
     accounts, dead = {}, []
     for msisdn in numbers:
-        record, _ = await store.load(msisdn, latest=True)
+        record, version = await store.load(msisdn, latest=True)
         journal = await store.journal(msisdn, limit=JOURNAL)
         kinds = Counter(entry.kind for entry in journal)
         dead += [f"{msisdn}: {entry.data}" for entry in journal if entry.kind == "given_up"]
@@ -68,6 +72,7 @@ async def read(store: Store, operator: Path, numbers: Iterable[str], now: int, l
             record.access.generation,
             len(record.pending),
             dict(kinds),
+            bool(version or journal),
         )
     return Books(accounts, *_operator(operator), left, tuple(dead))
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from tests.chaos import screens, shop
 from tests.chaos.books import Books
-from tests.chaos.dialogues import Step, Ways, steps
+from tests.chaos.dialogues import Step, Ways, kinds, steps
 from tests.chaos.ledger import (
     Acknowledged,
     Agreed,
@@ -19,11 +19,13 @@ from tests.chaos.ledger import (
     Entry,
     Event,
     Happened,
+    Moved,
     Screen,
     Sent,
     Sms,
     Told,
 )
+from tests.chaos.lives import Lives
 
 TRIES: Final = 3
 """Wrong entries in a row that close access."""
@@ -62,8 +64,12 @@ class Violation:
 
 @dataclass
 class Seen:
-    """The ledger by what it is about. `steps` are the USSD inputs, `ways` what there was between phones and servers."""
+    """The ledger by what it is about.
 
+    `steps` are the USSD inputs, `ways` what there was between phones and servers, `lives` who was forgotten when.
+    """
+
+    lives: Lives
     steps: list[Step]
     ways: Ways
     screens: list[Screen] = field(default_factory=list)
@@ -74,12 +80,14 @@ class Seen:
     told: dict[int, bool] = field(default_factory=dict)
     entries: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     balances: list[Balance] = field(default_factory=list)
+    moves: list[Moved] = field(default_factory=list)
     faults: list[Happened] = field(default_factory=list)
 
     @classmethod
     def of(cls, events: Sequence[Event]) -> "Seen":
         """Sort events."""
-        seen = cls(steps(events), Ways(events))
+        lives = Lives(events)
+        seen = cls(lives, steps(events, lives), Ways(events))
         for event in events:
             match event:
                 case Sent():
@@ -98,14 +106,17 @@ class Seen:
                     seen.entries[event.msisdn].append(event)
                 case Balance():
                     seen.balances.append(event)
+                case Moved():
+                    seen.moves.append(event)
                 case Happened():
                     seen.faults.append(event)
         return seen
 
     def inputs(self, channel: str, means: str) -> Iterator[Sent]:
-        """Yield the acknowledged inputs of a kind."""
+        """Yield the acknowledged inputs of a kind, but for those of who was forgotten since: their effect is gone."""
         for sent in self.sent.values():
-            if sent.channel == channel and sent.means == means and sent.input in self.taken:
+            wanted = sent.channel == channel and sent.means == means and sent.input in self.taken
+            if wanted and not self.lives.earlier(sent):
                 yield sent
 
 
@@ -115,7 +126,7 @@ def check(events: Sequence[Event], books: Books) -> list[Violation]:
     found: list[Violation] = []
     for rule in RULES:
         found += rule(seen, books)
-    return found + list(check_screens(events))
+    return found + list(check_screens(events, seen.lives))
 
 
 # Inputs -----------------------------------------------------------------------------------------------------------
@@ -169,14 +180,14 @@ def check_activations(seen: Seen, books: Books) -> Iterator[Violation]:
     """
     by_sms = {sent.msisdn for sent in seen.inputs("sms", "activate")}
     said = [*seen.screens, *(sms for received in seen.sms.values() for sms in received)]
-    told = {each.msisdn for each in said if screens.fits(each.text, "activated")}
-    asked = {sent.msisdn for sent in seen.sent.values() if sent.means == "activate"}
+    asked, perhaps = _activating(seen)
+    told = {each.msisdn for each in said if screens.fits(each.text, "activated") and each.msisdn in asked}
     active = {msisdn for msisdn, account in books.accounts.items() if account.active}
     for msisdn in sorted((by_sms | told) - active):
         yield Violation("acknowledged without effect", msisdn, "activated and is not active")
     for msisdn in sorted(by_sms - told):
         yield Violation("SMS lost", msisdn, "no answer to the activation")
-    for msisdn in sorted(active - asked):
+    for msisdn in sorted(active - asked - perhaps):
         yield Violation("done unasked", msisdn, "active")
     for msisdn, account in books.accounts.items():
         times = account.journal.get("activated", 0)
@@ -186,11 +197,20 @@ def check_activations(seen: Seen, books: Books) -> Iterator[Violation]:
             yield Violation("not written down", msisdn, "active, and no entry in the journal")
 
 
+def _activating(seen: Seen) -> tuple[set[str], set[str]]:
+    """Return who asked to be activated, in the life that the books tell of; and who did as they were forgotten."""
+    inputs = [sent for sent in seen.sent.values() if sent.means == "activate"]
+    asked = {sent.msisdn for sent in inputs if not seen.lives.earlier(sent)}
+    return asked, {sent.msisdn for sent in inputs if seen.lives.under_way(sent, seen.taken.get(sent.input))}
+
+
 def check_codes(seen: Seen, books: Books) -> Iterator[Violation]:
     """Each acknowledged order of a code brought a code; each code that was issued was told by SMS."""
     ordered = Counter(sent.msisdn for sent in seen.inputs("sms", "code"))
     for msisdn, orders in ordered.items():
-        codes = {screens.code(sms.text) for sms in seen.sms[msisdn]} - {""}
+        began = seen.lives.began(msisdn)
+        before = {screens.code(sms.text) for sms in seen.sms[msisdn] if sms.at <= began}
+        codes = {screens.code(sms.text) for sms in seen.sms[msisdn]} - before - {""}
         if len(codes) < orders:
             yield Violation("acknowledged without effect", msisdn, f"{orders} codes ordered, {len(codes)} came")
         account = books.accounts.get(msisdn)
@@ -219,6 +239,8 @@ def check_orders(seen: Seen, books: Books) -> Iterator[Violation]:
         key = agreed.msisdn, agreed.change, agreed.offering
         by_sms = agreed.input in seen.taken and seen.sent[agreed.input].channel == "sms"
         told = seen.told.get(agreed.order, True if by_sms else shown.get(agreed.input))
+        if agreed.at <= seen.lives.began(agreed.msisdn) and told:
+            told = None  # what was still to be done is forgotten, too
         denied[key] += told is False and shown.get(agreed.input) is False
         perhaps[key] += told is not False
         sure[key] += told is True
@@ -244,7 +266,8 @@ def check_charges(seen: Seen, books: Books) -> Iterator[Violation]:
         due = (-each.price,) if each.price and each.status == "completed" else ()
         if each.charges != due:
             yield Violation("charged wrongly", each.msisdn, f"order {each.id} of {each.price}: {each.charges}")
-        if each.status != "completed":
+        # Who performed it tells nobody of its end whose number is forgotten.
+        if each.status != "completed" and not seen.lives.began(each.msisdn):
             yield Violation("order lost", each.msisdn, f"{each.change} {each.offering} ended as {each.status}")
     for msisdn, (balance, total) in books.balances.items():
         if balance != total:
@@ -255,6 +278,8 @@ def check_receipts(seen: Seen, books: Books) -> Iterator[Violation]:
     """Each completed order was told by SMS, with the balance that it left."""
     names = shop.names()
     for each in books.purchases:
+        if seen.lives.began(each.msisdn):
+            continue  # the books do not tell in which life it was
         told = any(
             screens.is_receipt(sms.text)
             and names[each.offering] in sms.text
@@ -280,9 +305,11 @@ class _Tries:
 def check_entries(seen: Seen, books: Books) -> Iterator[Violation]:
     """Three wrong entries in a row close access for a day; none is forgotten, none is looked at meanwhile."""
     for msisdn, entries in seen.entries.items():
-        tries = _Tries()
+        yield from _earlier_entries(seen, msisdn, entries)
+        later = [entry for entry in entries if entry.at > seen.lives.began(msisdn)]
+        tries = _Tries(maybe=sum(seen.lives.entry_under_way(entry) for entry in entries))
         newer = [sms.at for sms in seen.sms[msisdn] if screens.code(sms.text)]
-        for entry in entries:
+        for entry in later:
             replaced = any(at >= entry.at for at in newer)
             yield from (Violation(rule, msisdn, what) for rule, what in _entry(tries, entry, replaced))
         account = books.accounts.get(msisdn)
@@ -296,6 +323,17 @@ def check_entries(seen: Seen, books: Books) -> Iterator[Violation]:
             yield Violation("attempt forgotten", msisdn, f"{tries.wrong} wrong entries, {account.wrong} in the record")
         if tries.until and not any(screens.is_lock_notice(sms.text) for sms in seen.sms[msisdn]):
             yield Violation("SMS lost", msisdn, "its owner was not told of the lock")
+
+
+def _earlier_entries(seen: Seen, msisdn: str, entries: Sequence[Entry]) -> Iterator[Violation]:
+    """Judge what was entered before anybody began to forget the number, but for how it stands in the books."""
+    ended = seen.lives.first_end(msisdn)
+    tries = _Tries()
+    newer = [sms.at for sms in seen.sms[msisdn] if screens.code(sms.text)]
+    for entry in entries:
+        if ended is not None and entry.at + entry.took < ended:
+            replaced = any(at >= entry.at for at in newer)
+            yield from (Violation(rule, msisdn, what) for rule, what in _entry(tries, entry, replaced))
 
 
 def _entry(tries: _Tries, entry: Entry, replaced: bool) -> Iterator[tuple[str, str]]:
@@ -343,7 +381,7 @@ def _locked(tries: _Tries, entry: Entry) -> Iterator[tuple[str, str]]:
 # Answers ----------------------------------------------------------------------------------------------------------
 
 
-def check_screens(events: Iterable[Event]) -> Iterator[Violation]:
+def check_screens(events: Iterable[Event], lives: Lives) -> Iterator[Violation]:
     """Each screen belongs to the last input of its dialogue, or is one of the dialogue's that came again."""
     asked: dict[tuple[str, int], Sent] = {}
     shown: dict[tuple[str, int], set[str]] = defaultdict(set)
@@ -359,8 +397,7 @@ def check_screens(events: Iterable[Event]) -> Iterator[Violation]:
             if sent is None:
                 yield Violation("answer mixed up", event.msisdn, f"a screen without a dialogue: {event.text!r}")
                 continue
-            kinds = (*sent.expects, *screens.EXCUSES)
-            if event.text not in shown[key] and not any(screens.fits(event.text, kind) for kind in kinds):
+            if event.text not in shown[key] and not any(screens.fits(event.text, kind) for kind in kinds(sent, lives)):
                 yield Violation("answer mixed up", event.msisdn, f"{event.text!r} after {sent.text!r}")
             shown[key].add(event.text)
 
@@ -386,6 +423,51 @@ def check_settled(seen: Seen, books: Books) -> Iterator[Violation]:
             yield Violation("not settled", msisdn, f"{account.pending} orders wait for their end")
 
 
+# Forgotten, and moved ---------------------------------------------------------------------------------------------
+
+
+def check_forgotten(seen: Seen, books: Books) -> Iterator[Violation]:
+    """Who is forgotten is not known any more; who comes back is a stranger until they activate."""
+    for msisdn in seen.lives.unended:
+        yield Violation("not forgotten", msisdn, "no command said that it is done")
+    for each in seen.lives.forgotten:
+        for place in each.left:
+            yield Violation("not forgotten", each.msisdn, f"its number is still in {place}")
+    came_back = {sent.msisdn for sent in seen.sent.values() if sent.means != "receipt" and not seen.lives.earlier(sent)}
+    for msisdn, account in books.accounts.items():
+        rested = seen.lives.rested(msisdn) and msisdn not in came_back
+        if rested and account.known:
+            yield Violation("not forgotten", msisdn, f"the store knows of it, and of {account.journal}")
+    yield from _remembered(seen)
+
+
+def _remembered(seen: Seen) -> Iterator[Violation]:
+    """Find who was told at their first activation after they were forgotten that they are active already."""
+    first: dict[str, Sent] = {}
+    unsure: set[str] = set()
+    for sent in seen.sent.values():
+        if sent.means == "activate" and seen.lives.began(sent.msisdn):
+            if not seen.lives.earlier(sent):
+                first.setdefault(sent.msisdn, sent)
+            elif seen.lives.under_way(sent, seen.taken.get(sent.input)):
+                unsure.add(sent.msisdn)
+    for msisdn, sent in first.items():
+        taken = seen.taken.get(sent.input)
+        if taken is None or taken.tries > 1 or msisdn in unsure:
+            continue
+        said = [*seen.sms[msisdn], *(screen for screen in seen.screens if screen.msisdn == msisdn)]
+        told = [each.text for each in said if each.at >= sent.at and screens.fits(each.text, "activated")]
+        if told and not any(screens.fits(text, "activated anew") for text in told):
+            yield Violation("not forgotten", msisdn, f"{told[0]!r} to its first activation")
+
+
+def check_moves(seen: Seen, books: Books) -> Iterator[Violation]:
+    """Each copy of a store ended, with the same in both."""
+    for each in seen.moves:
+        if each.wrong:
+            yield Violation("not copied", "", f"{each.source} to {each.target}: {each.wrong}")
+
+
 Rule = Callable[[Seen, Books], Iterator[Violation]]
 RULES: Final[tuple[Rule, ...]] = (
     check_taken,
@@ -400,6 +482,8 @@ RULES: Final[tuple[Rule, ...]] = (
     check_entries,
     check_balances,
     check_settled,
+    check_forgotten,
+    check_moves,
 )
 
 
@@ -432,6 +516,9 @@ def figures(events: Sequence[Event], books: Books) -> Mapping[str, int]:
         "orders whose answer was lost": sum(agreed.order not in seen.told for agreed in seen.agreed),
         "codes issued": sum(account.generation for account in books.accounts.values()),
         "codes entered": sum(len(entries) for entries in seen.entries.values()),
+        "subscribers forgotten": len(seen.lives.forgotten),
+        "of them in the middle of something": seen.lives.broken_off,
+        "moves to another store": len(seen.moves),
         "locks": sum(account.locked_until > 0 for account in books.accounts.values()),
         "processes killed": sum(fault.killed for fault in seen.faults),
     }

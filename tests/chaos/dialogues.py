@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from tests.chaos import screens
 from tests.chaos.ledger import Acknowledged, Dropped, Event, Happened, Linked, Screen, Sent, Unlinked
+from tests.chaos.lives import Lives
 
 HINDERING: Final = frozenset({"pause", "silent link", "slow disk", "full disk"})
 """Kinds of faults that hold up an answer though there is a link; where the store is down there is none either."""
@@ -37,7 +38,12 @@ class Step:
         return self.taken is not None and any(screen.link == self.taken.link for screen in self.shown)
 
 
-def steps(events: Iterable[Event]) -> list[Step]:
+def kinds(sent: Sent, lives: Lives) -> tuple[str, ...]:
+    """Return the kinds of screens that may answer an input; who may be forgotten by then is perhaps a stranger."""
+    return (*sent.expects, *screens.EXCUSES, *(("stranger",) if lives.earlier(sent) else ()))
+
+
+def steps(events: Iterable[Event], lives: Lives) -> list[Step]:
     """Return every USSD input with what became of it."""
     found: dict[int, Step] = {}
     dialogues: dict[tuple[str, int], list[Step]] = defaultdict(list)
@@ -55,7 +61,7 @@ def steps(events: Iterable[Event]) -> list[Step]:
                 found[event.input].dropped = event
             case Screen():
                 for step in dialogues[event.msisdn, event.dialogue]:
-                    if any(screens.fits(event.text, kind) for kind in (*step.sent.expects, *screens.EXCUSES)):
+                    if any(screens.fits(event.text, kind) for kind in kinds(step.sent, lives)):
                         step.shown.append(event)
     return list(found.values())
 

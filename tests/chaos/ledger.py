@@ -109,6 +109,31 @@ class Balance(msgspec.Struct, frozen=True, tag=True):
     minor: int
 
 
+class Forgetting(msgspec.Struct, frozen=True, tag=True):
+    """A command is about to forget a subscriber. `resting`: nothing of theirs is under way, and they do no more."""
+
+    at: int
+    msisdn: str
+    resting: bool = False
+
+
+class Forgotten(msgspec.Struct, frozen=True, tag=True):
+    """A command said that this subscriber is forgotten. `left` is where the number was found all the same."""
+
+    at: int
+    msisdn: str
+    left: tuple[str, ...] = ()
+
+
+class Moved(msgspec.Struct, frozen=True, tag=True):
+    """All that a store has was copied into another. `wrong` is what was not as it must be, "" for nothing."""
+
+    at: int
+    source: str
+    target: str
+    wrong: str = ""
+
+
 class Linked(msgspec.Struct, frozen=True, tag=True):
     """A server has bound a link to the SMSC. Each has a name of its own."""
 
@@ -135,7 +160,21 @@ class Happened(msgspec.Struct, frozen=True, tag=True):
 
 
 Event: TypeAlias = (
-    Sent | Acknowledged | Dropped | Screen | Sms | Agreed | Told | Entry | Balance | Linked | Unlinked | Happened
+    Sent
+    | Acknowledged
+    | Dropped
+    | Screen
+    | Sms
+    | Agreed
+    | Told
+    | Entry
+    | Balance
+    | Forgetting
+    | Forgotten
+    | Moved
+    | Linked
+    | Unlinked
+    | Happened
 )
 
 _encode = msgspec.json.Encoder().encode

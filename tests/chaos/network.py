@@ -81,6 +81,10 @@ class Network:
         """How many inputs wait for an acknowledgement."""
         return len(self._pending)
 
+    def waits(self, input: int) -> bool:
+        """Tell whether an input still waits for its acknowledgement."""
+        return input in self._pending
+
     def listen(self, msisdn: str, mailbox: Callable[[Arrived], None]) -> None:
         """Have what comes for a number told."""
         self._mailboxes[msisdn] = mailbox

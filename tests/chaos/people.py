@@ -45,6 +45,9 @@ ANSWER_AGAIN = 3
 SAME_AGAIN_S = 170.0
 """The same SMS sooner may be taken for one that the network repeats (120 s); clocks are set back by up to 40 s."""
 
+LOOK_S = 0.1
+"""How often who was forgotten looks whether all that they had sent was taken."""
+
 YES = ("да", "1")
 
 PRESSED = 4
@@ -63,7 +66,7 @@ class Stopped(Exception):
 
 
 class Person:
-    """A subscriber from their first call to their last."""
+    """A subscriber from their first call to their last; who is forgotten in the middle of it begins anew."""
 
     def __init__(self, which: int, network: Network, client: TerminalClient, book: Ledger, seed: int) -> None:
         self.msisdn = shop.msisdn(which)
@@ -78,12 +81,21 @@ class Person:
         self._sms: list[str] = []
         self._news = asyncio.Event()
         self._dialogue = self._rng.randrange(100)
+        self._life: asyncio.Timeout | None = None
+        self._inputs: list[int] = []
+        self._ordered_codes = 0
         self._code = ""
+        self._old_code = ""
         self._codes: set[str] = set()
         self._code_came = 0.0
         self._said: dict[str, float] = {}
         self._owned: list[str] = []
-        self._tariffs = itertools.cycle(self._rng.sample(list(shop.TARIFFS), len(shop.TARIFFS)))
+        self._asked: set[str] = set()
+        """Offerings whose price was asked: after a life that was broken off nobody knows what became of them."""
+        self._services = list(shop.SERVICES)
+        self._activated = False
+        self._sms_before = 0
+        self._tariffs = self._rng.sample(list(shop.TARIFFS), len(shop.TARIFFS))
         self._probes = list(range(3_000, 9_999))
         self._rng.shuffle(self._probes)
         self._orders = itertools.count(which * 1_000 + 1)
@@ -95,11 +107,57 @@ class Person:
         """Whether a code came."""
         return bool(self._code)
 
+    @property
+    def rests(self) -> bool:
+        """Whether nothing of theirs is under way, and nothing more will come from them."""
+        return self._life is None and not self._owes()
+
+    def _owes(self) -> bool:
+        return any(self._network.waits(input) for input in self._inputs)
+
     async def live(self, over: Callable[[], bool]) -> None:
+        """Live until all is done or it is over, and begin anew where the service forgets them before."""
+        while True:
+            try:
+                async with asyncio.timeout(None) as self._life:
+                    await self._live(over)
+                return
+            except TimeoutError:  # forgotten
+                if not await self._comes_back(over):
+                    return
+                self._start_over()
+            finally:
+                self._life = None
+
+    def forgotten(self) -> None:
+        """Break off what is being done, for the service knows nothing of it any more."""
+        if self._life is None:
+            self._start_over()
+        else:
+            self._life.reschedule(asyncio.get_running_loop().time())
+
+    def _start_over(self) -> None:
+        self._code, self._old_code = "", self._code or self._old_code
+        self.locked, self.sure, self._activated = False, True, False
+        self._sms_before = len(self._sms)
+        self._owned.clear()
+        self._services = [each for each in self._services if each not in self._asked]
+        self._tariffs = [each for each in self._tariffs if each not in self._asked]
+
+    async def _comes_back(self, over: Callable[[], bool]) -> bool:
+        """Wait until all is taken that was sent before; False for who would take an answer to that for a new one."""
+        while self._owes() and not over():
+            await asyncio.sleep(LOOK_S)
+        return self._activated and self._ordered_codes <= len(self._codes) and not over()
+
+    async def _live(self, over: Callable[[], bool]) -> None:
         """Activate, get a code, do a few things, and perhaps end with three wrong codes; stop early when it is over."""
         rng = self._rng
         try:
             await rng.choice((self._activate_by_ussd, self._activate_by_sms))()
+            self._activated = True
+            if self._old_code and rng.random() < 0.5:
+                await self._try_old_code()
             await self._order_code()
             for _ in range(rng.randint(4, 9)):
                 if over():
@@ -115,14 +173,12 @@ class Person:
             self._ask_balance,
             self._probe,
             self._probe,
-            self._order_tariff_by_ussd,
-            self._order_tariff_by_ussd,
-            self._order_by_sms,
-            self._order_by_sms,
             self._visit,
             self._visit,
             self._mistype,
         ]
+        if self._tariffs:
+            habits += [self._order_tariff_by_ussd] * 2 + [self._order_by_sms] * 2
         if time.monotonic() - self._code_came > SAME_AGAIN_S:
             habits += [self._order_code] * 3
         return habits
@@ -160,6 +216,7 @@ class Person:
         while not self._screens.empty():
             self._screens.get_nowait()
         input = self._network.ussd(self.msisdn, self._dialogue, text, means, expects)
+        self._inputs.append(input)
         if agreed is not None:
             self._agree(*agreed, input)
         try:
@@ -172,9 +229,18 @@ class Person:
                         if screens.fits(arrived.text, kind):
                             self._saw(arrived.text)
                             return kind
+        except asyncio.CancelledError:
+            self._network.drop(input)
+            raise
         except TimeoutError:
             self._network.drop(input)
             return ""
+
+    def _sms_to(self, number: str, text: str, means: Means, detail: str = "") -> int:
+        """Send an SMS and return the input's id."""
+        input = self._network.sms(self.msisdn, number, text, means, detail)
+        self._inputs.append(input)
+        return input
 
     def _saw(self, text: str) -> None:
         minor = screens.balance(text)
@@ -198,8 +264,8 @@ class Person:
         await self._dial("*111*2163#", "activate", "activated")
 
     async def _activate_by_sms(self) -> None:
-        self._network.sms(self.msisdn, "2163", "111", "activate")
-        await self._sms_with(lambda text: screens.fits(text, "activated"), 0)
+        self._sms_to("2163", "111", "activate")
+        await self._sms_with(lambda text: screens.fits(text, "activated"), self._sms_before)
 
     async def _ask_balance(self) -> None:
         await self._dial("*100#", "balance", "balance")
@@ -208,19 +274,20 @@ class Person:
         """Ask for a service that is not there: the answer names it, so it answers this SMS and no other."""
         number = str(self._probes.pop())
         seen = len(self._sms)
-        self._network.sms(self.msisdn, "111", f"услуга {number}", "probe", number)
+        self._sms_to("111", f"услуга {number}", "probe", number)
         await self._sms_with(lambda text: screens.unknown_number(text) == number, seen)
 
     async def _order_code(self) -> None:
         if not self.sure:
             return
         known = len(self._codes)
-        self._network.sms(self.msisdn, "6262", "", "code")
+        self._ordered_codes += 1
+        self._sms_to("6262", "", "code")
         await self._sms_with(lambda _: len(self._codes) > known, len(self._sms))
         self._code_came = time.monotonic()
 
     async def _order_tariff_by_ussd(self) -> None:
-        tariff = next(self._tariffs)
+        tariff = self._next_tariff()
         await self._dial(f"*111*2*{shop.TARIFFS[tariff][0]}#", "step", f"offer:{tariff}")
         asks = f"price:{tariff}"
         if await self._ussd("1", "step", asks) != asks:
@@ -240,29 +307,37 @@ class Person:
             return
         change, offering, text = self._choice()
         seen = len(self._sms)
-        self._network.sms(self.msisdn, "111", text, "step")
+        self._sms_to("111", text, "step")
         if change == "remove_service":
             await self._sms_with(lambda text: text.startswith("Отключить "), seen)
         else:
             await self._sms_with(lambda text: screens.fits(text, f"price:{offering}"), seen)
         seen = len(self._sms)
-        self._agree(change, offering, self._network.sms(self.msisdn, "111", yes, "yes"))
+        self._agree(change, offering, self._sms_to("111", yes, "yes"))
         await self._sms_with(lambda text: screens.fits(text, "placed"), seen)
         self._said[yes] = time.monotonic()
         await self._receipt(offering, seen, True)
 
     def _choice(self) -> tuple[str, str, str]:
         rng = self._rng
-        free = [service for service in shop.SERVICES if service not in self._owned]
+        free = [service for service in self._services if service not in self._owned]
         if self._owned and rng.random() < 0.3:
             service = self._owned.pop(0)
             return "remove_service", service, f"убрать {shop.SERVICES[service]}"
         if free and rng.random() < 0.5:
             service = rng.choice(free)
+            self._asked.add(service)
             self._owned.append(service)
             return "add_service", service, f"услуга {shop.SERVICES[service]}"
-        tariff = next(self._tariffs)
+        tariff = self._next_tariff()
         return "change_tariff", tariff, shop.TARIFFS[tariff][1]
+
+    def _next_tariff(self) -> str:
+        """Return the tariff that was ordered longest ago."""
+        tariff = self._tariffs.pop(0)
+        self._tariffs.append(tariff)
+        self._asked.add(tariff)
+        return tariff
 
     def _agree(self, change: str, offering: str, input: int = 0) -> None:
         self._order = next(self._orders)
@@ -281,7 +356,9 @@ class Person:
 
     async def enter(self, *, right: bool) -> Visit | str:
         """Enter the code, or a wrong one; returns the visit, or the verdict's name."""
-        code = self._code if right else self._code[:-1] + str(9 - int(self._code[-1]))
+        return await self._enter(self._code if right else self._code[:-1] + str(9 - int(self._code[-1])), right)
+
+    async def _enter(self, code: str, right: bool) -> Visit | str:
         at, began = ledger.now(), time.monotonic()
         verdict: Literal["visit", "rejected", "locked", "expired", "busy", "unknown"] = "unknown"
         number, visit = 0, None
@@ -327,7 +404,7 @@ class Person:
             minor = getattr(balance, "minor", getattr(balance, "amount", None))
             if isinstance(minor, int):
                 self._book.note(Balance(ledger.now(), self.msisdn, minor))
-            if self._rng.random() < 0.6:
+            if self._rng.random() < 0.6 and self._tariffs:
                 await self._order_at_terminal(visit)
             await visit.close()
         except TerminalError:
@@ -352,6 +429,12 @@ class Person:
                 return
         await self._visit()
 
+    async def _try_old_code(self) -> None:
+        """Enter the code of an earlier life; it opens nothing any more."""
+        verdict = await self._enter(self._old_code, right=False)
+        if verdict != "rejected":
+            self._give_up_entries(verdict)
+
     def _give_up_entries(self, verdict: object) -> None:
         """Stop where nobody knows any more how many tries were taken."""
         if verdict in ("locked", "unknown", "busy"):
@@ -365,7 +448,7 @@ class Person:
                 break
         if self.locked:
             await self.enter(right=True)
-            await self._sms_with(screens.is_lock_notice, 0)
+            await self._sms_with(screens.is_lock_notice, self._sms_before)
 
 
 async def until_answered(call: Callable[[str | None], Awaitable[object]]) -> object:

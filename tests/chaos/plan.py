@@ -9,6 +9,8 @@ Kind: TypeAlias = Literal[
     "kill",
     "restart",
     "new key",
+    "forget",
+    "copy",
     "power cut",
     "pause",
     "cut link",
@@ -20,12 +22,14 @@ Kind: TypeAlias = Literal[
     "failover",
 ]
 
-SERVER, SMSC, STORE = "server", "smsc", "store"
+SERVER, SMSC, STORE, SUBSCRIBER, EVERYTHING = "server", "smsc", "store", "subscriber", "everything"
 
 WEIGHTS: Final[Mapping[Kind, float]] = {
     "kill": 75,
     "restart": 5,
     "new key": 3,
+    "forget": 4,
+    "copy": 6,
     "power cut": 3,
     "pause": 6,
     "cut link": 6,
@@ -51,6 +55,9 @@ SPANS_MS: Final[Mapping[Kind, tuple[int, int]]] = {
 STORE_OFTEN: Final = 4
 """How many times as often as another a store is hit: it is back in no time, and everybody is writing."""
 
+FORGOTTEN: Final = 4
+"""Who is forgotten is one of those who came last, of so many times as many as live at once: some are through."""
+
 LONG_PAUSE: Final = 0.06
 LONG_PAUSE_MS: Final = 34_000
 """Now and then a process stands still for longer than the lease on what it performs (30 s)."""
@@ -60,6 +67,7 @@ LONG_PAUSE_MS: Final = 34_000
 class Fault:
     """`at` is ms after the load began; `which` numbers the server, or the store's process.
 
+    Subscribers are counted from who came last.
     `span` is in ms, 0 where the kind has none.
     """
 
@@ -70,17 +78,22 @@ class Fault:
     span: int = 0
 
     def __str__(self) -> str:
-        target = f"{self.target} {self.which + 1}" if self.target in (SERVER, STORE) else self.target
+        target = f"{self.target} {self.which + 1}" if self.target in (SERVER, STORE, SUBSCRIBER) else self.target
         return f"{self.kind} of {target}" + (f", {self.span} ms" if self.span else "")
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What there is to hinder: servers; processes of the store; which kinds cannot be done here."""
+    """What there is to hinder: servers; processes of the store; people at once; which kinds cannot be done here.
+
+    `even`: each kind is drawn as often as any other.
+    """
 
     servers: int = 1
     stores: int = 0
+    people: int = 1
     without: frozenset[Kind] = field(default_factory=frozenset)
+    even: bool = False
 
 
 def make(seed: int, seconds: float, faults: int, scene: Scene) -> list[Fault]:
@@ -88,7 +101,7 @@ def make(seed: int, seconds: float, faults: int, scene: Scene) -> list[Fault]:
     rng = random.Random(seed)
     at = sorted(rng.randrange(int(seconds * 1000)) for _ in range(faults))
     kinds = [kind for kind in WEIGHTS if kind not in scene.without]
-    weights = [WEIGHTS[kind] for kind in kinds]
+    weights = [1 if scene.even else WEIGHTS[kind] for kind in kinds]
     return [_fault(rng, when, rng.choices(kinds, weights)[0], scene) for when in at]
 
 
@@ -103,8 +116,10 @@ def _fault(rng: random.Random, at: int, kind: Kind, scene: Scene) -> Fault:
         return Fault(at, kind, SERVER, which, span)
     if kind == "pause" and rng.random() < LONG_PAUSE:
         return Fault(at, kind, SERVER, which, LONG_PAUSE_MS)
-    if kind in ("power cut", "new key"):
-        return Fault(at, kind, "everything")
+    if kind == "forget":
+        return Fault(at, kind, SUBSCRIBER, rng.randrange(FORGOTTEN * scene.people))
+    if kind in ("power cut", "new key", "copy"):
+        return Fault(at, kind, EVERYTHING)
     targets = [SERVER, SMSC, *([STORE] * STORE_OFTEN if scene.stores else [])]
     if kind in ("slow disk", "full disk"):
         targets = [STORE if scene.stores else SERVER]

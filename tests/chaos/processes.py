@@ -19,6 +19,10 @@ STOP_S = 30.0
 """How long a process may take to stop in good order; the server promises ten seconds on a machine of its own."""
 
 
+LOOK_S = 0.005
+"""How often it is looked whether a command is at its work, which is short."""
+
+
 class Child:
     """One process. `command` is asked anew at each start."""
 
@@ -65,13 +69,24 @@ class Child:
             with suppress(ProcessLookupError):
                 os.kill(self.process.pid, number)
 
-    async def ends(self, seconds: float) -> None:
-        """Wait until it has ended by itself, or is ended when so long is over."""
+    async def ends(self, seconds: float) -> int | None:
+        """Wait until it has ended by itself, or is ended when so long is over; returns its status."""
         process = self.process
         if process is not None:
             with suppress(subprocess.TimeoutExpired):
                 await asyncio.to_thread(process.wait, seconds)
-        await self.end(signal.SIGKILL)
+        return await self.end(signal.SIGKILL)
+
+    async def at_work(self) -> None:
+        """Wait until a command has read what it is made of and begins: its event loop has a socket of its own."""
+        while self.alive and not self._has_socket():
+            await asyncio.sleep(LOOK_S)
+
+    def _has_socket(self) -> bool:
+        assert self.process is not None
+        with suppress(OSError):  # it ends just now
+            return any(os.readlink(each).startswith("socket:") for each in _open_files(self.process.pid))
+        return False
 
     async def kill(self) -> None:
         """End it as a power failure would; counted. Nothing where it has ended by itself."""
@@ -94,6 +109,10 @@ class Child:
         return status
 
 
+def _open_files(pid: int) -> list[Path]:
+    return list(Path(f"/proc/{pid}/fd").iterdir())
+
+
 def _wait(process: subprocess.Popen[bytes]) -> int:
     try:
         return process.wait(STOP_S)
@@ -103,10 +122,12 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
         return -signal.SIGKILL
 
 
-def server(name: str, directory: Path, environment: dict[str, str], options: Sequence[str], http: int) -> Child:
-    """Return a server, not started yet."""
-    arguments = [COMMAND, "run", "--log-format", "json", "--http", f"127.0.0.1:{http}", *options]
-    return Child(name, lambda: arguments, directory, environment)
+def server(
+    name: str, directory: Path, environment: dict[str, str], options: Callable[[], Sequence[str]], http: int
+) -> Child:
+    """Return a server, not started yet; its options are asked anew at each start."""
+    arguments = [COMMAND, "run", "--log-format", "json", "--http", f"127.0.0.1:{http}"]
+    return Child(name, lambda: [*arguments, *options()], directory, environment)
 
 
 async def is_ready(http: int, seconds: float) -> bool:

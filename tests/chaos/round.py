@@ -13,10 +13,10 @@ from tests.chaos import books, checker, ledger, plan, screens
 from tests.chaos.checker import Violation
 from tests.chaos.ledger import Event, Ledger, Sms
 from tests.chaos.people import Person
-from tests.chaos.plan import Fault, Scene
+from tests.chaos.plan import Fault, Kind, Scene
 from tests.chaos.processes import is_ready
 from tests.chaos.stage import Stage
-from tests.chaos.storage import PROCESSES, StoreKind
+from tests.chaos.storage import OTHER, PROCESSES, StoreKind
 from ussd_server.stores.base import Store, StoreUnavailable
 from ussd_server.terminal_client import Patience, TerminalClient
 
@@ -49,7 +49,8 @@ class Wanted:
     """What to run: `people` at once, `faults` within `seconds` of load; the store as the report names it.
 
     With Sentinels and in a Cluster, a commit waits for so many `replicas`, None for all of a master's. A `plan` by the
-    time of its faults is done instead of the one of the seed.
+    time of its faults is done instead of the one of the seed. `moves`: now and then the store is moved to one of
+    another kind. Where there is an `only`, just these kinds of faults are done, each as often.
     """
 
     store: StoreKind
@@ -60,6 +61,8 @@ class Wanted:
     people: int = 40
     replicas: int | None = None
     plan: tuple[Fault, ...] = ()
+    moves: bool = False
+    only: tuple[Kind, ...] = ()
 
 
 @dataclass
@@ -83,8 +86,15 @@ class Outcome:
 
 def scene_of(wanted: Wanted, missing: Iterable[plan.Kind]) -> Scene:
     """Return what there is to hinder, but for the kinds that cannot be done here."""
-    without = {*missing, *(() if wanted.store in ("sentinel", "cluster") else ("failover",))}
-    return Scene(wanted.servers, PROCESSES[wanted.store], frozenset(without))
+    without: set[plan.Kind] = {*missing, *(() if wanted.store in ("sentinel", "cluster") else ("failover",))}
+    stores = PROCESSES[wanted.store]
+    if wanted.moves:
+        stores = max(stores, PROCESSES[OTHER[wanted.store]])
+    else:
+        without.add("copy")
+    if wanted.only:
+        without |= plan.WEIGHTS.keys() - set(wanted.only)
+    return Scene(wanted.servers, stores, wanted.people, frozenset(without), even=bool(wanted.only))
 
 
 async def run(wanted: Wanted, directory: Path, missing: Mapping[plan.Kind, str], tell: Tell) -> Outcome:
@@ -124,6 +134,7 @@ async def _play(wanted: Wanted, scene: Scene, stage: Stage, book: Ledger, outcom
     finally:
         await store.close()
     outcome.violations += checker.check(book.events, found)
+    outcome.violations += [Violation("command broke", "", each) for each in stage.desk.broken]
     outcome.violations += leaks(codes_of(book.events), stage.files())
     outcome.figures |= checker.figures(book.events, found)
     for event in book.events:
@@ -136,7 +147,7 @@ async def _load(
 ) -> list[Person]:
     """Let people live, and do the faults by their time; returns the people."""
     began = time.monotonic()
-    people: list[Person] = []
+    people = stage.people
     numbers = itertools.count()
 
     under_way: list[asyncio.Task[None]] = []

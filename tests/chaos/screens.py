@@ -8,6 +8,8 @@ from tests.leaks import CODE_IN_SMS
 
 _PLAIN: Final = {
     "activated": r"Помощник (уже )?подключён",
+    "activated anew": r"Помощник подключён",
+    "stranger": r"Сначала подключите Помощника|Помощник не подключён",
     "menu": r"Помощник\n1\. ",
     "balance": r"Баланс: ",
     "placed": r"Заявка принята\. Ответ придёт по SMS\.$",

@@ -6,18 +6,20 @@ import os
 import random
 import signal
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Final
 
-from tests.acceptance.harness import COMMAND, run_to_end
+from tests.acceptance.harness import run_to_end
 from tests.chaos import disks, ledger, shop
-from tests.chaos.ledger import Happened, Ledger
+from tests.chaos.desk import Desk
+from tests.chaos.ledger import Forgetting, Forgotten, Happened, Ledger, Moved
 from tests.chaos.network import Network
+from tests.chaos.people import Person
 from tests.chaos.plan import SERVER, STORE, Fault, Kind, Scene
 from tests.chaos.processes import Child, is_ready, port, server
 from tests.chaos.proxy import Proxy
-from tests.chaos.storage import StoreKind, storage
+from tests.chaos.storage import OTHER, Storage, StoreKind, storage
 from ussd_server.store_url import parse
 from ussd_server.stores.base import Store, StoreUnavailable
 from ussd_server.stores.opening import open_store
@@ -39,19 +41,15 @@ TOO_SOON = 0.3
 START_S = 10.0
 """For how long a killed server's start is waited for: it has nothing to serve while the SMSC is down."""
 
-BROKEN_OFF = 0.4
-"""Of those who make a new key so many are killed at it."""
-
-ROTATES_S = (0.3, 2.0)
-ROTATED_S = 20.0
-"""When they are, and how long the others may take."""
-
 SLOW_LINK_S = 0.15
 
 CLOCK_WRONG_S = 8.0
 
 SUPERVISE_S = 0.5
 """How often a supervisor looks."""
+
+DESK: Final = "desk"
+"""Operators give one command after the other."""
 
 TERMINAL: Final = "hall-1"
 NO_LIMIT: Final = "100000"
@@ -82,6 +80,8 @@ class Stage:
         self.directory = directory
         self.data = directory / "data"
         self.store = storage(store, directory, replicas)
+        self._left: list[Storage] = []
+        self._next: Storage | None = None
         self.network = Network(directory, port(), book)
         self._book = book
         self._scene = scene
@@ -93,6 +93,9 @@ class Stage:
         # One address for all servers: by its name they know each other's dialogues.
         self.links = Proxy(lambda: [self.network.port])
         self.servers: list[Child] = []
+        self.people: list[Person] = []
+        """Everybody who uses the service or did, by when they came."""
+        self.desk = Desk(directory, self.data, self._environment(), self._rng, book)
         self._supervisor: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -114,9 +117,14 @@ class Stage:
         options = [
             *("--data", str(self.data), "--smsc", url),
             *("--catalogue", str(self.directory / "catalogue.yaml")),
-            *("--store", self.store.url),
         ]
-        return server(f"server {which + 1}", self.directory, self._environment(), options, self.http[which])
+        return server(
+            f"server {which + 1}",
+            self.directory,
+            self._environment(),
+            lambda: [*options, "--store", self.store.url],
+            self.http[which],
+        )
 
     def _environment(self) -> dict[str, str]:
         environment = {
@@ -140,7 +148,7 @@ class Stage:
         while True:
             await asyncio.sleep(SUPERVISE_S)
             for child in self._all():
-                lock = self._lock(child)
+                lock = self._lock(child.name)
                 if not lock.locked() and child.process is not None and not child.alive:
                     async with lock:
                         status = await child.end()
@@ -148,10 +156,14 @@ class Stage:
                         self._start(child)
 
     def _all(self) -> list[Child]:
-        return [self.network.smsc, *self.servers, *self.store.children]
+        return [self.network.smsc, *self.servers, *self._keepers()]
 
-    def _lock(self, child: Child) -> asyncio.Lock:
-        return self._locks.setdefault(child.name, asyncio.Lock())
+    def _keepers(self) -> list[Child]:
+        """Return the processes of the store, and of the one that it is being copied to."""
+        return [*self.store.children, *(self._next.children if self._next else ())]
+
+    def _lock(self, name: str) -> asyncio.Lock:
+        return self._locks.setdefault(name, asyncio.Lock())
 
     async def add_terminal(self) -> Credentials:
         """Make a terminal known to the service and return what it signs with."""
@@ -184,7 +196,8 @@ class Stage:
         for each in self.servers:
             await each.end(signal.SIGKILL)
         await self.network.close()
-        await self.store.close()
+        for store in (self.store, *self._left, *([self._next] if self._next else ())):
+            await store.close()
         for proxy in (self.terminals, self.links):
             await proxy.close()
 
@@ -198,8 +211,9 @@ class Stage:
 
     def files(self) -> list[Path]:
         """Return every file that the processes wrote, but for the SMSC's own and the ledger: there an SMS may stand."""
-        logs = self.directory.glob("server-*.log")
-        kept = itertools.chain(self.data.rglob("*"), self.store.place.rglob("*"))
+        logs = [path for path in self.directory.glob("*.log") if path != self.network.smsc.log]
+        stores = (store.place.rglob("*") for store in (self.store, *self._left))
+        kept = itertools.chain(self.data.rglob("*"), *stores)
         return [*logs, *(path for path in kept if path.is_file())]
 
     def _set_clock(self, ms: int) -> None:
@@ -216,6 +230,8 @@ class Stage:
             "kill": self._kill,
             "restart": self._restart,
             "new key": self._rotate,
+            "forget": self._forget,
+            "copy": self._move,
             "power cut": self._cut_power,
             "pause": self._pause,
             "cut link": self._cut_link,
@@ -233,8 +249,11 @@ class Stage:
         self._book.note(Happened(ledger.now(), fault.kind, target, killed, fault.span or round(down * 1000)))
 
     def _child(self, fault: Fault) -> Child:
-        if fault.target == STORE:
-            return self.store.children[fault.which]
+        keepers = self._keepers()
+        if fault.target == STORE and keepers:
+            return keepers[fault.which % len(keepers)]
+        if fault.target == STORE:  # it is a file since it was moved: who writes it is hit
+            return self.servers[fault.at % len(self.servers)]
         return self.servers[fault.which] if fault.target == SERVER else self.network.smsc
 
     def _start(self, child: Child) -> None:
@@ -249,7 +268,7 @@ class Stage:
     async def _restart(self, fault: Fault) -> None:
         """Stop a server in good order and start it again, as a rolling restart does with one after the other."""
         child = self._child(fault)
-        async with self._lock(child):
+        async with self._lock(child.name):
             status = await child.end()
             self._note(fault)
             if status:  # it was told to end while its store was gone
@@ -259,18 +278,41 @@ class Stage:
 
     async def _rotate(self, fault: Fault) -> None:
         """Make a new key and put every code under it; now and then who does so is killed, and the next goes on."""
-        async with self._locks.setdefault("keys", asyncio.Lock()):
-            store = ("--data", str(self.data), "--store", self.store.url)
-            rotating = Child(
-                "keys rotate", lambda: [COMMAND, "keys", "rotate", *store], self.directory, self._environment()
-            )
-            rotating.start()
+        async with self._lock(DESK):
             self._note(fault)
-            if self._rng.random() < BROKEN_OFF:
-                await asyncio.sleep(self._rng.uniform(*ROTATES_S))
-                await rotating.kill()
-            else:
-                await rotating.ends(ROTATED_S)
+            await self.desk.rotate(self.store.url)
+
+    async def _forget(self, fault: Fault) -> None:
+        """Forget a subscriber of those who came last, in the middle of what they do or when they are through."""
+        async with self._lock(DESK):
+            if not self.people:
+                return
+            person = self.people[-1 - fault.which % len(self.people)]
+            rests = person.rests
+            self._note(fault)
+            self._book.note(Forgetting(ledger.now(), person.msisdn, rests))
+            if await self.desk.forget(self.store.url, person.msisdn):
+                left = await self.store.traces(person.msisdn) if rests else []
+                self._book.note(Forgotten(ledger.now(), person.msisdn, tuple(left)))
+                person.forgotten()
+
+    async def _move(self, fault: Fault) -> None:
+        """Stop the servers in good order, copy their store to one of the other kind, and let them go on with that."""
+        async with AsyncExitStack() as held:
+            for name in (DESK, *(each.name for each in self.servers)):
+                await held.enter_async_context(self._lock(name))
+            await asyncio.gather(*(each.end() for each in self.servers))
+            self._note(fault)
+            source, target = self.store, storage(OTHER[self.store.kind], self.directory, number=self.store.number + 1)
+            await target.start()
+            self._next = target
+            wrong = await self.desk.copy(source.url, target.url)
+            self._book.note(Moved(ledger.now(), source.url, target.url, wrong))
+            self._left.append(source)
+            self.store, self._next = target, None
+            for each in self.servers:
+                self._start(each)
+            await asyncio.gather(*(is_ready(each, START_S) for each in self.http))
 
     async def _cut_power(self, fault: Fault) -> None:
         """Kill all at one moment; they come back in any order."""
@@ -284,11 +326,11 @@ class Stage:
 
     async def _crash(self, child: Child, fault: Fault, down: float | None = None) -> None:
         """Kill a process, start it again, and leave it alone for a moment. Crashes of one wait for each other."""
-        kept = child in self.store.children
+        kept = child in self._keepers()
         down = self._rng.uniform(*(self.store.up_again_s if kept else UP_AGAIN_S)) if down is None else down
         alone = self._rng.uniform(*(STORE_LEFT_ALONE_S if kept else LEFT_ALONE_S))
         waits = child in self.servers and self._rng.random() >= TOO_SOON
-        async with self._lock(child):
+        async with self._lock(child.name):
             before = child.kills
             await child.kill()
             self._note(fault, child.kills - before, child.name, down)
@@ -328,10 +370,12 @@ class Stage:
             await disks.slow(process.pid, fault.span / 1000, self._rng.randint(*disks.SLOW_MS))
 
     async def _fill_disk(self, fault: Fault) -> None:
-        process = self._child(fault).process
+        child = self._child(fault)
+        process = child.process
         if process is not None:
             self._note(fault)
-            await disks.full(process.pid, fault.span / 1000, self.store.writes_by, self.store.written())
+            kept = next((each for each in (self.store, self._next) if each and child in each.children), self.store)
+            await disks.full(process.pid, fault.span / 1000, kept.writes_by, kept.written())
 
     async def _step_clock(self, fault: Fault) -> None:
         """Set the clock of all servers forth or back, and right again after a while."""

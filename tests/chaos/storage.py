@@ -14,6 +14,9 @@ from tests.redis_servers import DURABLE, make_cluster
 
 StoreKind: TypeAlias = Literal["sqlite", "redis", "sentinel", "cluster"]
 
+OTHER: Final[Mapping[StoreKind, StoreKind]] = {"sqlite": "redis", "redis": "sqlite"}
+"""To which kind a store is moved."""
+
 READY_S: Final = 30.0
 
 MASTER: Final = "chaos"
@@ -41,14 +44,17 @@ cluster-node-timeout 1000
 _REDIS: Final = ("setpriv", "--pdeathsig", "KILL", "redis-server")
 
 
-def storage(kind: StoreKind, directory: Path, replicas: int | None = None) -> "Storage":
-    """Return a store of this kind, not started yet; a commit waits for so many replicas, None for all of them."""
+def storage(kind: StoreKind, directory: Path, replicas: int | None = None, number: int = 1) -> "Storage":
+    """Return a store of this kind, not started yet; a commit waits for so many replicas, None for all of them.
+
+    `number` tells it from those that a run had before it.
+    """
     replicas = REPLICAS.get(kind, 0) if replicas is None else replicas
     match kind:
         case "sqlite":
-            return Storage(kind, directory)
+            return Storage(kind, directory, number)
         case "redis":
-            return RedisStorage(kind, directory)
+            return RedisStorage(kind, directory, number)
         case "sentinel":
             return SentinelStorage(kind, directory, replicas)
         case "cluster":
@@ -67,11 +73,14 @@ class Storage:
     writes_by = "pwrite64"
     """The calls by which files are written."""
 
-    def __init__(self, kind: StoreKind, directory: Path) -> None:
+    def __init__(self, kind: StoreKind, directory: Path, number: int = 1) -> None:
         self.kind = kind
-        self.place = directory / "store"
+        self.number = number
+        suffix = f"-{number}" if number > 1 else ""
+        self.place = directory / f"store{suffix}"
         self.children: list[Child] = []
-        self.url = f"sqlite:///{directory / 'data' / 'ussd-server.db'}"
+        self._file = directory / "data" / f"ussd-server{suffix}.db"
+        self.url = f"sqlite:///{self._file}"
 
     async def start(self) -> None:
         """Start what there is to start, and wait until it answers."""
@@ -84,6 +93,13 @@ class Storage:
         """Return the files that are written as `writes_by` says where other things are written so, too."""
         return []
 
+    async def traces(self, msisdn: str) -> list[str]:
+        """Return where something of a number stands: in a file the digits, or the number as SQLite writes it."""
+        number = int(msisdn).to_bytes(6)
+        files = [self._file, self._file.with_name(f"{self._file.name}-wal")]
+        octets = {each.name: each.read_bytes() for each in files if each.exists()}
+        return [name for name, content in octets.items() if number in content or msisdn.encode() in content]
+
     async def close(self) -> None:
         """Be sure that nothing is left running."""
         for child in self.children:
@@ -95,12 +111,12 @@ class RedisStorage(Storage):
 
     writes_by = "write,writev"
 
-    def __init__(self, kind: StoreKind, directory: Path) -> None:
-        super().__init__(kind, directory)
+    def __init__(self, kind: StoreKind, directory: Path, number: int = 1) -> None:
+        super().__init__(kind, directory, number)
         self.ports = [port() for _ in range(PROCESSES[kind])]
-        for number in range(len(self.ports)):
-            name = f"store {number + 1}" if len(self.ports) > 1 else "store"
-            self.children.append(_redis(name, directory, str(self._place(number) / "redis.conf")))
+        for which in range(len(self.ports)):
+            name = f"{self.place.name} {which + 1}" if len(self.ports) > 1 else self.place.name
+            self.children.append(_redis(name, directory, str(self._place(which) / "redis.conf")))
         self.url = f"redis://127.0.0.1:{self.ports[0]}/0"
 
     def _place(self, number: int) -> Path:
@@ -127,6 +143,14 @@ class RedisStorage(Storage):
     async def answers(self) -> bool:
         """Whether each process answers."""
         return all([await _ask(each, "PING") for each in self.ports])
+
+    async def traces(self, msisdn: str) -> list[str]:
+        """Return the keys in which something of a number stands, by their name or value."""
+        found = []
+        for each in self.ports:
+            with suppress(redis.RedisError, OSError):  # it was killed just now
+                found += await asyncio.to_thread(_keys_with, each, msisdn.encode())
+        return found
 
     def written(self) -> list[Path]:
         """Return the files with the records, as far as there are any yet."""
@@ -217,6 +241,23 @@ async def _until(true: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(READY_S):
         while not await true():
             await asyncio.sleep(0.05)
+
+
+def _keys_with(at: int, text: bytes) -> list[str]:
+    reads: dict[bytes, Callable[[bytes], object]] = {}
+    with redis.Redis(port=at) as client:
+        reads = {
+            b"string": client.get,
+            b"hash": client.hgetall,
+            b"list": lambda key: client.lrange(key, 0, -1),
+            b"zset": lambda key: client.zrange(key, 0, -1),
+            b"stream": client.xrange,
+        }
+        return [
+            key.decode(errors="replace")
+            for key in client.scan_iter(count=1_000)
+            if text in key or text in repr(reads[client.type(key)](key)).encode()
+        ]
 
 
 async def _ask(at: int, *command: str) -> Any:

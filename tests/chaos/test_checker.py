@@ -15,8 +15,11 @@ from tests.chaos.ledger import (
     Dropped,
     Entry,
     Event,
+    Forgetting,
+    Forgotten,
     Happened,
     Linked,
+    Moved,
     Screen,
     Sent,
     Sms,
@@ -206,6 +209,98 @@ def test_a_planted_violation_in_the_books_is_found(rule: str, books: Books) -> N
     assert rule in broken(WELL, books)
 
 
+LATER = AT + 100_000
+GONE = (Forgetting(LATER, ONE, True), Forgotten(LATER + 1_000, ONE))
+"""`ONE` is forgotten when all that it did has come to its end."""
+NOTHING = Account(False, 0, 0, 0, 0, {}, False)
+FORGOT = msgspec.structs.replace(BOOKS, accounts={**BOOKS.accounts, ONE: NOTHING})
+AGAIN: list[Event] = [
+    Sent(LATER + 2_000, 11, ONE, "sms", "activate", "111"),
+    Acknowledged(LATER + 2_100, 11, 1),
+    Sms(LATER + 2_200, ONE, ACTIVATED),
+    Sent(LATER + 3_000, 12, ONE, "sms", "code"),
+    Acknowledged(LATER + 3_100, 12, 1),
+    Sms(LATER + 3_200, ONE, CODE_SMS.format("90817264")),
+    Entry(LATER + 4_000, ONE, False, "rejected", 2),
+    Entry(LATER + 5_000, ONE, True, "visit"),
+]
+"""They begin anew, and the code of before is refused."""
+NEW = account(wrong=0, locked_until=0, generation=1)
+
+
+def test_who_is_forgotten_is_not_missed_and_may_begin_anew() -> None:
+    """Their record, journal and lock are gone, what they paid for is not; others stay as they were."""
+    assert checker.check([*WELL, *GONE], FORGOT) == []
+    assert checker.check([*WELL, *GONE, *AGAIN], NEW) == []
+    figures = checker.figures([*WELL, *GONE], FORGOT)
+    assert (figures["subscribers forgotten"], figures["of them in the middle of something"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "events", "books"),
+    [
+        ("not forgotten", [*WELL, *GONE], BOOKS),
+        ("not forgotten", [*WELL, GONE[0]], FORGOT),
+        ("not forgotten", [*WELL, GONE[0], msgspec.structs.replace(GONE[1], left=("a.db",))], FORGOT),
+        (
+            "not forgotten",
+            [*WELL, *GONE, *AGAIN[:2], Sms(LATER + 2_200, ONE, "Помощник уже подключён."), *AGAIN[3:]],
+            NEW,
+        ),
+        ("wrong code accepted", [*WELL, *GONE, *AGAIN, Entry(LATER + 6_000, ONE, False, "visit")], NEW),
+        ("lock forgotten", [*WELL, *GONE, *AGAIN, Entry(LATER + 6_000, ONE, True, "locked", LOCKED)], NEW),
+        ("acknowledged without effect", [*WELL, *GONE, *AGAIN], FORGOT),
+        ("SMS lost", [*WELL, *GONE, *AGAIN], account(locked_until=0, generation=2)),
+        ("done twice", [*WELL, *GONE, *AGAIN], account(locked_until=0, journal={"activated": 2})),
+        (
+            "answer mixed up",
+            [*WELL, *GONE, *AGAIN, Screen(LATER + 6_000, TWO, 4, "Помощник не подключён.", True, "1")],
+            NEW,
+        ),
+        (
+            "ordered twice",
+            [*WELL, *GONE],
+            msgspec.structs.replace(FORGOT, purchases=(*BOOKS.purchases, *BOOKS.purchases)),
+        ),
+        (
+            "charged wrongly",
+            [*WELL, *GONE],
+            msgspec.structs.replace(
+                FORGOT, purchases=(msgspec.structs.replace(BOOKS.purchases[0], charges=(-500, -500)),)
+            ),
+        ),
+        ("acknowledged without effect", [*WELL, *GONE], account(TWO, active=False)),
+        ("not copied", [*WELL, Moved(AT, "a", "b", "1 differs.")], BOOKS),
+    ],
+)
+def test_a_planted_violation_after_somebody_was_forgotten_or_moved_is_found(
+    rule: str, events: list[Event], books: Books
+) -> None:
+    assert rule in broken(events, books)
+
+
+def test_what_was_under_way_when_they_were_forgotten_may_have_come_before_or_after() -> None:
+    """An activation, an order and an entry whose answers came meanwhile are certain of neither life."""
+    meanwhile: list[Event] = [
+        Forgetting(LATER, ONE),
+        Sent(LATER + 100, 9, ONE, "sms", "activate", "111"),
+        Sent(LATER + 200, 10, ONE, "ussd", "step", "*111*2*5#", 10, ("offer:maxi",)),
+        Agreed(LATER + 300, 2, ONE, "add_service", "beep"),
+        Told(LATER + 400, 2, True),
+        Entry(LATER + 500, ONE, False, "rejected", 2, 400),
+        Forgotten(LATER + 1_000, ONE),
+        Acknowledged(LATER + 1_100, 9, 1),
+        Acknowledged(LATER + 1_200, 10, 1, "1"),
+        Screen(LATER + 1_300, ONE, 10, "Сначала подключите Помощника, это бесплатно.", False, "1"),
+    ]
+    assert broken([*WELL, *meanwhile], FORGOT) == set()
+    known = account(active=False, locked_until=0, wrong=1, generation=0, journal={})
+    assert broken([*WELL, *meanwhile], known) == set()
+    assert broken([*WELL, *meanwhile], account(locked_until=0, wrong=0, generation=0)) == set()
+    third = Entry(LATER + 4_500, ONE, False, "rejected", 0)
+    assert broken([*WELL, *meanwhile, *AGAIN[:-1], third], account(locked_until=0, wrong=3, generation=1)) == set()
+
+
 def test_a_wrong_entry_that_the_record_forgot_is_found() -> None:
     """A rejected entry must be counted in the record, where no right one followed."""
     events: list[Event] = [Entry(AT, TWO, False, "rejected", 2)]
@@ -313,7 +408,8 @@ def test_a_code_in_a_file_is_found_and_not_repeated(tmp_path: Any) -> None:
 def test_a_ledger_is_read_back_as_it_was_written(tmp_path: Any) -> None:
     """Each kind of event survives the file."""
     book = ledger.Ledger(tmp_path / "ledger.jsonl")
-    for event in WELL:
+    events = [*WELL, *GONE, Moved(AT, "a", "b")]
+    for event in events:
         book.note(event)
     book.close()
-    assert ledger.read(tmp_path / "ledger.jsonl") == WELL
+    assert ledger.read(tmp_path / "ledger.jsonl") == events

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from tests.chaos.dialogues import AFTER_MS, Ways, steps
 from tests.chaos.ledger import Acknowledged, Event, Happened, Linked, Screen, Sent, Unlinked
+from tests.chaos.lives import Lives
 
 AT = 1_800_000_000_000
 PHONE = "79120000000"
@@ -35,7 +36,8 @@ def test_a_screen_is_of_the_inputs_of_its_dialogue_that_it_can_answer() -> None:
     ]
     balance = Screen(AT, PHONE, 5, "Баланс: 7 руб.", True, "1")
     broken = Screen(AT, PHONE, 5, "Что-то сломалось у нас. Деньги не списаны. Попробуйте позже.", True, "2")
-    first, second, third = steps([*asked, balance, broken, Screen(AT, PHONE, 6, "Баланс: 7 руб.", True, "1")])
+    late = Screen(AT, PHONE, 6, "Баланс: 7 руб.", True, "1")
+    first, second, third = steps([*asked, balance, broken, late], Lives([]))
     assert first.shown == []
     assert second.shown == [broken]
     assert third.shown == [balance, broken]

@@ -10,7 +10,9 @@ SCENES = st.builds(
     Scene,
     servers=st.integers(1, 3),
     stores=st.integers(0, 3),
-    without=st.frozensets(st.sampled_from(["pause", "slow disk", "full disk", "clock step"])),
+    people=st.integers(1, 40),
+    without=st.frozensets(st.sampled_from(["pause", "slow disk", "full disk", "clock step", "forget", "copy"])),
+    even=st.booleans(),
 )
 
 
@@ -21,7 +23,9 @@ def test_a_seed_gives_the_same_plan(seed: int, scene: Scene) -> None:
     assert faults == plan.make(seed, 60, 50, scene)
     assert len(faults) == 50
     assert [fault.at for fault in faults] == sorted(fault.at for fault in faults)
-    assert all(0 <= fault.at < 60_000 and fault.which < max(scene.servers, scene.stores) for fault in faults)
+    assert all(0 <= fault.at < 60_000 for fault in faults)
+    processes, people = max(scene.servers, scene.stores), plan.FORGOTTEN * scene.people
+    assert all(fault.which < (people if fault.kind == "forget" else processes) for fault in faults)
     assert not {fault.kind for fault in faults} & scene.without
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.chaos import ledger, round, stage
 from tests.chaos.ledger import Happened
-from tests.chaos.plan import SERVER, SMSC, STORE, Fault
+from tests.chaos.plan import EVERYTHING, SERVER, SMSC, STORE, SUBSCRIBER, Fault
 from tests.chaos.round import Wanted
 from tests.chaos.storage import StoreKind
 
@@ -29,6 +29,10 @@ STORE_TOO = (
 )
 
 
+FORGETS = tuple(Fault(at, "forget", SUBSCRIBER, which) for at, which in ((1_000, 0), (1_500, 2), (2_000, 4)))
+COPIES = (Fault(1_000, "copy", EVERYTHING),)
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("store", "faults"), [("sqlite", SERVERS_AND_SMSC), ("redis", STORE_TOO)])
 def test_nothing_is_lost_when_everything_is_killed(tmp_path: Path, store: StoreKind, faults: tuple[Fault, ...]) -> None:
@@ -42,3 +46,17 @@ def test_nothing_is_lost_when_everything_is_killed(tmp_path: Path, store: StoreK
     assert killed >= {"server 1", "server 2", "smsc", *({"store"} if store == "redis" else ())}
     assert outcome.figures["USSD inputs acknowledged"] > 0
     assert outcome.figures["SMS to the service, acknowledged"] > 0
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("store", "faults"), [("redis", FORGETS), ("sqlite", COPIES)], ids=["forget", "copy"])
+def test_nothing_is_lost_when_operators_are_killed_at_their_commands(
+    tmp_path: Path, store: StoreKind, faults: tuple[Fault, ...]
+) -> None:
+    """Subscribers are forgotten, and a store is moved to one of another kind, by commands that are given again."""
+    wanted = Wanted(store, seconds=3, faults=len(faults), seed=1, servers=2, people=4, plan=faults, moves=True)
+    outcome = asyncio.run(round.run(wanted, tmp_path, stage.what_is_missing(), lambda what, share: None))
+    assert [str(violation) for violation in outcome.violations] == []
+    assert outcome.faults["killed command"] > 0
+    assert outcome.figures["subscribers forgotten"] == sum(fault.kind == "forget" for fault in faults)
+    assert outcome.figures["moves to another store"] == sum(fault.kind == "copy" for fault in faults)

@@ -7,8 +7,9 @@ import pytest
 
 from tests.chaos.storage import StoreKind, storage
 from ussd_server.store_url import parse
-from ussd_server.stores.base import StoreUnavailable
+from ussd_server.stores.base import Change, StoreUnavailable
 from ussd_server.stores.opening import open_store
+from ussd_server.subscribers.record import Subscriber
 
 
 @pytest.mark.parametrize(("kind", "masters"), [("sentinel", 1), ("cluster", 3)])
@@ -39,3 +40,21 @@ async def is_written(ping: object) -> bool:
     except StoreUnavailable:
         return False
     return True
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_it_is_seen_where_a_number_stands(tmp_path: Path, kind: StoreKind) -> None:
+    async def body() -> None:
+        kept = storage(kind, tmp_path)
+        (tmp_path / "data").mkdir()
+        try:
+            await kept.start()
+            store = await open_store(parse(kept.url))
+            assert await store.commit(Change(0, Subscriber("79120000007")))
+            assert await kept.traces("79120000007") != []
+            assert await kept.traces("79120000008") == []
+            await store.close()
+        finally:
+            await kept.close()
+
+    asyncio.run(body())
