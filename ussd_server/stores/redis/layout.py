@@ -129,7 +129,7 @@ class Layout:
         bare = [each for each, id, found in zip(buckets, fresh, had, strict=True) if given and found in (None, id)]
         filled = await self.each([self.link.ask(each.slot, (b"EXISTS", each.all)) for each in bare])
         if lost := [each for each, there in zip(bare, filled, strict=True) if not there]:
-            servers = sorted({"{}:{}".format(*self.link.address(each.slot)) for each in lost})
+            servers = sorted({"{}:{}".format(*self.link.homes.address(each.slot)) for each in lost})
             event = "part of the store is not the one of the last start"
             log.error(event, store=self.name, servers=servers, mend=IF_LOST)
         if not given:
@@ -149,7 +149,7 @@ class Layout:
         counts = await self.each([self.link.ask(each, (b"WAIT", wanted, wait_ms)) for each in slots])
         for each, there in zip(slots, counts, strict=True):
             if there < wanted:
-                host, port = self.link.address(each)
+                host, port = self.link.homes.address(each)
                 raise StoreUnavailable(
                     f"{self.name}: only {there} of {wanted} replicas follow {host}:{port}, so nothing would be "
                     "acknowledged: look after the replicas, or let ?replicas= be how many there are"
@@ -158,7 +158,7 @@ class Layout:
     async def one_of_each_server(self) -> list[int]:
         """Return a slot of each server that has any."""
         await self.link.ask(self.meta_slot, (b"PING",)).answer  # from now on it is known where the servers are
-        return self.link.one_of_each(range(SLOTS))
+        return self.link.homes.one_of_each(range(SLOTS))
 
     def _find_home(self, msisdn: str) -> Home:
         digits = digits_of(msisdn)

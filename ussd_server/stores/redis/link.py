@@ -6,17 +6,17 @@ is tried until its time is over; then whoever asked learns why in plain words. W
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
 
 from ussd_server.stores.base import PerhapsDone, StoreUnavailable
+from ussd_server.stores.redis.homes import Homes
 from ussd_server.stores.redis.identity import Identity
 from ussd_server.stores.redis.lease import Lease
-from ussd_server.stores.redis.node import AGAIN_S, Node
-from ussd_server.stores.redis.nodes import Nodes, NotConfirmed, NotFound
+from ussd_server.stores.redis.node import AGAIN_S
+from ussd_server.stores.redis.nodes import Nodes, NotConfirmed
 from ussd_server.stores.redis.scripts import Script
 from ussd_server.stores.redis.wire import (
     Address,
@@ -28,7 +28,6 @@ from ussd_server.stores.redis.wire import (
     Request,
     Sent,
     Wire,
-    connect,
     pack,
     pack_octets,
 )
@@ -40,9 +39,6 @@ PATIENCE_S: Final = 5.0
 MOST_REQUESTS: Final = 50_000
 MOST_OCTETS: Final = 64 * 1024 * 1024
 """What may be under way at once; more is refused."""
-
-CONNECTIONS: Final = 4
-"""Connections to each server. Redis reads 16 KiB of each, about 25 commits, before it syncs its log once for all."""
 
 WATCH_S: Final = 0.25
 """Between two looks for requests whose time is over."""
@@ -73,32 +69,28 @@ class Link(Owner):
 
     def __init__(self, nodes: Nodes, greeting: Greeting, name: str, patience_s: float = PATIENCE_S) -> None:
         self._nodes = nodes
-        self.identity = Identity(name, nodes.several)
-        self._lease = Lease(nodes)
         self._greeting = greeting
         self.name = name
+        self.closed = ""
+        self.identity = Identity(name, nodes.several)
+        self._lease = Lease(nodes)
+        self.homes = Homes(self, self, nodes, greeting, self._lease, self.identity)
         self._patience_s = patience_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fresh: list[Sent] = []
         self._gathering: list[Callable[[], None]] = []
         self._flushes = False
         """Whether what is fresh goes out with the loop's next turn."""
-        self._homes: list[Node] | None = None
-        """The connection for each slot, once it is known."""
-        self._by_place: dict[tuple[Address, int], Node] = {}
-        self._homeless: list[Sent] = []
         self._later: set[Sent] = set()
         self._held: set[Sent] = set()
         """What was carried out, until it is sure that the server was still the one then."""
         self._under_way = 0
         self._octets = 0
         self._trouble = "not connected yet"
-        self._finding: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._watching: asyncio.TimerHandle | None = None
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
-        self._closed = ""
         self.fences: Mapping[int, bytes] = {}
         """The key of the fence in each slot in which something is changed by a script."""
         self.batches = 0
@@ -131,11 +123,6 @@ class Link(Owner):
         self._flush_soon()
 
     @property
-    def fixed(self) -> bool:
-        """Whether there is no other server than the one that is named."""
-        return self._nodes.fixed
-
-    @property
     def several(self) -> bool:
         """Whether slots have servers of their own, and may move from one to another."""
         return self._nodes.several
@@ -144,8 +131,8 @@ class Link(Owner):
         self, slot: int, packed: bytes, script: Script | None, writes: bool, answer: AnyAnswer
     ) -> Request[AnyAnswer]:
         loop = self.loop
-        if self._closed:
-            raise StoreUnavailable(self._closed)
+        if self.closed:
+            raise StoreUnavailable(self.closed)
         if self._under_way >= MOST_REQUESTS or self._octets >= MOST_OCTETS:
             raise StoreUnavailable(f"{self.name}: too much waits for Redis already: {self._trouble or 'it is slow'}")
         request = Request(answer, packed, slot, loop.time() + self._patience_s, script, writes)
@@ -182,29 +169,20 @@ class Link(Owner):
                 log.exception("redis_request_not_gathered")
 
     def _flush(self) -> None:
-        """Send what was asked since the loop came by last: one write for each connection."""
+        """Send what was asked since the loop came by last."""
         self._gather()
         self._flushes = False
         if self._gathering:  # by who was told something meanwhile
             self._flush_soon()
         fresh, self._fresh = self._fresh, []
-        homes = self._homes
-        if homes is None:
-            self._homeless += fresh
-            self.find()
-            return
-        shares: dict[Node, list[Sent]] = {}
-        for request in fresh:
-            shares.setdefault(homes[request.slot], []).append(request)
-        for node, share in shares.items():
-            node.send(share)
+        self.homes.send(fresh)
 
     def again(self, requests: Sequence[Sent]) -> None:
         """Send these with the next write, but for those whose time is over."""
         assert self._loop is not None
         now = self._loop.time()
         for request in requests:
-            if request.until <= now or self._closed:
+            if request.until <= now or self.closed:
                 self.fail(request, self._too_late(request))
             else:
                 self._fresh.append(request)
@@ -247,9 +225,7 @@ class Link(Owner):
             await self._lease.renew(wire.address)
         except NotConfirmed as error:
             self.trouble(str(error))
-            for node in self._by_place.values():
-                if node.address == wire.address and node.wire is not None:
-                    node.wire.abort()
+            self.homes.unconfirmed(wire.address)
             self._send_elsewhere([request for request, _ in self._let_go(requests, replies)])
         else:
             in_time = self._let_go(requests, replies)
@@ -278,17 +254,15 @@ class Link(Owner):
         if error.code in ("MOVED", "ASK") and self._nodes.several:
             address = _address(str(error), wire)
             if error.code == "ASK":
-                self._node(address, request.slot).send_asking(request)
+                self.homes.node(address, request.slot).send_asking(request)
                 return
-            if self._homes is not None:
-                self._move(self._homes, request.slot, self._node(address, request.slot))
-            self.find()
+            self.homes.moved(request.slot, address)
             self.again([request])
             return
         if error.code in FOR_NOW:
             self.trouble(plain(error))
             if error.code in MOVED_ON:
-                self.find()
+                self.homes.find()
             self._later.add(request)
             self._loop.call_later(AGAIN_S, self._now, request)
             return
@@ -302,9 +276,7 @@ class Link(Owner):
 
     def lost(self, wire: Wire, requests: Sequence[Sent]) -> None:
         """A connection broke: send again what it leaves, which may have been carried out."""
-        for node in self._by_place.values():
-            if node.wire is wire:
-                node.wire = None
+        self.homes.lost(wire)
         if requests:
             self.trouble("the connection broke")
             self._send_elsewhere(requests)
@@ -313,8 +285,13 @@ class Link(Owner):
         """Send again, to whoever is the one now, what may have been carried out."""
         for request in requests:
             request.unsure = request.resent = True
-        self.find()
+        self.homes.find()
         self.again(requests)
+
+    def connected(self, wire: Wire) -> None:
+        """There is a connection that may be used."""
+        self.one_slot = wire.one_slot
+        self._trouble = ""
 
     def trouble(self, text: str) -> None:
         """Remember what is wrong, for whoever gets no answer."""
@@ -337,118 +314,24 @@ class Link(Owner):
         request.answer.exception()
 
     def _too_late(self, request: Sent) -> str:
-        return self._closed or f"{self.name}: no answer for {self._patience_s:g} s: {self._trouble or 'it is silent'}"
+        return self.closed or f"{self.name}: no answer for {self._patience_s:g} s: {self._trouble or 'it is silent'}"
 
-    # Where the servers are ----------------------------------------------------------------------------------------
-
-    def _node(self, address: Address, slot: int) -> Node:
-        """Return the connection of this server for a slot; a call for many slots goes by that of its first key's."""
-        place = address, slot % CONNECTIONS
-        node = self._by_place.get(place)
-        if node is None:
-            node = self._by_place[place] = Node(self, address, self._greeting)
-        return node
-
-    async def connect_surely(self, address: Address) -> Wire:
-        """Return a connection to a server that is confirmed to be the one since the connection was made.
-
-        Raises NotConfirmed, OtherStore, and what `connect` raises.
-        """
-        wire = await connect(address, self._greeting, self, self._accepted)
-        self.one_slot = wire.one_slot
-        self._trouble = ""
-        return wire
-
-    async def _accepted(self, wire: Wire) -> None:
-        """Return where this server is the one, and has the store that is known; raises NotConfirmed and OtherStore."""
-        await self._lease.renew(wire.address)
-        here = [slot for slot in self.identity.shares if self._has(wire.address, slot)]
-        await self.identity.look(wire, here)
-
-    async def look(self, address: Address) -> None:
-        """Look at a server by a connection of its own; raises what `connect_surely` does."""
-        wire = await connect(address, replace(self._greeting, scripts=False), Owner(), self._accepted)
-        wire.abort()
-
-    def _has(self, address: Address, slot: int) -> bool:
-        return self._homes is None or self._homes[slot].address == address
-
-    def look_anew(self, slot: int | None = None) -> None:
-        """Have every server looked at anew, or the one of this slot: before any more is asked of it."""
-        for node in self._by_place.values():
-            if node.wire is not None and (slot is None or self._has(node.address, slot)):
-                node.wire.abort()
+    # Beside all else ----------------------------------------------------------------------------------------------
 
     def watch(self) -> None:
         """Ask each server for the id of one bucket, soon; one that lost it under way is looked at anew."""
-        for slot in self.one_of_each(list(self.identity.shares)):
+        for slot in self.homes.one_of_each(list(self.identity.shares)):
             command = (b"GET", self.identity.shares[slot].key)
             self.ask(slot, command).answer.add_done_callback(partial(self._watched, slot))
 
     def _watched(self, slot: int, answer: "asyncio.Future[Any]") -> None:
         if not answer.cancelled() and answer.exception() is None and answer.result() != self.identity.shares[slot].id:
-            self.look_anew(slot)
-
-    def find(self) -> None:
-        """Find out anew which server has which slots, unless that is under way."""
-        if self._finding is None and not self._closed and (self._homes is None or not self._nodes.fixed):
-            self._finding = self.begin(self._look_for_homes())
-
-    async def _look_for_homes(self) -> None:
-        while not self._closed:
-            try:
-                self._settle(await self._nodes.find())
-            except NotFound as error:
-                self.trouble(str(error))
-                if error.hopeless:
-                    self._give_up(error)
-            except Exception as error:  # what nobody expects must not end the search
-                self.trouble(f"asking where the servers are failed: {error!r}")
-            await asyncio.sleep(AGAIN_S)  # whoever wants to know it now has this answer
-            if not self._homeless:
-                break
-        self._finding = None
-
-    def _settle(self, addresses: Sequence[Address]) -> None:
-        """Take up who has which slot; what waits for a server that has none goes to the right one."""
-        found = [self._node(address, slot) for slot, address in enumerate(addresses)]
-        if self._homes is not None:
-            for slot in self.identity.shares:
-                self._move(self._homes, slot, found[slot])
-        self._homes = found
-        homes = set(found)
-        for place in [place for place, node in self._by_place.items() if node not in homes]:
-            self._by_place.pop(place).leave()
-        waiting, self._homeless = self._homeless, []
-        self.again(waiting)
-
-    def _move(self, homes: list[Node], slot: int, node: Node) -> None:
-        """Let this be the connection for a slot; where it is a bucket's, see first whether its data came, too."""
-        if homes[slot] is not node:
-            homes[slot] = node
-            if slot in self.identity.shares:
-                node.doubt(slot)
-
-    def _give_up(self, error: Exception) -> None:
-        waiting, self._homeless = self._homeless, []
-        for request in waiting:
-            self.fail(request, f"{self.name}: {error}")
-
-    def one_of_each(self, slots: Sequence[int]) -> list[int]:
-        """Return of these slots one a server."""
-        if self._homes is None:
-            return list(slots[:1])
-        return list({self._homes[slot].address: slot for slot in slots}.values())
-
-    def address(self, slot: int) -> Address:
-        """Return which server has this slot, once that was found out."""
-        assert self._homes is not None
-        return self._homes[slot].address
+            self.homes.look_anew(slot)
 
     def check(self) -> None:
         """Raise StoreUnavailable where this link is closed."""
-        if self._closed:
-            raise StoreUnavailable(self._closed)
+        if self.closed:
+            raise StoreUnavailable(self.closed)
 
     def begin(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Do this beside all else, at most until the link is closed."""
@@ -465,17 +348,17 @@ class Link(Owner):
         assert self._loop is not None
         self._watching = None
         now = self._loop.time()
-        self._homeless = self._in_time(self._homeless, now)
+        self.homes.waiting = self._in_time(self.homes.waiting, now)
         for waiting in (self._later, self._held):
             late = [request for request in waiting if request.until <= now]
             waiting.difference_update(late)
             for request in late:
                 self.fail(request, self._too_late(request), sent=waiting is self._held)
-        for node in list(self._by_place.values()):
+        for node in self.homes.nodes:
             node.waiting, node.asking = self._in_time(node.waiting, now), self._in_time(node.asking, now)
             if node.wire is not None:
                 self._watch_wire(node.wire, now)
-        if self._under_way and not self._closed:
+        if self._under_way and not self.closed:
             self._watching = self._loop.call_later(WATCH_S, self._watch)
 
     def _watch_wire(self, wire: Wire, now: float) -> None:
@@ -485,7 +368,7 @@ class Link(Owner):
             return
         silent = now - max(wire.heard, oldest.until - self._patience_s)
         if silent >= STALLED_S:
-            self.find()
+            self.homes.find()
         if oldest.until <= now:
             if silent >= STALLED_S:
                 self.trouble("it is silent")
@@ -506,7 +389,7 @@ class Link(Owner):
 
     async def close(self, reason: str, seconds: float, last: Callable[[], Sequence[Sent]]) -> None:
         """Finish what is under way, what that leads to at once, and `last`, in so many seconds; then refuse."""
-        if self._closed:
+        if self.closed:
             return
         if self._loop is not None:
             until = self._loop.time() + seconds
@@ -518,23 +401,24 @@ class Link(Owner):
                     for _ in range(3):  # who was answered may go on with another request
                         await asyncio.sleep(0)
             timer.cancel()
-        self._closed = reason
+        self.closed = reason
         if self._watching is not None:
             self._watching.cancel()
         self._gather()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for node in list(self._by_place.values()):
+        nodes = self.homes.nodes
+        for node in nodes:
             node.leave()
         held = set(self._held)
-        left = [*self._homeless, *self._later, *held, *self._fresh]
-        self._homeless, self._fresh = [], []
+        left = [*self.homes.waiting, *self._later, *held, *self._fresh]
+        self.homes.waiting, self._fresh = [], []
         self._later.clear()
         self._held.clear()
         for request in left:
             self.fail(request, reason, sent=request in held)
-        await asyncio.gather(*(node.wire.gone for node in self._by_place.values() if node.wire))
+        await asyncio.gather(*(node.wire.gone for node in nodes if node.wire))
         await self._nodes.close()
 
 

@@ -1,16 +1,14 @@
 """One connection to a server of Redis, and what waits until there is one that may be used."""
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, Protocol
 
 from ussd_server.stores.redis.identity import OtherStore
 from ussd_server.stores.redis.nodes import NotConfirmed
-from ussd_server.stores.redis.wire import Address, Greeting, NoRedis, Refused, Sent, Wire
+from ussd_server.stores.redis.sure import Sure
+from ussd_server.stores.redis.wire import Address, NoRedis, Refused, Sent, Wire
 from ussd_server.stores.redis.words import plain, why
-
-if TYPE_CHECKING:
-    from ussd_server.stores.redis.link import Link
-
 
 AGAIN_S: Final = 0.05
 """Before what Redis cannot do at the moment is tried again."""
@@ -22,13 +20,47 @@ LOOKS_ELSEWHERE: Final = 2
 """How often it is asked for another server that has the data, where one has lost it, before that is said."""
 
 
-class Node:
-    """One of the connections of a link to the server at an address."""
+class Asker(Protocol):
+    """Whose requests go this way: it gets back what did not, and hears why."""
 
-    def __init__(self, link: "Link", address: Address, greeting: Greeting) -> None:
-        self._link = link
+    name: str
+    """How the store is called in messages."""
+    closed: str
+    """Why nothing is asked any more, "" while something may be."""
+    batches: int
+    """How many writes went out."""
+
+    def again(self, requests: Sequence[Sent]) -> None:
+        """Send these with the next write, but for those whose time is over."""
+
+    def fail(self, request: Sent, reason: str) -> None:
+        """Tell that a request failed."""
+
+    def trouble(self, text: str) -> None:
+        """Remember what is wrong, for whoever gets no answer."""
+
+    def connected(self, wire: Wire) -> None:
+        """There is a connection that may be used."""
+
+    def keep_sure(self, address: Address) -> None:
+        """See to it that the answers to what is sent now will not have to be held."""
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Do this beside all else, at most until nothing is asked any more."""
+
+
+class Node:
+    """One of the connections to the server at an address.
+
+    `find` has it found out where the servers are; `fixed` says that there is no other than this one.
+    """
+
+    def __init__(self, asker: Asker, sure: Sure, address: Address, find: Callable[[], None], fixed: bool) -> None:
+        self._asker = asker
+        self._sure = sure
         self.address = address
-        self._greeting = greeting
+        self._find = find
+        self._fixed = fixed
         self._connecting: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._doubted: set[int] = set()
@@ -42,15 +74,15 @@ class Node:
     def send(self, requests: list[Sent]) -> None:
         """Send these in one write, as soon as that may be."""
         if self._left:
-            self._link.again(requests)
+            self._asker.again(requests)
         elif self.wire is not None:
             if self._doubted:
                 self.waiting += [request for request in requests if request.slot in self._doubted]
                 requests = [request for request in requests if request.slot not in self._doubted]
                 if not requests:
                     return
-            self._link.batches += 1
-            self._link.keep_sure(self.address)
+            self._asker.batches += 1
+            self._asker.keep_sure(self.address)
             self.wire.send(requests)
         else:
             self.waiting += requests
@@ -70,13 +102,13 @@ class Node:
             return  # the next connection is looked at for all slots
         self._doubted.add(slot)
         if self._looking is None:
-            self._looking = self._link.begin(self._look())
+            self._looking = self._asker.begin(self._look())
 
     async def _look(self) -> None:
         try:
             while self._doubted:
                 seen = set(self._doubted)
-                await self._link.look(self.address)
+                await self._sure.look(self.address)
                 self._doubted -= seen
         except Exception:  # whatever it is: nothing was seen
             if self.wire is not None:
@@ -100,11 +132,11 @@ class Node:
     def _hand_back(self) -> None:
         waiting, self.waiting = self.waiting + self.asking, []
         self.asking = []
-        self._link.again(waiting)
+        self._asker.again(waiting)
 
     def _connect(self) -> None:
         if self._connecting is None:
-            self._connecting = self._link.begin(self._try_to_connect())
+            self._connecting = self._asker.begin(self._try_to_connect())
 
     async def _try_to_connect(self) -> None:
         pause = AGAIN_S
@@ -112,25 +144,26 @@ class Node:
         try:
             while (self.waiting or self.asking) and not self._left:
                 try:
-                    self.wire = await self._link.connect_surely(self.address)
+                    self.wire = await self._sure.connect(self.address)
                 except NotConfirmed as error:
-                    self._link.trouble(str(error))
+                    self._asker.trouble(str(error))
                 except OtherStore as error:
-                    self._link.trouble(str(error))
+                    self._asker.trouble(str(error))
                     lost += 1
-                    if self._link.fixed or lost > LOOKS_ELSEWHERE:
+                    if self._fixed or lost > LOOKS_ELSEWHERE:
                         self._fail_all(str(error))
                 except Refused as error:
-                    self._link.trouble(plain(error))
+                    self._asker.trouble(plain(error))
                     if error.code in ("NOAUTH", "WRONGPASS", "ERR", "NOPERM"):
                         self._fail_all(plain(error))
                         return
                 except OSError as error:
-                    self._link.trouble(why(self.address, error))
+                    self._asker.trouble(why(self.address, error))
                     if isinstance(error, NoRedis):
                         self._fail_all(why(self.address, error))
                         return
                 else:
+                    self._asker.connected(self.wire)
                     waiting, self.waiting = self.waiting, []
                     asking, self.asking = self.asking, []
                     if waiting:
@@ -138,7 +171,7 @@ class Node:
                     for request in asking:
                         self.send_asking(request)
                     return
-                self._link.find()
+                self._find()
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, SELDOM_S)
         finally:
@@ -148,4 +181,4 @@ class Node:
         waiting, self.waiting = self.waiting + self.asking, []
         self.asking = []
         for request in waiting:
-            self._link.fail(request, f"{self._link.name}: {reason}")
+            self._asker.fail(request, f"{self._asker.name}: {reason}")

@@ -26,7 +26,7 @@ async def risks(layout: Layout) -> list[str]:
         except StoreUnavailable:  # forbidden, as a managed Redis does, or it is away and the next request says so
             config = None
         lines = durability.risks(durability.fields(info.decode()), config, layout.url.kind, layout.url.replicas)
-        host, port = address = layout.link.address(one)
+        host, port = address = layout.link.homes.address(one)
         masters.add(address)
         found += lines if layout.url.kind == "alone" else [f"{host}:{port}: {line}" for line in lines]
     return [*found, *await _risks_of_replicas(layout, masters)]

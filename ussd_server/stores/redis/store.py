@@ -96,7 +96,7 @@ class RedisStore(Subscribers, Outbox, Terminals, Sweeps):
             found, id = await self._link.ask(self._layout.meta_slot, (b"HMGET", self._layout.meta, "keys", "id")).answer
             if self._link.identity.is_it(id):
                 return found.decode() if found else ""
-            self._link.look_anew()
+            self._link.homes.look_anew()
         raise StoreUnavailable(f"{self._layout.name}: {LOST}: {RECOVER}")
 
     async def note_keys(self, before: str, after: str) -> bool:
@@ -108,7 +108,7 @@ class RedisStore(Subscribers, Outbox, Terminals, Sweeps):
     async def in_use(self) -> str | None:
         """Return who else is connected with this prefix, by address; None where Redis tells that to nobody."""
         await self._layout.open()
-        slots = self._link.one_of_each([bucket.slot for bucket in self._layout.buckets])
+        slots = self._link.homes.one_of_each([bucket.slot for bucket in self._layout.buckets])
         try:
             lists = await self._layout.each([self._link.ask(slot, (b"CLIENT", b"LIST")) for slot in slots])
         except StoreUnavailable:  # forbidden to us, or Redis is away, as whatever is asked next will say
@@ -133,7 +133,7 @@ class RedisStore(Subscribers, Outbox, Terminals, Sweeps):
         by_slot = {bucket.slot: bucket for bucket in self._layout.buckets}
         pings = [
             self._link.ask(by_slot[slot].slot, (b"SET", by_slot[slot].ping, b""), writes=True)
-            for slot in self._link.one_of_each(list(by_slot))
+            for slot in self._link.homes.one_of_each(list(by_slot))
         ]
         await self._layout.each(pings)
 

@@ -77,7 +77,7 @@ def test_while_a_master_is_away_what_is_done_on_the_others_is_removed() -> None:
 
 
 def port_of(store: RedisStore, msisdn: str) -> int:
-    return store.link.address(store._home(msisdn).bucket.slot)[1]
+    return store.link.homes.address(store._home(msisdn).bucket.slot)[1]
 
 
 def test_slots_move_under_way(cluster: RedisCluster) -> None:
@@ -249,7 +249,7 @@ def test_every_master_is_pinged(whole_cluster: RedisCluster) -> None:
     async def body() -> None:
         store = await open_store(parsed(whole_cluster.url, "buckets=16"))
         assert isinstance(store, RedisStore)
-        assert len(store.link.one_of_each([bucket.slot for bucket in store._layout.buckets])) == 3
+        assert len(store.link.homes.one_of_each([bucket.slot for bucket in store._layout.buckets])) == 3
         for master in whole_cluster.masters:
             with master.client() as client:
                 assert [key for key in client.scan_iter() if key.endswith(b":ping")]

@@ -57,7 +57,7 @@ def ids(cluster: RedisCluster) -> dict[bytes, bytes]:
 
 
 def port_of(store: RedisStore, msisdn: str) -> int:
-    return store.link.address(store._home(msisdn).bucket.slot)[1]
+    return store.link.homes.address(store._home(msisdn).bucket.slot)[1]
 
 
 def at(store: RedisStore, server: RedisServer) -> str:
@@ -198,7 +198,7 @@ def test_slots_that_move_with_their_data_are_no_loss_whoever_connects_when(clust
         with capture_logs() as logs:
             while not moving.done():
                 times += 1
-                store.link.look_anew()
+                store.link.homes.look_anew()
                 await asyncio.gather(*(count_in_time(store, msisdn, times) for msisdn in NUMBERS))
             await moving
             await all_counted(store, times)
@@ -226,7 +226,7 @@ def test_a_bucket_that_comes_back_with_all_but_its_id_is_the_same_and_gets_it_ag
         server = next(each for each in cluster.masters if each.port == port_of(store, number))
         with server.client() as client:
             client.delete(key)
-        store.link.look_anew()
+        store.link.homes.look_anew()
         with capture_logs() as logs:
             await count(store, 1, number)
         assert [line["event"] for line in logs] == [HAS_IT_AGAIN]

@@ -8,7 +8,7 @@ import pytest
 from tests.redis_servers import RedisServer, running
 from tests.ussd_server.stores.redis.steps import ANNA, T0, count, counted, on
 from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable, Unsure
-from ussd_server.stores.redis import link as redis_link
+from ussd_server.stores.redis.homes import CONNECTIONS
 from ussd_server.stores.redis.store import RedisStore
 from ussd_server.stores.redis.wire import Wire
 from ussd_server.subscribers.record import Subscriber
@@ -20,9 +20,9 @@ def test_what_is_asked_at_once_goes_out_in_one_write_a_connection(server: RedisS
         await asyncio.gather(*(store.load(msisdn) for msisdn in numbers))
         before = store.link.batches
         assert all(await asyncio.gather(*(store.commit(Change(0, Subscriber(msisdn))) for msisdn in numbers)))
-        assert store.link.batches - before <= redis_link.CONNECTIONS
+        assert store.link.batches - before <= CONNECTIONS
         await asyncio.gather(*(add(store, msisdn) for msisdn in numbers))
-        assert store.link.batches - before <= 2 * redis_link.CONNECTIONS  # what was committed lately is not read again
+        assert store.link.batches - before <= 2 * CONNECTIONS  # what was committed lately is not read again
 
     async def add(store: RedisStore, msisdn: str) -> None:
         record, version = await store.load(msisdn)
