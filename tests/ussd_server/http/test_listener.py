@@ -53,6 +53,12 @@ class Served:
         except web.RequestPayloadError:
             return web.Response(text="broken", status=422)
 
+    def hurry(self, head_s: float = 0.05) -> None:
+        """From now on a head may take no longer than this; one that must come in time came before."""
+        self.listener._head_s = head_s
+        for connection in self.listener._connections:
+            connection._waiting._head_s = head_s
+
     async def connect(self, tls: ssl.SSLContext | None = None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a connection."""
         return await asyncio.open_connection("127.0.0.1", self.listener.address.port, ssl=tls)
@@ -133,6 +139,7 @@ def test_slow_senders_leave_room_for_others(serve: Callable[..., None]) -> None:
         for reader, writer in slow:
             assert await closed(reader)
             writer.close()
+        served.hurry(NEVER)
         reader, writer = await served.connect()
         writer.write(REQUEST % b"")
         assert await answer(reader) == b"quick"
@@ -148,6 +155,7 @@ def test_a_handler_under_way_is_not_cut(serve: Callable[..., None]) -> None:
         reader, writer = await served.connect()
         writer.write(REQUEST % b"slow")
         await served.entered.wait()
+        served.hurry()
         idle, other = await served.connect()
         assert await closed(idle)  # so the time of a head has passed
         other.close()
@@ -155,7 +163,7 @@ def test_a_handler_under_way_is_not_cut(serve: Callable[..., None]) -> None:
         assert await answer(reader) == b"slow"
         writer.close()
 
-    serve(story, head_s=0.05)
+    serve(story)
 
 
 @pytest.mark.parametrize(
@@ -171,12 +179,13 @@ def test_a_connection_rests_between_requests(serve: Callable[..., None], sent: b
         for _ in range(3):
             writer.write(sent)
             assert await answer(reader) == answered
+            served.hurry()
             idle, other = await served.connect()
             assert await closed(idle)
             other.close()
         writer.close()
 
-    serve(story, head_s=0.05)
+    serve(story)
 
 
 def test_a_rest_ends(serve: Callable[..., None]) -> None:
@@ -198,6 +207,7 @@ def test_a_later_head_that_does_not_come(serve: Callable[..., None], drip: bytes
         reader, writer = await served.connect()
         writer.write(REQUEST % b"")
         assert await answer(reader) == b"quick"
+        served.hurry()
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n")
         ended = asyncio.ensure_future(closed(reader))
         while not ended.done():
@@ -210,7 +220,7 @@ def test_a_later_head_that_does_not_come(serve: Callable[..., None], drip: bytes
         assert await ended
         writer.close()
 
-    serve(story, head_s=0.05)
+    serve(story)
 
 
 def test_a_head_that_begins_while_the_request_before_is_under_way(serve: Callable[..., None]) -> None:
@@ -222,13 +232,14 @@ def test_a_head_that_begins_while_the_request_before_is_under_way(serve: Callabl
         other, second = await served.connect()
         second.write(REQUEST % b"")
         assert await answer(other) == b"quick"  # so the octets before these were read
+        served.hurry()
         served.go_on.set()
         assert await answer(reader) == b"slow"
         assert await closed(reader)
         writer.close()
         second.close()
 
-    serve(story, head_s=0.05)
+    serve(story)
 
 
 def test_a_later_head_in_pieces_is_read(serve: Callable[..., None]) -> None:
@@ -423,18 +434,26 @@ def test_more_connections_than_there_is_room_for(serve: Callable[..., None]) -> 
     serve(story, most=3)
 
 
+AUTHORITY = trustme.CA()
+
+
+def tls() -> ssl.SSLContext:
+    """Return what a listener speaks TLS with."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
 def test_tls(serve: Callable[..., None]) -> None:
     """Requests are served, slow heads closed; whoever speaks no TLS gets nothing."""
-    authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
     trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
+    AUTHORITY.configure_trust(trusting)
 
     async def story(served: Served) -> None:
         reader, writer = await served.connect(trusting)
         writer.write(REQUEST % b"")
         assert await answer(reader) == b"quick"
+        served.hurry()
         slow, other = await served.connect(trusting)
         other.write(b"GET / HT")
         assert await closed(slow)
@@ -443,14 +462,20 @@ def test_tls(serve: Callable[..., None]) -> None:
         bare.write(REQUEST % b"")
         assert b"quick" not in await plain.read()
         bare.close()
-        silent, held = await served.connect()
-        assert await closed(silent)  # no handshake either is waited for without end
-        held.close()
         writer.write(REQUEST % b"")
         assert await answer(reader) == b"quick"
         writer.close()
 
-    serve(story, head_s=0.3, tls=context)
+    serve(story, tls=tls())
+
+
+def test_a_tls_handshake_that_does_not_come(serve: Callable[..., None]) -> None:
+    async def story(served: Served) -> None:
+        reader, writer = await served.connect()
+        assert await closed(reader)
+        writer.close()
+
+    serve(story, head_s=0.05, tls=tls())
 
 
 def test_a_stop_closes_what_rests_and_waits_for_what_is_under_way(serve: Callable[..., None]) -> None:

@@ -192,11 +192,12 @@ def test_parts_that_come_the_last_one_first_are_one_sms(tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", [Status.RTHROTTLED, Status.RMSGQFUL])
 def test_while_sms_are_throttled_dialogues_go_on(tmp_path: Path, status: Status) -> None:
     async def story(at: Product) -> None:
-        at.suffer("throttle", for_ms=300, status=int(status), only="sms")
+        at.suffer("throttle", for_ms=60_000, status=int(status), only="sms")
         at.phones.do(Write(NUMBER, SERVICE, "баланс"))
         menu = await at.dial("*111#", OTHER)
         await at.phones.until(lambda: status in at.statuses("submit_sm_resp"))
         assert await at.answer("2", OTHER) != menu
+        at.phones.do(Calm())
         await at.answered(0)
 
     play(tmp_path, story)
@@ -280,11 +281,12 @@ def test_a_silent_peer_is_left_and_bound_again(tmp_path: Path) -> None:
 
     async def story(at: Product) -> None:
         before = await at.bound()
-        at.suffer("silent", for_ms=2_500)
+        at.suffer("silent", for_ms=60_000)
         at.phones.do(Write(NUMBER, SERVICE, "баланс"))
+        await at.phones.until(lambda: at.went("bind_transceiver") > 1)
+        at.phones.do(Calm())
         await at.answered(0)
         await at.bound(but=before)
-        assert at.went("bind_transceiver") > 1
         assert "Тарифы" in await at.dial("*111#", OTHER)
 
     play(tmp_path, story, options=SOON)

@@ -13,14 +13,22 @@ from structlog.testing import capture_logs
 
 from tests.acceptance.harness import COMMAND
 from tests.redis_servers import DURABLE, RedisCluster, RedisSentinels, RedisServer, replicas_of, running, wait_until
-from tests.ussd_server.stores.redis.steps import OPERATIONS
+from tests.ussd_server.stores.redis.steps import OPERATIONS, PATIENT_S
 from ussd_server import store_url
 from ussd_server.store_url import Kind, RedisUrl, SqliteUrl
 from ussd_server.stores.base import StoreUnavailable
 from ussd_server.stores.opening import open_to_serve
+from ussd_server.stores.redis import nodes
 from ussd_server.stores.redis.durability import fields, of_replica, risks
 from ussd_server.stores.redis.store import RedisStore
 from ussd_server.stores.risks import Risks
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for what servers say of themselves: of one that takes long it would be said that it is not known."""
+    monkeypatch.setattr(nodes, "ASK_S", PATIENT_S)
+
 
 GOOD = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 

@@ -8,11 +8,19 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from tests.ussd_server.stores.redis.steps import PATIENT_S
+from ussd_server.stores.redis import nodes as redis_nodes
 from ussd_server.stores.redis.nodes import Cluster, NotAnswered, NotConfirmed, NotFound, Sentinels, ask_setup
 from ussd_server.stores.redis.wire import Address, Greeting
 
 NONSENSE = [b"*0\r\n", b"$-1\r\n", b":1\r\n", b"+\xff\r\n", b"*2\r\n+ip\r\n+127.0.0.1\r\n"]
 """What a Sentinel does not say, in Redis's protocol: a list of nothing, nothing, a number, no text, half a state."""
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for what is said; who takes long is not asked any more, whatever it says."""
+    monkeypatch.setattr(redis_nodes, "ASK_S", PATIENT_S)
 
 
 @asynccontextmanager
