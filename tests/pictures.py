@@ -14,7 +14,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, FrameLocator, Page, expect, sync_playwright
 
-from tests.acceptance.harness import free_port
+from tests.ports import free_port
 from tests.ussd_server.kiosk.conftest import CHROMIUM, FLAGS
 from tests.ussd_server.kiosk.house import DemoHouse
 from ussd_server.simulator import protocol

@@ -4,7 +4,6 @@ import atexit
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,19 +16,10 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tests.ports import free_port, free_ports
+
 PATIENCE_S = 60.0
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
-
-
-def free_ports(number: int) -> list[int]:
-    """Return ports that nobody listens on now, all different."""
-    sockets = [socket.socket() for _ in range(number)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def wait_until(true: Callable[[], object], what: str) -> None:
@@ -55,7 +45,7 @@ class RedisServer:
 
     def __init__(self, *options: str, port: int = 0, program: tuple[str, ...] = ()) -> None:
         self.place = Path(tempfile.mkdtemp(prefix="redis-"))
-        self.port = port or free_ports(1)[0]
+        self.port = port or free_port()
         self.options = options
         self._program = program
         self.start()
@@ -117,7 +107,7 @@ def running(*options: str, port: int = 0) -> Iterator[RedisServer]:
 @contextmanager
 def serving_every_slot() -> Iterator[RedisServer]:
     """Give a server of one's own in cluster mode that has all slots: a Cluster of one."""
-    bus = free_ports(1)[0]
+    bus = free_port()
     with running(*DURABLE, "--cluster-enabled", "yes", "--cluster-port", str(bus)) as server:
         with server.client() as client:
             client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)

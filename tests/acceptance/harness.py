@@ -4,7 +4,6 @@ import json
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tests import leaks
+from tests.ports import free_port
 
 PATIENCE_S = 60.0
 """How long a test waits for what must come; far above what a loaded machine needs."""
@@ -166,12 +166,6 @@ def run_to_end(
 def own_environment(more: dict[str, str] | None = None) -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.upper().startswith("USSD_SERVER_")}
     return {**own, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "200", **(more or {})}
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from smpp.constants import CommandId
 from smpp.pdu import Outbind, Password
 from tests.acceptance.conftest import Service, new_phone
 from tests.acceptance.gateway import Gateway
-from tests.acceptance.harness import ServerProcess, free_port, run_to_end, running
+from tests.acceptance.harness import ServerProcess, run_to_end, running
+from tests.ports import free_port
 
 
 @contextmanager

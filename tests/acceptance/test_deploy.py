@@ -16,11 +16,12 @@ import pytest
 
 from tests.acceptance.conftest import new_phone
 from tests.acceptance.gateway import Gateway
-from tests.acceptance.harness import COMMAND, PATIENCE_S, ServerProcess, free_port, own_environment
+from tests.acceptance.harness import COMMAND, PATIENCE_S, ServerProcess, own_environment
 from tests.acceptance.switch import Switch
 from tests.acceptance.test_key_rotation import order_code
 from tests.acceptance.units import DEPLOY, Notified, UnitFile, Units
 from tests.chaos.disks import why_not
+from tests.ports import free_port
 from ussd_server.cli.process import STOP_S
 from ussd_server.cli.supervision import READY_S
 

@@ -8,9 +8,10 @@ from random import Random
 import pytest
 
 from tests import redis_servers
-from tests.acceptance.harness import ServerProcess, free_port
+from tests.acceptance.harness import ServerProcess
 from tests.acceptance.switch import Phone, Switch
 from tests.acceptance.units import Units
+from tests.ports import free_port
 
 WALK = ("*111#", "2", "1", "00", "5", "1")
 """The menu, tariffs, one of them, the menu, languages, one of them, which ends it: every time the same six screens."""

@@ -2,16 +2,13 @@
 
 import asyncio
 import os
-import random
 import signal
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
 
 from tests.acceptance.harness import COMMAND, own_environment
 
@@ -143,18 +140,3 @@ async def is_ready(http: int, seconds: float) -> bool:
 def _says_ready(http: int) -> bool:
     with urllib.request.urlopen(f"http://127.0.0.1:{http}/readyz", timeout=STOP_S) as response:
         return response.status == HTTPStatus.OK
-
-
-KEPT_PORTS: Final = range(20_000, 32_000)
-"""Below those that the system gives to whoever asks for any."""
-
-
-def port() -> int:
-    """Return a loopback port to keep over restarts: nobody is given it while whose it is does not listen.
-
-    A proxy that was given the port of the server behind it called itself until there were no more files to open.
-    """
-    while True:
-        number = random.SystemRandom().choice(KEPT_PORTS)
-        with suppress(OSError), socket.create_server(("127.0.0.1", number)):
-            return number

@@ -17,9 +17,10 @@ from tests.chaos.ledger import Forgetting, Forgotten, Happened, Ledger, Moved
 from tests.chaos.network import Network
 from tests.chaos.people import Person
 from tests.chaos.plan import SERVER, STORE, Fault, Kind, Scene
-from tests.chaos.processes import Child, is_ready, port, server
+from tests.chaos.processes import Child, is_ready, server
 from tests.chaos.proxy import Proxy
 from tests.chaos.storage import OTHER, Storage, StoreKind, storage
+from tests.ports import free_port
 from ussd_server.store_url import parse
 from ussd_server.stores.base import Store, StoreUnavailable
 from ussd_server.stores.opening import open_store
@@ -82,13 +83,13 @@ class Stage:
         self.store = storage(store, directory, replicas)
         self._left: list[Storage] = []
         self._next: Storage | None = None
-        self.network = Network(directory, port(), book)
+        self.network = Network(directory, free_port(), book)
         self._book = book
         self._scene = scene
         self._rng = random.Random(seed)
         self._locks: dict[str, asyncio.Lock] = {}
         self._clock = directory / "clock"
-        self.http = [port() for _ in range(scene.servers)]
+        self.http = [free_port() for _ in range(scene.servers)]
         self.terminals = Proxy(lambda: self.http)
         # One address for all servers: by its name they know each other's dialogues.
         self.links = Proxy(lambda: [self.network.port])

@@ -9,7 +9,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 import redis.asyncio
 
-from tests.chaos.processes import Child, port
+from tests.chaos.processes import Child
+from tests.ports import free_port
 from tests.redis_servers import DURABLE, make_cluster
 
 StoreKind: TypeAlias = Literal["sqlite", "redis", "sentinel", "cluster"]
@@ -113,7 +114,7 @@ class RedisStorage(Storage):
 
     def __init__(self, kind: StoreKind, directory: Path, number: int = 1) -> None:
         super().__init__(kind, directory, number)
-        self.ports = [port() for _ in range(PROCESSES[kind])]
+        self.ports = [free_port() for _ in range(PROCESSES[kind])]
         for which in range(len(self.ports)):
             name = f"{self.place.name} {which + 1}" if len(self.ports) > 1 else self.place.name
             self.children.append(_redis(name, directory, str(self._place(which) / "redis.conf")))
@@ -164,7 +165,7 @@ class SentinelStorage(RedisStorage):
 
     def __init__(self, kind: StoreKind, directory: Path, replicas: int) -> None:
         super().__init__(kind, directory)
-        self._sentinel_ports = [port() for _ in range(SENTINELS)]
+        self._sentinel_ports = [free_port() for _ in range(SENTINELS)]
         self._sentinels = [
             _redis(f"sentinel {number}", directory, str(self.place / f"{each}.conf"), "--sentinel", "--port", str(each))
             for number, each in enumerate(self._sentinel_ports, 1)
@@ -214,7 +215,7 @@ class ClusterStorage(RedisStorage):
 
     def __init__(self, kind: StoreKind, directory: Path, replicas: int) -> None:
         super().__init__(kind, directory)
-        self._buses = [port() for _ in self.ports]
+        self._buses = [free_port() for _ in self.ports]
         hosts = ",".join(f"127.0.0.1:{each}" for each in self.ports)
         self.url = f"redis+cluster://{hosts}?replicas={replicas}"
 

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.acceptance.harness import PATIENCE_S, free_port
+from tests.acceptance.harness import PATIENCE_S
+from tests.ports import free_port
 
 ACCOUNT, PASSWORD = "kannel", "secret"
 

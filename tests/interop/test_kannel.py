@@ -14,8 +14,9 @@ import pytest
 from aiohttp import web
 
 from smpp.constants import CommandId
-from tests.acceptance.harness import COMMAND, PATIENCE_S, free_port, own_environment
+from tests.acceptance.harness import COMMAND, PATIENCE_S, own_environment
 from tests.interop.kannel import ACCOUNT, PASSWORD, Kannel, available
+from tests.ports import free_port
 from ussd_server.simulator import protocol
 from ussd_server.simulator.phone import Message
 

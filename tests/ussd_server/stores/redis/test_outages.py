@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
-from tests import redis_servers
+from tests.ports import free_port
 from tests.redis_servers import RedisServer, running
 from tests.ussd_server.stores.redis.steps import ANNA, BORIS, LEASE, T0, count, counted, impatient, on, parsed
 from ussd_server.stores.base import Change, OutboxEntry, PerhapsDone, StoreUnavailable
@@ -142,7 +142,7 @@ def test_one_whose_time_is_over_disturbs_nobody_on_the_same_connection(server: R
 
 
 def test_nothing_listens() -> None:
-    port = redis_servers.free_ports(1)[0]
+    port = free_port()
 
     async def body() -> None:
         store = RedisStore(parsed(f"redis://:secret@127.0.0.1:{port}"), patience_s=0.2)
@@ -164,7 +164,7 @@ def test_nothing_listens() -> None:
 
 def test_no_more_waits_than_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_link, "MOST_REQUESTS", 10)
-    port = redis_servers.free_ports(1)[0]
+    port = free_port()
 
     async def body() -> None:
         store = RedisStore(parsed(f"redis://127.0.0.1:{port}"), patience_s=0.2)

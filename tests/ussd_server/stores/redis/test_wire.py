@@ -8,7 +8,7 @@ import trustme
 from aiohttp.test_utils import TestServer
 from aiohttp.web import Application
 
-from tests import redis_servers
+from tests.ports import free_port
 from tests.redis_servers import DURABLE, running
 from tests.ussd_server.stores.redis.steps import count, counted, parsed, refusal, store_at
 from ussd_server.secrecy.secrets import Secret
@@ -77,7 +77,7 @@ def test_tls_is_spoken_and_the_certificate_checked(tmp_path: Path) -> None:
     authority.cert_pem.write_to_path(str(ca))
     pem = tmp_path / "server.pem"
     certificate.private_key_and_cert_chain_pem.write_to_path(str(pem))
-    port = redis_servers.free_ports(1)[0]
+    port = free_port()
     options = ("--tls-port", str(port), "--tls-auth-clients", "no", "--tls-ca-cert-file", str(ca))
     with running(*DURABLE, *options, "--tls-cert-file", str(pem), "--tls-key-file", str(pem)):
 
@@ -133,7 +133,7 @@ def test_who_is_no_redis_is_told_at_once(user: str, scheme: str) -> None:
 
 
 def test_nobody_is_asked_plainly_where_nobody_is() -> None:
-    port = redis_servers.free_ports(1)[0]
+    port = free_port()
     assert not asyncio.run(speaks_plainly(("127.0.0.1", port)))
 
 
