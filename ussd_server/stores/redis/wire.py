@@ -362,6 +362,8 @@ async def _role(wire: Wire) -> str:
     """Return what the server says it is; where it may not be asked, a master until it refuses a write."""
     try:
         role: bytes = (await wire.ask("ROLE"))[0]
-    except Refused:
+    except Refused as error:
+        if error.code == "NOAUTH":
+            raise  # who has not said the password is cut off where it sends a script, and would not know why
         return "master"
     return "replica" if role == b"slave" else role.decode()
