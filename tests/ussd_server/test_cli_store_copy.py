@@ -199,7 +199,8 @@ def test_a_store_that_is_in_use_is_copied_only_ahead(said: Said) -> None:
         assert said("subscriber", "show", ANNA, "--store", NEW) == 1
         assert said.err == (
             f"error: {NEW}: it is being copied from {whole(OLD)}; "
-            "end that first, with: ussd-server store copy FROM TO\n"
+            "end that first, with: ussd-server store copy FROM TO; or, to serve from the part that is there: "
+            f"ussd-server store reopen {NEW} --unfinished\n"
         )
     assert said("store", "copy", OLD, NEW) == 0
     assert "Went on with the copy: 0 records written, and nothing differs." in said.out
@@ -260,6 +261,58 @@ def test_no_server_serves_from_half_a_store(said: Said) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {NEW}: it is being copied from {OLD}; end that first")
     assert done.stderr.count("\n") == 1
+
+
+def test_half_a_store_is_served_from_only_where_that_is_said(said: Said) -> None:
+    fill("old.db", 3)
+    assert said("store", "copy", OLD, NEW, "--while-running") == 0
+    assert said("subscriber", "show", "79100000000", "--store", NEW) == 1
+    assert said.err.endswith(f"to serve from the part that is there: ussd-server store reopen {NEW} --unfinished\n")
+    assert said("store", "reopen", NEW) == 1
+    assert said.err.endswith("end that copy first; or, to serve from the part that is there, say --unfinished\n")
+    assert said("store", "reopen", NEW, "--unfinished") == 0
+    assert said.out == f"Servers may run on {NEW}, with as much of {whole(OLD)} as was copied until now.\n"
+    assert said("subscriber", "show", "79100000000", "--store", NEW) == 0
+    assert said("store", "reopen", NEW, "--unfinished") == 0
+    assert said.out == f"{NEW} was not being copied into: servers may run on it.\n"
+    assert said("store", "copy", OLD, NEW) == 1
+    assert " holds other data" in said.err
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_who_writes_on_what_is_copied_into_is_refused_and_nothing_of_it_is_acknowledged(kind: str, said: Said) -> None:
+    """A server that looked for a mark before there was one has the new store open, and nobody can tell."""
+    fill("old.db", 50)
+    with redis_servers.running() as server:
+        to = NEW if kind == "sqlite" else server.url
+        writer = [sys.executable, "-c", WRITES_ON_WHAT_IS_COPIED_INTO, to]
+        assert said("store", "copy", OLD, to, "--while-running") == 0
+        done = subprocess.run(writer, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+        assert done.stdout == 2 * f"the store takes no changes: it is being copied from {whole(OLD)}\n"
+        assert said("store", "copy", OLD, to) == 0
+        assert said("store", "compare", OLD, to) == 0
+        assert subprocess.run(writer, stdout=subprocess.PIPE, text=True, check=True).stdout == "committed\n" * 2
+
+
+WRITES_ON_WHAT_IS_COPIED_INTO = """
+import asyncio, sys
+from ussd_server import store_url
+from ussd_server.stores.base import Change, JournalEntry, StoreUnavailable
+from ussd_server.stores.opening import open_store
+
+async def main():
+    store = await open_store(store_url.parse(sys.argv[1]))
+    for msisdn in ("79100000000", "79100009999"):
+        record, version = await store.load(msisdn)
+        try:
+            assert await store.commit(Change(version, record, [JournalEntry(1, "written", {})]))
+            print("committed")
+        except StoreUnavailable as error:
+            print(str(error)[str(error).index("the store takes"):])
+    await store.close()
+
+asyncio.run(main())
+"""
 
 
 def test_nobody_may_write_what_is_copied_into(said: Said) -> None:

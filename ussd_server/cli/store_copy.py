@@ -17,6 +17,7 @@ from ussd_server.settings import SettingsError
 from ussd_server.store_url import StoreUrl
 from ussd_server.stores.base import NoStore, Store
 from ussd_server.stores.copying import Copied, Copier, Moved, Sum, Walk
+from ussd_server.stores.moving import leave_unfinished
 from ussd_server.stores.moving import reopen as reopen_store
 from ussd_server.stores.opening import open_store
 
@@ -127,29 +128,38 @@ def compare(source: Source, target: Target) -> int:
 
 @app.command(epilog=examples("ussd-server store reopen sqlite:///var/ussd-server.db"))
 def reopen(
-    store: Annotated[str, typer.Argument(metavar="FROM", help="The store that was to be moved, or was")],
+    store: Annotated[str, typer.Argument(metavar="STORE", help="FROM of a copy; with --unfinished its TO")],
+    unfinished: Annotated[
+        bool,
+        typer.Option("--unfinished", help="Serve from TO of a copy that is not seen to its end, with what is there"),
+    ] = False,
 ) -> None:
     """Let servers run on FROM again, as it was when they were stopped: to give up a copy, or to go back after one.
 
-    What servers that run on TO have written since is not in it.
+    What servers that run on TO have written since is not in it. With --unfinished it is TO of a copy that has not ended
+    on which servers may run, with as much of FROM as it has by now.
     """
-    url = _parsed("FROM", store)
+    url = _parsed("STORE", store)
 
     async def work() -> str:
         here = await open_store(url, False)
         try:
-            return await reopen_store(here, str(url))
+            return await (leave_unfinished if unfinished else reopen_store)(here, str(url))
         finally:
             await here.close()
 
     try:
-        to = asyncio.run(work())
+        other = asyncio.run(work())
     except NoStore as error:
         raise SettingsError(str(error)) from None
-    if not to:
-        console().print(f"{url} was not being moved: servers may run on it.", markup=False)
-        return
-    console().print(f"Servers may run on {url} again. What was written in {to} is not in it.", markup=False)
+    if not other:
+        console().print(
+            f"{url} was not being {'copied into' if unfinished else 'moved'}: servers may run on it.", markup=False
+        )
+    elif unfinished:
+        console().print(f"Servers may run on {url}, with as much of {other} as was copied until now.", markup=False)
+    else:
+        console().print(f"Servers may run on {url} again. What was written in {other} is not in it.", markup=False)
 
 
 def _warn_unseen(name: str) -> None:

@@ -409,7 +409,7 @@ class Store(Protocol):
         """
 
     async def brought(self, after: str, limit: int) -> list[str]:
-        """Return up to `limit` numbers that were restored as `brought` since the store was marked, as `subscribers`."""
+        """Return up to `limit` numbers that were restored as `brought` under the mark there is, as `subscribers`."""
 
     async def nonces(self, after: Nonce | None, limit: int) -> list[Nonce]:
         """Return up to `limit` nonces that are remembered, in the store's own order: those behind `after`."""
@@ -417,11 +417,12 @@ class Store(Protocol):
     async def mark(self) -> str:
         """Return what the store is marked with, "" for nothing: whoever copies into it says so until it is whole."""
 
-    async def set_mark(self, mark: str, fenced: bool = False) -> None:
+    async def set_mark(self, mark: str, fenced: bool = False, passing: bool = False) -> None:
         """Mark the store durably; "" takes the mark off.
 
         Where it is `fenced`, no process can change what a copy has: whatever would raises StoreUnavailable with the
-        mark, also of a store that was open before. What was written before this returns can be read.
+        mark, also of a store that was open before. What was written before this returns can be read. Who is `passing`
+        copies into it: what this object alone restores, forgets, sweeps and notes, terminals and nonces go through.
         """
 
     @property

@@ -116,6 +116,8 @@ class Copier:
     async def begin(self, into_nonempty: bool = False) -> bool:
         """Mark the target, and return whether an earlier copy goes on. Raises CopyError where it may not be."""
         went_on = await self._move.goes_on(into_nonempty)
+        if went_on:
+            await self._move.mark_target()  # again: this process passes the fence from then on
         await self._join_keys()
         if went_on:
             await self._sweep()

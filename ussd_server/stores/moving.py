@@ -1,7 +1,8 @@
 """Marks on two stores of which one is copied into the other: nobody serves from a half, nor writes what is left behind.
 
-The target is marked before anything is written to it, and until all of it is there. The source is fenced before what is
-compared last: what a server was told that is committed is there by then, and nobody is told so of anything later.
+The target is marked and fenced before anything is written to it, and until all of it is there: the copy alone passes.
+The source is fenced before what is compared last: what a server was told that is committed is there by then, and nobody
+is told so of anything later.
 
 Who marks a store looks after that whether somebody has it open, who opens one looks after that whether it is marked. So
 one of the two sees the other, whatever happens at the same time.
@@ -15,7 +16,7 @@ from ussd_server.stores.base import Store, StoreUnavailable
 
 COPIED: Final = "copied from "
 ADDED: Final = "added to from "
-"""How a store is marked: with the one that it is copied from, or that is added to what it had before."""
+"""How a store is marked and fenced: with the one that it is copied from, or that is added to what it had before."""
 
 MOVED: Final = "moved to "
 """How a store is marked and fenced: with the one that it is copied into. It stays so when that is done."""
@@ -75,13 +76,23 @@ class Move:
             )
         raise CopyError(f"{self._name} is not whole, it is being {marked}; end that copy first")
 
+    @property
+    def _under_way(self) -> str:
+        """How the target is marked."""
+        return (COPIED if self.alone else ADDED) + self._name
+
     async def mark_target(self) -> None:
-        """Let no server serve from the target. Raises CopyError where one does already; then nothing was marked."""
-        await self._target.set_mark((COPIED if self.alone else ADDED) + self._name)
+        """Let no server serve from the target, and this copy alone write it.
+
+        Raises CopyError where a server has it open already, which goes on where no copy was under way before.
+        """
+        before = await self._target.mark()
+        await self._target.set_mark(self._under_way, fenced=True, passing=True)
         try:
             await self._refuse_written_target()
         except CopyError:
-            await self._target.set_mark("")
+            if not before:
+                await self._target.set_mark("")
             raise
 
     async def fence_source(self) -> None:
@@ -101,6 +112,8 @@ class Move:
         await self._refuse_written_target()
         if await self._source.mark() != MOVED + self._into:
             raise CopyError(f"{self._name} was reopened meanwhile: give the same command again, it goes on")
+        if await self._target.mark() != self._under_way:
+            raise CopyError(f"{self._into} was reopened meanwhile, and may have been served from; nothing was ended")
         await self._target.set_mark("")
 
     async def _refuse_written_source(self) -> None:
@@ -131,11 +144,30 @@ async def reopen(store: Store, name: str) -> str:
     """
     marked = await store.mark()
     if marked and not marked.startswith(MOVED):
-        raise CopyError(f"{name} is not whole, it is being {marked}; end that copy first")
+        raise CopyError(
+            f"{name} is not whole, it is being {marked}; end that copy first; or, to serve from the part that is "
+            "there, say --unfinished"
+        )
+    await _take_mark_off(store, name, marked)
+    return marked.removeprefix(MOVED)
+
+
+async def leave_unfinished(store: Store, name: str) -> str:
+    """Let servers run on a store that is being copied into, with the part that is there; return from which.
+
+    It is "" where it was whole. Raises CopyError where it is not whole for another reason, or in use.
+    """
+    marked = await store.mark()
+    if marked.startswith(MOVED):
+        raise CopyError(f"{name} is {marked}, and whole; leave --unfinished out")
+    await _take_mark_off(store, name, marked)
+    return marked.removeprefix(COPIED).removeprefix(ADDED)
+
+
+async def _take_mark_off(store: Store, name: str, marked: str) -> None:
     if marked and (users := await store.in_use()):
         raise CopyError(f"{name} is in use by {users}: end that first")
     await store.set_mark("")
-    return marked.removeprefix(MOVED)
 
 
 async def refuse_marked(store: Store, name: str) -> None:
@@ -147,4 +179,7 @@ async def refuse_marked(store: Store, name: str) -> None:
             f"ussd-server store reopen {shlex.quote(name)}"
         )
     if mark:
-        raise StoreUnavailable(f"{name}: it is being {mark}; end that first, with: ussd-server store copy FROM TO")
+        raise StoreUnavailable(
+            f"{name}: it is being {mark}; end that first, with: ussd-server store copy FROM TO; or, to serve from the "
+            f"part that is there: ussd-server store reopen {shlex.quote(name)} --unfinished"
+        )

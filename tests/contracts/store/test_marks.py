@@ -105,6 +105,48 @@ def test_a_fenced_store_takes_no_change_from_anybody(open_store: Open) -> None:
     asyncio.run(body())
 
 
+COPIES: dict[str, Callable[[Store], Awaitable[object]]] = {
+    "a subscriber": lambda store: store.restore(Everything(Subscriber(VERA)), brought=True),
+    "who is gone": lambda store: store.forget(ANNA),
+    "a terminal": lambda store: store.commit_terminal(Terminal("kiosk-2", "outside"), 0),
+    "a nonce": lambda store: store.use_nonce("kiosk-1", "two", T0),
+    "what is over": lambda store: store.sweep(T0, 10),
+    "keys": lambda store: store.note_keys("", "ours"),
+}
+
+
+def test_who_set_the_fence_to_copy_behind_it_passes_and_nobody_else_does(open_store: Open) -> None:
+    async def body() -> None:
+        server, mover = open_store(), open_store()
+        async with closing(server, mover):
+            for msisdn in (ANNA, BORIS):
+                assert await put(server, msisdn, entry(f"of {msisdn}"))
+            held = {each.msisdn: each for each in await server.claim(T0, 2, LEASE)}
+            await mover.set_mark("copied from Ж's", fenced=True, passing=True)
+            later = open_store()
+            async with closing(later):
+                for store in (server, later):
+                    with pytest.raises(StoreUnavailable, match=r"takes no changes.* being copied from Ж's"):
+                        await put(store, BORIS)
+                for change in COPIES.values():
+                    await change(mover)
+                with pytest.raises(StoreUnavailable, match="being copied from Ж's"):
+                    await server.settle([held[BORIS]])
+                assert await server.noted_keys() == "ours"
+                assert sorted(await server.subscribers("", 10)) == sorted([BORIS, VERA])
+                # Who goes on with the copy sets it again: what was brought until then is known.
+                await later.set_mark("copied from Ж's", fenced=True, passing=True)
+                await later.restore(Everything(Subscriber(ANNA)), brought=True)
+                assert sorted(await server.brought("", 10)) == sorted([ANNA, VERA])
+                await later.set_mark("")
+                assert await put(server, BORIS)
+                await later.set_mark("moved away", fenced=True)
+                with pytest.raises(StoreUnavailable, match="it is moved away"):
+                    await later.forget(BORIS)
+
+    asyncio.run(body())
+
+
 def test_whom_a_copy_brought_is_noted_until_the_next_mark(open_store: Open) -> None:
     async def bring(store: Store) -> None:
         assert await put(store, ANNA)

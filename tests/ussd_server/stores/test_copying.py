@@ -24,7 +24,7 @@ from ussd_server.stores.base import (
     StoreUnavailable,
 )
 from ussd_server.stores.copying import AT_ONCE, MAX_WALKS, Copier
-from ussd_server.stores.moving import CopyError, refuse_marked, reopen
+from ussd_server.stores.moving import CopyError, leave_unfinished, refuse_marked, reopen
 from ussd_server.subscribers.record import Subscriber
 from ussd_server.terminals.record import Terminal
 
@@ -489,6 +489,80 @@ def test_a_copy_that_was_thrown_away_begins_anew(tmp_path: Path) -> None:
         assert await source.mark() == "moved to the new one"
         assert not (await copy(source, target)).went_on
         assert await differences(source, target) == []
+
+    between(("sqlite", "sqlite"), tmp_path, body)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
+def test_nobody_writes_what_is_copied_into_until_the_copy_has_ended(pair: tuple[str, str], tmp_path: Path) -> None:
+    outcomes: list[object] = []
+    fresh = Change(0, Subscriber("447700900123"))
+
+    async def body(source: Store, target: Store) -> None:
+        await furnish(source)
+        server = STORES[pair[1]](tmp_path / "target")
+
+        async def serve(*arguments: Any) -> None:
+            outcomes.extend(await asyncio.gather(server.commit(fresh), return_exceptions=True))
+
+        unseen = InUse(Wrapped(target, load_terminal=serve), *[None] * 9)  # type: ignore[arg-type]
+        with pytest.raises(StoreUnavailable, match="away"):
+            await copy(failing(source, "nonces", 2), unseen)  # type: ignore[arg-type]
+        await serve()
+        await server.close()
+
+    async def another_process(source: Store, target: Store) -> None:
+        server = STORES[pair[1]](tmp_path / "target")
+        seen = InUse(target, *[None] * 9)
+        with pytest.raises(StoreUnavailable, match="it is being copied from the old store"):
+            await server.commit(fresh)
+        assert (await copy(source, seen)).went_on  # type: ignore[arg-type]
+        assert await differences(source, target) == []
+        assert await server.commit(fresh)
+        await server.close()
+
+    between(pair, tmp_path, body)
+    assert [type(each) for each in outcomes] == [StoreUnavailable] * 4
+    between(pair, tmp_path, another_process)
+
+
+@pytest.mark.parametrize("pair", [("sqlite", "redis"), ("redis", "sqlite")], ids="-".join)
+def test_a_copy_that_is_not_seen_to_its_end_can_be_served_from_where_that_is_said(
+    pair: tuple[str, str], tmp_path: Path
+) -> None:
+    async def body(source: Store, target: Store) -> None:
+        await furnish(source)
+        assert await target.commit(Change(0, Subscriber("447700900123", "en")))
+        copier = Copier(source, failing(target, "restore", 5), "the old store", "the new one", T0)
+        await copier.begin(into_nonempty=True)
+        with pytest.raises(StoreUnavailable, match="away"):
+            await copier.copy()
+        with pytest.raises(CopyError, match="is not whole, it is being added to from the old store; end that copy"):
+            await reopen(target, "the new one")
+        with pytest.raises(CopyError, match="the new one is in use by process 7: end that first"):
+            await leave_unfinished(InUse(target, "process 7"), "the new one")  # type: ignore[arg-type]
+        server = STORES[pair[1]](tmp_path / "target")
+        assert await leave_unfinished(InUse(target, ""), "the new one") == "the old store"  # type: ignore[arg-type]
+        await refuse_marked(target, "the new one")
+        assert await leave_unfinished(InUse(target, ""), "the new one") == ""  # type: ignore[arg-type]
+        with pytest.raises(CopyError, match="the old store is moved to the new one, and whole; leave --unfinished out"):
+            await leave_unfinished(source, "the old store")
+        record, version = await server.load("447700900123")
+        assert await server.commit(Change(version, record))
+        await server.close()
+
+    between(pair, tmp_path, body)
+
+
+def test_a_copy_does_not_end_in_a_store_that_was_reopened_meanwhile(tmp_path: Path) -> None:
+    async def body(source: Store, target: Store) -> None:
+        await furnish(source)
+
+        async def serve(*arguments: Any) -> None:
+            await leave_unfinished(InUse(target, ""), "the new one")  # type: ignore[arg-type]
+
+        with pytest.raises(CopyError, match="the new one was reopened meanwhile"):
+            await copy(Wrapped(source, terminals=serve), target)  # type: ignore[arg-type]
 
     between(("sqlite", "sqlite"), tmp_path, body)
 

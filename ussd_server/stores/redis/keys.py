@@ -147,6 +147,10 @@ def fence_key(prefix: str) -> bytes:
     return f"{prefix}:{{{prefix}}}:fence".encode()
 
 
+NEVER: Final = b":never"
+"""Behind a fence's key, the key that is never there: who passes the fence looks for that."""
+
+
 def every_bucket(prefix: str, buckets: int) -> list[Bucket]:
     """Return the buckets of a store by number."""
     return [Bucket(number, prefix.encode(), tag) for number, tag in enumerate(tags(buckets))]

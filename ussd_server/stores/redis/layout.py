@@ -73,6 +73,8 @@ class Layout:
         self.link = Link(self.nodes, self.greeting, self.name, patience_s)
         self.meta = keys.meta_key(url.prefix)
         self._fence = keys.fence_key(url.prefix)
+        self.fences: dict[int, bytes] = {}
+        """The key of each fence, by its slot."""
         self.meta_slot = slot(url.prefix.encode())
         self.buckets: list[Bucket] = []
         self.closing = ""
@@ -112,8 +114,13 @@ class Layout:
         found = keys.every_bucket(self.url.prefix, int(buckets))
         if self._make and self.link.several:
             await self._know_shares(found)
-        self.link.fences = {bucket.slot: bucket.fence for bucket in found} | {self.meta_slot: self._fence}
+        self.fences = {bucket.slot: bucket.fence for bucket in found} | {self.meta_slot: self._fence}
+        self.pass_fences(False)
         return found
+
+    def pass_fences(self, passing: bool) -> None:
+        """Write behind the fences from now on, or heed them."""
+        self.link.fences = {slot: fence + keys.NEVER * passing for slot, fence in self.fences.items()}
 
     async def _know_shares(self, buckets: Sequence[Bucket]) -> None:
         """Learn the id of each bucket, so that a master of a Cluster that loses its data is not taken for what it was.

@@ -57,22 +57,23 @@ class RedisStore(Subscribers, Outbox, Terminals, Sweeps):
         found = await self._link.ask(self._layout.meta_slot, (b"HGET", self._layout.meta, "mark")).answer
         return found.decode() if found else ""
 
-    async def set_mark(self, mark: str, fenced: bool = False) -> None:
+    async def set_mark(self, mark: str, fenced: bool = False, passing: bool = False) -> None:
         """Mark the store durably; "" takes the mark off. Where it is `fenced`, nobody changes what a copy has.
 
         Each bucket has a fence, and what is written to several at once looks for one of them: so all are there when
-        this returns. Cut off, it leaves a mark for as long as there is a fence.
+        this returns. Cut off, it leaves a mark for as long as there is a fence. Who is `passing` looks for none.
         """
-        await self._layout.open()
+        anew = await self.mark() != mark
         if fenced:
             await self._set_mark(mark)
         asked = []
-        for slot, fence in self._link.fences.items():
-            command = (b"SET", fence, mark) if fenced else (b"DEL", fence)
+        for slot, fence in self._layout.fences.items():
+            command = (b"SET", fence, f"being {mark}" if passing else mark) if fenced else (b"DEL", fence)
             asked.append(self._link.ask(slot, command, writes=True))
-        for bucket in self._layout.buckets:
+        for bucket in self._layout.buckets if anew else ():
             asked.append(self._link.ask(bucket.slot, (b"DEL", bucket.brought), writes=True))
         await self._layout.each(asked)
+        self._layout.pass_fences(passing)
         if not fenced:
             await self._set_mark(mark)
 

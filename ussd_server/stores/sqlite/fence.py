@@ -4,9 +4,13 @@ Triggers are the fence. So the file itself refuses, also for who opened it befor
 """
 
 import sqlite3
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from ussd_server.stores.base import StoreUnavailable
+from ussd_server.stores.sqlite import statements as sql
+
+T = TypeVar("T")
 
 _TABLES: Final = ("subscriber", "journal", "outbox", "dead_letter", "answer", "terminal", "nonce")
 _EVENTS: Final = (
@@ -18,12 +22,25 @@ _EVENTS: Final = (
 _TRIGGERS: Final = {f"fence_{number}": event for number, event in enumerate(_EVENTS)}
 
 
-def fence(db: sqlite3.Connection, reason: str) -> None:
-    """Let nobody change anything, within the transaction that is open."""
+def fence(db: sqlite3.Connection, mark: str, passing: bool = False) -> None:
+    """Let nobody change anything, within the transaction that is open; but for who does it by `let_pass`, if so."""
     unfence(db)
-    text = reason.replace("'", "''")
+    text = mark.replace("'", "''")
+    when = ""
+    if passing:
+        when, text = "WHEN NOT EXISTS (SELECT 1 FROM counter WHERE name = 'passing')", f"being {text}"
     for name, event in _TRIGGERS.items():
-        db.execute(f"CREATE TRIGGER {name} BEFORE {event} BEGIN SELECT RAISE(ABORT, '{text}'); END")
+        db.execute(f"CREATE TRIGGER {name} BEFORE {event} {when} BEGIN SELECT RAISE(ABORT, '{text}'); END")
+
+
+def let_pass(db: sqlite3.Connection, work: Callable[[], T]) -> T:
+    """Do this in the transaction that is open as who passes the fence; nobody else sees how."""
+    db.execute(sql.PASS)
+    try:
+        return work()
+    finally:
+        if db.in_transaction:  # some errors (a full disk) have ended it
+            db.execute(sql.PASS_NO_MORE)
 
 
 def unfence(db: sqlite3.Connection) -> None:

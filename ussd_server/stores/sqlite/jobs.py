@@ -72,12 +72,12 @@ def restore(db: sqlite3.Connection, key: int, everything: Everything, brought: b
     db.executemany(sql.RESTORE_ANSWER, [answer_row(each, key) for each in everything.answers])
 
 
-def mark(db: sqlite3.Connection, text: str, fenced: bool) -> None:
-    """Mark the file, and let it be fenced or not."""
+def mark(db: sqlite3.Connection, text: str, fenced: bool, passing: bool) -> None:
+    """Mark the file, and let it be fenced or not, for all or but for who is passing."""
+    db.execute(sql.NONE_BROUGHT, (text,))
     db.execute(sql.SET_MARK, (text,))
-    db.execute(sql.NONE_BROUGHT)
     if fenced:
-        fence(db, text)
+        fence(db, text, passing)
     else:
         unfence(db)
 

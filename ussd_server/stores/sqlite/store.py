@@ -7,9 +7,10 @@ elsewhere, once a group. `docs/decisions/0003-sqlite-store.md` tells why, with f
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from ussd_server.stores.base import (
     EVERY_LANE,
@@ -29,12 +30,15 @@ from ussd_server.stores.cache import CACHED_OCTETS, CACHED_RECORDS, Cache
 from ussd_server.stores.sqlite import jobs
 from ussd_server.stores.sqlite import statements as sql
 from ussd_server.stores.sqlite.checkpoints import CHECKPOINT_ROWS
+from ussd_server.stores.sqlite.fence import let_pass
 from ussd_server.stores.sqlite.file import File
 from ussd_server.stores.sqlite.groups import Groups
 from ussd_server.stores.sqlite.reading import Reading
 from ussd_server.stores.sqlite.rows import Row, key_of
 from ussd_server.terminals.record import Terminal
 from ussd_server.terminals.record import encode as encode_terminal
+
+T = TypeVar("T")
 
 SWEEP_SLICE = 64
 """Rows deleted in one transaction beside the changes: about 1 ms."""
@@ -169,9 +173,16 @@ class SqliteStore(Reading):
         await self._do(lambda: jobs.restore(self._db, key, everything, brought))
         self._cache.drop(msisdn)
 
-    async def set_mark(self, mark: str, fenced: bool = False) -> None:
-        """Mark the file durably; "" takes the mark off. Where it is `fenced`, nobody changes what a copy has."""
-        await self._do(lambda: jobs.mark(self._db, mark, fenced))
+    async def set_mark(self, mark: str, fenced: bool = False, passing: bool = False) -> None:
+        """Mark the file durably; "" takes the mark off. Where it is `fenced`, nobody changes what a copy has.
+
+        But for this store's jobs, where it is `passing`.
+        """
+        await self._groups.do(lambda: jobs.mark(self._db, mark, fenced, passing))
+        self._do = self._do_passing if passing else self._groups.do
+
+    async def _do_passing(self, work: Callable[[], T], steps: bool = True) -> T:
+        return await self._groups.do(lambda: let_pass(self._db, work), steps)
 
     async def note_keys(self, before: str, after: str) -> bool:
         """Note it durably and return True, or return False where what is noted is not `before`."""
