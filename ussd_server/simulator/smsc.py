@@ -6,17 +6,14 @@ SMSC does; a USSD message is not.
 """
 
 import asyncio
-import hmac
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from smpp import alphabets, ussd
-from smpp.constants import CommandId, EsmClass, Status
+from smpp.constants import Status
 from smpp.dialect import BUSY, MISMATCH, NOT_FOUND, STANDARD, TOO_LONG, Dialect
-from smpp.errors import TRANSIENT
 from smpp.events import BindRequested, Closed, Delivered, Expired, Lost, Responded
 from smpp.events import Event as LinkEvent
 from smpp.link import Link
@@ -25,6 +22,7 @@ from smpp.segments import Style
 from smpp.transport import Connection, Listener, listen
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.simulator import protocol
+from ussd_server.simulator.deliveries import Deliveries, Letter, Outgoing, Subscriber
 from ussd_server.simulator.faults import MOST_DELAY_MS, Fault, Script, usual, wrong_with
 from ussd_server.simulator.measure import fits, part_of, usage
 from ussd_server.simulator.messages import (
@@ -37,24 +35,16 @@ from ussd_server.simulator.messages import (
     sms_messages,
     ussd_message,
 )
-from ussd_server.simulator.phone import Delivery, Part, Phone, PhoneView, Reason, Timers, Utterance, together
+from ussd_server.simulator.phone import Part, Phone, Timers, Utterance, together
+from ussd_server.simulator.services import Service, Services
 from ussd_server.simulator.transit import Line, RecordedLink
 from ussd_server.simulator.trouble import FORMS, Trouble
 from ussd_server.simulator.wire import Direction, Recorder
 
-NAME: Final = "simulator"
-"""The system_id that services are told."""
-
 MOST_PHONES: Final = 50
 MOST_TEXT: Final = 2_000
-MOST_WAITING: Final = 1_000
-"""SMS kept for services that do not take them; beyond it the oldest is given up."""
-
 RECEIPT_MS: Final = 500
 """How long a phone takes to confirm an SMS. Sooner, the receipt could overtake a response that goes by another link."""
-
-RETRY_MS: Final = 5_000
-MOST_TRIES: Final = 12
 
 NUMBER_DIGITS: Final = (5, 15)
 """A phone's number: E.164 allows 15 digits, and nobody has fewer than five."""
@@ -68,60 +58,6 @@ RECEIPT_OF_FAILURE: Final = 0x02
 def wall_clock() -> int:
     """Return the time in milliseconds since 1970 UTC."""
     return time.time_ns() // 1_000_000
-
-
-@dataclass(eq=False)
-class _Subscriber:
-    """A phone, the account and the service's number that its dialogue is with, and what could be delivered again."""
-
-    phone: Phone
-    account: str = ""
-    code: str = ""
-    last: "_Delivery | None" = None
-    timer: asyncio.TimerHandle | None = None
-
-    def view(self) -> PhoneView:
-        return self.phone.view(delivered=self.last is not None)
-
-
-@dataclass(eq=False)
-class _Letter:
-    """An SMS that a phone sent: its id there, where it is, and how many of its parts a service has yet to take."""
-
-    id: int
-    left: int
-    where: Delivery = "sending"
-
-
-@dataclass(frozen=True, eq=False)
-class _Delivery:
-    """A message on its way to a service. `account` "" means whichever is bound."""
-
-    message: Message
-    subscriber: _Subscriber
-    account: str = ""
-    utterance: Utterance | None = None
-    letter: _Letter | None = None
-    tries: int = 1
-
-
-@dataclass(frozen=True)
-class _Service:
-    """A service that is bound."""
-
-    link: int
-    system_id: str
-    command: int
-    peer: str
-
-    @property
-    def takes(self) -> bool:
-        """Whether messages can be delivered to it: a transmitter only submits."""
-        return self.command != CommandId.BIND_TRANSMITTER
-
-    @property
-    def mode(self) -> str:
-        return CommandId(self.command).name.removeprefix("BIND_").lower()
 
 
 class Smsc:
@@ -149,29 +85,26 @@ class Smsc:
         self.host = host
         self.port = port
         self.listeners: set[Callable[[protocol.AnyEvent], None]] = set()
-        self._accounts = accounts
         self._timers = timers or Timers()
         self._clock = clock
         self._dialect = dialect
         self._end = end
         self._style = style
         self._recorder = Recorder(lambda entry: self._tell(protocol.Passed(entry)), dialect)
-        self._subscribers = {msisdn: _Subscriber(Phone(msisdn, self._timers)) for msisdn in phones}
-        self._services: dict[Connection, _Service] = {}
-        self._waiting: deque[_Delivery] = deque(maxlen=MOST_WAITING)
-        self._retry: asyncio.TimerHandle | None = None
+        self._subscribers = {msisdn: Subscriber(Phone(msisdn, self._timers)) for msisdn in phones}
+        self._services = Services(accounts)
         self._to_service = Line()
         self._from_service = Line()
         self._receipts = Line(RECEIPT_MS)
         self._delay_ms = 0
-        self._trouble = Trouble(faults, clock, lambda: next(iter(self._services), None), self._network_changed)
+        self._trouble = Trouble(faults, clock, self._services.first, self._network_changed)
+        self._deliveries = Deliveries(self._services, self._to_service, self._trouble, self._changed)
         self._listener: Listener | None = None
         self._links = 0
         # Not from 0: a simulator that starts anew must not number a dialogue as the one before it did.
         self._sessions = clock() % dialect.ids
         self._references = 0
         self._messages = 0
-        self._turns = 0
 
     # Life -----------------------------------------------------------------------------------------------------------
 
@@ -190,7 +123,7 @@ class Smsc:
             line.close()
         for subscriber in self._subscribers.values():
             _stop(subscriber.timer)
-        _stop(self._retry)
+        self._deliveries.stop()
 
     def hello(self, quick: tuple[protocol.Shortcut, ...] = ()) -> protocol.Hello:
         """Return all that there is to see now."""
@@ -224,7 +157,7 @@ class Smsc:
         self._changed(subscriber)
         return problem
 
-    def _act(self, subscriber: _Subscriber, command: protocol.AnyCommand) -> protocol.Problem | None:
+    def _act(self, subscriber: Subscriber, command: protocol.AnyCommand) -> protocol.Problem | None:
         phone = subscriber.phone
         match command:
             case protocol.Dial(text=text):
@@ -247,7 +180,7 @@ class Smsc:
                 self._redeliver(subscriber)
         return None
 
-    def _dial(self, subscriber: _Subscriber, code: str) -> protocol.Problem | None:
+    def _dial(self, subscriber: Subscriber, code: str) -> protocol.Problem | None:
         if not code or not can_be_dialled(code, self._dialect):
             return "bad_text"
         *given_up, begin = subscriber.phone.dial(code, self._new_session(), self._clock())
@@ -261,13 +194,13 @@ class Smsc:
         self._sessions = (self._sessions + 1) % self._dialect.ids
         return self._sessions
 
-    def _redeliver(self, subscriber: _Subscriber) -> None:
+    def _redeliver(self, subscriber: Subscriber) -> None:
         last = subscriber.last
         if last is not None:
             # Its outcome was counted already, so the letter is left out.
-            self._pass_on(replace(last, letter=None, account=last.account or subscriber.account))
+            self._deliveries.pass_on(replace(last, letter=None, account=last.account or subscriber.account))
 
-    def _write(self, subscriber: _Subscriber, to: str, text: str) -> protocol.Problem | None:
+    def _write(self, subscriber: Subscriber, to: str, text: str) -> protocol.Problem | None:
         if not 0 < len(to) <= ADDRESS_CHARACTERS or not to.isascii() or not to.isprintable():
             return "bad_number"
         if len(text) > MOST_TEXT:
@@ -275,9 +208,9 @@ class Smsc:
         self._references = (self._references + 1) % 0x10000
         messages = sms_messages(subscriber.phone.msisdn, to, text, self._references, self._style)
         measured = together(usage(message) for message in messages)
-        letter = _Letter(subscriber.phone.write(to, text, measured, self._clock()).id, len(messages))
+        letter = Letter(subscriber.phone.write(to, text, measured, self._clock()).id, len(messages))
         for message in messages:
-            self._pass_on(_Delivery(message, subscriber, letter=letter))
+            self._deliveries.pass_on(Outgoing(message, subscriber, letter=letter))
         return None
 
     def _add(self, msisdn: str) -> protocol.Problem | None:
@@ -288,11 +221,11 @@ class Smsc:
             return None
         if len(self._subscribers) >= MOST_PHONES:
             return "too_many"
-        self._subscribers[msisdn] = _Subscriber(Phone(msisdn, self._timers))
+        self._subscribers[msisdn] = Subscriber(Phone(msisdn, self._timers))
         self._changed(self._subscribers[msisdn])
         return None
 
-    def _remove(self, subscriber: _Subscriber) -> None:
+    def _remove(self, subscriber: Subscriber) -> None:
         self._utter(subscriber, subscriber.phone.cancel())
         _stop(subscriber.timer)
         del self._subscribers[subscriber.phone.msisdn]
@@ -313,93 +246,12 @@ class Smsc:
 
     # To services ----------------------------------------------------------------------------------------------------
 
-    def _utter(self, subscriber: _Subscriber, utterances: Iterable[Utterance]) -> None:
+    def _utter(self, subscriber: Subscriber, utterances: Iterable[Utterance]) -> None:
         """Pass on what the phone's dialogue brings about."""
         for utterance in utterances:
             message = ussd_message(subscriber.phone.msisdn, utterance, subscriber.code, self._dialect)
             if message is not None:
-                self._pass_on(_Delivery(message, subscriber, subscriber.account, utterance))
-
-    def _pass_on(self, delivery: _Delivery) -> None:
-        self._to_service.pass_on(lambda: self._deliver(delivery))
-
-    def _deliver(self, delivery: _Delivery) -> None:
-        """Send a message to a service, or do what the network does when there is none."""
-        subscriber, utterance = delivery.subscriber, delivery.utterance
-        account = delivery.account
-        if utterance is not None and utterance.kind != "begin":
-            account = account or subscriber.account
-            if not account:
-                return  # the service never heard of the dialogue
-        connection = self._route(account)
-        if connection is None or not connection.send(delivery.message, delivery):
-            self._undeliverable(delivery)
-            return
-        if not delivery.message.esm_class & EsmClass.DELIVERY_RECEIPT:
-            first, subscriber.last = subscriber.last is None, delivery
-            if first:
-                self._changed(subscriber)  # now it can be delivered again
-        if utterance is not None and utterance.kind == "begin":
-            subscriber.account = self._services[connection].system_id
-        if self._trouble.doubles():
-            connection.send(delivery.message, replace(delivery, letter=None))
-        self._trouble.message(connection)
-
-    def _route(self, account: str) -> Connection | None:
-        """Choose a link of the account, or of any where none is given, each in its turn."""
-        able = [
-            connection
-            for connection, service in self._services.items()
-            if service.takes and connection.link.bound and account in ("", service.system_id)
-        ]
-        self._turns += 1
-        return able[self._turns % len(able)] if able else None
-
-    def _undeliverable(self, delivery: _Delivery) -> None:
-        if delivery.utterance is not None:
-            # A dialogue that has an account was with a service before.
-            self._fail(delivery, "lost" if delivery.subscriber.account else "unreachable")
-        else:
-            self._store(delivery)
-
-    def _fail(self, delivery: _Delivery, reason: Reason) -> None:
-        """End the dialogue that a message belongs to; one that was begun since is another."""
-        phone = delivery.subscriber.phone
-        if delivery.utterance is not None and phone.is_open(delivery.utterance.session):
-            phone.fail(reason)
-            self._changed(delivery.subscriber)
-
-    def _store(self, delivery: _Delivery) -> None:
-        """Keep an SMS for later: until a service binds, or for a while where one is bound but does not take it."""
-        if len(self._waiting) == MOST_WAITING:
-            self._settle(self._waiting.popleft(), "refused")
-        self._waiting.append(delivery)
-        self._settle(delivery, "waiting")
-        if self._retry is None and self._route(delivery.account) is not None:
-            self._retry = asyncio.get_running_loop().call_later(RETRY_MS / 1000, self._forward)
-
-    def _forward(self) -> None:
-        """Try again what waits."""
-        _stop(self._retry)
-        self._retry = None
-        waiting = list(self._waiting)
-        self._waiting.clear()
-        for delivery in waiting:
-            self._deliver(delivery)
-
-    def _settle(self, delivery: _Delivery, how: Delivery) -> None:
-        """Show on the phone where its SMS is: taken when every part is, refused when one is."""
-        letter = delivery.letter
-        if letter is None or letter.where == "refused":
-            return
-        if how == "sent":
-            letter.left -= 1
-            if letter.left:
-                return
-        if letter.where != how:
-            letter.where = how
-            delivery.subscriber.phone.mark(letter.id, how)
-            self._changed(delivery.subscriber)
+                self._deliveries.pass_on(Outgoing(message, subscriber, subscriber.account, utterance))
 
     # From services --------------------------------------------------------------------------------------------------
 
@@ -417,74 +269,34 @@ class Smsc:
             case Delivered(pdu=message):
                 self._from_service.pass_on(lambda: self._submitted(connection, message))
             case Responded(tag=delivery, status=status):
-                self._from_service.pass_on(lambda: self._responded(delivery, status))
+                self._from_service.pass_on(lambda: self._deliveries.responded(delivery, status))
             case Expired(tag=delivery):
-                self._unanswered(delivery)
+                self._deliveries.unanswered(delivery)
             case Lost(tag=delivery):
-                self._unanswered(delivery)
+                self._deliveries.unanswered(delivery)
             case Closed():
                 self._closed(connection)
 
     def _bind(self, connection: Connection, bind: Bind) -> None:
-        status = self._check(bind)
-        if status != Status.ROK:
-            connection.refuse(bind, status)
-            return
-        link = connection.link
-        assert isinstance(link, RecordedLink)
-        link.system_id = bind.system_id
-        self._services[connection] = _Service(link.number, bind.system_id, bind.command, connection.peer)
-        connection.accept(bind, NAME)
-        self._network_changed()
-        if self._waiting:
-            self._forward()
-
-    def _check(self, bind: Bind) -> Status:
-        """Decide about a bind by name and password."""
-        if self._accounts is None:
-            return Status.ROK
-        password = self._accounts.get(bind.system_id)
-        if password is None:
-            return Status.RINVSYSID
-        right = hmac.compare_digest(password.reveal().encode(), bind.password.reveal().encode())
-        return Status.ROK if right else Status.RINVPASWD
+        if self._services.bind(connection, bind):
+            self._network_changed()
+            self._deliveries.forward()
 
     def _closed(self, connection: Connection) -> None:
-        service = self._services.pop(connection, None)
+        service = self._services.closed(connection)
         if service is None:
             return
         self._network_changed()
-        if self._route(service.system_id) is not None:
+        if self._services.route(service.system_id) is not None:
             return
         for subscriber in self._subscribers.values():
             if subscriber.account == service.system_id and subscriber.phone.is_open():
                 subscriber.phone.fail("lost")
                 self._changed(subscriber)
 
-    def _responded(self, delivery: _Delivery, status: int) -> None:
-        if delivery.utterance is not None:
-            if status != Status.ROK:
-                self._fail(delivery, "refused")
-        elif status == Status.ROK:
-            self._settle(delivery, "sent")
-        elif status in TRANSIENT and delivery.tries < MOST_TRIES:
-            self._store(replace(delivery, tries=delivery.tries + 1))
-        else:
-            self._settle(delivery, "refused")
-
-    def _unanswered(self, delivery: _Delivery) -> None:
-        """Nobody knows whether the service took it: deliver it again, as long as somebody waits for the outcome."""
-        if delivery.utterance is None:
-            if delivery.tries < MOST_TRIES:
-                self._store(replace(delivery, tries=delivery.tries + 1))
-            else:
-                self._settle(delivery, "refused")
-        elif delivery.subscriber.phone.is_open(delivery.utterance.session):
-            self._deliver(replace(delivery, account=delivery.subscriber.account))
-
     def _submitted(self, connection: Connection, message: Message) -> None:
         """Answer a submit_sm, then show it on the phone that it is for."""
-        service = self._services.get(connection)
+        service = self._services.at(connection)
         if service is None:
             return
         reply = ussd.read_reply(message, self._dialect)
@@ -507,7 +319,7 @@ class Smsc:
         self._trouble.message(connection)
 
     def _show(
-        self, service: _Service, subscriber: _Subscriber, message: Message, reply: ussd.Reply
+        self, service: Service, subscriber: Subscriber, message: Message, reply: ussd.Reply
     ) -> tuple[int, tuple[Utterance, ...]]:
         """Show a screen, in the open dialogue or as the first of one.
 
@@ -536,7 +348,7 @@ class Smsc:
         return Status.ROK, phone.confirm(session) if reply.opens and reply.ends else ()
 
     def _push(
-        self, service: _Service, subscriber: _Subscriber, message: Message, reply: ussd.Reply
+        self, service: Service, subscriber: Subscriber, message: Message, reply: ussd.Reply
     ) -> tuple[int, tuple[Utterance, ...]]:
         """Begin a dialogue from the service's side, under its number or, where it gives none, one of our own."""
         session = self._new_session() if reply.session is None else reply.session
@@ -550,17 +362,17 @@ class Smsc:
         self._changed(subscriber)
         return Status.ROK, said
 
-    def _receive(self, service: _Service, subscriber: _Subscriber, message: Message, message_id: str) -> None:
+    def _receive(self, service: Service, subscriber: Subscriber, message: Message, message_id: str) -> None:
         """Put an SMS on the phone, unless none get there, and send the receipt that was asked for."""
         if self._end == "delivered":
             self._arrive(subscriber, message)
         asked = message.registered_delivery & RECEIPT_BITS
         if asked == RECEIPT_ALWAYS or (asked == RECEIPT_OF_FAILURE and self._end != "delivered"):
             receipt = receipt_of(message, message_id, self._clock(), self._end)
-            delivery = _Delivery(receipt, subscriber, service.system_id)
-            self._receipts.pass_on(lambda: self._pass_on(delivery))
+            delivery = Outgoing(receipt, subscriber, service.system_id)
+            self._receipts.pass_on(lambda: self._deliveries.pass_on(delivery))
 
-    def _arrive(self, subscriber: _Subscriber, message: Message) -> None:
+    def _arrive(self, subscriber: Subscriber, message: Message) -> None:
         text = alphabets.decode(message.user_data, message.data_coding)
         part = part_of(message)
         reference, index, total = (part.reference, part.index, part.total) if part else (0, 1, 1)
@@ -575,17 +387,14 @@ class Smsc:
     # What is to be seen ---------------------------------------------------------------------------------------------
 
     def _network(self) -> protocol.Network:
-        binds = tuple(
-            protocol.Bound(service.link, service.system_id, service.mode, service.peer)
-            for service in self._services.values()
-        )
+        binds = self._services.binds()
         return protocol.Network(f"{self.host}:{self.port}", binds, self._delay_ms, self._trouble.going)
 
     def _network_changed(self) -> None:
         self._to_service.delay_ms = self._from_service.delay_ms = max(self._delay_ms, self._trouble.delay_ms)
         self._tell(protocol.NetworkChanged(self._network(), self._clock()))
 
-    def _changed(self, subscriber: _Subscriber) -> None:
+    def _changed(self, subscriber: Subscriber) -> None:
         """Wind the gateway's timer for a phone, and tell who watches."""
         if subscriber.phone.msisdn not in self._subscribers:
             return
@@ -597,7 +406,7 @@ class Smsc:
             subscriber.timer = asyncio.get_running_loop().call_later(delay, self._expire, subscriber)
         self._tell(protocol.PhoneChanged(now, subscriber.view()))
 
-    def _expire(self, subscriber: _Subscriber) -> None:
+    def _expire(self, subscriber: Subscriber) -> None:
         self._utter(subscriber, subscriber.phone.expire(self._clock()))
         self._changed(subscriber)
 

@@ -1,9 +1,6 @@
 """The simulator treats a real ESME as an operator's gateway and message centre do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
@@ -12,17 +9,9 @@ from smpp.constants import CommandId, EsmClass, Status, Tag
 from smpp.pdu import Message
 from smpp.reassembly import mark_of
 from smpp.segments import STYLES, Style, split
-from tests.ussd_server.simulator.esme import (
-    BALANCE,
-    CODE_TEXT,
-    LONG_TEXT,
-    MENU,
-    MUTE,
-    PATIENCE_S,
-    TARIFFS,
-    Esme,
-)
+from tests.ussd_server.simulator.esme import BALANCE, CODE_TEXT, LONG_TEXT, MENU, TARIFFS, Esme
 from tests.ussd_server.simulator.handset import NUMBER, OTHER, Watched, simulator
+from tests.ussd_server.simulator.scenes import played, session_of
 from ussd_server.simulator.phone import Timers
 from ussd_server.simulator.protocol import (
     Add,
@@ -39,69 +28,6 @@ from ussd_server.simulator.protocol import (
     Write,
 )
 from ussd_server.simulator.smsc import Smsc
-
-Scenario = Callable[[Watched, Esme], Awaitable[None]]
-
-
-def played(scenario: Scenario, timers: Timers | None = None, **behaviour: Any) -> None:
-    """Play a scenario on a simulator to which a service is bound."""
-
-    async def play() -> None:
-        async with asyncio.timeout(PATIENCE_S), simulator(timers, **behaviour) as watched, service(watched) as esme:
-            await scenario(watched, esme)
-
-    asyncio.run(play())
-
-
-@asynccontextmanager
-async def service(watched: Watched, system_id: str = "ussd", password: str = "demo") -> AsyncIterator[Esme]:
-    esme = await Esme(system_id, password).start(watched.smsc.port)
-    try:
-        yield esme
-    finally:
-        await esme.stop()
-
-
-async def first_of(one: Esme, other: Esme) -> tuple[Message, Esme, Esme]:
-    """Return what is delivered to either, who got it, and who did not."""
-    waiting = {asyncio.create_task(esme.delivered.get()): esme for esme in (one, other)}
-    done, left = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    for task in left:
-        task.cancel()
-    (got,) = done
-    return got.result(), waiting[got], one if waiting[got] is other else other
-
-
-def session_of(message: Message) -> tuple[int, int, bool]:
-    number, step = message.tlvs[Tag.ITS_SESSION_INFO]
-    return number, step >> 1, bool(step & 1)
-
-
-# Binds ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("system_id", "password", "status"),
-    [("ussd", "wrong", Status.RINVPASWD), ("nobody", "demo", Status.RINVSYSID), ("ussd", "", Status.RINVPASWD)],
-)
-def test_a_bind_with_a_wrong_name_or_password_is_refused(system_id: str, password: str, status: Status) -> None:
-    async def play() -> None:
-        async with simulator() as watched, service(watched, system_id, password) as esme:
-            assert esme.refused_with == status
-            assert watched.smsc.hello().network.binds == ()
-
-    asyncio.run(play())
-
-
-def test_anybody_may_bind_where_no_accounts_are_given() -> None:
-    async def play() -> None:
-        async with simulator(anybody=True) as watched, service(watched, "whoever", "x") as esme:
-            assert esme.bound.is_set()
-            (bound,) = watched.smsc.hello().network.binds
-            assert (bound.system_id, bound.mode) == ("whoever", "transceiver")
-
-    asyncio.run(play())
-
 
 # USSD -------------------------------------------------------------------------------------------------------------
 
@@ -126,27 +52,6 @@ def test_a_dialogue_goes_to_its_end() -> None:
             (number, 2, False),
         ]
         assert [esme.statuses.get_nowait() for _ in range(2)] == [Status.ROK] * 2
-
-    played(scenario)
-
-
-def test_without_a_service_the_phone_shows_a_network_error() -> None:
-    async def play() -> None:
-        async with simulator() as watched:
-            assert watched.do(Dial(NUMBER, "*111#")) is None
-            assert (await watched.over()).reason == "unreachable"
-            transmitter = await Esme().start(watched.smsc.port, CommandId.BIND_TRANSMITTER)
-            watched.do(Dial(NUMBER, "*111#"))
-            assert (await watched.over()).reason == "unreachable"
-            await transmitter.stop()
-
-    asyncio.run(play())
-
-
-def test_a_service_that_refuses_the_message_ends_the_dialogue() -> None:
-    async def scenario(phone: Watched, esme: Esme) -> None:
-        phone.do(Dial(NUMBER, "*666#"))
-        assert (await phone.over()).reason == "refused"
 
     played(scenario)
 
@@ -197,37 +102,6 @@ def test_phones_have_dialogues_of_their_own() -> None:
         phone.do(Dial(OTHER, "*100#"))
         await phone.screen(MENU)
         await phone.screen(BALANCE, OTHER)
-
-    played(scenario)
-
-
-def test_redelivery_is_the_same_message_under_a_new_sequence_number() -> None:
-    async def scenario(phone: Watched, esme: Esme) -> None:
-        phone.do(Dial(NUMBER, "*111#"))
-        await phone.screen(MENU)
-        phone.do(Answer(NUMBER, "1"))
-        await phone.screen(TARIFFS)
-        phone.do(Redeliver(NUMBER))
-        _, answer, again = [await esme.delivered.get() for _ in range(3)]
-        assert again.sequence != answer.sequence
-        again.sequence = answer.sequence
-        assert again == answer
-        # The service answers twice; the second answer is what the phone shows already.
-        assert [await esme.statuses.get() for _ in range(3)] == [Status.ROK] * 3
-        assert phone.dialogue().turn == "subscriber"
-
-    played(scenario)
-
-
-@pytest.mark.parametrize("delay_ms", [0, 5])
-def test_a_phone_says_when_there_is_something_to_deliver_again(delay_ms: int) -> None:
-    async def scenario(phone: Watched, esme: Esme) -> None:
-        assert not phone.phone().delivered
-        phone.do(Delay(delay_ms))
-        phone.do(Dial(NUMBER, "*111#"))
-        assert phone.phone().delivered == (delay_ms == 0)
-        await phone.screen(MENU)
-        assert phone.phone().delivered
 
     played(scenario)
 
@@ -301,33 +175,6 @@ def test_who_has_a_dialogue_is_busy_and_a_late_answer_begins_none() -> None:
         esme.submit(ussd.reply(begin, alphabets.choose("Late"), ends=False))
         assert await esme.statuses.get() == Status.RINVOPTPARAMVAL
         assert phone.dialogue().screen == ""
-
-    played(scenario)
-
-
-def test_another_account_cannot_speak_in_the_dialogue() -> None:
-    async def scenario(phone: Watched, esme: Esme) -> None:
-        phone.do(Dial(NUMBER, "*999#"))
-        begin = await esme.delivered.get()
-        async with service(phone, "other", "demo2") as intruder:
-            intruder.submit(ussd.reply(begin, alphabets.choose("x"), ends=True))
-            assert await intruder.statuses.get() == Status.RINVOPTPARAMVAL
-        assert phone.dialogue().turn == "service"
-
-    played(scenario)
-
-
-def test_a_dialogue_moves_to_the_accounts_other_link_and_ends_with_the_last() -> None:
-    async def scenario(phone: Watched, esme: Esme) -> None:
-        async with service(phone) as second:
-            phone.do(Dial(NUMBER, MUTE))
-            begin, one, other = await first_of(esme, second)
-            await one.stop()
-            again = await other.delivered.get()
-            assert (session_of(again), again.short_message) == (session_of(begin), MUTE.encode())
-            assert phone.dialogue().turn == "service"
-            await other.stop()
-            assert (await phone.over()).reason == "lost"
 
     played(scenario)
 
@@ -438,34 +285,6 @@ def test_an_sms_that_does_not_fit_or_has_no_phone_is_refused() -> None:
         esme.submit(Message(CommandId.SUBMIT_SM, source_addr="111", destination_addr=NUMBER, short_message=b"a" * 161))
         assert await esme.statuses.get() == Status.RINVMSGLEN
         assert phone.phone().messages == ()
-
-    played(scenario)
-
-
-def test_an_sms_waits_for_a_service_to_bind() -> None:
-    async def play() -> None:
-        async with simulator() as watched:
-            watched.do(Write(NUMBER, "2163", "111"))
-            await watched.delivery("waiting")
-            async with service(watched) as esme:
-                await watched.delivery("sent")
-                assert (await esme.delivered.get()).short_message == b"111"
-
-    asyncio.run(play())
-
-
-def test_an_sms_that_is_refused_for_good_is_not_tried_again_and_one_for_now_is() -> None:
-    async def scenario(phone: Watched, esme: Esme) -> None:
-        esme.sms_status = Status.RX_P_APPN
-        phone.do(Write(NUMBER, "2163", "111"))
-        await phone.delivery("refused")
-        esme.sms_status = Status.RX_T_APPN
-        phone.do(Write(NUMBER, "2163", "111"))
-        await phone.delivery("waiting")
-        esme.sms_status = Status.ROK
-        async with service(phone):  # what waits is tried again when somebody binds
-            await phone.inbox()
-            assert [m.delivery for m in phone.phone().messages if m.outgoing] == ["refused", "sent"]
 
     played(scenario)
 
