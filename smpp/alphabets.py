@@ -6,14 +6,16 @@ GSM text travels unpacked, one septet an octet; packing is the gateway's work.
 import codecs
 import re
 from contextlib import suppress
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
+
+import msgspec
 
 from smpp.constants import DataCoding
 
 Alphabet: TypeAlias = Literal["gsm", "ucs2", "ascii", "latin-1", "iso-8859-5", "iso-8859-8"]
 
 
-class Encoded(NamedTuple):
+class Encoded(msgspec.Struct, frozen=True, gc=False):
     """A text as it goes into short_message, with the data_coding that says what it is."""
 
     data: bytes

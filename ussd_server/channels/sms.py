@@ -106,12 +106,13 @@ class Writer:
     def write(self, source: str, msisdn: str, text: str, id: str) -> Sequence[bytes]:
         """Return the bodies of the submit_sm of an SMS, those of `parts`. Raises `ValueError` as the codec does."""
         spelling = self._spelling
-        data, coding, alphabet = choose(text, spelling.gsm_coding, spelling.ucs2_coding, spelling.default)
-        if len(data) > _ALONE.get(alphabet, -1):
+        encoded = choose(text, spelling.gsm_coding, spelling.ucs2_coding, spelling.default)
+        data = encoded.data
+        if len(data) > _ALONE.get(encoded.alphabet, -1):
             every = parts(source, msisdn, text, reference_of(id), spelling)
             return [encode(each)[HEADER_OCTETS:] for each in every]
         head = self._heads.get(source) or self._head(source)
-        fields = _pack_fields(self._registered, coding, len(data))
+        fields = _pack_fields(self._registered, encoded.data_coding, len(data))
         return (b"".join((head, msisdn.encode(), fields, data)),)
 
     def _head(self, source: str) -> bytes:

@@ -32,7 +32,7 @@ def play(resources: Resources, turn: Turn, input: Input) -> Coroutine[Any, Any, 
     if session is not None and accepts(flow, session, input.text, turn.facts(input.channel), turn.now):
         event = Reply(input.text)
     else:
-        match = flow.match_sms(input.number, input.text)
+        match = flow.entries.match_sms(input.number, input.text)
         if match is not None:
             event = Begin(turn.tools.new_id(), match.node, (), match.values)
     known = event is not None
