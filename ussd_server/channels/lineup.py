@@ -1,6 +1,7 @@
 """The SMS that wait for one operator: one queue, in order, at its pace. What it throttled goes back to its place."""
 
 from bisect import insort
+from itertools import count
 from operator import attrgetter
 from typing import Generic, TypeVar
 
@@ -13,9 +14,12 @@ HELD_S = 60.0
 
 
 class Waiting(msgspec.Struct, kw_only=True, eq=False, gc=False):
-    """A message and its place. `until` is when it gives the place up (s), None before it was throttled."""
+    """A message and its place, by the order in which messages are made and put into line.
 
-    number: int = 0
+    `until` is when it gives the place up (s), None before it was throttled.
+    """
+
+    number: int = msgspec.field(default_factory=count().__next__)
     until: float | None = None
 
 
@@ -29,7 +33,6 @@ class Lineup(Generic[T]):
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
         self._line: list[T] = []
-        self._numbers = 0
         self._flying = 0
 
     def __len__(self) -> int:
@@ -43,7 +46,6 @@ class Lineup(Generic[T]):
 
     def put(self, message: T) -> None:
         """Let a message wait for its turn."""
-        message.number = self._numbers = self._numbers + 1
         self._line.append(message)
 
     def withdraw(self, message: T) -> None:

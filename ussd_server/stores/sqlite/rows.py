@@ -170,14 +170,12 @@ def journal_rows(entries: Sequence[JournalEntry], key: int) -> list[Row]:
 def _outbox_rows(change: Change, key: int, now: int, lease: int, held: list[Claimed] | None) -> list[Row]:
     """Return what it puts into the outbox; with a list of what is `held`, what is due and first of its lane is."""
     rows: list[Row] = []
-    lanes: tuple[int, ...] = ()
     for entry in change.outbox:
         kind, due, tried = entry.kind, entry.due, entry.tried
         lane, ready, attempt = LANES[kind], due, tried
-        if held is not None and due <= now and lane not in lanes:
+        if held is not None and due <= now and (not rows or all(row[2] != lane for row in rows)):
             ready, attempt = lease, tried + 1
             held.append(Claimed(change.record.msisdn, entry, attempt, lease))
-        lanes = (*lanes, lane)
         data = _encode_json(entry.data).decode()
         rows.append((entry.id, key, lane, kind, due, entry.expires, data, tried, ready, attempt))
     return rows
