@@ -17,9 +17,8 @@ from benchmarks.turn import measure_turn
 from benchmarks.wire import DELIVER_SM, deliver_template, pdu, tlv
 from menus.compiler import compile_flow
 from menus.engine import work_out
-from menus.events import Answered, Ask, Begin, Event, Reply, Show
+from menus.events import Ask, Begin, Event, Reply, Show
 from menus.session import Session, Value
-from menus.steps import Waiting
 from smpp import ussd
 from smpp.alphabets import Encoded, choose
 from smpp.dialect import Dialect
@@ -157,7 +156,7 @@ class Conversation:
 
     def play(self) -> None:
         """Take the whole path; raises where a screen is not the expected one."""
-        stands: Session | Waiting | None = None
+        session: Session | None = None
         for at, expected in enumerate(PATHS["tariffs"]):
             event: Event
             if at == 0:
@@ -166,16 +165,13 @@ class Conversation:
                 event = Begin("s", match.node, match.tail)
             else:
                 event = Reply(expected.said)
-            while True:
-                done = self._flow.memory.step(work_out, stands, event, NOW, self._facts, self._screen)
-                stands = done.waits or done.session
-                effect = done.waits or done.effects[-1]
-                if not isinstance(effect, Ask):
-                    break
+            done = self._flow.memory.step(work_out, session, event, NOW, self._facts, self._screen)
+            while isinstance(effect := done.waits or done.effects[-1], Ask):
                 known = self._answers.get(_key(effect))
                 if known is None:
                     raise _Unanswered(effect)
-                event = Answered(effect.id, *known)
+                done = self._flow.memory.answered(work_out, done, *known, NOW, self._facts, self._screen)
+            session = done.session
             if not isinstance(effect, Show) or expected.shows not in effect.text:
                 raise AssertionError(f"{expected.said!r} led to {effect}")
 

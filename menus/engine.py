@@ -38,8 +38,8 @@ def step(flow: Flow, session: Session | None, event: Event, now: int, facts: Fac
 def work_out(flow: Flow, session: Session | None, event: Event, now: int, facts: Facts, channel: Channel) -> Step:
     """Take one event without remembering any: this says what `step` returns.
 
-    Who feeds an answer back within the turn calls `flow.memory.step` with this, and needs no session between question
-    and answer.
+    Who feeds an answer back within the turn calls `flow.memory.step` with this, and `flow.memory.answered`, and needs
+    no session between question and answer.
     """
     if isinstance(event, Reply):
         return _reply(flow, session, event, now, facts, channel)

@@ -27,7 +27,7 @@ from menus.endings import Ends, endings
 from menus.events import Answered, Ask, Begin, Event, Reply, Show
 from menus.nodes import Input
 from menus.render import Channel
-from menus.session import Items, Place, Session, Values, encode
+from menus.session import Items, Place, Session, Value, Values, encode
 from menus.steps import Carried, Kept, Step, Waiting
 
 KEPT_STEPS: Final = 8192
@@ -95,57 +95,53 @@ class Memory(Generic[F]):
         self._share((_NOWHERE, _NOTHING))
 
     def step(
-        self,
-        work_out: WorkOut[F],
-        stands: Session | Waiting | None,
-        event: Event,
-        now: int,
-        facts: Facts,
-        channel: Channel,
+        self, work_out: WorkOut[F], session: Session | None, event: Event, now: int, facts: Facts, channel: Channel
     ) -> Step:
         """Return the step that `work_out` would return; a kept one that asks has `waits` alone, and no session."""
-        among = self._kept
+        try:
+            seen = self._seen(facts)
+        except KeyError:  # then nothing is asked at a kept step either
+            return work_out(self._flow, session, event, now, facts, channel)
         key: tuple[object, ...]
         # Not `isinstance`: of a Struct it asks the metaclass, which takes five times as long where it says no.
-        if type(stands) is Waiting:
-            if type(event) is not Answered or stands.id != event.ask:
-                return work_out(self._flow, stands.session, event, now, facts, channel)
-            asked, value = stands.kept, event.value
-            if value is not None:
-                if type(value) is not Items:  # one subscriber's own, of which nothing is kept but where it leads
-                    ending = asked.endings.get(event.outcome)
-                    shown = ending.show(self._flow, value, facts, channel) if ending is not None else None
-                    if shown is not None:
-                        return Step(None, (shown,))
-                    return work_out(self._flow, stands.session, event, now, facts, channel)
-                value = value.packed
-            id_, serial, among = stands.session_id, stands.serial, asked.answers
-            key = (event.outcome, value, self._seen(facts))
+        if type(event) is Reply and session is not None and not session.asked:
+            id_, serial = session.id, session.serial
+            values = session.values or _NOTHING
+            key = (id(values), id(session.trail), _STANDS(session), event.text, seen, channel)
+        elif type(event) is Begin and self._begins_afresh(session, event, now, facts):
+            id_, serial = event.id, 0
+            key = (event.node, seen, channel)
         else:
-            try:
-                seen = self._seen(facts)
-            except KeyError:  # then nothing is asked at a kept step either
-                return work_out(self._flow, stands, event, now, facts, channel)
-            if type(event) is Reply and stands is not None and not stands.asked:
-                id_, serial = stands.id, stands.serial
-                values = stands.values or _NOTHING
-                key = (id(values), id(stands.trail), _STANDS(stands), event.text, seen, channel)
-            elif type(event) is Begin and self._begins_afresh(stands, event, now, facts):
-                id_, serial = event.id, 0
-                key = (event.node, seen, channel)
-            else:
-                return work_out(self._flow, stands, event, now, facts, channel)
-        kept = among.get(key)
+            return work_out(self._flow, session, event, now, facts, channel)
+        kept = self._kept.get(key)
         if kept is None:
-            session = stands.session if type(stands) is Waiting else stands
-            return self._first(among, key, work_out, session, event, now, facts, channel)
-        if kept.asks:
-            serial += 1
-            return Step(None, (), Waiting(f"{id_}-{serial}", kept.asks, kept.arguments, kept, id_, serial, now))
-        goes_on = kept.session
-        if goes_on is None:
-            return Step(None, kept.effects)
-        return Step(replace(goes_on, id=id_, at=now, serial=serial), kept.effects)
+            return self._first(self._kept, key, work_out, session, event, now, facts, channel)
+        return kept.again(id_, serial, now)
+
+    def answered(
+        self, work_out: WorkOut[F], done: Step, outcome: str, value: Value, now: int, facts: Facts, channel: Channel
+    ) -> Step:
+        """Return the step that follows `done` by the answer to what it asks: what `work_out` would, as `step` does."""
+        waits = done.waits
+        if waits is None:
+            session = done.session
+            assert session is not None, "whoever asks goes on"
+            return work_out(self._flow, session, Answered(session.asked, outcome, value), now, facts, channel)
+        asked, packed = waits.kept, None
+        if type(value) is Items:
+            packed = value.packed
+        elif value is not None:  # one subscriber's own, of which nothing is kept but where it leads
+            ending = asked.endings.get(outcome)
+            shown = ending.show(self._flow, value, facts, channel) if ending is not None else None
+            if shown is not None:
+                return Step(None, (shown,))
+            return work_out(self._flow, waits.session, Answered(waits.id, outcome, value), now, facts, channel)
+        key = (outcome, packed, self._seen(facts))
+        kept = asked.answers.get(key)
+        if kept is None:
+            event = Answered(waits.id, outcome, value)
+            return self._first(asked.answers, key, work_out, waits.session, event, now, facts, channel)
+        return kept.again(waits.session_id, waits.serial, now)
 
     def _first(
         self,

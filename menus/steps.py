@@ -30,6 +30,16 @@ class Kept(msgspec.Struct, frozen=True, gc=False):
     begins: Carried
     endings: Mapping[str, Ending] = {}
 
+    def again(self, id: str, serial: int, now: int) -> "Step":
+        """Return the step for another subscriber, whose session has this id and count."""
+        if self.asks:
+            serial += 1
+            return Step(None, (), Waiting(f"{id}-{serial}", self.asks, self.arguments, self, id, serial, now))
+        goes_on = self.session
+        if goes_on is None:
+            return Step(None, self.effects)
+        return Step(replace(goes_on, id=id, at=now, serial=serial), self.effects)
+
 
 @final
 class Waiting(Ask, frozen=True, gc=False):
@@ -60,3 +70,8 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     session: Session | None
     effects: tuple[Effect, ...] = ()
     waits: Waiting | None = None
+
+    @property
+    def whole_session(self) -> Session | None:
+        """The session to keep, made where it was not."""
+        return self.session if self.waits is None else self.waits.session

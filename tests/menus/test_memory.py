@@ -16,7 +16,7 @@ from menus.events import Answered, Ask, Begin, Dropped, Effect, Event, Late, Rep
 from menus.memory import Memory
 from menus.render import Channel
 from menus.session import Items, Place, Session, Value, encode
-from menus.steps import Step, Waiting
+from menus.steps import Step
 from tests.menus.small import FACTS, HEAD, NOW, REGISTRY, SMS, TERMINAL, USSD, item, shop
 
 FLOW = shop()
@@ -61,7 +61,7 @@ class Walk:
 
     def __init__(self, flow: Flow, channel: Channel, now: int, session: Session | None) -> None:
         self.flow, self.channel, self.now = flow, channel, now
-        self.stands: Session | Waiting | None = session
+        self.done = Step(session)
         self.worked_out: list[Event] = []
 
     def work_out(self, flow: Flow, session: Session | None, event: Event, *more: Any) -> Step:
@@ -69,9 +69,13 @@ class Walk:
         return work_out(flow, session, event, *more)
 
     def take(self, event: Event, facts: Facts) -> tuple[Effect, ...]:
-        done = self.flow.memory.step(self.work_out, self.stands, event, self.now, facts, self.channel)
+        memory, before, session = self.flow.memory, self.done, self.session
+        at = self.now, facts, self.channel
+        if isinstance(event, Answered) and session is not None and session.asked == event.ask != "":
+            done = self.done = memory.answered(self.work_out, before, event.outcome, event.value, *at)
+        else:
+            done = self.done = memory.step(self.work_out, session, event, *at)
         waits = done.waits
-        self.stands = waits or done.session
         if waits is None:
             return done.effects
         assert (done.session, done.effects) == (None, ())
@@ -79,7 +83,7 @@ class Walk:
 
     @property
     def session(self) -> Session | None:
-        return self.stands.session if isinstance(self.stands, Waiting) else self.stands
+        return self.done.whole_session
 
 
 @dataclass

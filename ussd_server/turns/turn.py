@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from menus.compiler import Flow
 from menus.engine import work_out
-from menus.events import Answered, Ask, Defer, Effect, Event, Late, Note, Order, Send, Show
+from menus.events import Ask, Defer, Effect, Event, Late, Note, Order, Send, Show
 from menus.render import Channel
 from menus.session import Session, Values
-from menus.steps import Waiting
+from menus.steps import Step
 from ussd_server.stores.base import Change, JournalEntry, KeptAnswer, OutboxEntry, OutboxKind
 from ussd_server.subscribers.codes import Policy
 from ussd_server.subscribers.record import Subscriber, facts
@@ -91,16 +91,15 @@ class Turn(msgspec.Struct, gc=False):
 
     def begin(self, event: Event, channel: Channel, place: str = "") -> Played:
         """Play as `play` does, at once where the operator answers at once: a coroutine costs as much as a step."""
-        place = place or channel.name
-        return self._go_on(self.record.sessions.get(place), event, self.facts(channel), channel, place)
+        place, known = place or channel.name, self.facts(channel)
+        session = self.record.sessions.get(place)
+        done = self.flow.memory.step(work_out, session, event, self.now, known, channel)
+        return self._go_on(done, known, channel, place)
 
-    def _go_on(
-        self, stands: Session | Waiting | None, event: Event, known: Values, channel: Channel, place: str
-    ) -> Played:
-        """Step from event to event until something is shown, or the operator takes its time."""
+    def _go_on(self, done: Step, known: Values, channel: Channel, place: str) -> Played:
+        """Go on from what a step led to, until something is shown or the operator takes its time."""
         while True:
             shown: Show | None = None
-            done = self.flow.memory.step(work_out, stands, event, self.now, known, channel)
             asked: Ask | None = done.waits
             for effect in done.effects:
                 # `isinstance` takes several times as long to say no: a Struct's class is asked whether it has it.
@@ -113,29 +112,26 @@ class Turn(msgspec.Struct, gc=False):
             if asked is None:
                 self._keep(place, done.session)
                 return shown
-            stands = done.waits or done.session
             if asked.operation in _DONE_HERE:
-                event = self._do(asked)
+                outcome, value = self._do(asked)
                 known = self.facts(channel)
-                continue
-            answer = eager.start(self.tools.queries.ask(asked.operation, self.record.msisdn, asked.arguments))
-            if isinstance(answer, eager.Started):
-                return self._go_on_later(asked.id, answer, stands, known, channel, place)
-            event = Answered(asked.id, *answer)
+            else:
+                answer = eager.start(self.tools.queries.ask(asked.operation, self.record.msisdn, asked.arguments))
+                if isinstance(answer, eager.Started):
+                    return self._go_on_later(asked.id, answer, done, known, channel, place)
+                outcome, value = answer
+            done = self.flow.memory.answered(work_out, done, outcome, value, self.now, known, channel)
 
     async def _go_on_later(
-        self,
-        ask: str,
-        answer: eager.Started[Outcome],
-        stands: Session | Waiting | None,
-        known: Values,
-        channel: Channel,
-        place: str,
+        self, ask: str, answer: eager.Started[Outcome], done: Step, known: Values, channel: Channel, place: str
     ) -> Show | None:
         """Go on when the operator has answered, or when it is too late for that."""
         answered = await answer.within((self.deadline - self.tools.clock()) / 1000)
-        event = Late(ask) if isinstance(answered, eager.Late) else Answered(ask, *answered)
-        played = self._go_on(stands, event, known, channel, place)
+        if isinstance(answered, eager.Late):
+            following = work_out(self.flow, done.whole_session, Late(ask), self.now, known, channel)
+        else:
+            following = self.flow.memory.answered(work_out, done, *answered, self.now, known, channel)
+        played = self._go_on(following, known, channel, place)
         return played if played is None or isinstance(played, Show) else await played
 
     def facts(self, channel: Channel) -> Values:
@@ -187,7 +183,7 @@ class Turn(msgspec.Struct, gc=False):
             case Note():
                 self.journal.append(JournalEntry(self.now, effect.kind, effect.data))
 
-    def _do(self, asked: Ask) -> Event:
+    def _do(self, asked: Ask) -> Outcome:
         """Carry out what is done on the record, in the turn."""
         if asked.operation == "push":
             acted = self._push(asked)
@@ -196,7 +192,7 @@ class Turn(msgspec.Struct, gc=False):
         self.take_over(acted)
         if self.language and asked.operation == "set_language":
             self.language = asked.arguments["language"]
-        return Answered(asked.id, acted.outcome, acted.value)
+        return acted.outcome, acted.value
 
     def _push(self, asked: Ask) -> Acted:
         """Queue one of the flow's own pushes, to be shown later by the account that this input came by."""
