@@ -36,6 +36,7 @@ from ussd_server.settings import Settings
 from ussd_server.smsc_url import SmscUrl
 from ussd_server.store_url import RedisUrl, SqliteUrl
 from ussd_server.stores.base import StoreUnavailable
+from ussd_server.stores.clock import Clock
 from ussd_server.stores.moving import refuse_marked
 from ussd_server.stores.opening import open_to_serve
 from ussd_server.stores.risks import Risks
@@ -140,8 +141,10 @@ class Server:
         noted_id = store_note.noted_id(settings.data, settings.store)
         self.store = await open_to_serve(settings.store, settings.require_durable, settings.journal_entries, noted_id)
         risks = Risks(self.store, str(settings.store))
+        self._clock = Clock(self.store, str(settings.store), wall_clock)
         try:
             self.metrics.store_risks = await risks.look()
+            self.metrics.clock_offset = await self._clock.look()
             key_file = await self._take_keys()
             await self._note_store()
             if self._operator is None:
@@ -221,6 +224,7 @@ class Server:
             self._note_keys,
             self._compare_keys,
             risks.look,
+            self._clock.look,
             self.metrics,
             wall_clock,
             {**self.gateway.ticks(), "overload": self.overload.tick},
@@ -323,6 +327,7 @@ class Server:
                 name: "" if account.bound else account.unbound_because or "not bound yet"
                 for name, account in self.gateway.accounts.items()
             },
+            {"clock": self._clock.wrong},
         )
 
     async def _turns_ended(self) -> None:

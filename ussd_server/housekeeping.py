@@ -25,6 +25,8 @@ KEYS_S: Final = 2.0
 """Between two looks at the key file: how soon a new key is in use, but for one that is asked for by its id."""
 RISKS_S: Final = 15.0
 """Between two looks at how the store is set up: how soon a replica that took over is looked at."""
+CLOCK_S: Final = 5.0
+"""Between two comparisons of this server's clock with the store's: work is held for six times as long."""
 LAG_S: Final = 0.05
 """Between two measurements of the loop's lag."""
 
@@ -34,8 +36,9 @@ class Housekeeping:
 
     `refresh_keys` reads the key file again where it changed and returns whether it did, and `note_keys` then has the
     store remember them; `compare_keys` only looks what it remembers. Both raise KeysError where its other servers have
-    others. `look_at_risks` returns in how many ways the store could lose what it acknowledged. `now` is in ms; `pause`
-    waits so many seconds; each of `ticks`, by name, is called with the loop's time (s) every `LAG_S`.
+    others. `look_at_risks` returns in how many ways the store could lose what it acknowledged, `look_at_clock` by how
+    many seconds this server's clock is ahead of the store's. `now` is in ms; `pause` waits so many seconds; each of
+    `ticks`, by name, is called with the loop's time (s) every `LAG_S`.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Housekeeping:
         note_keys: Callable[[], Awaitable[None]],
         compare_keys: Callable[[], Awaitable[None]],
         look_at_risks: Callable[[], Awaitable[int]],
+        look_at_clock: Callable[[], Awaitable[float]],
         metrics: Metrics,
         now: Callable[[], int],
         ticks: Mapping[str, Callable[[float], None]],
@@ -56,6 +60,7 @@ class Housekeeping:
         self._note_keys = note_keys
         self._compare_keys = compare_keys
         self._look_at_risks = look_at_risks
+        self._look_at_clock = look_at_clock
         self._unnoted = False
         self.other_keys = ""
         """Why the keys here are not those of the store's other servers; "" where they are."""
@@ -79,6 +84,7 @@ class Housekeeping:
             self._repeat("sweep", self._sweep, SWEEP_S),
             self._repeat("dead letters", self._count_dead_letters, COUNT_S, at_once=True),
             self._repeat("risks", self._watch_risks, RISKS_S),
+            self._repeat("clock", self._watch_clock, CLOCK_S),
             self._repeat("keys", self._watch_keys, KEYS_S),
             self._watch_loop(),
         )
@@ -139,6 +145,10 @@ class Housekeeping:
     async def _watch_risks(self) -> None:
         with suppress(StoreUnavailable):  # others say that it is away
             self._metrics.store_risks = await self._look_at_risks()
+
+    async def _watch_clock(self) -> None:
+        with suppress(StoreUnavailable):
+            self._metrics.clock_offset = await self._look_at_clock()
 
     async def _watch_keys(self) -> None:
         self.take_up_keys()

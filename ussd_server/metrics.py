@@ -61,6 +61,7 @@ class Metrics:
         "binds",
         "checks",
         "checks_waiting",
+        "clock_offset",
         "dead_letters",
         "deliveries",
         "housekeeping_failed",
@@ -111,6 +112,8 @@ class Metrics:
         """Outbox entries that were performed, by kind and result."""
         self.dead_letters: Mapping[str, int] = {}
         """How many entries of each kind were given up and wait for a person, as last asked of the store."""
+        self.clock_offset = 0.0
+        """By how many seconds this server's clock was ahead of the store's when they were compared last."""
         self.store_risks = 0
         """In how many ways the store could lose what it acknowledged, as it was set up when that was looked at last."""
         self.pushes: defaultdict[tuple[str, str], int] = defaultdict(int)
@@ -186,6 +189,11 @@ class _Reader(Collector):
         yield _gauge("dead_letters", "Work given up that waits for a person", "kind", metrics.dead_letters)
         yield GaugeMetricFamily(
             "ussd_server_store_risks", "Ways to lose what was acknowledged, as the store is set up", metrics.store_risks
+        )
+        yield GaugeMetricFamily(
+            "ussd_server_clock_offset_seconds",
+            "By how much this server's clock is ahead of the store's",
+            metrics.clock_offset,
         )
         yield _counter("pushes", "Pushes that ended", ("kind", "result"), metrics.pushes.items())
         requests = metrics.terminal_requests.items()

@@ -16,7 +16,7 @@ from tests import redis_servers
 from tests.ussd_server.stores.redis.steps import elsewhere
 from tests.ussd_server.turns.bench import MSISDN, SMALL
 from ussd_server import app, housekeeping
-from ussd_server.app import Server
+from ussd_server.app import Server, wall_clock
 from ussd_server.channels.base import Answer, Input
 from ussd_server.channels.intake import TOGETHER
 from ussd_server.cli.process import STOP_S
@@ -316,6 +316,26 @@ def test_a_server_whose_keys_others_have_replaced_says_so_until_it_has_the_new_o
         await second.stop()
         await first.stop()
         await listener.close()
+
+    with redis_servers.running() as redis:
+        asyncio.run(main(redis.url))
+
+
+def test_a_server_whose_clock_is_not_the_stores_says_so_and_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "wall_clock", lambda: wall_clock() + 60_000)
+
+    async def main(store: str) -> None:
+        server = Server(load({"data": tmp_path, "store": store, "flows": SMALL}))
+        with capture_logs() as logs:
+            await server.start()
+        readiness = await server.readiness()
+        assert readiness.ready
+        assert "s ahead of the store's: see to NTP" in readiness.reasons["clock"]
+        assert server.metrics.clock_offset == pytest.approx(60, abs=5)
+        assert [line["store"] for line in logs if line["event"] == "clock differs from the store's"] == [store]
+        await server.stop()
 
     with redis_servers.running() as redis:
         asyncio.run(main(redis.url))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from ussd_server.housekeeping import COUNT_S, KEYS_S, LAG_S, RISKS_S, SWEEP_S, SWEPT, Housekeeping
+from ussd_server.housekeeping import CLOCK_S, COUNT_S, KEYS_S, LAG_S, RISKS_S, SWEEP_S, SWEPT, Housekeeping
 from ussd_server.metrics import Metrics
 from ussd_server.secrecy.agreement import OtherKeys
 from ussd_server.secrecy.keys import KeysError
@@ -47,6 +47,10 @@ async def _no_risks() -> int:
     return 0
 
 
+async def _right_clock() -> float:
+    return 0.0
+
+
 def keep_house(
     place: Path,
     body: Callable[[SqliteStore, Housekeeping, Pauses, Metrics], Awaitable[None]],
@@ -54,12 +58,13 @@ def keep_house(
     note: Callable[[], Awaitable[None]] = _nothing,
     compare: Callable[[], Awaitable[None]] = _nothing,
     look: Callable[[], Awaitable[int]] = _no_risks,
+    look_at_clock: Callable[[], Awaitable[float]] = _right_clock,
     ticks: Mapping[str, Callable[[float], None]] = MappingProxyType({}),
 ) -> None:
     async def main() -> None:
         store = SqliteStore(place / "store.db")
         pauses, metrics = Pauses(), Metrics()
-        house = Housekeeping(store, refresh, note, compare, look, metrics, lambda: 1_000, ticks, pauses)
+        house = Housekeeping(store, refresh, note, compare, look, look_at_clock, metrics, lambda: 1_000, ticks, pauses)
         house.start()
         await body(store, house, pauses, metrics)
         await house.stop()
@@ -108,6 +113,25 @@ def test_what_the_store_could_lose_is_looked_at_again_and_shown(tmp_path: Path) 
 
     keep_house(tmp_path, body, look=look)
     assert shown == [0, 2, 2, 0]
+
+
+def test_the_clock_is_compared_with_the_stores_again_and_shown(tmp_path: Path) -> None:
+    looks = iter([7.5, StoreUnavailable("away"), -0.5])
+    shown: list[float] = []
+
+    async def look() -> float:
+        found = next(looks)
+        if isinstance(found, StoreUnavailable):
+            raise found
+        return found
+
+    async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, metrics: Metrics) -> None:
+        for _ in range(3):
+            await pauses.end(CLOCK_S)
+            shown.append(metrics.clock_offset)
+
+    keep_house(tmp_path, body, look_at_clock=look)
+    assert shown == [7.5, 7.5, -0.5]
 
 
 def test_new_keys_are_taken_up_and_a_bad_file_is_told(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def test_what_was_bumped_is_what_is_read() -> None:
     metrics.checks_waiting = lambda: 2
     metrics.outbox_under_way = lambda: 9
     metrics.turns_under_way = lambda: 8
+    metrics.clock_offset = -0.5
     metrics.links.update({"a": True, "b": False})
 
     def value(name: str, **labels: str) -> float | None:
@@ -44,6 +45,7 @@ def test_what_was_bumped_is_what_is_read() -> None:
     assert value("terminal_requests_total", operation="open_visit", result="code-rejected") == 3
     assert (value("code_checks_total", verdict="wrong"), value("code_checks_waiting")) == (3, 2)
     assert (value("outbox_under_way"), value("turns_under_way")) == (9, 8)
+    assert value("clock_offset_seconds") == -0.5
     assert (value("link_bound", link="a"), value("link_bound", link="b")) == (1, 0)
     metrics.turns["ussd", "answered"] += 1
     assert value("turns_total", channel="ussd", result="answered") == 3

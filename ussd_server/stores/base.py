@@ -211,6 +211,21 @@ class Everything(msgspec.Struct, frozen=True, gc=False):
     answers: list[KeptAnswer] = []
 
 
+class ClockReading(msgspec.Struct, frozen=True, gc=False):
+    """By how many ms a clock is ahead of the store's, less than 0 where it is behind, give or take `unsure` ms."""
+
+    ahead: int
+    unsure: int
+
+    def beyond(self, ms: int) -> bool:
+        """Whether the clocks surely differ by more than this."""
+        return abs(self.ahead) - self.unsure > ms
+
+    def within(self, ms: int) -> bool:
+        """Whether they surely do not; neither is sure where the answer took long."""
+        return abs(self.ahead) + self.unsure <= ms
+
+
 class Nonce(msgspec.Struct, frozen=True, gc=False):
     """A nonce that a terminal has used, remembered until then (ms)."""
 
@@ -445,6 +460,12 @@ class Store(Protocol):
         """Return what could lose what was acknowledged, as the store is set up, each with its mend; [] for nothing.
 
         Nothing is written for that, also where the store has not begun.
+        """
+
+    async def read_clock(self, now: Callable[[], int]) -> ClockReading | None:
+        """Compare the clock that `now` reads (ms) with the store's, of several servers with that farthest from it.
+
+        None where the store has no other clock than this machine's, or does not tell.
         """
 
     async def ping(self) -> None:

@@ -78,6 +78,13 @@ def test_ready_while_something_is_served_with_the_reason_why_not_all(
     }
 
 
+def test_what_only_should_be_well_is_told_where_it_is_not_and_changes_nothing() -> None:
+    wrong = Readiness({"store": ""}, {}, {"clock": "7.5 s ahead"})
+    assert (wrong.ready, wrong.degraded, wrong.reasons) == (True, False, {"store": "", "clock": "7.5 s ahead"})
+    right = Readiness({"store": ""}, {}, {"clock": ""})
+    assert (right.ready, right.reasons) == (True, {"store": ""})
+
+
 def test_metrics_are_served_as_prometheus_reads_them() -> None:
     metrics = Metrics()
     metrics.turns["ussd", "answered"] += 3

@@ -5,12 +5,13 @@ connection or a failover, so each makes sure by itself that it acts once (`scrip
 `docs/decisions/0015-redis-store.md` tells why it is laid out so.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from ussd_server.store_url import RedisUrl
-from ussd_server.stores.base import JOURNAL_ENTRIES, StoreUnavailable
+from ussd_server.stores.base import JOURNAL_ENTRIES, ClockReading, StoreUnavailable
 from ussd_server.stores.cache import CACHED_OCTETS, CACHED_RECORDS, Cache
-from ussd_server.stores.redis import risks
+from ussd_server.stores.redis import clocks, risks
 from ussd_server.stores.redis.claims import Claims
 from ussd_server.stores.redis.identity import LOST, RECOVER
 from ussd_server.stores.redis.layout import Layout
@@ -127,6 +128,10 @@ class RedisStore(Subscribers, Outbox, Terminals, Sweeps):
     async def risks(self) -> list[str]:
         """Return what each server could lose of what was acknowledged, and the mend; nothing where it is durable."""
         return await risks.risks(self._layout)
+
+    async def read_clock(self, now: Callable[[], int]) -> ClockReading | None:
+        """Compare the clock that `now` reads (ms) with those of Redis; None where no server tells its own."""
+        return await clocks.read(self._layout, now)
 
     async def ping(self) -> None:
         """Write something on each server and wait until it is durable."""

@@ -17,6 +17,7 @@ from ussd_server.stores.base import (
     JOURNAL_ENTRIES,
     Change,
     Claimed,
+    ClockReading,
     Everything,
     JournalEntry,
     KeptAnswer,
@@ -137,6 +138,10 @@ class SqliteStore(Reading):
     async def risks(self) -> list[str]:
         """Return nothing: what was acknowledged is on the disk."""
         return []
+
+    async def read_clock(self, now: Callable[[], int]) -> ClockReading | None:
+        """Return None: whoever shares a file has the same machine's clock."""
+        return None
 
     async def ping(self) -> None:
         """Write something and wait until it is on the disk."""
