@@ -76,7 +76,7 @@ class Deliveries:
                     version,
                     replace(record, awaited=received.awaited),
                     journal=[self._entry(each) for each in ended],
-                    settled=[timer(each.sms) for each in ended],
+                    dropped=[timer(each.sms) for each in ended],
                 )
                 if await self._store.commit(change):
                     self._count(ended)
@@ -92,7 +92,7 @@ class Deliveries:
         until = turn.now + turn.tools.sms_validity_ms  # as long as an SMS is worth delivering
         turn.outbox.append(OutboxEntry(timer(sms), "delivery", until, {"sms": sms}))
         self._end(turn, awaited, ended)
-        turn.settled += [timer(each.sms) for each in ended]
+        turn.dropped += [timer(each.sms) for each in ended]
 
     def look_again(self, turn: Turn, data: Values) -> None:
         """Let the turn apply a receipt that came before its SMS was known to be sent: now it is, or it is not ours."""
@@ -102,7 +102,7 @@ class Deliveries:
         else:
             ended = _some(received.ended)
             self._end(turn, received.awaited, ended)
-            turn.settled += [timer(each.sms) for each in ended]
+            turn.dropped += [timer(each.sms) for each in ended]
 
     def give_up(self, turn: Turn, sms: str) -> None:
         """Let the turn end an SMS whose receipts did not come in time."""

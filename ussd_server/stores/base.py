@@ -174,6 +174,9 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     there (another server settled it first) makes the commit fail like an old version does. So does an `answer` to a
     request that has one already. `exhumed` are ids of dead letters of the same subscriber that are none any more: what
     is to be tried again goes into `outbox` under its old id. One that is not there makes the commit fail, too.
+
+    `dropped` are ids of outbox entries of the same subscriber that have nothing to do any more. Nothing depends on
+    them: one that is no longer there (it was given up) is not missed.
     """
 
     version: int
@@ -183,6 +186,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     settled: Sequence[str] = ()
     answer: KeptAnswer | None = None
     exhumed: Sequence[str] = ()
+    dropped: Sequence[str] = ()
 
 
 class Standing(msgspec.Struct, frozen=True, gc=False):

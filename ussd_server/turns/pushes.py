@@ -258,8 +258,8 @@ class Heard(msgspec.Struct, frozen=True):
     result: Result | Literal[""]
 
     @property
-    def settles(self) -> tuple[str, ...]:
-        """The outbox entries that are done with it."""
+    def drops(self) -> tuple[str, ...]:
+        """The outbox entries that have nothing to do any more."""
         return (self.push.id,) if self.result else ()
 
     def note(self, now: int) -> tuple[JournalEntry, ...]:

@@ -59,7 +59,7 @@ class Turn(msgspec.Struct, gc=False):
     SMS of this turn go by `account` and come from the service number `number` ("": the settings say). `now` is when the
     input came, the same all through the turn; queries may take until `deadline` (ms). `terminal` is the one at which
     the subscriber stands ("" none), `language` what is spoken there ("": the record's), `agreed` the price that the
-    terminal showed by itself. `settled` are outbox entries of this subscriber that have nothing to do any more. That
+    terminal showed by itself. `dropped` are outbox entries of this subscriber that have nothing to do any more. That
     the engine has `played` to a screen is worth a commit also where the record stays as it was.
     """
 
@@ -76,7 +76,7 @@ class Turn(msgspec.Struct, gc=False):
     agreed: str = ""
     journal: list[JournalEntry] = []
     outbox: list[OutboxEntry] = []
-    settled: list[str] = []
+    dropped: list[str] = []
     played: bool = False
 
     async def play(self, event: Event, channel: Channel, place: str = "") -> Show | None:
@@ -166,10 +166,8 @@ class Turn(msgspec.Struct, gc=False):
         self.outbox.extend(self._from_here(entry) for entry in acted.outbox)
 
     def change(self, settled: Sequence[str] = (), answer: KeptAnswer | None = None) -> Change:
-        """Return all of this turn's work as one commit."""
-        if self.settled:
-            settled = (*self.settled, *settled)
-        return Change(self.version, self.record, self.journal, self.outbox, settled, answer)
+        """Return all of this turn's work as one commit; it is refused where what it `settled` is gone."""
+        return Change(self.version, self.record, self.journal, self.outbox, settled, answer, dropped=self.dropped)
 
     def _take(self, effect: Effect, channel: str = "") -> None:
         match effect:

@@ -161,6 +161,7 @@ class UnderWay:
         if heard is not None:
             turn.record = pushes.heard_of(turn.record, heard)
             turn.journal.extend(heard.note(turn.now))
+            turn.dropped.extend(heard.drops)
             if heard.push.kind == "notify":
                 self._keep(turn, _SILENCE)
                 return
@@ -192,7 +193,7 @@ class UnderWay:
         if heard is None or (heard.push.kind == "ask" and input.kind != "confirm"):
             exchanges = remember(self._record.exchanges, self._name, self._last, input, self._typed, answer)
             turn.record = replace(turn.record, exchanges=exchanges)
-        change = turn.change(heard.settles if heard else ())
+        change = turn.change()
         self._answer = answer
         resources.admission.begun()
         asked = self._asked = resources.stopwatch()

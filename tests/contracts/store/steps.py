@@ -40,9 +40,11 @@ def entry(id: str, kind: Any = "sms", due: int = T0, **data: Any) -> OutboxEntry
     return OutboxEntry(id, kind, due, data)
 
 
-async def put(store: Store, msisdn: str, *outbox: OutboxEntry, settled: tuple[str, ...] = ()) -> bool:
+async def put(
+    store: Store, msisdn: str, *outbox: OutboxEntry, settled: tuple[str, ...] = (), dropped: tuple[str, ...] = ()
+) -> bool:
     record, version = await store.load(msisdn)
-    return await store.commit(Change(version, record, outbox=outbox, settled=settled))
+    return await store.commit(Change(version, record, outbox=outbox, settled=settled, dropped=dropped))
 
 
 def ids(claimed: list[Claimed]) -> list[str]:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.contracts.store.steps import ANNA, BORIS, LEASE, T0, VERA, Open, entry, ids, on, put, told
-from ussd_server.stores.base import Change, Claimed, JournalEntry, Store, StoreUnavailable
+from ussd_server.stores.base import DELIVERIES, Change, Claimed, JournalEntry, Store, StoreUnavailable
 from ussd_server.subscribers.record import Subscriber
 
 
@@ -89,6 +89,49 @@ def test_one_cannot_settle_another_subscribers_entry(open_store: Open) -> None:
         assert await put(store, ANNA, entry("a"))
         assert not await put(store, BORIS, settled=("a",))
         assert ids(await store.claim(T0, 10, LEASE)) == ["a"]
+
+    on(open_store, test)
+
+
+def test_what_is_dropped_goes_where_it_is_there_and_is_not_missed_where_it_is_not(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA, entry("a"), entry("a.end", "delivery"), entry("b"))
+        assert await put(store, BORIS, entry("theirs"))
+        assert ids(await store.claim(T0, 10, LEASE, [DELIVERIES])) == ["a.end"]
+        # What is held is dropped as well, and what waits behind it may go.
+        assert await put(store, ANNA, dropped=("never", "a", "a.end", "theirs"))
+        assert sorted(ids(await store.claim(T0, 10, LEASE))) == ["b", "theirs"]
+        assert await put(store, ANNA, settled=("b",), dropped=("a",))
+        assert await put(store, BORIS, dropped=("a", "theirs"))
+        assert await put(store, ANNA, dropped=("b",))
+        assert await store.next_due() is None
+        assert await store.claim(T0 + LEASE, 10, LEASE) == []
+
+    on(open_store, test)
+
+
+def test_a_change_that_only_drops_is_refused_on_an_old_version_and_where_what_it_settles_is_gone(
+    open_store: Open,
+) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA, entry("a"))
+        record, version = await store.load(ANNA)
+        assert not await store.commit(Change(0, record, dropped=["a"]))
+        assert not await store.commit(Change(version, record, settled=["gone"], dropped=["a"]))
+        assert ids(await store.claim(T0, 10, LEASE)) == ["a"]
+        assert await told(store, Change((await store.load(ANNA))[1], record, dropped=["a"])) is True
+        assert await store.next_due() is None
+
+    on(open_store, test)
+
+
+def test_what_was_given_up_is_not_missed_by_who_drops_it_and_stays_a_dead_letter(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        assert await put(store, ANNA, entry("a.end", "delivery"))
+        (claimed,) = await store.claim(T0, 10, LEASE)
+        await store.bury(claimed, T0, "damaged")
+        assert await put(store, ANNA, dropped=("a.end",))
+        assert [each.id for each in await store.dead_letters(ANNA)] == ["a.end"]
 
     on(open_store, test)
 

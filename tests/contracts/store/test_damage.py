@@ -119,6 +119,18 @@ def test_a_damaged_entry_is_given_up_and_what_is_behind_it_goes_on(open_store: O
 
 
 @pytest.mark.parametrize("octets", OCTETS)
+def test_a_damaged_entry_is_dropped_as_any_other(open_store: Open, octets: bytes) -> None:
+    async def test(store: Store) -> None:
+        await put(store, ANNA, entry("a", text="x"), entry("b"))
+        await damage(store, ANNA, "a", octets)
+        assert await put(store, ANNA, dropped=("a",))
+        assert ids(await store.claim(T0, 10, LEASE)) == ["b"]
+        assert await store.dead_letters(ANNA) == []
+
+    on(open_store, test)
+
+
+@pytest.mark.parametrize("octets", OCTETS)
 def test_what_is_damaged_moves_to_another_store_as_it_is(open_store: Open, octets: bytes) -> None:
     async def test(store: Store) -> None:
         await put(store, ANNA, entry("a", text="x"), entry("b", text="y"), entry("c"))

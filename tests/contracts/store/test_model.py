@@ -113,20 +113,32 @@ class StoreMachine(RuleBasedStateMachine):
         wait=st.sampled_from([0, 0, 500]),
         notes=st.lists(st.sampled_from(["sms ended", "activated", "order placed", "given_up"]), max_size=5),
         settle=st.integers(0, 2),
+        drop=st.integers(0, 2),
         language=st.text(max_size=8),
         key=st.sampled_from(["", "", "a", "b", "c"]),
     )
     def commit(
-        self, how: str, msisdn: str, kinds: list[Any], wait: int, notes: list[str], settle: int, language: str, key: str
+        self,
+        how: str,
+        msisdn: str,
+        kinds: list[Any],
+        wait: int,
+        notes: list[str],
+        settle: int,
+        drop: int,
+        language: str,
+        key: str,
     ) -> Any:
         _, version = self.do(self.store.load(msisdn))
         self.made += 1
         added = [OutboxEntry(f"{self.made}-{n}", kind, self.now + wait, {"n": n}) for n, kind in enumerate(kinds)]
         written = [JournalEntry(self.now, kind, {"kind": "sms ended", "made": self.made}) for kind in notes]
-        settled = [kept.entry.id for kept in self.outbox if kept.msisdn == msisdn][:settle]
+        there = [kept.entry.id for kept in self.outbox if kept.msisdn == msisdn]
+        settled, dropped = there[:settle], [*there[-drop:], "never-was"] if drop else []
+        gone = {*settled, *dropped}
         record = Subscriber(msisdn, language, self.made)
         answer = answer_to(key, language.encode(), expires=self.now + LEASE) if key else None
-        change = Change(version, record, written, added, settled, answer)
+        change = Change(version, record, written, added, settled, answer, dropped=dropped)
         got: list[Claimed] | None
         if how == "hold":
             got = self.do(self.store.commit_and_hold(change, self.now, self.now + LEASE))
@@ -140,7 +152,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.outdated.append((msisdn, version))
         self.records[msisdn] = record
         self.note(msisdn, *written)
-        self.outbox = [kept for kept in self.outbox if kept.entry.id not in settled]
+        self.outbox = [kept for kept in self.outbox if kept.entry.id not in gone]
         self.outbox += [Kept(msisdn, each, each.due) for each in added]
         return multiple(*map(self.claimed, got))
 

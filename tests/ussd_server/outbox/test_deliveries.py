@@ -12,8 +12,8 @@ from smpp.receipts import Receipt
 from tests.ussd_server.turns.bench import MSISDN, Bench, play
 from ussd_server.channels.sms import SendOutcome
 from ussd_server.outbox import performers
-from ussd_server.outbox.deliveries import Deliveries
-from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
+from ussd_server.outbox.deliveries import Deliveries, timer
+from ussd_server.stores.base import MESSAGES, Change, OutboxEntry, StoreUnavailable
 from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.deliveries import MOST_AWAITED
 
@@ -39,6 +39,12 @@ async def ends(at: Bench) -> list[dict[str, Any]]:
     """Return how SMS ended, oldest first, without their ids."""
     entries = reversed(await at.store.journal(MSISDN, "sms ended"))
     return [{name: value for name, value in entry.data.items() if name != "sms"} for entry in entries]
+
+
+async def lose_timer(at: Bench) -> None:
+    """Let the timer of the only SMS that is awaited be given up as damaged."""
+    (sms,) = (await at.store.load(MSISDN))[0].awaited
+    await at.lose(timer(sms), "delivery")
 
 
 async def nothing_waits(at: Bench) -> None:
@@ -251,6 +257,46 @@ def test_more_than_may_be_awaited_end_the_oldest(tmp_path: Path) -> None:
         assert [end["outcome"] for end in await ends(at)] == ["expired"]
         await at.deliveries.take("a", [MSISDN], DELIVERED)
         assert [end["outcome"] for end in await ends(at)] == ["expired", "delivered"]
+
+    play(tmp_path, story)
+
+
+def test_a_receipt_ends_an_sms_whose_timer_was_given_up_as_damaged(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await send(at, "1")
+        await lose_timer(at)
+        await at.deliveries.take("a", [MSISDN], DELIVERED)
+        assert await ends(at) == [{"outcome": "delivered", "sent": at.now}]
+        await nothing_waits(at)
+
+    play(tmp_path, story)
+
+
+def test_a_receipt_that_was_kept_ends_an_sms_whose_timer_was_given_up_as_damaged(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await send(at, "1")
+        await lose_timer(at)
+        record, version = await at.store.load(MSISDN)
+        said = {"account": "a", "message_id": "1", "outcome": "delivered", "error": ""}
+        assert await at.store.commit(Change(version, record, outbox=[OutboxEntry("early", "receipt", at.now, said)]))
+        at.outbox.wake()
+        await at.until(lambda: at.metrics.outbox["receipt", "done"] == 1)
+        assert await ends(at) == [{"outcome": "delivered", "sent": at.now}]
+        await nothing_waits(at)
+
+    play(tmp_path, story)
+
+
+def test_an_sms_that_is_one_too_many_is_sent_once_where_the_timer_of_the_oldest_was_given_up(tmp_path: Path) -> None:
+    async def story(at: Bench) -> None:
+        await send(at, "0")
+        await lose_timer(at)
+        for number in range(1, MOST_AWAITED + 1):
+            await send(at, str(number))
+        assert [end["outcome"] for end in await ends(at)] == ["expired"]
+        await at.until(lambda: not at.outbox.under_way)
+        assert await at.store.next_due([MESSAGES]) is None
+        assert len(at.network.sms) == MOST_AWAITED + 1
 
     play(tmp_path, story)
 

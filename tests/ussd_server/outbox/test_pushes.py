@@ -267,6 +267,37 @@ def test_who_dials_instead_of_answering_has_left_the_question(tmp_path: Path) ->
     play(tmp_path, story)
 
 
+@pytest.mark.parametrize("days", [0, 3])
+def test_who_dials_after_the_entry_of_a_question_was_given_up_as_damaged_is_served(tmp_path: Path, days: int) -> None:
+    async def story(at: Bench) -> None:
+        await queue(at, screen="offers")
+        await shown(at)
+        await at.lose("p1", "push")
+        assert (await at.store.load(MSISDN))[0].push is not None
+        at.now += days * 24 * 60 * MINUTE_MS
+        assert (await at.dial("*100#")).text == "Balance 500 RUB"
+        assert at.metrics.turns["ussd", "conflict"] == 0
+        await ended(at, "ask", "left")
+
+    play(tmp_path, story)
+
+
+@pytest.mark.parametrize(("screen", "kind"), [("offers", "ask"), ("money", "notify")])
+def test_who_is_heard_of_after_the_entry_of_a_push_was_given_up_ends_it_all_the_same(
+    tmp_path: Path, screen: str, kind: str
+) -> None:
+    async def story(at: Bench) -> None:
+        await queue(at, screen=screen)
+        await shown(at)
+        await at.lose("p1", "push")
+        await at.take(at.input("drop", "abort", dialogue="a/200"))
+        await ended(at, kind, "aborted")
+        await queue(at, "Hello.", id="p2")
+        await shown(at, 2)
+
+    play(tmp_path, story)
+
+
 # Not now ----------------------------------------------------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ from ussd_server.outbox.pushes import Manners, Pusher
 from ussd_server.outbox.worker import LEASE_MS, Outbox, Performed, Performer
 from ussd_server.secrecy.keys import Keyring
 from ussd_server.secrecy.vault import CodeHasher, Vault
-from ussd_server.stores.base import Change, Claimed, OutboxEntry, Told, ToldHeld, tell_of
+from ussd_server.stores.base import Change, Claimed, OutboxEntry, OutboxKind, Told, ToldHeld, tell_of
 from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.codes import Policy
 from ussd_server.subscribers.record import Subscriber
@@ -226,6 +226,14 @@ class Bench:
         async with asyncio.timeout(20):
             while not reached():
                 await asyncio.sleep(0.001)
+
+    async def lose(self, id: str, kind: OutboxKind) -> None:
+        """Damage an entry of the outbox, and let it be given up as such."""
+        damage = "UPDATE outbox SET data = '{', due = 0, ready = 0 WHERE id = ?"
+        assert (await self.store._do(lambda: self.store._db.execute(damage, (id,)))).rowcount == 1
+        given_up = self.metrics.outbox[kind, "hopeless"]
+        self.outbox.wake()
+        await self.until(lambda: self.metrics.outbox[kind, "hopeless"] > given_up and not self.outbox.under_way)
 
     async def outbox_rests(self) -> None:
         """Let all be done that is claimed, or being claimed."""

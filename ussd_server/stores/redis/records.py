@@ -138,9 +138,10 @@ class Records(Answers):
         lease = begin[-1]
         claim = self._claims.name(bucket) if lease else ""
         answers = () if change.answer is None else (change.answer,)
-        groups = (change.settled, change.exhumed, change.outbox, change.journal, answers)
+        groups = (change.settled, change.dropped, change.exhumed, change.outbox, change.journal, answers)
         values: list[keys.Value] = [*begin, self._claims.consumer, claim, *map(len, groups)]
         values += change.settled
+        values += change.dropped
         values += change.exhumed
         for entry in change.outbox:
             values += keys.added(entry)
@@ -152,6 +153,6 @@ class Records(Answers):
 
 def _only_a_record(change: Change) -> bool:
     """Whether nothing but a record is replaced, as nearly every commit does."""
-    if change.journal or change.outbox or change.settled or change.exhumed or change.answer:
+    if change.journal or change.outbox or change.settled or change.dropped or change.exhumed or change.answer:
         return False
     return 0 < change.version < 1 << 64

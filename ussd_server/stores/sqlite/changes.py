@@ -86,6 +86,8 @@ class Changes:
             self._change_each(sql.INSERT, [(first, *row) for row in rows.inserted])
         self._change_each(sql.UPDATE, rows.replaced)
         self._change_each(sql.SETTLE, rows.settled)
+        if rows.dropped:
+            self._db.executemany(sql.SETTLE, rows.dropped)
         self._change_each(sql.EXHUME, rows.exhumed)
         if rows.journal:
             add_notes(self._db, rows.journal, self._journal_entries)

@@ -91,6 +91,7 @@ class Rows:
     __slots__ = (
         "answers",
         "changes",
+        "dropped",
         "enqueued",
         "entries",
         "exhumed",
@@ -109,6 +110,7 @@ class Rows:
         self.inserted: list[tuple[bytes, int]] = []
         """The first records of their numbers: what version they have is not known yet."""
         self.settled: list[Row] = []
+        self.dropped: list[Row] = []
         self.exhumed: list[Row] = []
         self.journal: list[Row] = []
         self.enqueued: list[Row] = []
@@ -128,7 +130,7 @@ class Rows:
         stored = encode(record)
         outbox = change.outbox and _outbox_rows(change, key, now, lease, held)
         # Nearly every commit is a record and nothing else, or with an SMS.
-        if change.journal or change.settled or change.exhumed or change.answer:
+        if change.journal or change.settled or change.dropped or change.exhumed or change.answer:
             self._add_more(change, key)
         if outbox:
             self.enqueued += outbox
@@ -145,6 +147,7 @@ class Rows:
     def _add_more(self, change: Change, key: int) -> None:
         self.journal += journal_rows(change.journal, key)
         self.settled += settled_rows(change.settled, key)
+        self.dropped += settled_rows(change.dropped, key)
         self.exhumed += settled_rows(change.exhumed, key)
         if change.answer:
             self.answers.append(answer_row(change.answer, key))

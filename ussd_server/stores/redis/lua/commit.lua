@@ -2,8 +2,8 @@
 -- A commit with everything that one may have. Nothing is written before it is known that all of it applies.
 -- KEYS  record journal outbox dead answers | all expiring work given_up kinds due...(one a lane)
 -- ARGV  replaced version, new value, msisdn, now, end of a lease or 0, consumer, name of this claim,
---       how many are settled, exhumed, added, noted, answers; then each of these:
---       settled id; exhumed id; added id lane due kind expires tried data; note, its kind,
+--       how many are settled, dropped, exhumed, added, noted, answers; then each of these:
+--       settled id; dropped id; exhumed id; added id lane due kind expires tried data; note, its kind,
 --       how many of that are kept; answer's name, value, expires
 -- With a lease, what is added and could be claimed now is held.
 -- Returns {1, {lane, when it can next be claimed, ...}, {id, attempt, ...} of what is held}, {0} where it does not apply,
@@ -12,10 +12,11 @@ local record, journal, outbox, dead, answers = KEYS[1], KEYS[2], KEYS[3], KEYS[4
 local all, expiring, work, given_up, kinds, LANE_KEYS = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], 11
 local msisdn = ARGV[3]
 local now, lease, consumer, claim = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7]
-local settled, exhumed, added, noted, answered =
-  tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
-local first_settled = 13
-local first_exhumed = first_settled + settled
+local settled, dropped, exhumed, added, noted, answered =
+  tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
+local first_settled = 14
+local first_dropped = first_settled + settled
+local first_exhumed = first_dropped + dropped
 local first_added = first_exhumed + exhumed
 local first_note = first_added + 7 * added
 local first_answer = first_note + 3 * noted
@@ -36,18 +37,19 @@ if stored ~= ARGV[1] then
 end
 
 local entries, damaged = {}, false
-if settled + added > 0 then
+if settled + dropped + added > 0 then
   entries, damaged = outbox_of(outbox)
 end
 local letters = exhumed > 0 and letters_of(dead) or {}
 local gone, back = {}, {}
 for i = first_settled, first_exhumed - 1 do
   local entry = entries[ARGV[i]]
-  if not entry then
+  if entry then
+    gone[ARGV[i]] = entry
+    entries[ARGV[i]] = nil
+  elseif i < first_dropped then
     return {0}
   end
-  gone[ARGV[i]] = entry
-  entries[ARGV[i]] = nil
 end
 for i = first_exhumed, first_added - 1 do
   local letter = letters[ARGV[i]]
