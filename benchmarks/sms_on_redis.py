@@ -38,7 +38,7 @@ async def with_receipt(store: Store, msisdn: str) -> None:
     record, version = await store.load(msisdn)
     await store.commit(Change(version, record, outbox=(end,), settled=(held.entry.id,)))
     record, version = await store.load(msisdn)
-    await store.commit(Change(version, record, tuple(sms(1)), settled=(end.id,)))
+    await store.commit(Change(version, record, tuple(sms(1)), dropped=(end.id,)))
 
 
 async def without(store: Store, msisdn: str) -> None:
