@@ -220,7 +220,7 @@ class Server:
         )
         self._housekeeping = Housekeeping(
             self.store,
-            self.keys.refresh,
+            lambda noted: self.keys.refresh(lambda ring: agreement.left_for(ring, noted)),
             self._note_keys,
             self._compare_keys,
             risks.look,

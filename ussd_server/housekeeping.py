@@ -34,17 +34,18 @@ LAG_S: Final = 0.05
 class Housekeeping:
     """Looks after the store, the keys and the loop until it is stopped. A defect in one of these ends none of them.
 
-    `refresh_keys` reads the key file again where it changed and returns whether it did, and `note_keys` then has the
-    store remember them; `compare_keys` only looks what it remembers. Both raise KeysError where its other servers have
-    others. `look_at_risks` returns in how many ways the store could lose what it acknowledged, `look_at_clock` by how
-    many seconds this server's clock is ahead of the store's. `now` is in ms; `pause` waits so many seconds; each of
-    `ticks`, by name, is called with the loop's time (s) every `LAG_S`.
+    `refresh_keys` reads the key file again where it changed and returns whether it did; it is told what the store
+    remembers, "" where that is not known. `note_keys` then has the store remember them; `compare_keys` only looks what
+    it remembers. Both raise KeysError where its servers have others. `look_at_risks` returns in how many ways the store
+    could lose what it acknowledged, `look_at_clock` by how many seconds this server's clock is ahead of the store's.
+    `now` is in ms; `pause` waits so many seconds; each of `ticks`, by name, is called with the loop's time (s) every
+    `LAG_S`.
     """
 
     def __init__(
         self,
         store: Store,
-        refresh_keys: Callable[[], bool],
+        refresh_keys: Callable[[str], bool],
         note_keys: Callable[[], Awaitable[None]],
         compare_keys: Callable[[], Awaitable[None]],
         look_at_risks: Callable[[], Awaitable[int]],
@@ -63,10 +64,13 @@ class Housekeeping:
         self._look_at_clock = look_at_clock
         self._unnoted = False
         self.other_keys = ""
-        """Why the keys here are not those of the store's other servers; "" where they are."""
+        """Why the keys here are not those of the store's servers; "" where they are."""
         self._strange = Outage(
-            "other servers of this store have other keys", over="the keys of this store's servers are here again"
+            "the keys of this store's servers are not here", over="the keys of this store's servers are here again"
         )
+        self._untaken = _untaken()
+        self._cause = ""
+        """Why the key file was not taken up when it was looked at last."""
         self._metrics = metrics
         self._now = now
         self._ticks = ticks
@@ -96,14 +100,25 @@ class Housekeeping:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def take_up_keys(self) -> None:
-        """Look at the key file now. A file that cannot be used is logged, and the keys in force stay."""
+    def take_up_keys(self, noted: str = "") -> None:
+        """Look at the key file now. A file that cannot be used is logged, and the keys in force stay.
+
+        `noted` is what the store remembers.
+        """
         try:
-            if self._refresh_keys():
-                log.info("keys taken up")
-                self._unnoted = True
+            taken_up, cause = self._refresh_keys(noted), ""
         except KeysError as error:
-            log.error("keys not taken up, the old ones stay", cause=str(error))
+            taken_up, cause = False, str(error)
+        if cause:
+            if cause != self._cause:
+                self._untaken = _untaken()  # another trouble is told at once
+            self._untaken.failed(self._now(), cause=cause)
+        else:
+            self._untaken.worked(self._now())
+        self._cause = cause
+        if taken_up:
+            log.info("keys taken up")
+            self._unnoted = True
 
     async def _repeat(
         self, name: str, work: Callable[[], Awaitable[None]], pause: float, at_once: bool = False
@@ -151,7 +166,10 @@ class Housekeeping:
             self._metrics.clock_offset = await self._look_at_clock()
 
     async def _watch_keys(self) -> None:
-        self.take_up_keys()
+        noted = ""
+        with suppress(StoreUnavailable):  # others say that it is away
+            noted = await self._store.noted_keys()
+        self.take_up_keys(noted)
         await self._agree_on_keys()
 
     async def _agree_on_keys(self) -> None:
@@ -182,3 +200,7 @@ class Housekeeping:
             for name, tick in self._ticks.items():
                 with self._guarded(name):
                     tick(now)
+
+
+def _untaken() -> Outage:
+    return Outage("keys not taken up, the old ones stay", over="the key file can be used again")

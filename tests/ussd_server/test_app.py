@@ -1,6 +1,7 @@
 """A stopping server finishes what it has begun: an SMS under way gets its response before the link is let go."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from ussd_server.channels.intake import TOGETHER
 from ussd_server.cli.process import STOP_S
 from ussd_server.outbox.worker import RELEASE_S
 from ussd_server.secrecy import keys
-from ussd_server.secrecy.agreement import OtherKeys
+from ussd_server.secrecy.agreement import OtherKeys, note
 from ussd_server.secrecy.keys import load_or_create
 from ussd_server.settings import SettingsError, load
 from ussd_server.stores.base import MESSAGES, Change, JournalEntry
@@ -174,12 +175,16 @@ def test_a_server_with_other_keys_than_the_stores_other_servers_does_not_start_a
         first = server("first")
         await first.start()
         second = server("second")
-        with pytest.raises(OtherKeys, match=f"shared.db: its servers have other keys than {tmp_path}/second/keys.json"):
+        with pytest.raises(
+            OtherKeys, match=f"shared.db: its servers have the .* there is no {tmp_path}/second/keys.json"
+        ):
             await second.start()
         assert second.created_keys is None
         assert not (tmp_path / "second" / "keys.json").exists()
         strange = load_or_create(tmp_path / "second", 1).path.read_bytes()
-        with pytest.raises(OtherKeys):
+        with pytest.raises(
+            OtherKeys, match=f"its servers have other keys than {tmp_path}/second/keys.json, which lacks"
+        ):
             await server("second").start()
         assert (tmp_path / "second" / "keys.json").read_bytes() == strange
         # The copy, of which a key was replaced since.
@@ -308,7 +313,7 @@ def test_a_server_whose_keys_others_have_replaced_says_so_until_it_has_the_new_o
         rotated = keys.change(tmp_path / "first" / "keys.json", lambda ring: ring.rotate("kek", 2))
         reason = await until_ready(second, False)
         lacks = rotated.current("kek").id
-        assert f"its servers have other keys than {tmp_path}/second/keys.json, which lacks {lacks}: copy" in reason
+        assert f"its servers have other keys than {tmp_path}/second/keys.json, which lacks {lacks}: bring" in reason
         assert (await first.readiness()).needed["keys"] == ""
         keys.save(tmp_path / "second" / "keys.json", rotated)
         await until_ready(second, True)
@@ -339,6 +344,43 @@ def test_a_server_whose_clock_is_not_the_stores_says_so_and_serves(
 
     with redis_servers.running() as redis:
         asyncio.run(main(redis.url))
+
+
+def test_a_server_keeps_its_good_keys_where_the_file_has_become_that_of_strangers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was moved away and made anew, the mistake of a bad night. What the servers have left is no such thing."""
+    monkeypatch.setattr(housekeeping, "KEYS_S", 0.01)
+
+    async def until(server: Server, seen: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not seen():
+                await server.readiness()
+
+    async def main() -> None:
+        listener = await listen("127.0.0.1", 0, lambda: Link(Role.SMSC), SlowSmsc().on_event)
+        smsc = [f"smpp://user:password@127.0.0.1:{listener.port}"]
+        server = Server(load({"data": tmp_path, "flows": SMALL, "smsc": smsc}))
+        with capture_logs() as logs:
+            await server.start()
+            good = server.keys.ring
+            (tmp_path / "keys.json").unlink()
+            strange = load_or_create(tmp_path, 1).ring
+            lacks = f"keys.json lacks {', '.join(key.id for key in good.keys)}, in use here: bring back"
+            await until(server, lambda: any(lacks in line.get("cause", "") for line in logs))
+            assert server.keys.ring == good
+            assert server.keys.get(strange.current("kek").id) is None
+            assert (await server.readiness()).needed["keys"] == ""
+            # All keys replaced and the old ones retired at once, as where they were stolen.
+            after = good.rotate("kek", 2).retire(good.current("kek").id)
+            assert await server.store.note_keys(await server.store.noted_keys(), note(after))
+            keys.save(tmp_path / "keys.json", after)
+            await until(server, lambda: server.keys.ring == after)
+        assert "the key file can be used again" in [line["event"] for line in logs]
+        await server.stop()
+        await listener.close()
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("kind", ["redis", "sqlite"])

@@ -7,6 +7,7 @@ A rotation changes nothing of that: a ring that has every key in use is one of t
 """
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -75,6 +76,11 @@ def lacking(ring: Keyring, noted: str) -> list[str]:
     return [each.id for each in _read(noted) if each.current and each.fingerprint not in here]
 
 
+def left_for(ring: Keyring, noted: str) -> bool:
+    """Return whether the store's servers, as they were noted, have no other keys in use than those of this ring."""
+    return bool(noted) and not lacking(ring, noted)
+
+
 def joined(one: str, other: str) -> str | None:
     """Return what to remember where two stores become one; None where none of their servers have both's keys."""
     for ours, theirs in ((one, other), (other, one)):
@@ -91,10 +97,7 @@ async def check(store: Remembers, name: str, ring: Keyring, file: Path) -> str:
     """
     noted = await store.noted_keys()
     if absent := lacking(ring, noted):
-        raise OtherKeys(
-            f"{name}: its servers have other keys than {file}, which lacks {', '.join(absent)}: copy keys.json from "
-            f"the data directory of one of them to {file.parent}; where it is lost for good: ussd-server keys adopt"
-        )
+        raise OtherKeys(f"{name}: its servers have {_others(ring, absent, file)}")
     return noted
 
 
@@ -105,6 +108,17 @@ async def agree(store: Remembers, name: str, ring: Keyring, file: Path, now: int
         after = note(ring, before, now)
         if after == before or await store.note_keys(before, after):
             return
+
+
+def _others(ring: Keyring, absent: Sequence[str], file: Path) -> str:
+    """Return what is lacking, and the mend, be there other servers or a copy alone."""
+    ids, whence = ", ".join(absent), "from a backup or another server's data directory"
+    if not ring.keys:
+        return f"the keys {ids}, and there is no {file}: bring back a copy of it, {whence}"
+    return (
+        f"other keys than {file}, which lacks {ids}: bring back the keys.json that has them, {whence}, to "
+        f"{file.parent}; where none is left, ussd-server keys adopt tells what is lost and asks"
+    )
 
 
 def _fingerprint(key: Key) -> str:

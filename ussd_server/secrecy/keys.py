@@ -107,6 +107,15 @@ class Keyring:
         place = kind.index(key)
         return kind[place + 1].created if place + 1 < len(kind) else 0
 
+    def lacks(self, other: "Keyring") -> list[str]:
+        """Return the ids of the keys that `other` has in use and that are not here, be it as older ones."""
+
+        def here(key: Key) -> bool:
+            mine = self.get(key.id)
+            return mine is not None and (mine.kind, mine.secret) == (key.kind, key.secret)
+
+        return [key.id for key in other.keys if key.current and not here(key)]
+
     def missing(self) -> tuple[Kind, ...]:
         """Return the kinds of which there is no current key."""
         present = {key.kind for key in self.keys if key.current}
@@ -137,11 +146,18 @@ class Keyring:
         return Keyring(tuple(each for each in self.keys if each.id != kid))
 
 
+def _never(ring: Keyring) -> bool:
+    return False
+
+
 class KeyFile:
     """The keys of a file that may be changed while the server runs. The ring in force is `ring`.
 
     An unknown id makes it look whether the file has changed: another server may use the new key already. A look is
     one `stat`, and an unchanged file is never read again, so strangers' key ids cost nothing.
+
+    A file that lacks a key in force is not taken up: what that has sealed would be lost with the memory of the last
+    server that has it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -149,7 +165,7 @@ class KeyFile:
         self.path = path
         self._seen = _appearance(path)
         self.ring = self._told = load(path)
-        self._trouble = self._told_trouble = ""
+        self._trouble = ""
 
     def current(self, kind: Kind) -> Key:
         """Return the key of this kind to seal or sign with. Raises KeysError where there is none."""
@@ -163,36 +179,40 @@ class KeyFile:
             key = self.ring.get(kid)
         return key
 
-    def refresh(self) -> bool:
+    def refresh(self, may_replace: Callable[[Keyring], bool] = _never) -> bool:
         """Take up a file that has changed; return whether the keys are others than at the last call.
 
-        Raises KeysError where the file cannot be taken: the keys in force stay, and the next call tries again, but the
-        same trouble is told only once.
+        A ring that lacks a key in force is taken up where it `may_replace` that all the same. Raises KeysError where
+        the file cannot be taken: the keys in force stay, and the next call tries again.
         """
         if self._trouble or _appearance(self.path) != self._seen:
-            self._take_up()
-        told, self._told_trouble = self._told_trouble, self._trouble
-        if self._trouble and self._trouble != told:
+            self._take_up(may_replace)
+        if self._trouble:
             raise KeysError(self._trouble)
         before, self._told = self._told, self.ring
         return self.ring != before
 
-    def _take_up(self) -> None:
+    def _take_up(self, may_replace: Callable[[Keyring], bool] = _never) -> None:
         """Read the file, whatever comes of it; a file that is the same and no better is not read by `get` again."""
         self._seen = _appearance(self.path)
         try:
-            self.ring = self._load_complete()
+            self.ring = self._load_usable(may_replace)
             self._trouble = ""
         except KeysError as error:
             self._trouble = str(error)
 
-    def _load_complete(self) -> Keyring:
+    def _load_usable(self, may_replace: Callable[[Keyring], bool]) -> Keyring:
         try:
             ring = load(self.path)
         except FileNotFoundError:
             raise KeysError(f"{self.path} is gone; bring back a copy of it") from None
         if missing := ring.missing():
             raise KeysError(f"{self.path} has no current key of the kind {missing[0]}; bring back a newer copy of it")
+        if (lacking := ring.lacks(self.ring)) and not may_replace(ring):
+            raise KeysError(
+                f"{self.path} lacks {', '.join(lacking)}, in use here: bring back the file that has them, from a copy "
+                "or another server's data directory, before this server ends"
+            )
         return ring
 
 

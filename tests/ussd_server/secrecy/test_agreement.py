@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ussd_server.secrecy.agreement import OtherKeys, agree, check, joined, lacking, note, replaced_at
+from ussd_server.secrecy.agreement import OtherKeys, agree, check, joined, lacking, left_for, note, replaced_at
 from ussd_server.secrecy.keys import Keyring, KeysError
 
 NOW = 1_763_881_200_000
@@ -70,11 +70,18 @@ def test_a_ring_that_lacks_a_key_in_use_is_refused_with_the_mend(capsys: pytest.
         with pytest.raises(OtherKeys) as refused:
             agreed(ring, Memory(note(noted)))
         text = str(refused.value)
-        assert text.startswith("the store: its servers have other keys than var/keys.json, which lacks ")
-        assert text.endswith(
-            ": copy keys.json from the data directory of one of them to var; where it is lost for good: "
-            "ussd-server keys adopt"
-        )
+        if ring.keys:
+            assert text.startswith("the store: its servers have other keys than var/keys.json, which lacks ")
+            assert text.endswith(
+                ": bring back the keys.json that has them, from a backup or another server's data directory, to var; "
+                "where none is left, ussd-server keys adopt tells what is lost and asks"
+            )
+        else:
+            assert text.startswith("the store: its servers have the keys ")
+            assert text.endswith(
+                ", and there is no var/keys.json: bring back a copy of it, from a backup or another server's data "
+                "directory"
+            )
         assert "\n" not in text
         assert all(id in text for id in absent)
 
@@ -85,6 +92,23 @@ def test_another_key_of_the_same_name_is_another_key() -> None:
     kek = again.current("kek").id
     assert kek == other.current("kek").id
     assert lacking(other, note(again)) == [kek]
+
+
+@pytest.mark.parametrize(
+    ("ring", "noted", "left"),
+    [
+        (RETIRED, note(RETIRED), True),
+        (RETIRED, note(ROTATED), True),
+        (RETIRED, note(RING), False),
+        (STRANGERS, note(RING), False),
+        (RING, note(ROTATED), False),
+        (RING, "", False),
+    ],
+)
+def test_a_key_is_left_for_others_where_servers_have_none_but_these_in_use(
+    ring: Keyring, noted: str, left: bool
+) -> None:
+    assert left_for(ring, noted) is left
 
 
 def test_of_two_that_begin_a_store_at_once_the_second_is_judged_by_the_first() -> None:
