@@ -152,7 +152,27 @@ class Server:
         except BaseException:
             await self.store.close()
             raise
-        new_id = unique_ids()
+        self.keys = keys.KeyFile(key_file)
+        self._make_turns(flow, self._operator)
+        self._make_channels_and_outbox(self._operator)
+        self._housekeeping = Housekeeping(
+            self.store,
+            lambda noted: self.keys.refresh(lambda ring: agreement.left_for(ring, noted)),
+            self._note_keys,
+            self._compare_keys,
+            risks.look,
+            self._clock.look,
+            self.metrics,
+            wall_clock,
+            {**self.gateway.ticks(), "overload": self.overload.tick},
+        )
+        self._housekeeping.start()
+        self.outbox.start()
+        self.gateway.start()
+
+    def _make_turns(self, flow: Flow, operator: Operator) -> None:
+        """Make what turns an input into its answer. Turns name the outbox and the gateway, which come after them."""
+        settings = self.settings
         policy = Policy(
             digits=settings.code_digits,
             max_age_ms=settings.code_max_age_days * DAY_MS,
@@ -160,8 +180,8 @@ class Server:
             orders_a_day=settings.code_orders_per_day,
         )
         validity_ms = round(settings.sms_validity_hours * 3_600_000)
-        tools = Tools(Queries(self._operator), policy, wall_clock, new_id, validity_ms)
-        self.keys = keys.KeyFile(key_file)
+        self._new_id = unique_ids()
+        self._tools = Tools(Queries(operator), policy, wall_clock, self._new_id, validity_ms)
         self._vault = vault = Vault(self.keys)
         vault.know(flow.entries.keywords)
         self._hasher = CodeHasher(vault, settings.max_checks)
@@ -169,7 +189,7 @@ class Server:
         self.resources = Resources(
             flow,
             self.store,
-            tools,
+            self._tools,
             Limits(
                 deadline_ms=round(settings.dialogue_deadline_s * 1000),
                 patience=Patience(settings.sms_replies_per_hour),
@@ -185,13 +205,17 @@ class Server:
         self.overload = Overload(
             admission, lambda: self.conversations.under_way, lambda: self.gateway.delays(), self.metrics
         )
-        self.deliveries = Deliveries(self.store, self.metrics, wall_clock, new_id, lambda: self.outbox.wake())
-        self.gateway = Gateway([self._account(url, new_id) for url in settings.smsc], UNDER_WAY)
+
+    def _make_channels_and_outbox(self, operator: Operator) -> None:
+        """Make what inputs come in by, and who works off what turns leave to do; then what terminals ask."""
+        settings, vault, tools = self.settings, self._vault, self._tools
+        self.deliveries = Deliveries(self.store, self.metrics, wall_clock, self._new_id, lambda: self.outbox.wake())
+        self.gateway = Gateway([self._account(url) for url in settings.smsc], UNDER_WAY)
         self._performers = performers = Performers(
             self.store,
             self.resources,
             self.gateway,
-            self._operator,
+            operator,
             vault,
             self._hasher,
             tools,
@@ -210,7 +234,7 @@ class Server:
         self.desk = Desk(
             lambda: self.resources.flow,
             self.store,
-            self._operator,
+            operator,
             vault,
             self.keys,
             self._hasher,
@@ -218,20 +242,6 @@ class Server:
             self.metrics,
             self.outbox.wake,
         )
-        self._housekeeping = Housekeeping(
-            self.store,
-            lambda noted: self.keys.refresh(lambda ring: agreement.left_for(ring, noted)),
-            self._note_keys,
-            self._compare_keys,
-            risks.look,
-            self._clock.look,
-            self.metrics,
-            wall_clock,
-            {**self.gateway.ticks(), "overload": self.overload.tick},
-        )
-        self._housekeeping.start()
-        self.outbox.start()
-        self.gateway.start()
 
     async def _take_keys(self) -> Path:
         """Return the file of the keys, which this makes at a first start, once the store's other servers have them."""
@@ -278,7 +288,7 @@ class Server:
             settings.push_source,
         )
 
-    def _account(self, url: SmscUrl, new_id: Callable[[], str]) -> Account:
+    def _account(self, url: SmscUrl) -> Account:
         return Account(
             url,
             self.conversations,
@@ -287,7 +297,7 @@ class Server:
             country=self.settings.country,
             now=wall_clock,
             random=random.random,
-            boot=f"{new_id()}.",
+            boot=f"{self._new_id()}.",
             on_bound=lambda: self.outbox.wake(),
             deliveries=self.deliveries,
             sms_told=lambda sms, outcome: self.outbox.ended(sms, self._performers.sms_ended(outcome)),

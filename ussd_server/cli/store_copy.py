@@ -93,6 +93,11 @@ def copy(
     if not while_running:
         remark += f", and to give it up: {back}"
     done = _with_both(whence, to, work, remark, make=at_rest, require_durable=require_durable)
+    _tell(done, whence, to, _options(target), back)
+
+
+def _tell(done: Copied | Walk, whence: StoreUrl, to: StoreUrl, options: str, back: str) -> None:
+    """Say what was copied, and what is to be done now; `back` is the command that goes back to FROM."""
     out = console()
     if isinstance(done, Walk):
         out.print(f"Copied what differed ({done.differing} records). The rest goes quicker:")
@@ -103,7 +108,7 @@ def copy(
     _show(done.last.source, done.last.target)
     verb = "Went on with the copy" if done.went_on else "Copied"
     out.print(f"{whence} takes no changes any more; to go back to it: {back}", markup=False)
-    start = f"Start the servers with --store {shlex.quote(str(to))}{_options(target)}"
+    start = f"Start the servers with --store {shlex.quote(str(to))}{options}"
     out.print(f"{verb}: {done.written} records written, and nothing differs. {start}")
 
 
