@@ -115,8 +115,15 @@ def serving_every_slot() -> Iterator[RedisServer]:
         yield server
 
 
+STEADY_MS = 60_000
+"""How long a server must be silent before others take its place, where a test does not want that."""
+
+
 class RedisCluster:
-    """Three masters with a replica each, made as `redis-cli --cluster create` does, but sooner."""
+    """Three masters with a replica each, made as `redis-cli --cluster create` does, but sooner.
+
+    A server may stand still for a while, and none takes its place, until `watch` is called with less.
+    """
 
     def __init__(self, replicas: int = 1) -> None:
         ports = free_ports(6 + 6 * replicas)
@@ -132,6 +139,13 @@ class RedisCluster:
         ]
         self.masters = self.servers[:3]
         make_cluster(servers, buses)
+        self.watch(STEADY_MS)
+
+    def watch(self, silent_ms: int) -> None:
+        """Let a server count as gone that is silent for so long."""
+        for server in self.servers:
+            with server.client() as client:
+                client.config_set("cluster-node-timeout", silent_ms)
 
     def id_of(self, server: RedisServer) -> str:
         with server.client() as client:
@@ -178,6 +192,12 @@ class RedisSentinels:
         with sentinel.client() as client:
             state = client.sentinel_master(self.NAME)
             return bool(state["num-other-sentinels"] == 2 and state["num-slaves"] == 2)
+
+    def watch(self, silent_ms: int) -> None:
+        """Let the master count as gone where it is silent for so long; at first that is half a second."""
+        for sentinel in self.sentinels:
+            with sentinel.client() as client:
+                client.sentinel_set(self.NAME, "down-after-milliseconds", silent_ms)
 
     def give_time(self, failover_ms: int) -> None:
         """Let a failover take so long, also one that is under way."""

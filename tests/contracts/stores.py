@@ -34,7 +34,7 @@ def redis_store(kind: str, place: Path, **options: Any) -> RedisStore:
     """Open a store that knows at every moment what others have left to do, as the contract has it."""
     url = store_url.parse(redis_servers.url_for(kind, place))
     assert isinstance(url, RedisUrl)
-    return RedisStore(url, look_ms=0, **options)
+    return RedisStore(url, look_ms=0, **{"patience_s": redis_servers.PATIENCE_S, **options})
 
 
 STORES: dict[str, Callable[..., Store]] = {

@@ -29,6 +29,8 @@ from ussd_server.stores.base import MESSAGES, Claimed, Unsettled
 from ussd_server.stores.opening import open_store
 from ussd_server.stores.redis.store import RedisStore
 
+FAILS_OVER_MS = 2_000
+
 
 @pytest.fixture(scope="module")
 def whole_cluster() -> Iterator[RedisCluster]:
@@ -39,6 +41,8 @@ def whole_cluster() -> Iterator[RedisCluster]:
 
 
 def test_a_cluster_goes_on_where_a_master_dies(cluster: RedisCluster) -> None:
+    cluster.watch(FAILS_OVER_MS)
+
     async def disturb() -> None:
         cluster.masters[0].kill()
         await elsewhere(wait_until, lambda: is_master(cluster.servers[3]), "the replica to take over")
@@ -48,6 +52,7 @@ def test_a_cluster_goes_on_where_a_master_dies(cluster: RedisCluster) -> None:
 
 def test_while_a_master_is_away_what_is_done_on_the_others_is_removed() -> None:
     cluster = RedisCluster(replicas=0)
+    cluster.watch(FAILS_OVER_MS)
     try:
         for master in cluster.masters:
             with master.client() as client:

@@ -12,7 +12,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.acceptance.harness import COMMAND
-from tests.redis_servers import DURABLE, RedisCluster, RedisSentinels, RedisServer, replicas_of, running, wait_until
+from tests.redis_servers import (
+    DURABLE,
+    STEADY_MS,
+    RedisCluster,
+    RedisSentinels,
+    RedisServer,
+    replicas_of,
+    running,
+    wait_until,
+)
 from tests.ussd_server.stores.redis.steps import OPERATIONS, PATIENT_S
 from ussd_server import store_url
 from ussd_server.store_url import Kind, RedisUrl, SqliteUrl
@@ -228,7 +237,9 @@ def test_a_server_does_not_start_on_a_store_that_forgets_where_it_must_not(tmp_p
 
 @pytest.fixture
 def sentinels() -> Iterator[RedisSentinels]:
+    """Give servers whose master stays the one until a test says how soon it counts as gone."""
     servers = RedisSentinels()
+    servers.watch(STEADY_MS)
     yield servers
     servers.stop()
 
@@ -350,6 +361,7 @@ def test_who_took_over_is_looked_at_while_a_server_runs_and_each_risk_is_said_on
     url = f"{sentinels.url}?replicas=1"
 
     def take_over() -> None:
+        sentinels.watch(500)
         sentinels.master.kill()
         wait_until(lambda: "master" in map(role, sentinels.replicas), "a new master")
 

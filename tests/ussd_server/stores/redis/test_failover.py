@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.redis_servers import RedisSentinels, RedisServer, replicas_of, wait_until
+from tests.redis_servers import STEADY_MS, RedisSentinels, RedisServer, replicas_of, wait_until
 from tests.ussd_server.stores.redis.steps import (
     ANNA,
     BORIS,
@@ -36,6 +36,7 @@ def sentinels() -> Iterator[RedisSentinels]:
 def whole_sentinels() -> Iterator[RedisSentinels]:
     """Give servers of which no test changes the master."""
     servers = RedisSentinels()
+    servers.watch(STEADY_MS)
     yield servers
     servers.stop()
 
@@ -136,11 +137,12 @@ def test_what_a_master_takes_that_stood_still_until_the_middle_of_its_failover_i
 
 def test_nothing_is_acknowledged_without_a_majority_of_the_sentinels(sentinels: RedisSentinels) -> None:
     async def body() -> None:
+        sentinels.watch(STEADY_MS)
         connected = RedisStore(parsed(sentinels.url, "replicas=1&buckets=16"), patience_s=PATIENT_S)
         await count_surely(connected, ANNA, 1)
         for each in sentinels.sentinels[1:]:
             each.kill()
-        with impatient(connected, 1):  # for a second the last answer of the Sentinels serves
+        with impatient(connected, 2):  # for a second the last answer of the Sentinels serves
             said = "not surely the master: only 1 of 3 Sentinels answer"
             await refusal(lambda: count(connected, LOOKS * LOOKS), said)
         await connected.close()
