@@ -33,7 +33,7 @@ FORGETS = tuple(Fault(at, "forget", SUBSCRIBER, which) for at, which in ((1_000,
 COPIES = (Fault(1_000, "copy", EVERYTHING),)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("store", "faults"), [("sqlite", SERVERS_AND_SMSC), ("redis", STORE_TOO)])
 def test_nothing_is_lost_when_everything_is_killed(tmp_path: Path, store: StoreKind, faults: tuple[Fault, ...]) -> None:
     """Servers, the SMSC and a store with a process are killed under load: every promise is kept, and it settles."""
@@ -48,7 +48,7 @@ def test_nothing_is_lost_when_everything_is_killed(tmp_path: Path, store: StoreK
     assert outcome.figures["SMS to the service, acknowledged"] > 0
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("store", "faults"), [("redis", FORGETS), ("sqlite", COPIES)], ids=["forget", "copy"])
 def test_nothing_is_lost_when_operators_are_killed_at_their_commands(
     tmp_path: Path, store: StoreKind, faults: tuple[Fault, ...]

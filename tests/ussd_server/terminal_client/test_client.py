@@ -210,7 +210,7 @@ async def test_an_answer_that_was_overtaken_does_not_bring_back_its_screen(there
     assert visit.screen == NEXT
 
 
-@talk(opened(), *[problem("unavailable", 9)] * 2)
+@talk(opened(), *[problem("unavailable", 8)] * 2)
 async def test_card_out_without_a_server_hides_no_error_of_the_visit(there: Peer, client: TerminalClient) -> None:
     async def stumble() -> None:
         async with await visited(client):

@@ -145,7 +145,7 @@ def test_who_refuses_connections_is_unreachable() -> None:
     asyncio.run(run())
 
 
-@talk(*[problem("check-in-progress", 9)] * 3)
+@talk(*[problem("check-in-progress", 8)] * 3)
 async def test_a_number_whose_tries_are_all_being_checked_stays_busy(there: Peer, client: TerminalClient) -> None:
     assert await client.open(MSISDN, CODE) == Busy()
 
@@ -371,7 +371,7 @@ async def test_calls_side_by_side_fetch_the_keys_once(there: Peer, client: Termi
 async def test_keys_that_cannot_be_had_are_asked_for_within_the_same_patience(
     there: Peer, client: TerminalClient
 ) -> None:
-    there.keys_script.extend([problem("unavailable", 9)] * 3)
+    there.keys_script.extend([problem("unavailable", 8)] * 3)
     with pytest.raises(Unreachable):
         await client.open(MSISDN, CODE)
     assert there.keys_asked == 3
