@@ -42,8 +42,9 @@ DIALOGUES = 127
 ANSWER_AGAIN = 3
 """How often a call to the terminal's server is taken up again whose answer did not come."""
 
-SAME_AGAIN_S = 170.0
-"""The same SMS sooner may be taken for one that the network repeats (120 s); clocks are set back by up to 40 s."""
+SAME_AGAIN_S = 210.0
+"""The same SMS sooner may be taken for one that the network repeats (120 s): who took the first may have had a clock
+that is 40 s ahead then, and who takes the second one that is 40 s behind."""
 
 LOOK_S = 0.1
 """How often who was forgotten looks whether all that they had sent was taken."""

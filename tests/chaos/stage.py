@@ -12,6 +12,7 @@ from typing import Final
 
 from tests.acceptance.harness import run_to_end
 from tests.chaos import disks, ledger, shop
+from tests.chaos.clocks import Clocks, faketime
 from tests.chaos.desk import Desk
 from tests.chaos.ledger import Forgetting, Forgotten, Happened, Ledger, Moved
 from tests.chaos.network import Network
@@ -56,12 +57,6 @@ TERMINAL: Final = "hall-1"
 NO_LIMIT: Final = "100000"
 
 
-def faketime() -> Path | None:
-    """Return the library that sets a process's clock, None where it is not installed."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    return found[0] if found else None
-
-
 def what_is_missing() -> dict[Kind, str]:
     """Return the kinds of faults that this machine does not allow, with the reason."""
     missing: dict[Kind, str] = {}
@@ -88,7 +83,7 @@ class Stage:
         self._scene = scene
         self._rng = random.Random(seed)
         self._locks: dict[str, asyncio.Lock] = {}
-        self._clock = directory / "clock"
+        self._clocks = Clocks(directory, scene.servers, "clock step" not in scene.without)
         self.http = [free_port() for _ in range(scene.servers)]
         self.terminals = Proxy(lambda: self.http)
         # One address for all servers: by its name they know each other's dialogues.
@@ -101,7 +96,7 @@ class Stage:
 
     async def start(self) -> None:
         """Start everything, and make the terminal known."""
-        self._set_clock(0)
+        self._clocks.start()
         shop.write(self.directory / "catalogue.yaml")
         self.data.mkdir()
         for proxy in (self.terminals, self.links):
@@ -122,27 +117,18 @@ class Stage:
         return server(
             f"server {which + 1}",
             self.directory,
-            self._environment(),
+            self._environment() | self._clocks.environment(which),
             lambda: [*options, "--store", self.store.url],
             self.http[which],
         )
 
     def _environment(self) -> dict[str, str]:
-        environment = {
+        return {
             "USSD_SERVER_TERMINAL_URL": f"http://127.0.0.1:{self.terminals.port}",
             "USSD_SERVER_SMS_REPLIES_PER_HOUR": "1000",
             "USSD_SERVER_CODE_ORDERS_PER_HOUR": "100",
             "USSD_SERVER_CODE_ORDERS_PER_DAY": "100",
         }
-        library = None if "clock step" in self._scene.without else faketime()
-        if library is not None:
-            environment |= {
-                "LD_PRELOAD": str(library),
-                "FAKETIME_TIMESTAMP_FILE": str(self._clock),
-                "FAKETIME_CACHE_DURATION": "1",
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            }
-        return environment
 
     async def supervise(self) -> None:
         """Start again what ended by itself, as systemd does; a server that finds its disk full does not start."""
@@ -216,12 +202,6 @@ class Stage:
         stores = (store.place.rglob("*") for store in (self.store, *self._left))
         kept = itertools.chain(self.data.rglob("*"), *stores)
         return [*logs, *(path for path in kept if path.is_file())]
-
-    def _set_clock(self, ms: int) -> None:
-        """Set the servers' clocks so far from the right time."""
-        newer = self._clock.with_suffix(".new")
-        newer.write_text(f"{ms / 1000:+.3f}\n")
-        newer.replace(self._clock)
 
     # Faults ---------------------------------------------------------------------------------------------------------
 
@@ -379,8 +359,8 @@ class Stage:
             await disks.full(process.pid, fault.span / 1000, kept.writes_by, kept.written())
 
     async def _step_clock(self, fault: Fault) -> None:
-        """Set the clock of all servers forth or back, and right again after a while."""
+        """Set a server's clock forth or back, and right again after a while; others' stay as they are."""
         self._note(fault)
-        self._set_clock(fault.span)
+        self._clocks.set(fault.which, fault.span)
         await asyncio.sleep(CLOCK_WRONG_S)
-        self._set_clock(0)
+        self._clocks.set(fault.which, 0)
