@@ -74,13 +74,15 @@ def noted(data: Path) -> Note | None:
         ) from None
 
 
+def is_noted(data: Path, url: StoreUrl) -> bool:
+    """Return whether servers of this data directory have used this store; False, too, where that cannot be read."""
+    return _noted_as(data, url) is not None
+
+
 def noted_id(data: Path, url: StoreUrl) -> str:
     """Return what this store was told from others by when it was noted; "" where it was not, or cannot be read."""
-    try:
-        found = noted(data)
-    except UnguardedFile:
-        return ""
-    return found.id if found is not None and found.is_of(url, data) else ""
+    found = _noted_as(data, url)
+    return found.id if found is not None else ""
 
 
 def option(data: Path, note: Note) -> str:
@@ -106,6 +108,14 @@ def refuse_default(settings: Settings) -> None:
             f"{option(settings.data, found)}, or --settings with the file that names it; "
             f"or, to go to that one on purpose, --store '{settings.store}'"
         )
+
+
+def _noted_as(data: Path, url: StoreUrl) -> Note | None:
+    try:
+        found = noted(data)
+    except UnguardedFile:
+        return None
+    return found if found is not None and found.is_of(url, data) else None
 
 
 def _place(url: StoreUrl, data: Path) -> str:

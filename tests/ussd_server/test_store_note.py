@@ -8,7 +8,7 @@ import pytest
 from tests.ussd_server.command_line import without_settings
 from ussd_server.secrecy.files import UnguardedFile
 from ussd_server.settings import Settings, SettingsError, load
-from ussd_server.store_note import FILE_NAME, note, noted, noted_id, option, refuse_default, written
+from ussd_server.store_note import FILE_NAME, is_noted, note, noted, noted_id, option, refuse_default, written
 from ussd_server.store_url import parse
 
 REDIS = "redis://127.0.0.1:6379/1"
@@ -117,7 +117,10 @@ def test_a_store_that_has_another_id_than_before_is_told() -> None:
     assert not note(data, redis, "two")
     assert note(data, redis, "two")
     assert noted_id(data, redis) == "two"
+    assert is_noted(data, redis)
+    assert not is_noted(data, parse("redis://h"))
     assert note(data, parse("redis://h"), "three")  # another store was meant
     assert noted_id(data, redis) == ""
     (data / FILE_NAME).write_text("{", encoding="utf-8")
     assert noted_id(data, parse("redis://h")) == ""
+    assert not is_noted(data, parse("redis://h"))

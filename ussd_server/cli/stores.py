@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from ussd_server.cli.process import run_unless_interrupted
 from ussd_server.settings import Settings, SettingsError
-from ussd_server.store_note import refuse_default
+from ussd_server.store_note import is_noted, refuse_default, written
 from ussd_server.stores.base import NoStore, Store
 from ussd_server.stores.moving import refuse_marked
 from ussd_server.stores.opening import open_store
 
 T = TypeVar("T")
+
+BRING_BACK: Final = (
+    "Bring its data back, from a replica or a backup, before any server is started on it: that would begin a new one"
+)
 
 
 def there(settings: Settings) -> bool:
@@ -36,8 +40,8 @@ def with_store(
 ) -> T:
     """Return what the work returns; with a remark, one that is interrupted ends with Interrupted and the remark.
 
-    Raises SettingsError where there is no store, unless it may be made, and where none was named and the servers of the
-    data directory use another than the default.
+    Raises SettingsError where there is no store, unless it may be made; where servers of the data directory have used
+    it, so that it has lost its data; and where none was named and they use another than the default.
     """
     try:
         whole = _on(settings, work, make)
@@ -48,7 +52,16 @@ def with_store(
 
 async def _on(settings: Settings, work: Callable[[Store], Awaitable[T]], make: bool) -> T:
     refuse_default(settings)
-    store = await open_store(settings.store, make, journal_entries=settings.journal_entries)
+    used = is_noted(settings.data, settings.store)
+    try:
+        store = await open_store(settings.store, make and not used, journal_entries=settings.journal_entries)
+    except NoStore:
+        if used:
+            raise SettingsError(
+                f"{written(settings.store)}: the store lost its data, or is another one: servers of {settings.data} "
+                f"have used it, and it is not there. {BRING_BACK}"
+            ) from None
+        raise
     try:
         await refuse_marked(store, str(settings.store))
         return await work(store)
