@@ -149,7 +149,7 @@ class Outbox:
         self._claims.looked = now
         self._link.watch()
         looks = {
-            bucket.number: self._layout.call(bucket, "look", (*bucket.due, bucket.work)).answer
+            bucket.number: self._ask_who_is_next(bucket)
             for bucket in self._layout.buckets
             if bucket.number not in self._looking
         }
@@ -166,6 +166,24 @@ class Outbox:
             self._outage.worked(round(asyncio.get_running_loop().time() * 1000))
         for number, seen in told.items():
             self._saw(number, seen)
+        if broken := [number for number, (_, broken, _) in told.items() if broken]:
+            await self._mend(broken)
+
+    def _ask_who_is_next(self, bucket: keys.Bucket) -> "asyncio.Future[Any]":
+        """Send the question; a script of few words, as it is asked of each bucket once a second."""
+        return self._layout.call(bucket, "look", (*bucket.due, bucket.work)).answer
+
+    async def _mend(self, broken: Sequence[int]) -> None:
+        """Have the lists of buckets made anew of which some is none, and learn who is next there."""
+        mended, _ = await self._told_by_some({each: self._mended(each) for each in broken}, enough=True, wait=True)
+        for number, seen in mended.items():
+            self._saw(number, seen)
+
+    async def _mended(self, number: int) -> Any:
+        """Return who is next in a bucket of which some list was none, and was made anew."""
+        bucket = self._layout.buckets[number]
+        await self._layout.call(bucket, "mend", bucket.due).answer
+        return await self._ask_who_is_next(bucket)
 
     def _looked_late(self, number: int, look: "asyncio.Future[Any]") -> None:
         self._looking.discard(number)
@@ -179,7 +197,7 @@ class Outbox:
 
     def _saw(self, number: int, seen: Sequence[Any]) -> None:
         """Take down who is next in each lane of a bucket, and tell of what was set aside there."""
-        lanes, aside = seen
+        lanes, _, aside = seen
         self._aside.saw(number, aside)
         for lane, heads in zip(EVERY_LANE, lanes, strict=True):
             if (lane, number) not in self._claiming:

@@ -20,6 +20,7 @@ _NAMES: Final = (
     "forget_answer",
     "forget_pointers",
     "look",
+    "mend",
     "nonces",
     "note_keys",
     "open",

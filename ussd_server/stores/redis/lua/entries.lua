@@ -146,7 +146,7 @@ local function last_sequence(all)
   return last
 end
 
-local SET_ASIDE = ':set-aside'
+local SET_ASIDE = ':set-aside' -- look.lua knows it, too
 local set_aside
 
 -- Do something to a bucket's list of who is next in a lane (`due`), or of what is held (`work`), by a command of which
