@@ -253,6 +253,7 @@ def _keys_with(at: int, text: bytes) -> list[str]:
             b"list": lambda key: client.lrange(key, 0, -1),
             b"zset": lambda key: client.zrange(key, 0, -1),
             b"stream": client.xrange,
+            b"none": lambda key: None,  # deleted since it was listed
         }
         return [
             key.decode(errors="replace")
