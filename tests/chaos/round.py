@@ -30,7 +30,7 @@ FINISH_S: Final = 60.0
 FAR_MS: Final = 10 * 60_000
 """What is due later than this has its own time."""
 
-READY_S: Final = 60.0
+READY_S: Final = 180.0
 
 AT_ONCE: Final = 6
 """Codes that are entered once more at a time."""
