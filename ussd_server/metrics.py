@@ -177,61 +177,48 @@ class _Reader(Collector):
         yield _histogram("turn_seconds", "From an input to its answer", ("channel",), metrics.turn_seconds)
         yield _counter("pdus", "PDUs", ("direction", "command"), metrics.pdus.items())
         yield _counter("pdu_errors", "PDUs unreadable or refused", ("direction", "reason"), metrics.pdu_errors.items())
-        unanswered = [((reason,), count) for reason, count in metrics.suppressed.items()]
-        yield _counter("suppressed", "Inputs left without an answer on purpose", ("reason",), unanswered)
-        letters = [((result,), count) for result, count in metrics.letters.items()]
-        yield _counter("long_sms", "Long SMS that came in parts, whole or given up", ("result",), letters)
-        receipts = [((state,), count) for state, count in metrics.receipts.items()]
-        yield _counter("receipts", "Receipts of SMS by what they tell", ("state",), receipts)
-        deliveries = [((outcome,), count) for outcome, count in metrics.deliveries.items()]
-        yield _counter("sms_ended", "SMS of ours by how they ended", ("outcome",), deliveries)
+        yield _counter("suppressed", "Inputs left without an answer on purpose", ("reason",), _each(metrics.suppressed))
+        yield _counter(
+            "long_sms", "Long SMS that came in parts, whole or given up", ("result",), _each(metrics.letters)
+        )
+        yield _counter("receipts", "Receipts of SMS by what they tell", ("state",), _each(metrics.receipts))
+        yield _counter("sms_ended", "SMS of ours by how they ended", ("outcome",), _each(metrics.deliveries))
         yield _counter("outbox_performed", "Outbox entries performed", ("kind", "result"), metrics.outbox.items())
         yield _gauge("dead_letters", "Work given up that waits for a person", "kind", metrics.dead_letters)
-        yield GaugeMetricFamily(
-            "ussd_server_store_risks", "Ways to lose what was acknowledged, as the store is set up", metrics.store_risks
-        )
-        yield GaugeMetricFamily(
-            "ussd_server_clock_offset_seconds",
-            "By how much this server's clock is ahead of the store's",
-            metrics.clock_offset,
+        yield _now("store_risks", "Ways to lose what was acknowledged, as the store is set up", metrics.store_risks)
+        yield _now(
+            "clock_offset_seconds", "By how much this server's clock is ahead of the store's", metrics.clock_offset
         )
         yield _counter("pushes", "Pushes that ended", ("kind", "result"), metrics.pushes.items())
         requests = metrics.terminal_requests.items()
         yield _counter("terminal_requests", "Terminals' requests", ("operation", "result"), requests)
-        checks = [((verdict,), count) for verdict, count in metrics.checks.items()]
-        yield _counter("code_checks", "Access codes evaluated", ("verdict",), checks)
-        yield GaugeMetricFamily(
-            "ussd_server_code_checks_waiting", "Access codes that wait for their evaluation", metrics.checks_waiting()
+        yield _counter("code_checks", "Access codes evaluated", ("verdict",), _each(metrics.checks))
+        yield _now("code_checks_waiting", "Access codes that wait for their evaluation", metrics.checks_waiting())
+        yield _counter(
+            "housekeeping_failed",
+            "Defects in what is done from time to time",
+            ("work",),
+            _each(metrics.housekeeping_failed),
         )
-        failed = [((work,), count) for work, count in metrics.housekeeping_failed.items()]
-        yield _counter("housekeeping_failed", "Defects in what is done from time to time", ("work",), failed)
         yield _histogram("loop_lag_seconds", "How late the event loop wakes", (), {"": metrics.loop_lag})
         yield _gauge("link_bound", "Whether messages flow both ways between us and an SMSC", "link", metrics.links)
         yield _gauge("binds", "Connections to an SMSC that are bound", "link", metrics.binds)
-        throttled = [((link,), count) for link, count in metrics.throttled.items()]
-        yield _counter("throttled", "Messages that an SMSC refused as too fast", ("link",), throttled)
-        screens = {link: count() for link, count in metrics.screens_waiting.items()}
-        yield _gauge("screens_waiting", "Screens that wait for the SMSC's window", "link", screens)
-        away = [((link,), count) for link, count in metrics.turned_away.items()]
-        yield _counter("turned_away", "New dialogues refused without a text", ("link",), away)
-        waiting = {link: count() for link, count in metrics.sms_waiting.items()}
-        yield _gauge("sms_waiting", "Parts of SMS that wait for their turn or a response", "link", waiting)
-        limits = {link: limit() for link, limit in metrics.sms_limit.items()}
-        yield _gauge("sms_limit", "Parts of SMS a second at most, 0 for no limit", "link", limits)
-        yield GaugeMetricFamily(
-            "ussd_server_outbox_under_way", "Outbox entries that this server performs now", metrics.outbox_under_way()
+        yield _counter("throttled", "Messages that an SMSC refused as too fast", ("link",), _each(metrics.throttled))
+        yield _gauge(
+            "screens_waiting", "Screens that wait for the SMSC's window", "link", _asked(metrics.screens_waiting)
         )
-        yield GaugeMetricFamily(
-            "ussd_server_turns_under_way", "Turns begun and not answered yet", metrics.turns_under_way()
+        yield _counter("turned_away", "New dialogues refused without a text", ("link",), _each(metrics.turned_away))
+        yield _gauge(
+            "sms_waiting", "Parts of SMS that wait for their turn or a response", "link", _asked(metrics.sms_waiting)
         )
+        yield _gauge("sms_limit", "Parts of SMS a second at most, 0 for no limit", "link", _asked(metrics.sms_limit))
+        yield _now("outbox_under_way", "Outbox entries that this server performs now", metrics.outbox_under_way())
+        yield _now("turns_under_way", "Turns begun and not answered yet", metrics.turns_under_way())
         waiting_turns, limit = metrics.turns_waiting(), metrics.turns_limit()
-        yield GaugeMetricFamily("ussd_server_turns_waiting", "Turns that wait for their commit", waiting_turns)
-        yield GaugeMetricFamily("ussd_server_turns_limit", "How many may, before what is new is refused", limit)
-        yield GaugeMetricFamily(
-            "ussd_server_standing_delay_seconds", "The least delay that turns of late had", metrics.standing_delay()
-        )
-        shed = [((kind,), count) for kind, count in metrics.shed().items()]
-        yield _counter("shed", "What was refused for too much to do", ("kind",), shed)
+        yield _now("turns_waiting", "Turns that wait for their commit", waiting_turns)
+        yield _now("turns_limit", "How many may, before what is new is refused", limit)
+        yield _now("standing_delay_seconds", "The least delay that turns of late had", metrics.standing_delay())
+        yield _counter("shed", "What was refused for too much to do", ("kind",), _each(metrics.shed()))
 
 
 def _counter(name: str, about: str, labels: Sequence[str], counts: Iterable[tuple[Sequence[str], int]]) -> Metric:
@@ -239,6 +226,11 @@ def _counter(name: str, about: str, labels: Sequence[str], counts: Iterable[tupl
     for values, count in counts:
         family.add_metric(values, count)
     return family
+
+
+def _each(counts: Mapping[str, int]) -> Iterable[tuple[Sequence[str], int]]:
+    """Return what is counted by one label as `_counter` takes it."""
+    return (((value,), count) for value, count in counts.items())
 
 
 def _histogram(name: str, about: str, labels: Sequence[str], by_label: Mapping[str, Histogram]) -> Metric:
@@ -253,3 +245,12 @@ def _gauge(name: str, about: str, label: str, values: Mapping[str, float]) -> Me
     for of, value in values.items():
         family.add_metric((of,), value)
     return family
+
+
+def _asked(values: Mapping[str, Callable[[], float]]) -> Mapping[str, float]:
+    """Return what each says now."""
+    return {of: value() for of, value in values.items()}
+
+
+def _now(name: str, about: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"ussd_server_{name}", about, value)
