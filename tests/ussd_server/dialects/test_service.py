@@ -78,7 +78,10 @@ class Product:
         return session is not None and not session.dropped
 
     async def push(self, **order: Any) -> None:
-        """Have the server call on the subscriber, as `ussd-server push` does, and wait until the phone shows it."""
+        """Have the server call on the subscriber, as `ussd-server push` does.
+
+        Return when the phone shows it and the server knows: to whoever dials before, it is not there yet.
+        """
         at = wall_clock()
         wanted = PushOrder(until=at + 600_000, category="service", urgent=True, **order)
         record, version = await self.server.store.load(NUMBER)
@@ -87,6 +90,9 @@ class Product:
         assert await self.server.store.commit(Change(version, record, queued.journal, queued.outbox))
         self.server.outbox.wake()
         await self.phone.until(lambda: self.phone.phone().dialogue is not None)
+        async with asyncio.timeout(PATIENCE_S):
+            while not any(kind == "push" for kind, _ in self.server.metrics.outbox):
+                await asyncio.sleep(0.01)
 
     async def ended(self, kind: str, result: str) -> None:
         """Wait until the push is over for the server, and assert how it ended."""
