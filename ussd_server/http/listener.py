@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias, cast
 
 from aiohttp import EMPTY_PAYLOAD, StreamReader, hdrs, web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ussd_server.http.health import Checks, add_health
@@ -91,8 +92,13 @@ class Waiting:
         elif self.due == math.inf and not of_body:
             self._ahead = True
 
+    def whole(self) -> None:
+        """Take note of a head that is whole: it was in time, and its request begins next."""
+        if self.due < math.inf:
+            self.begun()
+
     def begun(self) -> None:
-        """Take note of a head that is whole: its request is under way."""
+        """Take note of a request that is under way."""
         self.due = math.inf
         self._resting = self._ahead = False
 
@@ -211,7 +217,11 @@ class _Connection(web.RequestHandler):
             self._watch()
         queued = len(self._messages)
         super().data_received(data)
-        if len(self._messages) > queued and not self._body.is_eof():
+        if len(self._messages) == queued:
+            return
+        if isinstance(self._messages[-1][0], RawRequestMessage):
+            self._waiting.whole()
+        if not self._body.is_eof():
             # No request comes in the middle of a body: it is broken there, which aiohttp does not tell who reads it.
             self._body.set_exception(web.RequestPayloadError("the body is broken"))
             self._body.feed_eof()
@@ -255,6 +265,13 @@ class _Connection(web.RequestHandler):
 
     def _look(self) -> None:
         self._timer = None
+        if self._waiting.due <= self._loop.time():
+            # What has arrived is read first: where the process stood still, a head may lie there that came in time.
+            self._loop.call_soon(self._loop.call_soon, self._end)
+        else:
+            self._watch()
+
+    def _end(self) -> None:
         if self._waiting.due <= self._loop.time():
             self._abort()
         else:

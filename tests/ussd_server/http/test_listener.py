@@ -6,6 +6,7 @@ Times are those that the tests set, and nothing is asserted of how long somethin
 import asyncio
 import json
 import math
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 
@@ -131,6 +132,25 @@ def test_a_head_that_trickles(serve: Callable[..., None]) -> None:
         writer.close()
 
     serve(story, head_s=0.05)
+
+
+def test_a_head_that_lies_there_when_its_time_is_over_came_in_time(serve: Callable[..., None]) -> None:
+    """The process stood still, as it may: nobody is closed whose request was not read for that."""
+
+    async def story(served: Served) -> None:
+        sender = socket.create_connection(("127.0.0.1", served.listener.address.port))
+        while not served.listener._connections:
+            await asyncio.sleep(0)
+        (connection,) = served.listener._connections
+        sender.sendall(REQUEST % b"")
+        # It is there, but the loop has had no time to read it.
+        connection._waiting.due = 0.0
+        connection._look()
+        reader, writer = await asyncio.open_connection(sock=sender)
+        assert await answer(reader) == b"quick"
+        writer.close()
+
+    serve(story)
 
 
 def test_slow_senders_leave_room_for_others(serve: Callable[..., None]) -> None:
@@ -284,6 +304,17 @@ def test_octets_of_a_body_begin_no_head_and_others_do() -> None:
     waiting.begun()
     waiting.answered(40.0)
     assert waiting.due == 115.0  # what had come was the head that has begun since
+
+
+def test_a_whole_head_is_in_time_and_one_behind_a_request_is_that_ones_matter() -> None:
+    waiting = Waiting(0.0, 10.0, 75.0)
+    waiting.whole()
+    assert waiting.due == math.inf
+    waiting.begun()
+    waiting.octets(3.0, of_body=False)
+    waiting.whole()
+    waiting.answered(20.0)
+    assert waiting.due == 30.0
 
 
 EVENTS = st.lists(st.tuples(st.sampled_from(["octets", "body", "begun", "answered"]), st.floats(0, 30)), max_size=30)
