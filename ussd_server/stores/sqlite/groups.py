@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from ussd_server.database import code_of, explain, roll_back
+from ussd_server.outage import Outage
 from ussd_server.stores.base import Change, Claimed, PerhapsDone, StoreUnavailable, pass_on, tell, tell_each
 from ussd_server.stores.cache import Cache
 from ussd_server.stores.sqlite import statements as sql
@@ -77,6 +78,7 @@ class Groups:
         """What goes with the next group, and has one written only when it has waited for long enough."""
         self._settles: asyncio.TimerHandle | None = None
         self._tries = 0
+        self._outage = Outage("store_write_failed", over="the store can be written again")
         self._resting = asyncio.Event()
         self._resting.set()
         self._closed = False
@@ -202,7 +204,7 @@ class Groups:
             return
         self._tries = 0
         reason = f"cannot write the store: {explain(self._file.path, error)}"
-        log.error("store_write_failed", reason=reason, commits=len(group.told), exc_info=_defect(error))
+        self._outage.failed(self._now(), reason=reason, commits=len(group.told), exc_info=_defect(error))
         # The log may hold the end all the same, and who opens the file after a crash then finds it; where there was no
         # room for it, it does not.
         perhaps = ends and code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL)
@@ -226,6 +228,7 @@ class Groups:
             log.critical("store_broken", reason=self._file.broken)
             self._fail(group, jobs, self._file.broken, PerhapsDone)
         else:
+            self._outage.worked(self._now())
             if outcomes:
                 self._tell_each(group, outcomes)
             else:
@@ -299,6 +302,9 @@ class Groups:
     @staticmethod
     def _loop() -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()
+
+    def _now(self) -> int:
+        return int(self._loop().time() * 1000)
 
 
 def _defect(error: Exception) -> Exception | None:

@@ -177,6 +177,28 @@ def test_a_defect_in_a_job_is_its_own_and_all_else_goes_on(path: Path) -> None:
     on(path, test)
 
 
+def test_a_disk_that_takes_nothing_is_told_of_once_and_so_is_the_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which may be the disk that the log goes to, and each group fails."""
+
+    async def test(store: SqliteStore) -> None:
+        def full(_: object) -> list[Outcome]:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        with capture_logs() as logs:
+            with monkeypatch.context() as patch:
+                patch.setattr(store._groups._changes, "apply_all", full)
+                for _ in range(5):
+                    with pytest.raises(StoreUnavailable, match="full"):
+                        await store.commit(change(ANNA))
+            for number in (ANNA, BORIS):
+                assert await store.commit(change(number))
+        assert [line["event"] for line in logs] == ["store_write_failed", "the store can be written again"]
+
+    on(path, test)
+
+
 def test_a_defect_in_writing_fails_its_group_and_the_next_is_written(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
