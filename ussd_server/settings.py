@@ -113,7 +113,7 @@ def _directory(value: Any) -> Path:
         except OSError as error:  # as below a directory that may not be searched
             raise ValueError(f"{path}: {cause(error)}") from None
         if in_the_way:
-            raise ValueError(f"{text}: {path} is a file; name a directory")
+            raise ValueError(f"{path} is a file; name a directory")
     return directory
 
 
@@ -374,7 +374,9 @@ def _mistake(details: ErrorDetails, given: Mapping[str, Any], environment: Mappi
     what = str(details["msg"]).removeprefix("Value error, ")
     if not key:
         return f"settings: {what}"
-    return f"{_written(key, given, environment, path)}: {what[0].lower()}{what[1:]}"
+    # The library's own texts are sentences; ours may begin with what was typed.
+    ours = details["type"] == "value_error"
+    return f"{_written(key, given, environment, path)}: {what if ours else what[0].lower() + what[1:]}"
 
 
 def _written(key: str, given: Mapping[str, Any], environment: Mapping[str, str], path: Path | None) -> str:

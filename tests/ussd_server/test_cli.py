@@ -265,9 +265,9 @@ def test_the_journal_is_given_whole_as_json(locked: str, said: Said) -> None:
     assert json.loads(said.out) == {"at": 1_700_000_000_000, "kind": "activated", "data": {}}
 
 
-def test_an_unknown_kind_is_answered_with_those_that_are_there(locked: str, said: Said) -> None:
-    assert said("subscriber", "journal", MSISDN, "--kind", "unlock", "--store", locked) == 2
-    assert said.err == f"error: --kind unlock: of {MSISDN} there are activated\n"
+def test_a_kind_that_is_not_there_is_answered_with_those_that_are(locked: str, said: Said) -> None:
+    assert said("subscriber", "journal", MSISDN, "--kind", "unlock", "--store", locked) == 1
+    assert said.err == f"error: {MSISDN}: the journal has no 'unlock'; it has activated\n"
     assert said("subscriber", "journal", "79100000009", "--store", locked) == 1
     assert said.err == "error: 79100000009: the journal has nothing of this subscriber\n"
 

@@ -285,7 +285,7 @@ def test_a_second_demonstration_on_the_same_data_is_refused() -> None:
 def test_a_data_directory_that_cannot_be_made_is_one_line() -> None:
     Path("file").touch()
     code, line = refused("demo", *ANY_PORTS, "--data", "file/var")
-    assert (code, line) == (2, "error: --data: file/var: file is a file; name a directory\n")
+    assert (code, line) == (2, "error: --data: file is a file; name a directory\n")
 
 
 def test_a_hang_up_reads_the_flows_again() -> None:

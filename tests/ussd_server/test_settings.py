@@ -195,7 +195,9 @@ def test_the_data_directory_is_one_or_can_become_one() -> None:
     assert load({"data": "a/b"}).data == Path("a/b")
     assert load({"data": "."}).data == Path(".")
     assert mistake({"data": ""}) == "--data: it is empty; name a directory, or leave it out"
-    assert mistake({"data": "file/var"}) == "--data: file/var: file is a file; name a directory"
+    assert mistake({"data": "file/var"}) == "--data: file is a file; name a directory"
+    Path("README.md").touch()
+    assert mistake({"data": "README.md"}) == "--data: README.md is a file; name a directory"
     assert mistake({"data": "a" * 300}) == f"--data: {'a' * 300}: File name too long"
 
 

@@ -103,7 +103,7 @@ def journal(
         there = {entry.kind for entry in with_store(where, lambda port: port.journal(who, None, MAX_ENTRIES))}
         if kind is None or not there:
             raise Failure(f"{who}: the journal has nothing of this subscriber")
-        raise SettingsError(f"--kind {kind}: of {who} there are {', '.join(sorted(there))}")
+        raise Failure(f"{who}: the journal has no {kind!r}; it has {', '.join(sorted(there))}")
     if whole:
         for entry in entries:
             print(json.dumps({"at": entry.at, "kind": entry.kind, "data": entry.data}, ensure_ascii=False))
