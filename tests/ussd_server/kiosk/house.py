@@ -1,6 +1,7 @@
 """The whole product for a browser: phones, server and kiosk, in a loop and a thread of their own."""
 
 import asyncio
+import dataclasses
 import re
 import threading
 from collections.abc import Coroutine
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 
 from ussd_server.cli.demo_terminal import demo_terminal
 from ussd_server.cli.parts import DEMO_MANNER, Demo, KioskProcess, Service
+from ussd_server.kiosk.protocol import Touch
 from ussd_server.kiosk.seat import Manner
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.settings import Address, Settings, load
@@ -175,6 +177,25 @@ class ApartHouse(House):
             assert await store.commit_terminal(replace(terminal, standing=standing), version)
 
         self.run(change())
+
+    def waits(self, **manner: float) -> None:
+        """Let screens be left untouched for another time, `idle_s` and `warn_s`, from the next touch on."""
+
+        async def change() -> None:
+            for seat in self.kiosk.kiosk._seats.values():
+                seat._manner = dataclasses.replace(seat._manner, **manner)
+
+        self.run(change())
+
+    def untouched(self, **manner: float) -> None:
+        """Let that time begin now."""
+        self.waits(**manner)
+
+        async def begin() -> None:
+            for seat in self.kiosk.kiosk._seats.values():
+                seat.take(Touch())
+
+        self.run(begin())
 
     def server_down(self) -> None:
         self._up = False

@@ -191,19 +191,22 @@ def test_the_texts_of_both_languages_are_whole(house: DemoHouse, opened: Opener)
     assert words[0] == words[1]
 
 
-@pytest.mark.parametrize("apart", [{"kiosk_idle_s": 2}], indirect=True)
+@pytest.mark.parametrize("apart", [{"kiosk_idle_s": 30}], indirect=True)
 def test_an_untouched_screen_warns_and_goes_back_to_the_start(apart: ApartHouse, opened: Opener) -> None:
     number, code = apart.subscriber()
     page = opened(apart.kiosk_url)
     let_in(page, number, code)
     assert apart.visit(number) is not None
+    expect(page.locator("#warning")).to_be_hidden()
+    apart.untouched(warn_s=30.0)
     expect(page.locator("#warning")).to_be_visible()
     expect(page.get_by_role("alert").filter(has_text="Вы ещё здесь?")).to_be_visible()
-    expect(page.locator("#seconds")).to_have_text("Экран закроется через 1 с")
-    button_here = page.get_by_role("button", name="Я здесь")
-    button_here.click()
+    expect(page.locator("#seconds")).to_have_text(re.compile(r"^Экран закроется через [12]?\d с$"))
+    apart.waits(warn_s=15.0)
+    page.get_by_role("button", name="Я здесь").click()
     expect(page.locator("#warning")).to_be_hidden()
     expect(heading(page, "Помощник")).to_be_visible()
+    apart.untouched(idle_s=0.5)
     expect(heading(page, re.compile("вашего номера"))).to_be_visible()  # nobody touched it any more
     assert apart.no_visit(number)
 
