@@ -50,7 +50,7 @@ class SqliteUrl:
 
 @dataclass(frozen=True)
 class RedisUrl:
-    """Redis: `redis://[USER:PASSWORD@]HOST:PORT/DATABASE`, or of one of the other schemes; see docs/operations.md.
+    """Redis: `redis://[USER:PASSWORD@]HOST:PORT/DATABASE`, or of one of the other schemes; see docs/redis.md.
 
     `hosts` are the server, some servers of the Cluster, or the Sentinels; `master` is the name that they know it by.
     """

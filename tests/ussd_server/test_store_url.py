@@ -153,5 +153,5 @@ def options_table() -> str:
 
 def test_the_documentation_has_the_options_as_they_are() -> None:
     """Where it fails, the right table is in the message: copy it."""
-    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "redis.md").read_text(encoding="utf-8")
     assert f"\n\n{options_table()}\n\n" in text, f"\n{options_table()}\n"

@@ -22,7 +22,7 @@ def plain(error: Refused) -> str:
         case "WRONGPASS":
             return f"Redis refuses the user or password of the store's URL ({text})"
         case "NOPERM":
-            return f"this user may not do it in Redis; see the permissions in docs/operations.md ({text})"
+            return f"this user may not do it in Redis; see the permissions in docs/redis.md ({text})"
         case "LOADING":
             return "Redis is starting and still loads its data"
         case "READONLY":

@@ -20,7 +20,7 @@ ANNA, BORIS = "79100000001", "79100000002"
 T0 = 1_790_000_000_000
 LEASE = 60_000
 NUMBERS = [f"7910000{n:04}" for n in range(1000, 1030)]
-OPERATIONS = Path(__file__).parents[4] / "docs" / "operations.md"
+DOCUMENT = Path(__file__).parents[4] / "docs" / "redis.md"
 
 PATIENT_S = 60.0
 """How long a store of a test waits for what must come; far above what a loaded machine needs."""

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from tests.redis_servers import RedisCluster, RedisServer
-from tests.ussd_server.stores.redis.steps import OPERATIONS, T0
+from tests.ussd_server.stores.redis.steps import DOCUMENT, T0
 from ussd_server.app import wall_clock
 from ussd_server.store_url import RedisUrl, parse
 from ussd_server.stores.base import ClockReading
@@ -44,7 +44,7 @@ def test_a_cluster_has_the_clock_of_its_servers(cluster: RedisCluster) -> None:
 
 
 def test_the_permissions_of_the_documentation_are_enough(server: RedisServer) -> None:
-    rules = re.search(r"ACL SETUSER ussd (.*)", OPERATIONS.read_text(encoding="utf-8"))
+    rules = re.search(r"ACL SETUSER ussd (.*)", DOCUMENT.read_text(encoding="utf-8"))
     assert rules
     with server.client() as client:
         client.execute_command("ACL", "SETUSER", "ussd", *rules[1].replace("PASSWORD", "right").split())

@@ -22,7 +22,7 @@ from tests.redis_servers import (
     running,
     wait_until,
 )
-from tests.ussd_server.stores.redis.steps import OPERATIONS, PATIENT_S
+from tests.ussd_server.stores.redis.steps import DOCUMENT, PATIENT_S
 from ussd_server import store_url
 from ussd_server.store_url import Kind, RedisUrl, SqliteUrl
 from ussd_server.stores.base import StoreUnavailable
@@ -345,7 +345,7 @@ def test_a_cluster_that_does_not_tell_its_replicas_is_not_taken_for_durable(clus
 
 
 def test_the_permissions_of_the_documentation_are_enough_to_look_at_a_cluster(cluster: RedisCluster) -> None:
-    rules = re.search(r"ACL SETUSER ussd (.*)", OPERATIONS.read_text(encoding="utf-8"))
+    rules = re.search(r"ACL SETUSER ussd (.*)", DOCUMENT.read_text(encoding="utf-8"))
     assert rules
     for server in cluster.servers:
         with server.client() as client:

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.redis_servers import RedisServer, running
-from tests.ussd_server.stores.redis.steps import ANNA, LEASE, OPERATIONS, T0, count, counted, on, parsed, store_at
+from tests.ussd_server.stores.redis.steps import ANNA, DOCUMENT, LEASE, T0, count, counted, on, parsed, store_at
 from ussd_server.stores.base import Change, KeptAnswer, NoStore, StoreUnavailable
 from ussd_server.stores.opening import open_store, open_to_serve
 from ussd_server.stores.redis.store import RedisStore
@@ -14,7 +14,7 @@ from ussd_server.subscribers.record import Subscriber
 
 
 def test_the_permissions_of_the_documentation_are_enough_and_needed() -> None:
-    rules = re.search(r"ACL SETUSER ussd (.*)", OPERATIONS.read_text(encoding="utf-8"))
+    rules = re.search(r"ACL SETUSER ussd (.*)", DOCUMENT.read_text(encoding="utf-8"))
     assert rules
     with running() as server:
         with server.client() as client:
