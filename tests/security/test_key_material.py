@@ -33,6 +33,8 @@ COMMANDS = [
     "keys rotate signing",
     "keys rewrap",
     "keys list",
+    "keys list --numbers",
+    "keys adopt --yes",
     "keys retire KEY",
     "terminal set hall-1 --orders-per-hour 200",
     "terminal quarantine hall-1 --reason odd",

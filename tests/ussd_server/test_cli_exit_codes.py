@@ -126,7 +126,7 @@ def test_keys_that_are_not_there_are_2_as_a_store_is(command: str, said: Said) -
 
 
 def test_terminals_that_no_keys_are_there_for_are_2(said: Said) -> None:
-    refused(said, ("terminal", "add", *RIGHT["terminal add"], "--data", "nope"), "there is no signing key in nope")
+    refused(said, ("terminal", "add", *RIGHT["terminal add"], "--data", "nope"), "there are no keys in nope")
 
 
 @pytest.mark.parametrize("command", ["add", "set", "quarantine", "revoke"])

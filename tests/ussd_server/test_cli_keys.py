@@ -1,6 +1,7 @@
 """`ussd-server keys`: making, listing, rotating and retiring keys, and what keeps a key from being retired."""
 
 import asyncio
+import io
 import json
 import re
 import signal
@@ -135,6 +136,7 @@ def test_keys_of_every_kind_are_made_once_and_only_named(said: Said) -> None:
     assert said("init") == 0
     assert "Nothing was changed" in said.out
     assert said("list") == 0
+    assert said.lines[-1].startswith("no code was counted: there is no store sqlite:///var/ussd-server.db, ")
     kept = json.loads(stored)["keys"]
     assert [key["kind"] for key in kept] == ["kek", "transport", "signing", "digest"]
     for key in kept:
@@ -157,7 +159,10 @@ def test_the_list_tells_age_use_and_codes(said: Said, clock: Clock) -> None:
     old = load(PATH).current("kek")
     put(Vault(load(PATH)).seal(CODE, MSISDN, 1))
     clock.at += 10 * DAY_MS
-    assert listed(said, old.id)[2:] == ["2025-11-23", "07:00:00Z", "10", "days", "in", "use", "all", "all"]
+    assert listed(said, old.id)[2:] == ["2025-11-23", "07:00:00Z", "10", "days", "in", "use", "?", "?"]
+    assert said.lines[-1] == "no code was counted, as there is one kek: ussd-server keys list --numbers counts"
+    assert said("list", "--numbers") == 0
+    assert next(line for line in said.lines if line.startswith(old.id)).split()[-2:] == ["1", "0"]
     ring = load(PATH).rotate("kek", clock.at)
     save(PATH, ring)
     clock.at += 3 * 3_600_000
@@ -165,7 +170,7 @@ def test_the_list_tells_age_use_and_codes(said: Said, clock: Clock) -> None:
     assert listed(said, ring.current("kek").id)[-6:] == ["3", "hours", "in", "use", "0", "0"]
     put(SealedCode("kek-gone", b"s" * 16, b"b" * 72), "79101234568")
     said("list")
-    assert said.out.endswith("no key here opens 1 code; their owners have to order new ones\n")
+    assert said.out.endswith("no key here opens 1 code; owners of codes have to order new ones\n")
 
 
 def test_keys_that_others_may_read_are_refused_with_the_mend(said: Said) -> None:
@@ -645,18 +650,144 @@ def test_keys_of_other_servers_are_neither_used_nor_retired(said: Said) -> None:
     assert noted() == note(others)
 
 
-def test_a_store_goes_with_new_keys_where_the_old_are_lost(said: Said) -> None:
-    said("init")
-    lost = Keyring().rotate("kek", NOW)
+def lost_keys() -> Keyring:
+    """Let the store have codes under keys that are lost, as after the keys.json of its servers is."""
+    PATH.parent.mkdir(mode=0o700)
+    lost = Keyring().completed(NOW)
+    for msisdn in (MSISDN, "79101234568", "79101234569"):
+        put(Vault(lost).seal(CODE, msisdn, 1), msisdn)
     noted(note(lost))
-    assert said("adopt") == 0
-    kek = lost.current("kek").id
-    assert said.out == (
-        f"sqlite:///var/ussd-server.db goes with the keys in var/keys.json. What only {kek} opened is lost.\n"
+    return lost
+
+
+def ids_of(ring: Keyring) -> str:
+    """Return the ids as the store remembers them."""
+    return ", ".join(sorted(key.id for key in ring.keys))
+
+
+@pytest.mark.parametrize("words", [("list",), ("rotate",), ("rewrap",), ("retire", "kek-1"), ("adopt",)])
+def test_where_the_key_file_is_gone_nobody_is_told_to_make_new_keys(words: tuple[str, ...], said: Said) -> None:
+    lost = lost_keys()
+    assert said(*words) == 2
+    assert said.err == (
+        f"error: there are no keys in var, and the servers of sqlite:///var/ussd-server.db have {ids_of(lost)}: bring "
+        "back a copy of keys.json, from a backup or another server's data directory. New keys would open nothing that "
+        "is there\n"
     )
-    assert noted() == note(load(PATH))
+    assert not PATH.exists()
+
+
+def test_where_the_key_file_is_gone_none_is_made_but_by_force(said: Said) -> None:
+    lost = lost_keys()
+    assert said("init") == 1
+    assert said.err.startswith(
+        f"error: no keys were made: the servers of sqlite:///var/ussd-server.db have {ids_of(lost)}, and new ones "
+        "would open nothing that is there. Bring back a copy of keys.json, "
+    )
+    assert not PATH.exists()
+    # An older copy lacks a kind that they have: it is not completed with a key of its own.
+    save(PATH, Keyring(lost.of("kek")))
+    before = PATH.read_bytes()
+    assert said("init") == 1
+    assert lost.current("digest").id in said.err
+    assert PATH.read_bytes() == before
+    PATH.unlink()
+    assert said("init", "--force") == 0
+    assert "Made the keys in var/keys.json" in said.out
+    assert said("init") == 0  # nothing would be made
+    assert "Nothing was changed" in said.out
+
+
+def test_no_keys_are_made_where_nobody_knows_whether_there_were_some(said: Said) -> None:
+    away = ("--store", "redis://127.0.0.1:1/0")
+    assert said("init", *away) == 1
+    assert "it cannot be told whether the servers of redis://127.0.0.1:1/0 have some: " in said.err
+    assert said("list", *away) == 2
+    assert "whether its servers have had some cannot be told: " in said.err
+    PATH.parent.mkdir(mode=0o700)
+    store_note.note(Path("var"), store_url.parse("redis://127.0.0.1:1/0"))
+    for command in ("init", "list"):
+        assert said(command) == 2
+        assert "add --store 'redis://127.0.0.1:1/0'" in said.err
+    assert not PATH.exists()
+    assert said("init", "--force", *away) == 0
+    assert said("list", *away) == 0
+    assert said.lines[-1].startswith("the keys were not compared with those of the store's servers: ")
+
+
+def test_the_list_shows_other_keys_than_the_servers_as_what_they_are(said: Said) -> None:
+    lost = lost_keys()
+    said("init", "--force")
+    assert listed(said, load(PATH).current("kek").id)[-4:] == ["in", "use", "0", "0"]
+    assert said.lines[-3:] == [
+        "codes are those in sqlite:///var/ussd-server.db",
+        (
+            f"its servers have {ids_of(lost)}, which are not here: bring back the keys.json that has them, from a "
+            "backup or another server's data directory"
+        ),
+        "no key here opens 3 codes",
+    ]
+
+
+def test_a_store_goes_with_new_keys_where_the_old_are_lost_once_the_loss_is_told(
+    said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = lost_keys()
+    said("init", "--force")
+    answers = iter([False, True])
+    monkeypatch.setattr(keys_command, "confirmed", lambda question: next(answers))
+    told = [
+        f"The servers of sqlite:///var/ussd-server.db have {ids_of(lost)}, which are not here.",
+        "No key here opens 3 codes.",
+        "Owners of codes would have to order new ones, and terminals would need new files.",
+        "Where a copy of their keys.json is left, bring that back instead: then nothing is lost.",
+    ]
+    assert said("adopt") == 1
+    assert (said.lines, said.err) == (told, "error: nothing was changed\n")
+    assert noted() == note(lost)
     assert said("adopt") == 0
+    assert said.lines == [
+        *told,
+        f"sqlite:///var/ussd-server.db goes with the keys in var/keys.json. What only {ids_of(lost)} opened is lost.",
+    ]
+    assert noted() == note(load(PATH))
+    assert said("adopt") == 0  # and asks nothing
     assert said.out == "sqlite:///var/ussd-server.db goes with the keys in var/keys.json.\n"
+
+
+def test_a_loss_is_told_whole_and_given_up_without_a_question_where_that_is_said(
+    said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said("init")
+    lost = Keyring().completed(NOW)
+    vault = Vault(lost)
+    waits = OutboxEntry("w", "sms", NOW, {"sealed": vault.seal_text(CODE, MSISDN, "w")}, expires=NOW + DAY_MS)
+    answers = [KeptAnswer("t", key, b"f", vault.seal_answer(b"{}", "t", key), NOW + DAY_MS) for key in "kl"]
+    kept(Everything(Subscriber(MSISDN), outbox=[Standing(waits, NOW, 0)], answers=answers))
+    damage("79101239000")
+    noted(note(lost))
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert said("adopt") == 2
+    assert said.err.endswith("nobody has answered, so nothing was done; --yes does it without asking\n")
+    assert noted() == note(lost)
+    assert said("adopt", "--yes") == 0
+    assert said.lines[1] == "No key here opens 1 SMS with a code in the outbox, 2 answers kept for terminals."
+    assert said.lines[2].startswith("Nothing was counted of 1 subscriber whose record is damaged: 7910***9000 ")
+
+
+def test_what_is_noted_while_a_person_thinks_is_not_given_up(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost_keys()
+    said("init", "--force")
+    newer = note(Keyring().completed(NOW))
+
+    def thinks(question: str) -> bool:
+        noted(newer)
+        return True
+
+    monkeypatch.setattr(keys_command, "confirmed", thinks)
+    assert said("adopt") == 1
+    assert "other keys were noted in sqlite:///var/ussd-server.db meanwhile, and nothing was changed" in said.err
+    assert noted() == newer
 
 
 def test_a_store_with_servers_keeps_their_keys(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -266,4 +266,4 @@ def test_a_file_that_is_there_is_never_replaced(said: Said) -> None:
 def test_without_the_servers_keys_no_terminal_is_added(said: Said) -> None:
     Path("var/keys.json").unlink()
     assert said("terminal", "add", "hall-1", "--generate", "t.json") == 2
-    assert said.err.endswith("make it with: ussd-server keys init --data var\n")
+    assert said.err == "error: there are no keys in var; make them with: ussd-server keys init --data var\n"

@@ -1,27 +1,40 @@
 """`ussd-server keys`: the server's keys, by name and age only. Servers that run take up every change by themselves."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal, get_args
 
 import typer
 
-from ussd_server.cli.common import Data, Failure, SettingsFile, Store, columns, console, examples, moment, now
+from ussd_server.cli.common import (
+    Data,
+    Failure,
+    SettingsFile,
+    Store,
+    columns,
+    confirmed,
+    console,
+    examples,
+    moment,
+    now,
+)
+from ussd_server.cli.lost_keys import WHENCE, no_keys, refuse_to_make, strange
 from ussd_server.cli.progress import progress
+from ussd_server.cli.sealed_counts import beyond, codes, count, needs, unread_told
 from ussd_server.cli.stores import there, with_store
 from ussd_server.housekeeping import KEYS_S
-from ussd_server.log import mask
 from ussd_server.secrecy import agreement, keys
 from ussd_server.secrecy.files import UnguardedFile
-from ussd_server.secrecy.keys import FILE_NAME, Key, KeyFile, Keyring, load_or_create
+from ussd_server.secrecy.keys import FILE_NAME, Key, KeyFile, Keyring, KeysError, load_or_create
 from ussd_server.secrecy.rewrap import Pass, rewrap
-from ussd_server.secrecy.sealed import HOLDERS, NOTHING, Held, Holder, Holdings, holdings
+from ussd_server.secrecy.sealed import NOTHING, Holdings
 from ussd_server.secrecy.vault import Vault
 from ussd_server.settings import Settings, SettingsError
 from ussd_server.settings import load as load_settings
 from ussd_server.store_note import noted, option, written
 from ussd_server.stores.base import Store as StorePort
+from ussd_server.stores.base import StoreUnavailable
 from ussd_server.stores.copying import Moved
 
 Rotated = Literal["kek", "transport", "signing"]
@@ -37,19 +50,6 @@ HOUR_MS: Final = 3_600_000
 KEEP_MS: Final = 25 * HOUR_MS
 """How long a key is kept that the store's servers have replaced: visits under it are over by then, and a terminal that
 is in use has met the new keys. What the store holds under a kek is counted."""
-
-HELD: Final[dict[Holder, str]] = {
-    "code": "{codes}, to be moved with: ussd-server keys rewrap",
-    "letters": "the parts of {sms} that is not whole, kept for an hour",
-    "outbox": "{sms} with a code in the outbox, sent or given up by {until}",
-    "dead letter": "{sms} with a code, given up, to be tried again or thrown away: ussd-server dead-letters list",
-    "answer": "{answers} kept for terminals until {until}",
-}
-"""What a key still seals, and the mend or the end of it."""
-
-NAMED: Final = 5
-"""Subscribers whose records cannot be read that are named; of the others only how many there are."""
-UNREAD: Final = "go back to a copy of the store, or give them up with: ussd-server subscriber forget"
 
 NEXT_STEPS: Final[dict[Rotated, str]] = {
     "kek": "",
@@ -79,9 +79,21 @@ app = typer.Typer(
 
 
 @app.command(epilog=examples("ussd-server keys init", "ussd-server keys init --data /var/lib/ussd-server"))
-def init(data: Data = None, settings: SettingsFile = None) -> None:
-    """Make the keys before the first start, so that a copy of them can be kept."""
-    where = load_settings({"data": data, "settings": settings})
+def init(
+    force: Annotated[
+        bool, typer.Option("--force", help="Also where the store's servers have others: what those sealed stays shut")
+    ] = False,
+    store: Store = None,
+    data: Data = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Make the keys before the first start, so that a copy of them can be kept.
+
+    It is refused where the store's servers have had keys, which are to be brought back: new ones open nothing of it.
+    """
+    where = load_settings({"store": store, "data": data, "settings": settings})
+    if not force:
+        refuse_to_make(where)
     made = load_or_create(where.data, now())
     out = console()
     if made.created:
@@ -103,13 +115,11 @@ def list_(
 ) -> None:
     """List the keys: id, kind, when it was made, age, the one in use; how many codes, and what else, a kek seals.
 
-    No key is ever shown. It is counted where there is more than one kek.
+    No key is ever shown. It is counted where there is more than one kek, or the store's servers have other keys.
     """
     where = load_settings({"store": store, "data": data, "settings": settings})
     ring = _ring(where)
-    keks = ring.of("kek")
-    counted = (numbers or len(keks) > 1) and there(where)
-    counts, unread = _held(where) if counted else (None, [])
+    counts, remarks = _looked(where, ring, numbers)
     rows = [
         (
             key.id,
@@ -117,20 +127,41 @@ def list_(
             moment(key.created),
             _age(now() - key.created),
             "in use" if key.current else "",
-            *_cells(key, len(keks), counts),
+            *_cells(key, counts),
         )
         for key in ring.keys
     ]
     for line in columns([("ID", "KIND", "MADE", "AGE", "", "CODES", "OTHER"), *rows]):
         print(line)
-    if numbers or len(keks) > 1:
-        store_ = written(where.store)
-        print(f"codes are those in {store_}" if counted else f"no code was counted: {_no_store(where)}")
-    here = {key.id for key in keks}
-    if lost := sum(_code(held).count for kid, held in (counts or {}).items() if kid not in here):
-        print(f"no key here opens {_codes(lost)}; their owners have to order new ones")
+    for line in remarks:
+        print(line)
+
+
+def _looked(where: Settings, ring: Keyring, numbers: bool) -> tuple[Holdings | None, list[str]]:
+    """Return what the store holds under each key, None where it was not counted, and what there is to say of it."""
+    asked = numbers or len(ring.of("kek")) > 1
+    try:
+        strangers = strange(where, ring)
+    except (SettingsError, StoreUnavailable, KeysError) as error:
+        if asked:
+            raise
+        return None, [f"the keys were not compared with those of the store's servers: {error}"]
+    if strangers is None:
+        return None, [f"no code was counted: {_no_store(where)}"]
+    if not asked and not strangers:
+        return None, ["no code was counted, as there is one kek: ussd-server keys list --numbers counts"]
+    counts, unread = count(where)
+    remarks = [f"codes are those in {written(where.store)}"]
+    if strangers:
+        remarks.append(
+            f"its servers have {', '.join(strangers)}, which are not here: bring back the {FILE_NAME} that has them, "
+            f"{WHENCE}"
+        )
+    if lost := beyond(counts, [key.id for key in ring.keys]):
+        remarks.append(f"no key here opens {lost}" + ("" if strangers else "; owners of codes have to order new ones"))
     if unread:
-        print(f"nothing was counted of {_unread(unread, numbers)}")
+        remarks.append(f"nothing was counted of {unread_told(unread, numbers)}")
+    return counts, remarks
 
 
 @app.command(
@@ -232,26 +263,48 @@ def _rotated(kind: str) -> Rotated:
 
 
 @app.command(epilog=examples("ussd-server keys adopt", "ussd-server keys adopt --store redis://redis.example/0"))
-def adopt(store: Store = None, data: Data = None, settings: SettingsFile = None) -> None:
+def adopt(
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking")] = False,
+    store: Store = None,
+    data: Data = None,
+    settings: SettingsFile = None,
+) -> None:
     """Let a store go with the keys of this data directory, where those that its servers had are lost for good.
 
-    A server refuses to start on a store whose servers have other keys: copy their keys.json. What only the lost keys
-    open stays lost: subscribers order new codes, terminals get new files.
+    A server refuses to start on a store whose servers have other keys: bring back their keys.json. What only the lost
+    keys open stays lost: subscribers order new codes, terminals get new files. It is counted, told and asked for first.
     """
     where = load_settings({"store": store, "data": data, "settings": settings})
     ring, file = _ring(where), where.data / FILE_NAME
 
-    async def work(store: StorePort) -> list[str]:
+    async def work(store: StorePort, before: str | None = None) -> str:
+        """Return what was noted; with `before`, note these keys in its place."""
         if users := await store.in_use():
             raise Failure(f"{where.store} is in use by {users}: stop the servers that run on it, they have its keys")
-        lost = agreement.lacking(ring, await store.noted_keys())
-        while not await store.note_keys(await store.noted_keys(), agreement.note(ring)):
-            pass
-        return lost
+        if before is not None and not await store.note_keys(before, agreement.note(ring)):
+            raise Failure(f"other keys were noted in {where.store} meanwhile, and nothing was changed; look again")
+        return await store.noted_keys()
 
-    lost = with_store(where, work)
+    before = with_store(where, work)
+    if lost := agreement.lacking(ring, before):
+        _tell_loss(where, ring, lost)
+        if not yes and not confirmed("Give all that up for good?"):
+            raise Failure("nothing was changed")
+    with_store(where, lambda port: work(port, before))
     told = f" What only {', '.join(lost)} opened is lost." if lost else ""
     console().print(f"{where.store} goes with the keys in {file}.{told}")
+
+
+def _tell_loss(where: Settings, ring: Keyring, lost: Sequence[str]) -> None:
+    """Say what goes with keys that are lost, before they are given up."""
+    counts, unread = count(where)
+    shut = beyond(counts, [key.id for key in ring.keys])
+    print(f"The servers of {written(where.store)} have {', '.join(lost)}, which are not here.")
+    print(f"No key here opens {shut}." if shut else "Nothing there is sealed under a key that is not here.")
+    if unread:
+        print(f"Nothing was counted of {unread_told(unread)}.")
+    print("Owners of codes would have to order new ones, and terminals would need new files.")
+    print(f"Where a copy of their {FILE_NAME} is left, bring that back instead: then nothing is lost.")
 
 
 def _may_move(where: Settings, ring: Keyring) -> None:
@@ -299,25 +352,23 @@ def _ring(settings: Settings) -> Keyring:
     try:
         return keys.load(path)
     except FileNotFoundError:
-        raise SettingsError(
-            f"there are no keys in {settings.data}; make them with: ussd-server keys init --data {settings.data}"
-        ) from None
+        raise no_keys(settings) from None
 
 
 def _needed(where: Settings, ring: Keyring, key: Key) -> str:
     """Return why a key that is not in use has to stay, with the mend; "" where it can go."""
-    counts, unread = _held(where) if key.kind == "kek" else ({}, [])
-    needs = []
+    counts, unread = count(where) if key.kind == "kek" else ({}, [])
+    reasons = []
     if held := counts.get(key.id):
-        needs.append(f"it seals {'; '.join(_told(holder, held[holder]) for holder in HOLDERS if holder in held)}")
+        reasons.append(f"it seals {needs(held)}")
     replaced = max(ring.replaced_at(key), agreement.replaced_at(_noted_keys(where), key))
-    if not needs and now() < replaced + KEEP_MS:
+    if not reasons and now() < replaced + KEEP_MS:
         wait = moment(replaced + KEEP_MS)
-        needs.append(f"it was replaced less than {KEEP_MS // HOUR_MS} hours ago, wait until {wait}")
-    sure = "is still" if needs else "may still be"
+        reasons.append(f"it was replaced less than {KEEP_MS // HOUR_MS} hours ago, wait until {wait}")
+    sure = "is still" if reasons else "may still be"
     if unread:
-        needs.append(f"nobody knows what it seals of {_unread(unread)}")
-    return f"{sure} needed: {'; '.join(needs)}" if needs else ""
+        reasons.append(f"nobody knows what it seals of {unread_told(unread)}")
+    return f"{sure} needed: {'; '.join(reasons)}" if reasons else ""
 
 
 def _noted_keys(where: Settings) -> str:
@@ -327,52 +378,15 @@ def _noted_keys(where: Settings) -> str:
     return with_store(where, work)
 
 
-def _held(where: Settings) -> tuple[Holdings, list[str]]:
-    """Return what is sealed under each key, and whose record cannot be read."""
-    unread: list[str] = []
-
-    async def work(store: StorePort) -> Holdings:
-        with progress(await store.count_subscribers()) as moved:
-            return await holdings(store, lambda more: moved("counting codes", more), unread.append)
-
-    return with_store(where, work), unread
-
-
-def _unread(numbers: Sequence[str], full: bool = False) -> str:
-    """Return how many records cannot be read, whose they are, and the mend."""
-    many = "1 subscriber whose record is" if len(numbers) == 1 else f"{len(numbers)} subscribers whose records are"
-    if full:
-        return f"{many} damaged: {', '.join(numbers)}; {UNREAD}"
-    named = ", ".join(map(mask, numbers[:NAMED]))
-    more = f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""
-    return f"{many} damaged: {named}{more} (in full: ussd-server keys list --numbers); {UNREAD}"
-
-
-def _told(holder: Holder, held: Held) -> str:
-    """Return what a key still seals of one kind, and the mend."""
-    return HELD[holder].format(
-        codes=_codes(held.count),
-        sms=f"{held.count} SMS",
-        answers="1 answer" if held.count == 1 else f"{held.count} answers",
-        until=moment(held.until),
-    )
-
-
-def _cells(key: Key, keks: int, counts: Holdings | None) -> tuple[str, str]:
-    """Return how many codes a key seals, and how much else, where there are so many keks."""
+def _cells(key: Key, counts: Holdings | None) -> tuple[str, str]:
+    """Return how many codes a key seals, and how much else."""
     if key.kind != "kek":
         return "", ""
-    if keks == 1:
-        return "all", "all"
     if counts is None:
         return "?", "?"
     held = counts.get(key.id, {})
-    codes = _code(held).count
-    return str(codes), str(sum(each.count for each in held.values()) - codes)
-
-
-def _code(held: Mapping[Holder, Held]) -> Held:
-    return held.get("code", NOTHING)
+    own = held.get("code", NOTHING).count
+    return str(own), str(sum(each.count for each in held.values()) - own)
 
 
 @dataclass
@@ -409,15 +423,15 @@ def _rewrap(where: Settings) -> None:
             return await _walks(store, held, way, show)
 
     moved, last = with_store(where, work, remark=way.remark)
-    console().print(f"{_codes(moved)} moved to {held.current('kek').id}, in {written(where.store)}.")
+    console().print(f"{codes(moved)} moved to {held.current('kek').id}, in {written(where.store)}.")
     if last.moved or last.contended:
         raise Failure(
             "codes under older keys keep coming; are all servers of this version? Then: ussd-server keys rewrap"
         )
     closed = last.damaged - len(way.unread)
-    told = [f"no key here opens {_codes(closed)}; their owners have to order new ones"] if closed else []
+    told = [f"no key here opens {codes(closed)}; their owners have to order new ones"] if closed else []
     if way.unread:
-        told.append(f"nothing was moved of {_unread(way.unread)}")
+        told.append(f"nothing was moved of {unread_told(way.unread)}")
     if told:
         raise Failure("; ".join(told))
 
@@ -441,10 +455,6 @@ async def _walks(store: StorePort, held: KeyFile, way: _Way, show: Moved) -> tup
         if walk > 1 and not last.moved and not last.contended:
             break
     return moved, last
-
-
-def _codes(number: int) -> str:
-    return "1 code" if number == 1 else f"{number} codes"
 
 
 def _age(ms: int) -> str:

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from ussd_server import log as logs
 from ussd_server.cli.common import Data, Failure, SettingsFile, Store, columns, console, examples, moment, now
+from ussd_server.cli.lost_keys import no_keys
 from ussd_server.cli.stores import with_store
 from ussd_server.secrecy.keys import FILE_NAME, Public
 from ussd_server.secrecy.keys import load as load_keys
@@ -286,7 +287,7 @@ def _signing_keys(where: Settings) -> tuple[Public, ...]:
     try:
         keys = load_keys(path).public("signing")
     except FileNotFoundError:
-        keys = ()
+        raise no_keys(where) from None
     if not keys:
         raise SettingsError(
             f"there is no signing key in {where.data}, which terminals need to know; make it with: "

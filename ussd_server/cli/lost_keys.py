@@ -1,0 +1,63 @@
+"""Keys that a store's servers have and a data directory has not: new ones would open nothing, so none are made."""
+
+from typing import Final
+
+from ussd_server.cli.common import Failure
+from ussd_server.cli.stores import there, with_store
+from ussd_server.secrecy import agreement, keys
+from ussd_server.secrecy.keys import FILE_NAME, Keyring, KeysError
+from ussd_server.settings import Settings, SettingsError
+from ussd_server.store_note import written
+from ussd_server.stores.base import Store, StoreUnavailable
+
+WHENCE: Final = "from a backup or another server's data directory"
+
+
+def strange(where: Settings, ring: Keyring) -> list[str] | None:
+    """Return the ids of the keys that the store's servers have in use and this ring has not; None without a store.
+
+    Raises SettingsError as `with_store` does, StoreUnavailable, and KeysError where what is noted cannot be read.
+    """
+
+    async def work(store: Store) -> list[str]:
+        return agreement.lacking(ring, await store.noted_keys())
+
+    return with_store(where, work) if there(where) else None
+
+
+def no_keys(where: Settings) -> SettingsError:
+    """Return the error for a data directory without keys: new ones are made only where its servers have had none."""
+    none = f"there are no keys in {where.data}"
+    try:
+        ids = strange(where, Keyring())
+    except (SettingsError, StoreUnavailable, KeysError) as error:
+        return SettingsError(f"{none}, and whether its servers have had some cannot be told: {error}")
+    if not ids:
+        return SettingsError(f"{none}; make them with: ussd-server keys init --data {where.data}")
+    return SettingsError(
+        f"{none}, and the servers of {written(where.store)} have {', '.join(ids)}: bring back a copy of {FILE_NAME}, "
+        f"{WHENCE}. New keys would open nothing that is there"
+    )
+
+
+def refuse_to_make(where: Settings) -> None:
+    """Raise where keys of some kind would be made while the store's servers have others, or nobody knows."""
+    try:
+        ring = keys.load(where.data / FILE_NAME)
+    except FileNotFoundError:
+        ring = Keyring()
+    if not ring.missing():
+        return
+    try:
+        ids = strange(where, ring)
+    except StoreUnavailable as error:
+        raise Failure(
+            f"no keys were made, for it cannot be told whether the servers of {written(where.store)} have some: "
+            f"{error}; --force makes them all the same"
+        ) from None
+    if ids:
+        raise Failure(
+            f"no keys were made: the servers of {written(where.store)} have {', '.join(ids)}, and new ones would open "
+            f"nothing that is there. Bring back a copy of {FILE_NAME}, {WHENCE}; where none is left anywhere, --force "
+            "makes new ones"
+        )
