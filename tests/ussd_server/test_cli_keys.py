@@ -16,6 +16,7 @@ from tests.redis_servers import running
 from tests.ussd_server.command_line import Said, log_octets, without_settings
 from ussd_server import store_note, store_url
 from ussd_server.cli import keys as keys_command
+from ussd_server.cli import subscriber as subscriber_command
 from ussd_server.cli.keys import Rotated
 from ussd_server.cli.program import outcome
 from ussd_server.secrecy.agreement import lacking, note
@@ -773,6 +774,46 @@ def test_a_loss_is_told_whole_and_given_up_without_a_question_where_that_is_said
     assert said("adopt", "--yes") == 0
     assert said.lines[1] == "No key here opens 1 SMS with a code in the outbox, 2 answers kept for terminals."
     assert said.lines[2].startswith("Nothing was counted of 1 subscriber whose record is damaged: 7910***9000 ")
+
+
+def test_a_code_that_no_key_opens_is_told_as_that(
+    said: Said, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the keys in the data directory, or where it has none, as at a support desk, of those of the servers."""
+    lost = lost_keys()
+    monkeypatch.setattr(subscriber_command, "now", lambda: NOW)
+
+    def shown() -> str:
+        capsys.readouterr()
+        assert outcome(("subscriber", "show", MSISDN)) == 0
+        return next(line for line in capsys.readouterr().out.splitlines() if line.startswith("code"))[4:].strip()
+
+    valid, kek = "valid, issued 2025-11-23 07:00:00Z", lost.current("kek").id
+    assert shown() == valid
+    save(PATH, lost.rotate("kek", NOW))
+    assert shown() == valid
+    PATH.unlink()
+    said("init", "--force")
+    assert shown() == f"{valid}, but no key in var opens it, for it is under {kek}"
+    said("adopt", "--yes")
+    assert shown() == f"{valid}, but no key in var opens it, for it is under {kek}"
+    PATH.unlink()
+    assert shown() == f"{valid}, but no key of the store's servers opens it, for it is under {kek}"
+    noted("")
+    assert shown() == valid  # nobody knows
+
+
+def test_who_is_let_in_again_is_told_where_the_old_code_does_not_work(
+    said: Said, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said("init")
+    access = Access(sealed=SealedCode("kek-gone", b"s" * 16, b"b" * 72), issued_at=NOW, locked_until=4_000_000_000_000)
+    kept(Everything(Subscriber(MSISDN, access=access)))
+    assert outcome(("subscriber", "unlock", MSISDN, "--reason", "called")) == 0
+    assert capsys.readouterr().out == (
+        f"{MSISDN}: access is open, but a new code is to be ordered: no key in var opens it, for it is under "
+        "kek-gone.\n"
+    )
 
 
 def test_what_is_noted_while_a_person_thinks_is_not_given_up(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,3 +61,15 @@ def refuse_to_make(where: Settings) -> None:
             f"nothing that is there. Bring back a copy of {FILE_NAME}, {WHENCE}; where none is left anywhere, --force "
             "makes new ones"
         )
+
+
+def shut(where: Settings, kid: str, noted: str) -> str:
+    """Return why nothing opens what is under the kek of this id, "" where something does, or nobody knows.
+
+    The keys of the data directory tell it, or where it has none, as at a support desk, what the store has `noted`.
+    """
+    try:
+        known, whose = [key.id for key in keys.load(where.data / FILE_NAME).of("kek")], f"in {where.data}"
+    except (FileNotFoundError, KeysError):
+        known, whose = agreement.ids(noted), "of the store's servers"
+    return "" if not known or kid in known else f"no key {whose} opens it, for it is under {kid}"

@@ -21,6 +21,7 @@ from ussd_server.cli.common import (
 )
 from ussd_server.cli.common import subscriber_number as number
 from ussd_server.cli.journal import readable
+from ussd_server.cli.lost_keys import shut
 from ussd_server.cli.stores import with_store
 from ussd_server.settings import Settings, SettingsError, load
 from ussd_server.stores.base import Change, JournalEntry
@@ -51,10 +52,8 @@ def show(msisdn: Msisdn, store: Store = None, data: Data = None, settings: Setti
     """Show what is known of a subscriber, and whether and why access is closed. Never the code itself."""
     where = load({"store": store, "data": data, "settings": settings})
     who = number(msisdn, where)
-    record, version = with_store(where, lambda port: port.load(who))
-    if version == 0:
-        raise Failure(f"{who}: nothing is known of this subscriber")
-    for line in columns(_facts(record, where)):
+    record, noted = with_store(where, lambda port: _known(port, who))
+    for line in columns(_facts(record, where, noted)):
         print(line)
 
 
@@ -71,10 +70,14 @@ def unlock(
     who = number(msisdn, where)
     if not reason.strip():
         raise SettingsError("--reason: say why; it is kept in the journal")
-    if with_store(where, lambda port: _unlock(port, who, reason.strip())):
-        console().print(f"{who}: access is open, the old code works again.")
-    else:
+    if not with_store(where, lambda port: _unlock(port, who, reason.strip())):
         console().print(f"{who}: access was not closed. Nothing was changed.")
+        return
+    record, noted = with_store(where, lambda port: _known(port, who))
+    if why := _shut(record, where, noted):
+        console().print(f"{who}: access is open, but a new code is to be ordered: {why}.")
+    else:
+        console().print(f"{who}: access is open, the old code works again.")
 
 
 @app.command(
@@ -167,6 +170,14 @@ async def _offers(store: StorePort, msisdn: str, wants: bool, reason: str) -> bo
     raise Failure(f"{msisdn}: the subscriber is being changed all the time; try again")
 
 
+async def _known(store: StorePort, msisdn: str) -> tuple[Subscriber, str]:
+    """Return the record, and what the store remembers of its servers' keys. Raises Failure where there is none."""
+    record, version = await store.load(msisdn)
+    if version == 0:
+        raise Failure(f"{msisdn}: nothing is known of this subscriber")
+    return record, await store.noted_keys()
+
+
 async def _unlock(store: StorePort, msisdn: str, reason: str) -> bool:
     for _ in range(MAX_CONFLICTS):
         record, version = await store.load(msisdn)
@@ -182,7 +193,7 @@ async def _unlock(store: StorePort, msisdn: str, reason: str) -> bool:
     raise Failure(f"{msisdn}: the subscriber is being changed all the time; try again")
 
 
-def _facts(record: Subscriber, settings: Settings) -> list[tuple[str, str]]:
+def _facts(record: Subscriber, settings: Settings, noted: str) -> list[tuple[str, str]]:
     access, at = record.access, now()
     policy = codes.Policy(digits=settings.code_digits, max_age_ms=settings.code_max_age_days * codes.DAY_MS)
     closed = codes.locked_until(access, at)
@@ -193,12 +204,20 @@ def _facts(record: Subscriber, settings: Settings) -> list[tuple[str, str]]:
         ("offers", f"agreed to on {moment(record.offers_at)}" if record.offers_at else "not agreed to"),
         ("push", f"{record.push.kind}, until {moment(record.push.until)}" if record.push else "none under way"),
         ("access", f"closed until {moment(closed)} after {codes.MAX_WRONG} wrong codes" if closed else "open"),
-        ("code", _code(access, codes.condition(access, at, policy))),
+        ("code", _code(access, codes.condition(access, at, policy), _shut(record, settings, noted))),
         ("wrong codes", f"{access.wrong} in a row, {access.wrong_in_life} for this code"),
         ("sessions", ", ".join(f"{name}: {each.node}" for name, each in sorted(record.sessions.items())) or "none"),
         ("orders", ", ".join(f"{each.id}: {each.node}" for each in record.pending.values()) or "none under way"),
     ]
 
 
-def _code(access: codes.Access, condition: str) -> str:
-    return f"{condition}, issued {moment(access.issued_at)}" if access.sealed is not None else condition
+def _code(access: codes.Access, condition: str, why_shut: str) -> str:
+    if access.sealed is None:
+        return condition
+    return f"{condition}, issued {moment(access.issued_at)}" + (f", but {why_shut}" if why_shut else "")
+
+
+def _shut(record: Subscriber, settings: Settings, noted: str) -> str:
+    """Return why the code cannot be checked; "" where it can be, or there is none."""
+    sealed = record.access.sealed
+    return shut(settings, sealed.kid, noted) if sealed is not None else ""

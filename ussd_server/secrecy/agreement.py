@@ -76,6 +76,11 @@ def lacking(ring: Keyring, noted: str) -> list[str]:
     return [each.id for each in _read(noted) if each.current and each.fingerprint not in here]
 
 
+def ids(noted: str) -> list[str]:
+    """Return the ids of all keys that were noted, older ones included."""
+    return [each.id for each in _read(noted)]
+
+
 def left_for(ring: Keyring, noted: str) -> bool:
     """Return whether the store's servers, as they were noted, have no other keys in use than those of this ring."""
     return bool(noted) and not lacking(ring, noted)
@@ -112,11 +117,11 @@ async def agree(store: Remembers, name: str, ring: Keyring, file: Path, now: int
 
 def _others(ring: Keyring, absent: Sequence[str], file: Path) -> str:
     """Return what is lacking, and the mend, be there other servers or a copy alone."""
-    ids, whence = ", ".join(absent), "from a backup or another server's data directory"
+    lacks, whence = ", ".join(absent), "from a backup or another server's data directory"
     if not ring.keys:
-        return f"the keys {ids}, and there is no {file}: bring back a copy of it, {whence}"
+        return f"the keys {lacks}, and there is no {file}: bring back a copy of it, {whence}"
     return (
-        f"other keys than {file}, which lacks {ids}: bring back the keys.json that has them, {whence}, to "
+        f"other keys than {file}, which lacks {lacks}: bring back the keys.json that has them, {whence}, to "
         f"{file.parent}; where none is left, ussd-server keys adopt tells what is lost and asks"
     )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ussd_server.secrecy.agreement import OtherKeys, agree, check, joined, lacking, left_for, note, replaced_at
+from ussd_server.secrecy.agreement import OtherKeys, agree, check, ids, joined, lacking, left_for, note, replaced_at
 from ussd_server.secrecy.keys import Keyring, KeysError
 
 NOW = 1_763_881_200_000
@@ -109,6 +109,11 @@ def test_a_key_is_left_for_others_where_servers_have_none_but_these_in_use(
     ring: Keyring, noted: str, left: bool
 ) -> None:
     assert left_for(ring, noted) is left
+
+
+def test_all_keys_that_were_noted_are_named() -> None:
+    assert sorted(ids(note(ROTATED))) == sorted(key.id for key in ROTATED.keys)
+    assert ids("") == []
 
 
 def test_of_two_that_begin_a_store_at_once_the_second_is_judged_by_the_first() -> None:
