@@ -839,4 +839,4 @@ def test_a_store_with_servers_keeps_their_keys(said: Said, monkeypatch: pytest.M
     noted("")
     monkeypatch.setattr(SqliteStore, "in_use", in_use)
     assert said("adopt") == 1
-    assert "is in use by process 7: stop the servers that run on it" in said.err
+    assert "is in use by process 7, which has its keys in memory: find a copy of their keys.json before" in said.err

@@ -280,7 +280,10 @@ def adopt(
     async def work(store: StorePort, before: str | None = None) -> str:
         """Return what was noted; with `before`, note these keys in its place."""
         if users := await store.in_use():
-            raise Failure(f"{where.store} is in use by {users}: stop the servers that run on it, they have its keys")
+            raise Failure(
+                f"{where.store} is in use by {users}, which has its keys in memory: find a copy of their {FILE_NAME} "
+                "before you stop it; only where none is left, stop all servers and give this command again"
+            )
         if before is not None and not await store.note_keys(before, agreement.note(ring)):
             raise Failure(f"other keys were noted in {where.store} meanwhile, and nothing was changed; look again")
         return await store.noted_keys()
