@@ -11,7 +11,7 @@ import structlog
 from ussd_server.metrics import Metrics
 from ussd_server.outage import Outage
 from ussd_server.secrecy.keys import KeysError
-from ussd_server.stores.base import OutboxKind, Store, StoreUnavailable
+from ussd_server.stores.base import OUTBOX_KINDS, Store, StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -76,8 +76,6 @@ class Housekeeping:
         self._ticks = ticks
         self._unswept = Outage("store unavailable, nothing swept")
         self._uncounted = Outage("store unavailable, dead letters not counted")
-        self._kinds: set[OutboxKind] = set()
-        """Kinds of dead letters seen so far: one that is gone is shown as 0, or its last number would seem to stand."""
         self._failed: dict[str, Outage] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -152,10 +150,12 @@ class Housekeeping:
         try:
             counts = await self._store.count_dead_letters()
         except StoreUnavailable as error:
+            self._metrics.store_reached = 0
             self._uncounted.failed(self._now(), cause=str(error))
         else:
-            self._kinds.update(counts)
-            self._metrics.dead_letters = {kind: counts.get(kind, 0) for kind in sorted(self._kinds)}
+            self._metrics.store_reached = 1
+            # None of a kind is a number, too: an alarm on a rise would miss the first.
+            self._metrics.dead_letters = {kind: counts.get(kind, 0) for kind in OUTBOX_KINDS}
 
     async def _watch_risks(self) -> None:
         with suppress(StoreUnavailable):  # others say that it is away

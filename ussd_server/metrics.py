@@ -79,6 +79,7 @@ class Metrics:
         "sms_limit",
         "sms_waiting",
         "standing_delay",
+        "store_reached",
         "store_risks",
         "suppressed",
         "terminal_requests",
@@ -114,6 +115,8 @@ class Metrics:
         """How many entries of each kind were given up and wait for a person, as last asked of the store."""
         self.clock_offset = 0.0
         """By how many seconds this server's clock was ahead of the store's when they were compared last."""
+        self.store_reached = 1
+        """Whether the store answered when it was asked last, every 15 s."""
         self.store_risks = 0
         """In how many ways the store could lose what it acknowledged, as it was set up when that was looked at last."""
         self.pushes: defaultdict[tuple[str, str], int] = defaultdict(int)
@@ -185,6 +188,7 @@ class _Reader(Collector):
         yield _counter("sms_ended", "SMS of ours by how they ended", ("outcome",), _each(metrics.deliveries))
         yield _counter("outbox_performed", "Outbox entries performed", ("kind", "result"), metrics.outbox.items())
         yield _gauge("dead_letters", "Work given up that waits for a person", "kind", metrics.dead_letters)
+        yield _now("store_reached", "Whether the store answered when it was asked last", metrics.store_reached)
         yield _now("store_risks", "Ways to lose what was acknowledged, as the store is set up", metrics.store_risks)
         yield _now(
             "clock_offset_seconds", "By how much this server's clock is ahead of the store's", metrics.clock_offset
@@ -203,11 +207,15 @@ class _Reader(Collector):
         yield _histogram("loop_lag_seconds", "How late the event loop wakes", (), {"": metrics.loop_lag})
         yield _gauge("link_bound", "Whether messages flow both ways between us and an SMSC", "link", metrics.links)
         yield _gauge("binds", "Connections to an SMSC that are bound", "link", metrics.binds)
-        yield _counter("throttled", "Messages that an SMSC refused as too fast", ("link",), _each(metrics.throttled))
+        yield _counter(
+            "throttled", "Messages that an SMSC refused as too fast", ("link",), self._by_link(metrics.throttled)
+        )
         yield _gauge(
             "screens_waiting", "Screens that wait for the SMSC's window", "link", _asked(metrics.screens_waiting)
         )
-        yield _counter("turned_away", "New dialogues refused without a text", ("link",), _each(metrics.turned_away))
+        yield _counter(
+            "turned_away", "New dialogues refused without a text", ("link",), self._by_link(metrics.turned_away)
+        )
         yield _gauge(
             "sms_waiting", "Parts of SMS that wait for their turn or a response", "link", _asked(metrics.sms_waiting)
         )
@@ -219,6 +227,10 @@ class _Reader(Collector):
         yield _now("turns_limit", "How many may, before what is new is refused", limit)
         yield _now("standing_delay_seconds", "The least delay that turns of late had", metrics.standing_delay())
         yield _counter("shed", "What was refused for too much to do", ("kind",), _each(metrics.shed()))
+
+    def _by_link(self, counts: Mapping[str, int]) -> Iterable[tuple[Sequence[str], int]]:
+        """Return the counts of every link, also of one that has counted none: a rise from nothing would be missed."""
+        return _each({**dict.fromkeys(self._metrics.links, 0), **counts})
 
 
 def _counter(name: str, about: str, labels: Sequence[str], counts: Iterable[tuple[Sequence[str], int]]) -> Metric:

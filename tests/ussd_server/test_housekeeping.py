@@ -14,7 +14,7 @@ from ussd_server.housekeeping import CLOCK_S, COUNT_S, KEYS_S, LAG_S, RISKS_S, S
 from ussd_server.metrics import Metrics
 from ussd_server.secrecy.agreement import OtherKeys
 from ussd_server.secrecy.keys import KeysError
-from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
+from ussd_server.stores.base import OUTBOX_KINDS, Change, OutboxEntry, StoreUnavailable
 from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.record import Subscriber
 
@@ -320,15 +320,18 @@ def test_what_was_given_up_is_counted_and_none_is_a_number_too(tmp_path: Path) -
         for claimed in await store.claim(1, 10, 10):
             await store.bury(claimed, 1, "refused")
         await pauses.end(COUNT_S)
-        assert metrics.dead_letters == {"command": 1, "sms": 1}
+        none = dict.fromkeys(OUTBOX_KINDS, 0)
+        assert metrics.dead_letters == none | {"command": 1, "sms": 1}
         record, version = await store.load("79100000001")
         assert await store.commit(Change(version, record, exhumed=["b"]))
         await pauses.end(COUNT_S)
-        assert metrics.dead_letters == {"command": 0, "sms": 1}
+        assert metrics.dead_letters == none | {"sms": 1}
+        assert metrics.store_reached == 1
         await store.close()
         with capture_logs() as logs:
             await pauses.end(COUNT_S)
         assert [line["event"] for line in logs] == ["store unavailable, dead letters not counted"]
-        assert metrics.dead_letters == {"command": 0, "sms": 1}
+        assert metrics.dead_letters == none | {"sms": 1}
+        assert metrics.store_reached == 0
 
     keep_house(tmp_path, body)

@@ -47,6 +47,9 @@ def test_what_was_bumped_is_what_is_read() -> None:
     assert (value("outbox_under_way"), value("turns_under_way")) == (9, 8)
     assert value("clock_offset_seconds") == -0.5
     assert (value("link_bound", link="a"), value("link_bound", link="b")) == (1, 0)
+    metrics.turned_away["b"] += 1
+    assert (value("turned_away_total", link="a"), value("turned_away_total", link="b")) == (0, 1)
+    assert (value("throttled_total", link="a"), value("store_reached")) == (0, 1)
     metrics.turns["ussd", "answered"] += 1
     assert value("turns_total", channel="ussd", result="answered") == 3
 

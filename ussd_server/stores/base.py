@@ -6,7 +6,7 @@ writes record, journal and outbox in the same transaction. Every implementation 
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias, get_args
 
 import msgspec
 import structlog
@@ -22,6 +22,7 @@ OutboxKind: TypeAlias = Literal[
     "sms", "command", "query", "code", "code_order", "lock_notice", "letters", "push", "receipt", "delivery", "damaged"
 ]
 """`damaged`: nothing of it can be decoded, not even of what kind it was."""
+OUTBOX_KINDS: Final[tuple[OutboxKind, ...]] = get_args(OutboxKind)
 
 MESSAGES, OPERATOR, NOTICES, LETTERS, PUSHES, DELIVERIES = 0, 1, 2, 3, 4, 5
 EVERY_LANE = (MESSAGES, OPERATOR, NOTICES, LETTERS, PUSHES, DELIVERIES)

@@ -167,6 +167,7 @@ class UnderWay:
                 return
         event = event_of(turn, input)
         if event is None:
+            self._resources.metrics.turns[input.channel.name, "unknown"] += 1
             self._keep(turn, Answer(self._resources.text("unknown_code", input.channel, turn.record.language)))
             return
         shown = turn.begin(event, input.channel)

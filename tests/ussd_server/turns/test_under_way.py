@@ -143,6 +143,7 @@ def test_an_unknown_code_is_told_so(tmp_path: Path) -> None:
         answer = await at.dial("*999#")
         assert answer.text
         assert answer.ends
+        assert at.metrics.turns == {("ussd", "unknown"): 1}
 
     play(tmp_path, story)
 
