@@ -183,6 +183,7 @@ def test_sealed_to_an_old_key_until_it_is_retired(tmp_path: Path) -> None:
     async def story(at: Endpoint) -> None:
         msisdn, key = await at.number(), new_key()
         keys.change(at.keys.path, lambda ring: ring.rotate("transport", NOW))
+        assert at.keys.refresh()
         (await at.hall.enter(await at.number(), CODE)).ok(201)
         keys.change(at.keys.path, lambda ring: ring.retire(at.transport.id))
         at.keys.refresh()
