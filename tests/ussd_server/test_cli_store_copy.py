@@ -391,6 +391,19 @@ def test_who_interrupts_a_copy_reads_that_it_goes_on(number: signal.Signals, cod
     assert "Went on with the copy: " in said.out
 
 
+def test_whom_the_list_of_a_redis_lost_is_copied_all_the_same(said: Said) -> None:
+    fill("old.db", 40)
+    with redis_servers.running() as server:
+        assert said("store", "copy", OLD, server.url) == 0
+        with server.client() as client:
+            listed = next(client.scan_iter("*:all"))
+            lost = client.zcard(listed)
+            client.delete(listed)
+        assert said("store", "copy", server.url, NEW) == 0
+        assert f"had {lost} subscribers in no list" in said.err
+    assert at("new.db", lambda store: store.count_subscribers()) == 40
+
+
 def test_from_sqlite_to_redis_and_back_again_nothing_differs_however_often_it_is_killed(said: Said) -> None:
     fill("old.db", 3000)
     with redis_servers.running() as server:

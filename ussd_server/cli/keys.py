@@ -421,6 +421,7 @@ def _rewrap(where: Settings) -> None:
 
     async def work(store: StorePort) -> tuple[int, Pass]:
         await agreement.agree(store, str(where.store), held.ring, held.path, now())
+        await store.relist()  # whom the walk misses, a key may be retired of that is needed
         way.total = await store.count_subscribers()
         with progress(way.total) as show:
             return await _walks(store, held, way, show)

@@ -39,6 +39,7 @@ def count(where: Settings) -> tuple[Holdings, list[str]]:
     unread: list[str] = []
 
     async def work(store: Store) -> Holdings:
+        await store.relist()  # a key of whom the walk misses would seem to be free
         with progress(await store.count_subscribers()) as moved:
             return await holdings(store, lambda more: moved("counting codes", more), unread.append)
 

@@ -86,6 +86,8 @@ def copy(
             warn(f"{to} may lose what it acknowledged: {risk}")
         copier = Copier(here, there, whence.known_as, to.known_as, now(), moved, cache(_warn_unseen))
         went_on = await copier.begin(into_nonempty)
+        if copier.relisted:
+            warn(f"{whence} had {copier.relisted} subscribers in no list; they are listed again, and copied")
         return await copier.seed() if while_running else await copier.copy(went_on)
 
     back = f"ussd-server store reopen {shlex.quote(str(whence))}"

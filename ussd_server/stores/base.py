@@ -395,6 +395,12 @@ class Store(Protocol):
     async def count_subscribers(self) -> int:
         """Return how many numbers have a record. It may take seconds, for a person who watches a bar."""
 
+    async def relist(self) -> int:
+        """List again who has a record and is missing in `subscribers`; return how many those were.
+
+        Nobody is, unless another program took the list away. It reads all there is, for commands that must miss nobody.
+        """
+
     async def load_terminal(self, id: str) -> tuple[Terminal | None, int]:
         """Return a terminal and its version as last written; None and 0 where it was never added."""
 

@@ -112,10 +112,13 @@ class Copier:
         self._now = now
         self._moved = moved
         self._move = Move(source, target, name, into, unseen)
+        self.relisted = 0
+        """How many subscribers the source did not list any more when it began, and lists again."""
 
     async def begin(self, into_nonempty: bool = False) -> bool:
         """Mark the target, and return whether an earlier copy goes on. Raises CopyError where it may not be."""
         went_on = await self._move.goes_on(into_nonempty)
+        self.relisted = await self._source.relist()
         if went_on:
             await self._move.mark_target()  # again: this process passes the fence from then on
         await self._join_keys()

@@ -105,6 +105,17 @@ def test_what_is_restored_takes_the_place_of_what_was_there(open_store: Open) ->
     on(open_store, test)
 
 
+def test_a_list_that_is_whole_stays_as_it_is(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        for msisdn in (ANNA, BORIS):
+            await furnish(store, msisdn, msisdn)
+        listed = await store.subscribers("", 10)
+        assert await store.relist() == 0
+        assert await store.subscribers("", 10) == listed
+
+    on(open_store, test)
+
+
 def test_a_request_that_is_anothers_is_the_callers_mistake_and_spoils_nothing(open_store: Open) -> None:
     async def test(store: Store) -> None:
         await furnish(store, ANNA, "a")

@@ -15,6 +15,7 @@ PREFIX:{PREFIX}:meta    layout, number of buckets, mark, noted keys; id: what no
                         shares: that every bucket got its id
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -154,6 +155,11 @@ NEVER: Final = b":never"
 def every_bucket(prefix: str, buckets: int) -> list[Bucket]:
     """Return the buckets of a store by number."""
     return [Bucket(number, prefix.encode(), tag) for number, tag in enumerate(tags(buckets))]
+
+
+def every_record(prefix: str) -> bytes:
+    """Return the pattern that the keys of all records match, and few others."""
+    return re.sub(rb"([\\*?\[\]^-])", rb"\\\1", prefix.encode()) + b":{*}:" + _PERSONAL[0] + b"*"
 
 
 # Values -----------------------------------------------------------------------------------------------------------

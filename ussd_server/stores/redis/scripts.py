@@ -29,6 +29,7 @@ _NAMES: Final = (
     "pointers_to",
     "postpone",
     "records",
+    "relist",
     "renew",
     "restore",
     "settle",

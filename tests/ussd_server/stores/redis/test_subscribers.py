@@ -1,5 +1,7 @@
 """All there is of a subscriber on Redis: a journal is as long as it may be, and who is forgotten leaves nothing."""
 
+import asyncio
+
 import pytest
 
 from tests.redis_servers import RedisServer
@@ -77,3 +79,35 @@ def test_who_is_forgotten_by_a_command_that_was_killed_at_it_leaves_nothing_when
         assert await store.forget(BORIS)
 
     on(server, test)
+
+
+def test_who_has_a_record_is_listed_again_where_the_list_was_lost(server: RedisServer) -> None:
+    """By eviction, or another program; a walk that misses somebody would copy less, and free keys that are needed."""
+
+    async def test(store: RedisStore) -> None:
+        everybody = [f"7910000{n:04}" for n in range(1_000)]
+        await asyncio.gather(*(store.commit(Change(0, Subscriber(each))) for each in everybody))
+        buckets = [store._layout.bucket(each.encode()) for each in everybody]
+        with server.client() as client:
+            client.set(keys.every_bucket("other", 1)[0].record(ANNA.encode()).decode(), b"another store's")
+            client.set(buckets[0].record(b"no number").decode(), b"no record of the store's making")
+            client.delete(buckets[0].all.decode(), buckets[1].all.decode())
+        missing = set(everybody).difference(await store.subscribers("", 2_000))
+        assert everybody[0] in missing
+        assert await store.relist() == len(missing)
+        assert sorted(await store.subscribers("", 2_000)) == everybody
+        assert await store.relist() == 0
+
+    on(server, test)
+
+
+@pytest.mark.parametrize("prefix", ["ussd", "a*b", "[x]", "a?c", "a\\b", "x^-"])
+def test_the_pattern_of_all_records_means_the_prefix_as_it_is_spelt(server: RedisServer, prefix: str) -> None:
+    (bucket,) = keys.every_bucket(prefix, 1)
+    with server.client() as client:
+        client.flushall()
+        client.set(bucket.record(ANNA.encode()).decode(), b"")
+        client.set(bucket.journal(ANNA.encode()).decode(), b"")
+        client.set(keys.every_bucket("axb", 1)[0].record(ANNA.encode()).decode(), b"")
+        assert list(client.scan_iter(keys.every_record(prefix))) == [bucket.record(ANNA.encode())]
+        client.flushall()
