@@ -152,7 +152,13 @@ def _time_zone(text: str) -> str:
 
 def _own_flows() -> Path:
     here = Path("flows.yaml")
-    return here if here.is_file() else PACKAGE / "flows.yaml"
+    try:
+        own = here.is_file()
+    except (
+        OSError
+    ):  # a directory that one may not look into, as root's where root gives a command as the service's user
+        own = False
+    return here if own else PACKAGE / "flows.yaml"
 
 
 @dataclass(frozen=True)

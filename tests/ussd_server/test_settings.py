@@ -1,6 +1,8 @@
 """Settings come from the command line, the environment and a file, in that order; a mistake is one line."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -309,3 +311,14 @@ def test_what_systemd_wants_to_hear_is_taken_out_of_the_environment(
         monkeypatch.setenv(name, value)
     assert supervisor() == found
     assert supervisor() == Supervisor()
+
+
+def test_in_a_directory_that_one_may_not_look_into_the_shipped_flows_are_meant(tmp_path: Path) -> None:
+    """As root's is where root gives a command as the service's user."""
+    look = "import os; from ussd_server.settings import load; os.chmod('.', 0); print(load({'data': '/'}).flows)"
+    may_not = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+    said = subprocess.run(
+        [*may_not, sys.executable, "-c", look], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    tmp_path.chmod(0o700)
+    assert Path(said.stdout.strip()).parent.name == "ussd_server"

@@ -12,7 +12,6 @@ import typer
 from rich.console import Console
 
 from ussd_server.settings import Settings, SettingsError, meaning
-from ussd_server.store_url import FORMS, OPTIONS
 from ussd_server.subscribers.msisdn import NotSubscriber, parse
 
 EXIT_FAILED = 1
@@ -74,23 +73,6 @@ def now() -> int:
 def moment(at: int) -> str:
     """Return a time (ms) as every command prints one: `2026-11-24 07:00:00Z`."""
     return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-
-
-def examples(*lines: str) -> str:
-    """Return the end of a help text: each line an example that can be copied."""
-    return "\n\n".join(("[bold]Examples[/]", *(f"  {line}" for line in lines)))
-
-
-def store_options() -> str:
-    """Return how a store's URL is written, and what may stand in a Redis URL, for the end of a help text."""
-    lines = [
-        "[bold]Stores[/], for --store",
-        *(f"  {form}" for form in FORMS.split(", ")),
-        "[bold]Options of a Redis URL[/], as in redis+sentinel://a.example,b.example/MASTER?replicas=1&prefix=kiosk",
-        *(f"  [bold]{key}[/]={option.form}: {option.meaning}" for key, option in OPTIONS.items()),
-        "  rediss:// in place of redis:// is TLS; quote a URL with & or ? for the shell.",
-    ]
-    return "\n\n" + "\n\n".join(lines)
 
 
 def span(option: str, written: str) -> int:

@@ -20,12 +20,12 @@ from ussd_server.cli.common import (
     columns,
     confirmed,
     console,
-    examples,
     moment,
     now,
     span,
     subscriber_number,
 )
+from ussd_server.cli.epilogs import examples
 from ussd_server.cli.stores import with_store
 from ussd_server.log import mask
 from ussd_server.outbox import dead_letters

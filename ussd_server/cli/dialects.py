@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from smpp.dialect import Dialect
-from ussd_server.cli.common import EXIT_FAILED, columns, examples
+from ussd_server.cli.common import EXIT_FAILED, columns
+from ussd_server.cli.epilogs import examples
 from ussd_server.dialects.files import DialectErrors, UnknownDialect, load, parse, shipped, shipped_text
 from ussd_server.dialects.readings import message_of, readings
 from ussd_server.dialects.text import written

@@ -15,7 +15,8 @@ from menus.draw import mermaid
 from menus.scenario import ScenarioError, transcript
 from menus.schema import FlowErrors
 from ussd_server.channels.ussd import smallest
-from ussd_server.cli.common import EXIT_FAILED, Failure, Flows, SettingsFile, complain, console, examples
+from ussd_server.cli.common import EXIT_FAILED, Failure, Flows, SettingsFile, complain, console
+from ussd_server.cli.epilogs import examples
 from ussd_server.settings import Settings, SettingsError, load
 from ussd_server.turns.service import REGISTRY
 

@@ -7,18 +7,8 @@ from typing import Annotated, Final, Literal, get_args
 
 import typer
 
-from ussd_server.cli.common import (
-    Data,
-    Failure,
-    SettingsFile,
-    Store,
-    columns,
-    confirmed,
-    console,
-    examples,
-    moment,
-    now,
-)
+from ussd_server.cli.common import Data, Failure, SettingsFile, Store, columns, confirmed, console, moment, now
+from ussd_server.cli.epilogs import examples
 from ussd_server.cli.lost_keys import WHENCE, no_keys, refuse_to_make, strange
 from ussd_server.cli.progress import progress
 from ussd_server.cli.sealed_counts import beyond, codes, count, needs, unread_told

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from ussd_server import log
-from ussd_server.cli.common import LogFormat, LogLevel, SettingsFile, console, examples
+from ussd_server.cli.common import LogFormat, LogLevel, SettingsFile, console
+from ussd_server.cli.epilogs import examples
 from ussd_server.cli.process import run_until_signal
 from ussd_server.settings import SettingsError, load, meaning
 from ussd_server.terminals import credentials

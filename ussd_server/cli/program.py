@@ -12,7 +12,8 @@ from typer.exceptions import Exit, TyperException
 
 from menus.schema import FlowErrors
 from ussd_server.cli import dead_letters, dialects, flows, keys, kiosk, push, serve, store_copy, subscriber, terminal
-from ussd_server.cli.common import EXIT_FAILED, EXIT_USAGE, Failure, Interrupted, complain, examples
+from ussd_server.cli.common import EXIT_FAILED, EXIT_USAGE, Failure, Interrupted, complain
+from ussd_server.cli.epilogs import examples
 from ussd_server.dialects.files import DialectErrors
 from ussd_server.secrecy.keys import KeysError
 from ussd_server.settings import SettingsError

@@ -33,11 +33,11 @@ from ussd_server.cli.common import (
     Store,
     columns,
     console,
-    examples,
     now,
     span,
     subscriber_number,
 )
+from ussd_server.cli.epilogs import examples
 from ussd_server.cli.flows import read as read_flow
 from ussd_server.cli.stores import with_store
 from ussd_server.settings import Settings, SettingsError, load

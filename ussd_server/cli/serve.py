@@ -29,10 +29,9 @@ from ussd_server.cli.common import (
     Smpp,
     Store,
     console,
-    examples,
-    store_options,
     subscriber_number,
 )
+from ussd_server.cli.epilogs import examples, options, store_options
 from ussd_server.cli.process import run_until_signal
 from ussd_server.settings import Settings, SettingsError, load, meaning
 from ussd_server.smsc_url import OPTIONS
@@ -197,11 +196,13 @@ def add_to(app: typer.Typer) -> None:
 
 def _smsc_options() -> str:
     """Return what may stand in an SMSC's URL, for the end of a help text."""
-    lines = ["[bold]Options of an SMSC's URL[/], as in smpp://user:password@smsc.example?binds=2&window=20"]
-    for option in OPTIONS.values():
-        default = f" ({option.default})" if option.default else ""
-        lines.append(f"  [bold]{option.key}[/]={option.form}{default}: {option.meaning.replace('`', '')}")
-    return "\n\n" + "\n\n".join(lines)
+    return options(
+        "Options of an SMSC's URL",
+        (
+            (each.key, each.form + (f" ({each.default})" if each.default else ""), each.meaning.replace("`", ""))
+            for each in OPTIONS.values()
+        ),
+    )
 
 
 def _welcome(demo: "Demo", settings: Settings) -> None:

@@ -10,7 +10,8 @@ from typing import Annotated, TypeAlias, TypeVar
 import typer
 
 from ussd_server import store_url
-from ussd_server.cli.common import EXIT_FAILED, Failure, columns, console, examples, now, store_options, warn
+from ussd_server.cli.common import EXIT_FAILED, Failure, columns, console, now, warn
+from ussd_server.cli.epilogs import examples, store_options
 from ussd_server.cli.process import run_unless_interrupted
 from ussd_server.cli.progress import progress
 from ussd_server.settings import SettingsError

@@ -6,20 +6,9 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from ussd_server.cli.common import (
-    Data,
-    Failure,
-    Msisdn,
-    SettingsFile,
-    Store,
-    columns,
-    confirmed,
-    console,
-    examples,
-    moment,
-    now,
-)
+from ussd_server.cli.common import Data, Failure, Msisdn, SettingsFile, Store, columns, confirmed, console, moment, now
 from ussd_server.cli.common import subscriber_number as number
+from ussd_server.cli.epilogs import examples
 from ussd_server.cli.journal import readable
 from ussd_server.cli.lost_keys import shut
 from ussd_server.cli.stores import with_store

@@ -13,7 +13,8 @@ from nacl.signing import SigningKey
 from rich.markup import escape
 
 from ussd_server import log as logs
-from ussd_server.cli.common import Data, Failure, SettingsFile, Store, columns, console, examples, moment, now
+from ussd_server.cli.common import Data, Failure, SettingsFile, Store, columns, console, moment, now
+from ussd_server.cli.epilogs import examples
 from ussd_server.cli.lost_keys import no_keys
 from ussd_server.cli.stores import with_store
 from ussd_server.secrecy.keys import FILE_NAME, Public
