@@ -155,7 +155,9 @@ class Housekeeping:
         else:
             self._metrics.store_reached = 1
             # None of a kind is a number, too: an alarm on a rise would miss the first.
-            self._metrics.dead_letters = {kind: counts.get(kind, 0) for kind in OUTBOX_KINDS}
+            shown: dict[str, int] = dict.fromkeys(OUTBOX_KINDS, 0)
+            shown.update({str(kind): count for kind, count in counts.items()})
+            self._metrics.dead_letters = shown
 
     async def _watch_risks(self) -> None:
         with suppress(StoreUnavailable):  # others say that it is away

@@ -92,10 +92,11 @@ class Waiting:
         elif self.due == math.inf and not of_body:
             self._ahead = True
 
-    def whole(self) -> None:
-        """Take note of a head that is whole: it was in time, and its request begins next."""
+    def whole(self, now: float) -> None:
+        """Take note of a head that is whole: it was in time, and its request begins next, unless it is refused."""
         if self.due < math.inf:
-            self.begun()
+            self.due = now + self._head_s
+            self._resting = False
 
     def begun(self) -> None:
         """Take note of a request that is under way."""
@@ -220,7 +221,7 @@ class _Connection(web.RequestHandler):
         if len(self._messages) == queued:
             return
         if isinstance(self._messages[-1][0], RawRequestMessage):
-            self._waiting.whole()
+            self._waiting.whole(self._loop.time())
         if not self._body.is_eof():
             # No request comes in the middle of a body: it is broken there, which aiohttp does not tell who reads it.
             self._body.set_exception(web.RequestPayloadError("the body is broken"))

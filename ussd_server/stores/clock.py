@@ -25,11 +25,12 @@ class Clock:
         self._now = now
         self.wrong = ""
         """By how much it is wrong, in words for a person; "" while it is not known to be."""
+        self._ahead = 0.0
 
     async def look(self) -> float:
         """Compare the clocks, say when they begin and cease to differ, and return by how many s this one is ahead.
 
-        Raises StoreUnavailable.
+        Where the answer took too long to tell, that is what the last one told. Raises StoreUnavailable.
         """
         reading = await self._store.read_clock(self._now)
         if reading is None:
@@ -39,7 +40,10 @@ class Clock:
             if not self.wrong:
                 log.warning("clock differs from the store's", store=self._name, ahead_seconds=seconds)
             self.wrong = f"{abs(seconds):.1f} s {'ahead of' if seconds > 0 else 'behind'} the store's: see to NTP"
-        elif reading.within(LIMIT_MS) and self.wrong:
-            log.info("clock is the store's again", store=self._name, ahead_seconds=seconds)
+            self._ahead = seconds
+        elif reading.within(LIMIT_MS):
+            if self.wrong:
+                log.info("clock is the store's again", store=self._name, ahead_seconds=seconds)
             self.wrong = ""
-        return seconds
+            self._ahead = seconds
+        return self._ahead

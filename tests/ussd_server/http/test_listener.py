@@ -153,6 +153,18 @@ def test_a_head_that_lies_there_when_its_time_is_over_came_in_time(serve: Callab
     serve(story)
 
 
+def test_a_head_that_is_refused_unseen_keeps_no_connection_open(serve: Callable[..., None]) -> None:
+    """An `Expect` that nobody knows is answered before any handler, and then the next head is waited for."""
+
+    async def story(served: Served) -> None:
+        reader, writer = await served.connect()
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nExpect: nonsense\r\n\r\nGET / HT")
+        assert (await reader.read()).startswith(b"HTTP/1.1 417 ")
+        writer.close()
+
+    serve(story, head_s=0.05)
+
+
 def test_slow_senders_leave_room_for_others(serve: Callable[..., None]) -> None:
     async def story(served: Served) -> None:
         slow = [await served.connect() for _ in range(5)]
@@ -308,16 +320,19 @@ def test_octets_of_a_body_begin_no_head_and_others_do() -> None:
 
 def test_a_whole_head_is_in_time_and_one_behind_a_request_is_that_ones_matter() -> None:
     waiting = Waiting(0.0, 10.0, 75.0)
-    waiting.whole()
-    assert waiting.due == math.inf
+    waiting.whole(12.0)
+    assert waiting.due == 22.0
     waiting.begun()
-    waiting.octets(3.0, of_body=False)
-    waiting.whole()
+    waiting.octets(13.0, of_body=False)
+    waiting.whole(13.0)
+    assert waiting.due == math.inf
     waiting.answered(20.0)
     assert waiting.due == 30.0
 
 
-EVENTS = st.lists(st.tuples(st.sampled_from(["octets", "body", "begun", "answered"]), st.floats(0, 30)), max_size=30)
+EVENTS = st.lists(
+    st.tuples(st.sampled_from(["octets", "body", "whole", "begun", "answered"]), st.floats(0, 30)), max_size=30
+)
 
 
 @given(EVENTS)
@@ -333,6 +348,9 @@ def test_only_a_whole_head_puts_off_what_is_due(events: list[tuple[str, float]])
         elif event == "answered" and under_way:
             waiting.answered(now)
             under_way, latest = False, now + 85.0
+        elif event == "whole" and not under_way:
+            waiting.whole(now)
+            latest = now + 10.0
         elif event in ("octets", "body") and now < waiting.due:
             waiting.octets(now, of_body=event == "body")
         assert waiting.due <= latest

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -147,6 +148,27 @@ def test_what_is_damaged_is_buried_unperformed_and_what_is_behind_it_goes_on(tmp
 def test_what_has_expired_is_buried_unperformed(tmp_path: Path) -> None:
     async def story(at: Bench) -> None:
         await at.put("a", expires=at.now)
+        await at.put("b")
+        await at.until(lambda: ("b", 1) in at.performed)
+        assert at.performed == [("b", 1)]
+
+    bench(tmp_path, story)
+
+
+def test_what_expires_while_the_process_stands_still_is_buried_unperformed(tmp_path: Path) -> None:
+    """Its lease is over by then as well: whatever was worth doing when it was claimed is not any more."""
+
+    async def story(at: Bench) -> None:
+        claim, before = at.store.claim, at.now
+
+        async def stood_still(*asked: Any, **more: Any) -> list[Claimed]:
+            claimed = await claim(*asked, **more)
+            if claimed and at.now == before:
+                at.now += 3_600_000
+            return claimed
+
+        at.store.claim = stood_still  # type: ignore[method-assign]
+        await at.put("a", expires=at.now + 1_800_000)
         await at.put("b")
         await at.until(lambda: ("b", 1) in at.performed)
         assert at.performed == [("b", 1)]

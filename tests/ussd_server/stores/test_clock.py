@@ -52,9 +52,10 @@ def test_a_clock_that_is_behind_is_wrong_too() -> None:
 @pytest.mark.parametrize("ahead", [LIMIT_MS + 10, LIMIT_MS - 10])
 def test_an_answer_that_took_too_long_to_tell_changes_nothing(ahead: int) -> None:
     slow = ClockReading(ahead, 20)
-    assert looked(slow)[:2] == ([], [""])
-    _, wrong, _ = looked(ClockReading(9_000, 1), slow)
+    assert looked(slow) == ([], [""], [0.0])
+    _, wrong, returned = looked(ClockReading(9_000, 1), slow)
     assert [bool(each) for each in wrong] == [True, True]
+    assert returned == [9.0, 9.0]
 
 
 def test_a_store_without_a_clock_of_its_own_has_this_one() -> None:

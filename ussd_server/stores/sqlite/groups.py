@@ -204,7 +204,10 @@ class Groups:
             return
         self._tries = 0
         reason = f"cannot write the store: {explain(self._file.path, error)}"
-        self._outage.failed(self._now(), reason=reason, commits=len(group.told), exc_info=_defect(error))
+        if defect := _defect(error):
+            log.error("store_write_failed", reason=reason, commits=len(group.told), exc_info=defect)
+        else:
+            self._outage.failed(self._now(), reason=reason, commits=len(group.told))
         # The log may hold the end all the same, and who opens the file after a crash then finds it; where there was no
         # room for it, it does not.
         perhaps = ends and code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL)

@@ -186,15 +186,26 @@ def test_a_disk_that_takes_nothing_is_told_of_once_and_so_is_the_end(
         def full(_: object) -> list[Outcome]:
             raise sqlite3.OperationalError("database or disk is full")
 
+        def defect(_: object) -> list[Outcome]:
+            raise TypeError("a defect")
+
         with capture_logs() as logs:
             with monkeypatch.context() as patch:
                 patch.setattr(store._groups._changes, "apply_all", full)
                 for _ in range(5):
                     with pytest.raises(StoreUnavailable, match="full"):
                         await store.commit(change(ANNA))
+            with monkeypatch.context() as patch:
+                patch.setattr(store._groups._changes, "apply_all", defect)
+                with pytest.raises(StoreUnavailable, match="a defect"):
+                    await store.commit(change(ANNA))
             for number in (ANNA, BORIS):
                 assert await store.commit(change(number))
-        assert [line["event"] for line in logs] == ["store_write_failed", "the store can be written again"]
+        assert [line["event"] for line in logs] == [
+            "store_write_failed",
+            "store_write_failed",  # the defect, which is another matter
+            "the store can be written again",
+        ]
 
     on(path, test)
 
