@@ -12,7 +12,7 @@ PREFIX:{TAG}:brought    who came with a copy that is under way
 PREFIX:{TAG}:due:LANE:set-aside, work:set-aside   what another program wrote there
 PREFIX:{TAG}:fence      why nothing may be changed: also PREFIX:{PREFIX}:fence
 PREFIX:{PREFIX}:meta    layout, number of buckets, mark, noted keys; id: what no other store has, not even this emptied;
-                        shares: that every bucket got its id
+                        shares: that every bucket got its id; left: that fences and `brought` are not all the mark's
 """
 
 import re

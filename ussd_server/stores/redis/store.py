@@ -53,20 +53,25 @@ class RedisStore(Subscribers, Outbox, Terminals, Sweeps):
         self.link = layout.link
 
     async def mark(self) -> str:
-        """Return what the store is marked with, "" for nothing."""
-        await self._layout.open()
-        found = await self._link.ask(self._layout.meta_slot, (b"HGET", self._layout.meta, "mark")).answer
-        return found.decode() if found else ""
+        """Return what the store is marked with, "" for nothing.
+
+        Where taking one off was cut off behind that, it is gone, and what is left of it is removed first.
+        """
+        mark, left = await self._marked()
+        if left and not mark:
+            await self.set_mark("")
+        return mark
 
     async def set_mark(self, mark: str, fenced: bool = False, passing: bool = False) -> None:
         """Mark the store durably; "" takes the mark off. Where it is `fenced`, nobody changes what a copy has.
 
         Each bucket has a fence, and what is written to several at once looks for one of them: so all are there when
-        this returns. Cut off, it leaves a mark for as long as there is a fence. Who is `passing` looks for none.
+        this returns. The mark goes first, with a note that fences, and whom a copy brought, are of another one still:
+        cut off, whoever marks it next, or finds no mark, does the rest. Who is `passing` looks for no fence.
         """
-        anew = await self.mark() != mark
-        if fenced:
-            await self._set_mark(mark)
+        before, left = await self._marked()
+        anew = left or not mark or mark != before
+        await self._note(b"HSET", "mark", mark, *(("left", "1") if anew else ()))
         asked = []
         for slot, fence in self._layout.fences.items():
             command = (b"SET", fence, f"being {mark}" if passing else mark) if fenced else (b"DEL", fence)
@@ -75,11 +80,17 @@ class RedisStore(Subscribers, Outbox, Terminals, Sweeps):
             asked.append(self._link.ask(bucket.slot, (b"DEL", bucket.brought), writes=True))
         await self._layout.each(asked)
         self._layout.pass_fences(passing)
-        if not fenced:
-            await self._set_mark(mark)
+        if anew:
+            await self._note(b"HDEL", "left")
 
-    async def _set_mark(self, mark: str) -> None:
-        await self._link.ask(self._layout.meta_slot, (b"HSET", self._layout.meta, "mark", mark), writes=True).answer
+    async def _marked(self) -> tuple[str, bool]:
+        """Return the mark, and whether fences and whom a copy brought are not all of this mark."""
+        await self._layout.open()
+        mark, left = await self._link.ask(self._layout.meta_slot, (b"HMGET", self._layout.meta, "mark", "left")).answer
+        return mark.decode() if mark else "", bool(left)
+
+    async def _note(self, command: bytes, *values: str) -> None:
+        await self._link.ask(self._layout.meta_slot, (command, self._layout.meta, *values), writes=True).answer
 
     @property
     def broken(self) -> str:

@@ -52,7 +52,7 @@ class Subscribers(Records):
         return await self._walk("given_up", after, limit)
 
     async def brought(self, after: str, limit: int) -> list[str]:
-        """Return up to `limit` numbers that were restored as `brought` since the store was marked, as `subscribers`."""
+        """Return up to `limit` numbers that were restored as `brought` under the mark there is, as `subscribers`."""
         return await self._walk("brought", after, limit)
 
     async def _walk(self, index: str, after: str, limit: int) -> list[str]:
