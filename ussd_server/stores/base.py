@@ -386,6 +386,9 @@ class Store(Protocol):
     async def forget(self, msisdn: str) -> bool:
         """Delete all that is known of a subscriber, kept answers included; False where nothing was."""
 
+    async def forget_each(self, msisdns: Sequence[str]) -> None:
+        """Delete all that is known of each of these subscribers; cheaper than one after the other."""
+
     async def subscribers(self, after: str, limit: int) -> list[str]:
         """Return up to `limit` numbers that have a record, in the store's own order: those behind `after` ("": all).
 

@@ -220,12 +220,13 @@ class Copier:
         after = ""
         while numbers := await theirs(after, AT_ONCE):
             after = numbers[-1]
-            for msisdn in await _unknown(self._source, numbers):
-                if await _unknown(self._target, [msisdn]):
-                    continue  # removed already, and still noted as brought
+            gone = await _unknown(self._source, numbers)
+            removed = set(await _unknown(self._target, gone))  # before, and still noted as brought
+            strangers = [msisdn for msisdn in gone if msisdn not in removed]
+            for msisdn in strangers:
                 walk.differs(f"{mask(msisdn)} is not in {self._name}")
-                if write:
-                    await self._target.forget(msisdn)
+            if write and strangers:
+                await self._target.forget_each(strangers)
 
     async def _has_strangers(self, walk: Walk, write: bool) -> bool:
         """Return whether a target that has nobody else has more than all of the source: those are there by now.

@@ -8,6 +8,7 @@ from tests.contracts.store.steps import (
     BORIS,
     LEASE,
     T0,
+    VERA,
     Open,
     answer_to,
     closing,
@@ -157,5 +158,20 @@ def test_forgetting_a_number_forgets_the_answers_it_was_given(open_store: Open) 
         assert await put_answer(store, BORIS, answer_to("c"))
         assert await store.forget(ANNA)
         assert [await store.answer("kiosk-1", key) for key in "abc"] == [None, None, answer_to("c")]
+
+    on(open_store, test)
+
+
+def test_several_are_forgotten_at_once_and_nobody_else(open_store: Open) -> None:
+    async def test(store: Store) -> None:
+        for key, msisdn in zip("abc", (ANNA, BORIS, VERA), strict=True):
+            assert await put_answer(store, msisdn, answer_to(key))
+        unknown = "79990000000"
+        await store.forget_each([ANNA, VERA, unknown])
+        assert await store.subscribers("", 10) == [BORIS]
+        assert [await store.answer("kiosk-1", key) for key in "abc"] == [None, answer_to("b"), None]
+        assert await store.load(VERA) == (Subscriber(VERA), 0)
+        await store.forget_each([])
+        assert await store.subscribers("", 10) == [BORIS]
 
     on(open_store, test)

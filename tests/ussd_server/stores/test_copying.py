@@ -652,6 +652,28 @@ def test_who_is_forgotten_while_copied_ahead_does_not_come_back_with_what_is_add
     between(pair, tmp_path, body)
 
 
+def test_who_is_gone_by_the_end_is_removed_together(tmp_path: Path) -> None:
+    """To forget one costs a look at all pointers to answers, or emptying a log."""
+
+    async def body(source: Store, target: Store) -> None:
+        await furnish(source)
+        copier = Copier(source, target, "the old store", "the new one", T0)
+        await copier.begin()
+        await copier.seed()
+        for msisdn in NUMBERS[4:]:
+            assert await source.forget(msisdn)
+        asked: list[list[str]] = []
+
+        async def note(msisdns: list[str]) -> None:
+            asked.append(sorted(msisdns))
+
+        await copy(source, Wrapped(target, forget_each=note))  # type: ignore[arg-type]
+        assert asked == [NUMBERS[4:]]
+        assert sorted(await target.subscribers("", 100)) == NUMBERS[:4]
+
+    between(("sqlite", "sqlite"), tmp_path, body)
+
+
 def test_what_belongs_to_another_there_is_not_taken_away(tmp_path: Path) -> None:
     async def body(source: Store, target: Store) -> None:
         await furnish(source)

@@ -111,19 +111,37 @@ class Subscribers(Records):
         return found
 
     async def forget(self, msisdn: str) -> bool:
-        """Delete all that is known of a subscriber; False where nothing was."""
-        digits = digits_of(msisdn)
+        """Delete all that is known of a subscriber; False where nothing was.
+
+        Where part of a Cluster is away, raises StoreUnavailable when all is deleted that can be.
+        """
+        (gone,) = await self._forget([msisdn])
+        return gone
+
+    async def forget_each(self, msisdns: Sequence[str]) -> None:
+        """Delete all that is known of each of these, as `forget` does, and read all pointers once."""
+        await self._forget(msisdns)
+
+    async def _forget(self, msisdns: Sequence[str]) -> list[bool]:
+        numbers = [digits_of(msisdn) for msisdn in msisdns]
         await self._layout.open()
-        bucket = self._layout.bucket(digits)
         # Also those of requests whose commit never came, and of who was killed here: its answers are gone.
-        pointed = await self._pointed(digits)
-        request = self._layout.call(bucket, "forget", (*bucket.subject(digits), *bucket.common), digits)
-        gone, *names = await request.answer
-        self._cache.drop(msisdn)
-        await self._unpoint(list({*pointed, *names}), digits)
-        if not gone:
-            self._layout.sure(request)
-        return bool(gone)
+        pointed, missed = await self._pointed(numbers)
+        requests = []
+        for digits in numbers:
+            bucket = self._layout.bucket(digits)
+            requests.append(self._layout.call(bucket, "forget", (*bucket.subject(digits), *bucket.common), digits))
+        told = await self._layout.each(requests)
+        for msisdn in msisdns:
+            self._cache.drop(msisdn)
+        for digits, (_, *names) in zip(numbers, told, strict=True):
+            await self._unpoint(list(pointed[digits].union(names)), digits)
+        if missed:
+            raise missed
+        for request, (gone, *_) in zip(requests, told, strict=True):
+            if not gone:
+                self._layout.sure(request)
+        return [bool(gone) for gone, *_ in told]
 
     async def _told(self, msisdn: str) -> Any:
         digits = digits_of(msisdn)

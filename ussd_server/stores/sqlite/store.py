@@ -128,9 +128,19 @@ class SqliteStore(Reading):
 
     async def forget(self, msisdn: str) -> bool:
         """Delete all that is known of a subscriber, from the log, too; False where nothing was."""
-        forgotten = await self._do(lambda: jobs.forget(self._db, key_of(msisdn)))
+        (forgotten,) = await self._forget([msisdn])
+        return forgotten
+
+    async def forget_each(self, msisdns: Sequence[str]) -> None:
+        """Delete all that is known of each of these, and empty the log once."""
+        await self._forget(msisdns)
+
+    async def _forget(self, msisdns: Sequence[str]) -> list[bool]:
+        keys = [key_of(msisdn) for msisdn in msisdns]
+        forgotten = await self._do(lambda: [jobs.forget(self._db, key) for key in keys])
         # Only now: a commit of the same group may have put it there a moment ago.
-        self._cache.drop(msisdn)
+        for msisdn in msisdns:
+            self._cache.drop(msisdn)
         # Also where nothing was: whoever deleted it may have been killed before this.
         await self._groups.empty_log()
         return forgotten

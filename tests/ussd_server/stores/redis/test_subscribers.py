@@ -1,16 +1,19 @@
 """All there is of a subscriber on Redis: a journal is as long as it may be, and who is forgotten leaves nothing."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from tests.redis_servers import RedisServer
-from tests.ussd_server.stores.redis.steps import ANNA, BORIS, T0, on
-from ussd_server.stores.base import JOURNAL_ENTRIES, Change, JournalEntry, KeptAnswer
+from tests.ussd_server.stores.redis.steps import ANNA, BORIS, NUMBERS, T0, on
+from ussd_server.stores.base import JOURNAL_ENTRIES, Change, JournalEntry, KeptAnswer, StoreUnavailable
 from ussd_server.stores.redis import keys
+from ussd_server.stores.redis.answers import READ
 from ussd_server.stores.redis.store import RedisStore
 from ussd_server.subscribers.record import Subscriber
 
+VERA = "79100000003"
 ANSWERS = [KeptAnswer("kiosk-1", f"key-{n}", b"fingerprint", b"body", T0) for n in range(3)]
 
 
@@ -77,6 +80,59 @@ def test_who_is_forgotten_by_a_command_that_was_killed_at_it_leaves_nothing_when
             client.delete(other.pointers)
             client.set(other.pointers, "5")
         assert await store.forget(BORIS)
+
+    on(server, test)
+
+
+def test_pointers_are_read_in_pieces_and_once_for_all_who_are_forgotten(server: RedisServer) -> None:
+    """There is one for each request that was answered in a day."""
+
+    async def test(store: RedisStore) -> None:
+        assert await store.commit(Change(0, Subscriber(ANNA), answer=ANSWERS[0]))
+        assert await store.commit(Change(0, Subscriber(BORIS), answer=ANSWERS[1]))
+        with server.client() as client:
+            for bucket in store._layout.buckets:
+                client.hset(
+                    bucket.pointers, mapping={f"others-{bucket.number}-{n}": "79990000000" for n in range(5_000)}
+                )
+            for name in (b"hers-%d" % n for n in range(20)):
+                client.hset(store._layout.bucket(name).pointers, name, ANNA)
+            reads = []
+            for forgotten in ([VERA], [ANNA, BORIS, *NUMBERS]):
+                client.config_resetstat()
+                await store.forget_each(forgotten)
+                reads.append(client.info("commandstats")["cmdstat_hscan"]["calls"])
+            assert reads[0] >= 4 * 5_000 / (2 * READ)
+            assert reads[1] < 2 * reads[0]
+            assert sum(client.hlen(bucket.pointers) for bucket in store._layout.buckets) == 4 * 5_000
+        assert traces(server, ANNA) == traces(server, BORIS) == []
+
+    on(server, test)
+
+
+def test_who_is_forgotten_while_some_pointers_cannot_be_read_is_gone_and_the_rest_goes_by_the_same_command(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A master of a Cluster is away; what is asked of the others is done all the same."""
+
+    async def test(store: RedisStore) -> None:
+        answers = [KeptAnswer("kiosk-1", f"key-{n}", b"fingerprint", b"body", T0) for n in range(20)]
+        for answer in answers:
+            assert await store.commit(Change((await store.load(ANNA))[1], Subscriber(ANNA), answer=answer))
+        call = store._layout.call
+
+        def part(bucket: keys.Bucket, script: str, *touched: Any) -> Any:
+            if bucket is store._layout.buckets[3] and script == "pointers_to":
+                raise StoreUnavailable("away")
+            return call(bucket, script, *touched)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(store._layout, "call", part)
+            with pytest.raises(StoreUnavailable, match="away"):
+                await store.forget(ANNA)
+        assert not (await store.load(ANNA, latest=True))[1]
+        assert not await store.forget(ANNA)
+        assert traces(server, ANNA) == []
 
     on(server, test)
 
