@@ -124,6 +124,8 @@ class Server:
         self.metrics = Metrics()
         self.created_keys: Path | None = None
         """The key file, where this start made it."""
+        self._agreed = keys.Keyring()
+        """The keys that this server had the store remember last."""
         self._operator = operator
         self._screen = _screen(settings, settings.smsc)
 
@@ -157,7 +159,7 @@ class Server:
         self._make_channels_and_outbox(self._operator)
         self._housekeeping = Housekeeping(
             self.store,
-            lambda noted: self.keys.refresh(lambda ring: agreement.left_for(ring, noted)),
+            self._refresh_keys,
             self._note_keys,
             self._compare_keys,
             risks.look,
@@ -257,6 +259,7 @@ class Server:
         if loaded.added:
             log.info("keys added", kinds=loaded.added, file=str(loaded.path))
         await agreement.agree(store, name, loaded.ring, file, wall_clock())
+        self._agreed = loaded.ring
         return file
 
     async def _note_store(self) -> None:
@@ -268,8 +271,13 @@ class Server:
         except UnguardedFile as error:
             log.warning("the store was not noted, commands without --store may take another", cause=str(error))
 
+    def _refresh_keys(self, noted: str) -> bool:
+        return self.keys.refresh(lambda ring: agreement.left_for(ring, noted, self.keys.ring, self._agreed))
+
     async def _note_keys(self) -> None:
-        await agreement.agree(self.store, str(self.settings.store), self.keys.ring, self.keys.path, wall_clock())
+        ring = self.keys.ring
+        await agreement.agree(self.store, str(self.settings.store), ring, self.keys.path, wall_clock())
+        self._agreed = ring
 
     async def _compare_keys(self) -> None:
         await agreement.check(self.store, str(self.settings.store), self.keys.ring, self.keys.path)

@@ -1,5 +1,7 @@
-"""What a server does beside its work, from time to time: forget what is over, count what is left undone, take up new
-keys, watch its own loop."""
+"""What a server does beside its work, from time to time.
+
+It forgets what is over, counts what is left undone, takes up new keys, and watches its own loop.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -197,6 +198,63 @@ def test_a_server_with_other_keys_than_the_stores_other_servers_does_not_start_a
         with pytest.raises(OtherKeys):  # it has not got the copy back
             await server("first").start()
         await listener.close()
+
+    asyncio.run(main())
+
+
+def test_a_key_of_this_server_alone_is_not_given_up_for_that_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both data directories were rotated, and the file of the first is copied over that of the second."""
+    monkeypatch.setattr(housekeeping, "KEYS_S", 0.01)
+    files = {name: tmp_path / name / "keys.json" for name in ("first", "second")}
+
+    async def until(true: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not true():
+                await asyncio.sleep(0)
+
+    async def noted(server: Server, key: keys.Key) -> None:
+        async with asyncio.timeout(20):
+            while key.id not in await server.store.noted_keys():
+                await asyncio.sleep(0)
+
+    async def main() -> None:
+        first, second = (
+            Server(
+                load(
+                    {
+                        "data": tmp_path / name,
+                        "store": f"sqlite:///{tmp_path}/shared.db",
+                        "flows": SMALL,
+                        "smsc": ["smpp://user:password@127.0.0.1:1"],
+                    }
+                )
+            )
+            for name in files
+        )
+        await first.start()
+        keys.save(load_or_create(tmp_path / "second", 1).path, first.keys.ring)
+        await second.start()
+        ours = keys.change(files["first"], lambda ring: ring.rotate("kek", 2)).current("kek")
+        await noted(first, ours)
+        mine = keys.change(files["second"], lambda ring: ring.rotate("kek", 3)).current("kek")
+        await until(lambda: second.keys.current("kek") == mine and bool(second._housekeeping.other_keys))
+        assert f"put that file aside, for they never had its {mine.id}, " in second._housekeeping.other_keys
+        with capture_logs() as logs:
+            keys.save(files["second"], keys.load(files["first"]))
+            await until(lambda: any(line["event"].startswith("keys not taken up") for line in logs))
+        assert second.keys.current("kek") == mine
+        # What the error says: both in one file, at both.
+        both = keys.Keyring((*first.keys.ring.keys, msgspec.structs.replace(mine, current=False)))
+        for file in files.values():
+            keys.save(file, both)
+        await until(lambda: not second._housekeeping.other_keys)
+        assert first.keys.get(mine.id) is not None
+        assert second.keys.current("kek") == ours
+        await noted(first, mine)
+        await first.stop()
+        await second.stop()
 
     asyncio.run(main())
 

@@ -636,14 +636,20 @@ def test_a_rotation_and_a_retirement_are_known_to_the_store(said: Said, clock: C
     assert lacking(load(PATH), noted()) == []
 
 
-def test_keys_of_other_servers_are_neither_used_nor_retired(said: Said) -> None:
+def test_keys_of_other_servers_are_neither_used_nor_retired_nor_rotated(said: Said) -> None:
     said("init")
     others = Keyring().completed(NOW)
+    save(PATH, load(PATH).rotate("kek", NOW))
+    before, old = load(PATH), load(PATH).of("kek")[0].id
     noted(note(others))
-    old = load(PATH).current("kek").id
-    assert said("rotate", "kek", "--no-rewrap") == 0
-    before = load(PATH)
-    for words in (("rotate", "kek"), ("rewrap",), ("retire", old, "--force")):
+    for words in (
+        ("rotate", "kek"),
+        ("rotate", "kek", "--no-rewrap"),
+        ("rotate", "transport"),
+        ("rotate", "signing"),
+        ("rewrap",),
+        ("retire", old, "--force"),
+    ):
         assert said(*words) == 1
         assert "its servers have other keys than var/keys.json" in said.err
         assert said.err.count("\n") == 1

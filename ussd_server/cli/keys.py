@@ -9,12 +9,13 @@ import typer
 
 from ussd_server.cli.common import Data, Failure, SettingsFile, Store, columns, confirmed, console, moment, now
 from ussd_server.cli.epilogs import examples
-from ussd_server.cli.lost_keys import WHENCE, no_keys, refuse_to_make, strange
+from ussd_server.cli.lost_keys import no_keys, refuse_to_make, strange
 from ussd_server.cli.progress import progress
 from ussd_server.cli.sealed_counts import beyond, codes, count, needs, unread_told
 from ussd_server.cli.stores import there, with_store
 from ussd_server.housekeeping import KEYS_S
 from ussd_server.secrecy import agreement, keys
+from ussd_server.secrecy.agreement import WHENCE
 from ussd_server.secrecy.files import UnguardedFile
 from ussd_server.secrecy.keys import FILE_NAME, Key, KeyFile, Keyring, KeysError, load_or_create
 from ussd_server.secrecy.rewrap import Pass, rewrap
@@ -188,8 +189,7 @@ def rotate(
     rotated = _rotated(kind)
     where = load_settings({"store": store, "data": data, "settings": settings})
     before = _ring(where)
-    if rotated == "kek" and move:
-        _may_move(where, before)
+    _may_rotate(where, before, moved=rotated == "kek" and move)
     ring = keys.change(where.data / FILE_NAME, lambda ring: ring.rotate(rotated, now()).completed(now()))
     out = console()
     made = ring.current(rotated).id
@@ -300,15 +300,19 @@ def _tell_loss(where: Settings, ring: Keyring, lost: Sequence[str]) -> None:
     print(f"Where a copy of their {FILE_NAME} is left, bring that back instead: then nothing is lost.")
 
 
-def _may_move(where: Settings, ring: Keyring) -> None:
-    """Raise where codes could not be moved now, before a key is made: each further try would make another."""
+def _may_rotate(where: Settings, ring: Keyring, moved: bool) -> None:
+    """Raise before a key is made that the store's servers could not join theirs, or that codes could not be moved to.
+
+    Each further try would make another. Where codes are not moved there need be no store yet.
+    """
 
     async def work(store: StorePort) -> None:
         await agreement.check(store, written(where.store), ring, where.data / FILE_NAME)
 
-    if not there(where):
+    if there(where):
+        with_store(where, work)
+    elif moved:
         raise SettingsError(f"{_no_store(where)}; or make the key alone with --no-rewrap")
-    with_store(where, work)
 
 
 def _is_of_these_servers(where: Settings) -> None:

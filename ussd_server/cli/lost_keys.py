@@ -1,16 +1,13 @@
 """Keys that a store's servers have and a data directory has not: new ones would open nothing, so none are made."""
 
-from typing import Final
-
 from ussd_server.cli.common import Failure
 from ussd_server.cli.stores import there, with_store
 from ussd_server.secrecy import agreement, keys
+from ussd_server.secrecy.agreement import WHENCE
 from ussd_server.secrecy.keys import FILE_NAME, Keyring, KeysError
 from ussd_server.settings import Settings, SettingsError
 from ussd_server.store_note import written
 from ussd_server.stores.base import Store, StoreUnavailable
-
-WHENCE: Final = "from a backup or another server's data directory"
 
 
 def strange(where: Settings, ring: Keyring) -> list[str] | None:

@@ -18,6 +18,9 @@ from ussd_server.secrecy.keys import Key, Keyring, KeysError
 FINGERPRINT_SIZE: Final = 16
 """Octets of a fingerprint."""
 
+WHENCE: Final = "from a backup or another server's data directory"
+"""Where a keys.json may be had that is not here."""
+
 
 class OtherKeys(KeysError):
     """The store's servers have keys that are not here."""
@@ -81,9 +84,14 @@ def ids(noted: str) -> list[str]:
     return [each.id for each in _read(noted)]
 
 
-def left_for(ring: Keyring, noted: str) -> bool:
-    """Return whether the store's servers, as they were noted, have no other keys in use than those of this ring."""
-    return bool(noted) and not lacking(ring, noted)
+def left_for(ring: Keyring, noted: str, in_force: Keyring, agreed: Keyring) -> bool:
+    """Return whether the keys in force can go for a ring: the store's servers have no others in use than that has.
+
+    `agreed` is what this server had the store remember last. A key in force that is not in use there may be had here
+    alone, whatever the others have: with it would go what it has sealed.
+    """
+    known = all(key in agreed.keys for key in in_force.keys if key.current)
+    return known and bool(noted) and not lacking(ring, noted)
 
 
 def joined(one: str, other: str) -> str | None:
@@ -102,7 +110,7 @@ async def check(store: Remembers, name: str, ring: Keyring, file: Path) -> str:
     """
     noted = await store.noted_keys()
     if absent := lacking(ring, noted):
-        raise OtherKeys(f"{name}: its servers have {_others(ring, absent, file)}")
+        raise OtherKeys(f"{name}: its servers have {_others(ring, noted, absent, file)}")
     return noted
 
 
@@ -115,14 +123,26 @@ async def agree(store: Remembers, name: str, ring: Keyring, file: Path, now: int
             return
 
 
-def _others(ring: Keyring, absent: Sequence[str], file: Path) -> str:
-    """Return what is lacking, and the mend, be there other servers or a copy alone."""
-    lacks, whence = ", ".join(absent), "from a backup or another server's data directory"
+def _others(ring: Keyring, noted: str, absent: Sequence[str], file: Path) -> str:
+    """Return what is lacking, and the mend, be there other servers or a copy alone.
+
+    A file may have keys that are nowhere else, as where two were rotated beside each other: it is not copied over.
+    """
+    lacks = ", ".join(absent)
     if not ring.keys:
-        return f"the keys {lacks}, and there is no {file}: bring back a copy of it, {whence}"
+        return f"the keys {lacks}, and there is no {file}: bring back a copy of it, {WHENCE}"
+    known = {each.fingerprint for each in _read(noted)}
+    if own := [key.id for key in ring.keys if key.current and _fingerprint(key) not in known]:
+        mend = (
+            f"put that file aside, for they never had its {', '.join(own)}, and codes may be under that; take the "
+            f'keys.json that has the others, {WHENCE}, add what they never had with "current": false, and put it into '
+            f"{file.parent} and every other data directory"
+        )
+    else:
+        mend = f"bring back the keys.json that has them, {WHENCE}, to {file.parent}"
     return (
-        f"other keys than {file}, which lacks {lacks}: bring back the keys.json that has them, {whence}, to "
-        f"{file.parent}; where none is left, ussd-server keys adopt tells what is lost and asks"
+        f"other keys than {file}, which lacks {lacks}: {mend}; where none is left, ussd-server keys adopt tells what "
+        "is lost and asks"
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ussd_server.secrecy.agreement import OtherKeys, agree, check, ids, joined, lacking, left_for, note, replaced_at
@@ -72,10 +73,11 @@ def test_a_ring_that_lacks_a_key_in_use_is_refused_with_the_mend(capsys: pytest.
         text = str(refused.value)
         if ring.keys:
             assert text.startswith("the store: its servers have other keys than var/keys.json, which lacks ")
-            assert text.endswith(
-                ": bring back the keys.json that has them, from a backup or another server's data directory, to var; "
-                "where none is left, ussd-server keys adopt tells what is lost and asks"
-            )
+            assert text.endswith("; where none is left, ussd-server keys adopt tells what is lost and asks")
+            if ring is STRANGERS:
+                assert f"never had its {', '.join(key.id for key in ring.keys)}, and" in text
+            else:
+                assert ": bring back the keys.json that has them, from a backup or another server's data " in text
         else:
             assert text.startswith("the store: its servers have the keys ")
             assert text.endswith(
@@ -105,10 +107,36 @@ def test_another_key_of_the_same_name_is_another_key() -> None:
         (RING, "", False),
     ],
 )
-def test_a_key_is_left_for_others_where_servers_have_none_but_these_in_use(
+def test_keys_in_force_go_for_others_where_servers_have_none_but_these_in_use(
     ring: Keyring, noted: str, left: bool
 ) -> None:
-    assert left_for(ring, noted) is left
+    assert left_for(ring, noted, in_force=RING, agreed=RING) is left
+
+
+@pytest.mark.parametrize("agreed", [RING, STRANGERS, Keyring(), Keyring(tuple(reversed(ROTATED.keys))).retire(OLD)])
+def test_a_key_that_the_store_was_never_told_of_is_left_for_none(agreed: Keyring) -> None:
+    """What this server has sealed with it, no other can open."""
+    known = agreed.get(ROTATED.current("kek").id) is not None
+    other = RING.rotate("kek", NOW + 2)
+    assert left_for(other, note(other), in_force=ROTATED, agreed=agreed) is known
+
+
+def test_two_rotations_beside_each_other_are_joined_as_it_is_told() -> None:
+    theirs = RING.rotate("kek", NOW + 2)
+    mine = ROTATED.current("kek")
+    memory = Memory(note(theirs))
+    with pytest.raises(OtherKeys) as refused:
+        agreed(ROTATED, memory)
+    assert str(refused.value) == (
+        f"the store: its servers have other keys than var/keys.json, which lacks {theirs.current('kek').id}: put that "
+        f"file aside, for they never had its {mine.id}, and codes may be under that; take the keys.json that has the "
+        'others, from a backup or another server\'s data directory, add what they never had with "current": false, '
+        "and put it into var and every other data directory; where none is left, ussd-server keys adopt tells what is "
+        "lost and asks"
+    )
+    joined_ring = Keyring((*theirs.keys, msgspec.structs.replace(mine, current=False)))
+    agreed(joined_ring, memory)
+    assert joined_ring.lacks(ROTATED) == joined_ring.lacks(theirs) == lacking(theirs, memory.noted) == []
 
 
 def test_all_keys_that_were_noted_are_named() -> None:
