@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ from ussd_server.secrecy.rewrap import rewrap
 from ussd_server.secrecy.sealed import holdings
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.secrecy.vault import Vault, _place
-from ussd_server.stores.base import Change, DeadLetter, Everything, KeptAnswer, OutboxEntry, Standing
+from ussd_server.stores.base import Change, DeadLetter, Everything, KeptAnswer, OutboxEntry, Standing, StoreUnavailable
 from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.codes import Access, SealedCode
 from ussd_server.subscribers.record import Subscriber
@@ -800,7 +801,10 @@ def test_a_code_that_no_key_opens_is_told_as_that(
     assert shown() == valid
     PATH.unlink()
     said("init", "--force")
-    assert shown() == f"{valid}, but no key in var opens it, for it is under {kek}"
+    assert (
+        shown()
+        == f"{valid}, but var lacks {kek}, which the store's servers have: put their keys.json there, and keep its own"
+    )
     said("adopt", "--yes")
     assert shown() == f"{valid}, but no key in var opens it, for it is under {kek}"
     PATH.unlink()
@@ -809,17 +813,65 @@ def test_a_code_that_no_key_opens_is_told_as_that(
     assert shown() == valid  # nobody knows
 
 
+def locked_under(kid: str) -> None:
+    access = Access(sealed=SealedCode(kid, b"s" * 16, b"b" * 72), issued_at=NOW, locked_until=4_000_000_000_000)
+    kept(Everything(Subscriber(MSISDN, access=access)))
+
+
 def test_who_is_let_in_again_is_told_where_the_old_code_does_not_work(
     said: Said, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said("init")
-    access = Access(sealed=SealedCode("kek-gone", b"s" * 16, b"b" * 72), issued_at=NOW, locked_until=4_000_000_000_000)
-    kept(Everything(Subscriber(MSISDN, access=access)))
+    locked_under("kek-gone")
     assert outcome(("subscriber", "unlock", MSISDN, "--reason", "called")) == 0
     assert capsys.readouterr().out == (
         f"{MSISDN}: access is open, but a new code is to be ordered: no key in var opens it, for it is under "
         "kek-gone.\n"
     )
+
+
+def test_who_is_let_in_again_orders_no_new_code_where_the_keys_here_only_lag(
+    said: Said, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said("init")
+    newer = load(PATH).rotate("kek", NOW)
+    noted(note(newer))
+    kek = newer.current("kek").id
+    locked_under(kek)
+    assert outcome(("subscriber", "unlock", MSISDN, "--reason", "called")) == 0
+    assert capsys.readouterr().out == (
+        f"{MSISDN}: access is open, the old code works again at servers that have its key: var lacks {kek}, which the "
+        "store's servers have: put their keys.json there, and keep its own.\n"
+    )
+
+
+def test_an_unlock_that_is_done_does_not_fail_for_what_is_said_of_it(
+    said: Said, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said("init")
+    noted("{")
+    locked_under("kek-gone")
+    committed: list[Change] = []
+    commit, load_record, noted_keys = SqliteStore.commit, SqliteStore.load, SqliteStore.noted_keys
+
+    async def committing(store: SqliteStore, change: Change) -> bool:
+        committed.append(change)
+        return await commit(store, change)
+
+    def until_committed(read: Any) -> Any:
+        async def reading(store: SqliteStore, *what: Any) -> Any:
+            if committed:
+                raise StoreUnavailable("away")
+            return await read(store, *what)
+
+        return reading
+
+    monkeypatch.setattr(SqliteStore, "commit", committing)
+    monkeypatch.setattr(SqliteStore, "load", until_committed(load_record))
+    monkeypatch.setattr(SqliteStore, "noted_keys", until_committed(noted_keys))
+    assert outcome(("subscriber", "unlock", MSISDN, "--reason", "called")) == 0
+    assert "access is open, but a new code is to be ordered" in capsys.readouterr().out
+    assert len(committed) == 1
 
 
 def test_what_is_noted_while_a_person_thinks_is_not_given_up(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:

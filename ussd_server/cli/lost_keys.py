@@ -1,5 +1,7 @@
 """Keys that a store's servers have and a data directory has not: new ones would open nothing, so none are made."""
 
+from dataclasses import dataclass
+
 from ussd_server.cli.common import Failure
 from ussd_server.cli.stores import there, with_store
 from ussd_server.secrecy import agreement, keys
@@ -60,13 +62,32 @@ def refuse_to_make(where: Settings) -> None:
         )
 
 
-def shut(where: Settings, kid: str, noted: str) -> str:
-    """Return why nothing opens what is under the kek of this id, "" where something does, or nobody knows.
+@dataclass(frozen=True, slots=True)
+class Shut:
+    """Why the keys of a data directory do not open what is under a kek; `lost` where no server's do."""
 
-    The keys of the data directory tell it, or where it has none, as at a support desk, what the store has `noted`.
+    why: str
+    lost: bool
+
+
+def shut(where: Settings, kid: str, noted: str) -> Shut | None:
+    """Return why nothing here opens what is under the kek of this id; None where something does, or nobody knows.
+
+    The keys of the data directory tell it and, where that lacks the kek, or has no keys, as at a support desk, what the
+    store has `noted` of its servers'.
     """
     try:
-        known, whose = [key.id for key in keys.load(where.data / FILE_NAME).of("kek")], f"in {where.data}"
+        servers = agreement.ids(noted)
+    except KeysError:  # servers and the commands on keys tell it
+        servers = []
+    try:
+        here = [key.id for key in keys.load(where.data / FILE_NAME).of("kek")]
     except (FileNotFoundError, KeysError):
-        known, whose = agreement.ids(noted), "of the store's servers"
-    return "" if not known or kid in known else f"no key {whose} opens it, for it is under {kid}"
+        here = []
+    if kid in (here or servers) or not (here or servers):
+        return None
+    if kid in servers:
+        why = f"{where.data} lacks {kid}, which the store's servers have: put their {FILE_NAME} there, and keep its own"
+        return Shut(why, lost=False)
+    whose = f"in {where.data}" if here else "of the store's servers"
+    return Shut(f"no key {whose} opens it, for it is under {kid}", lost=True)

@@ -10,7 +10,7 @@ from ussd_server.cli.common import Data, Failure, Msisdn, SettingsFile, Store, c
 from ussd_server.cli.common import subscriber_number as number
 from ussd_server.cli.epilogs import examples
 from ussd_server.cli.journal import readable
-from ussd_server.cli.lost_keys import shut
+from ussd_server.cli.lost_keys import Shut, shut
 from ussd_server.cli.stores import with_store
 from ussd_server.settings import Settings, SettingsError, load
 from ussd_server.stores.base import Change, JournalEntry
@@ -59,14 +59,11 @@ def unlock(
     who = number(msisdn, where)
     if not reason.strip():
         raise SettingsError("--reason: say why; it is kept in the journal")
-    if not with_store(where, lambda port: _unlock(port, who, reason.strip())):
+    unlocked = with_store(where, lambda port: _unlock(port, who, reason.strip()))
+    if unlocked is None:
         console().print(f"{who}: access was not closed. Nothing was changed.")
-        return
-    record, noted = with_store(where, lambda port: _known(port, who))
-    if why := _shut(record, where, noted):
-        console().print(f"{who}: access is open, but a new code is to be ordered: {why}.")
     else:
-        console().print(f"{who}: access is open, the old code works again.")
+        console().print(f"{who}: access is open, {_of_the_code(_shut(*unlocked, where))}.")
 
 
 @app.command(
@@ -167,18 +164,23 @@ async def _known(store: StorePort, msisdn: str) -> tuple[Subscriber, str]:
     return record, await store.noted_keys()
 
 
-async def _unlock(store: StorePort, msisdn: str, reason: str) -> bool:
+async def _unlock(store: StorePort, msisdn: str, reason: str) -> tuple[Subscriber, str] | None:
+    """Return the record that was unlocked, and what the store remembers of its servers' keys; None where it was open.
+
+    That is read before anything is changed: whoever reads that it failed gives the command again.
+    """
+    noted = await store.noted_keys()
     for _ in range(MAX_CONFLICTS):
         record, version = await store.load(msisdn)
         if version == 0:
             raise Failure(f"{msisdn}: nothing is known of this subscriber")
         at = now()
         if not codes.locked_until(record.access, at):
-            return False
+            return None
         opened = replace(record, access=codes.unlock(record.access, at))
         entry = JournalEntry(at, "unlocked", {"by": "support desk", "reason": reason})
         if await store.commit(Change(version, opened, journal=(entry,))):
-            return True
+            return opened, noted
     raise Failure(f"{msisdn}: the subscriber is being changed all the time; try again")
 
 
@@ -193,20 +195,29 @@ def _facts(record: Subscriber, settings: Settings, noted: str) -> list[tuple[str
         ("offers", f"agreed to on {moment(record.offers_at)}" if record.offers_at else "not agreed to"),
         ("push", f"{record.push.kind}, until {moment(record.push.until)}" if record.push else "none under way"),
         ("access", f"closed until {moment(closed)} after {codes.MAX_WRONG} wrong codes" if closed else "open"),
-        ("code", _code(access, codes.condition(access, at, policy), _shut(record, settings, noted))),
+        ("code", _code(access, codes.condition(access, at, policy), _shut(record, noted, settings))),
         ("wrong codes", f"{access.wrong} in a row, {access.wrong_in_life} for this code"),
         ("sessions", ", ".join(f"{name}: {each.node}" for name, each in sorted(record.sessions.items())) or "none"),
         ("orders", ", ".join(f"{each.id}: {each.node}" for each in record.pending.values()) or "none under way"),
     ]
 
 
-def _code(access: codes.Access, condition: str, why_shut: str) -> str:
+def _code(access: codes.Access, condition: str, unopened: Shut | None) -> str:
     if access.sealed is None:
         return condition
-    return f"{condition}, issued {moment(access.issued_at)}" + (f", but {why_shut}" if why_shut else "")
+    return f"{condition}, issued {moment(access.issued_at)}" + (f", but {unopened.why}" if unopened else "")
 
 
-def _shut(record: Subscriber, settings: Settings, noted: str) -> str:
-    """Return why the code cannot be checked; "" where it can be, or there is none."""
+def _of_the_code(unopened: Shut | None) -> str:
+    """Return what is said of the code of whom access is open for again."""
+    if unopened is None:
+        return "the old code works again"
+    if unopened.lost:
+        return f"but a new code is to be ordered: {unopened.why}"
+    return f"the old code works again at servers that have its key: {unopened.why}"
+
+
+def _shut(record: Subscriber, noted: str, settings: Settings) -> Shut | None:
+    """Return why the code cannot be checked here; None where it can be, or there is none."""
     sealed = record.access.sealed
-    return shut(settings, sealed.kid, noted) if sealed is not None else ""
+    return shut(settings, sealed.kid, noted) if sealed is not None else None
