@@ -323,8 +323,8 @@ class Server:
             log.info("flow reloaded", revision=self.resources.flow.revision)
 
     def take_up_keys(self) -> None:
-        """Look at the key file now, as the server does by itself every few seconds."""
-        self._housekeeping.take_up_keys()
+        """Have the key file looked at now, as the server does by itself every few seconds."""
+        self._housekeeping.look_at_keys()
 
     @property
     def bound(self) -> bool:

@@ -64,6 +64,10 @@ class Housekeeping:
         self._compare_keys = compare_keys
         self._look_at_risks = look_at_risks
         self._look_at_clock = look_at_clock
+        self._asked = asyncio.Event()
+        """Set where somebody asks for a look at the keys."""
+        self._looking = asyncio.Lock()
+        """So that of two looks neither takes the other's keys for noted."""
         self._unnoted = False
         self.other_keys = ""
         """Why the keys here are not those of the store's servers; "" where they are."""
@@ -90,6 +94,7 @@ class Housekeeping:
             self._repeat("risks", self._watch_risks, RISKS_S),
             self._repeat("clock", self._watch_clock, CLOCK_S),
             self._repeat("keys", self._watch_keys, KEYS_S),
+            self._watch_keys_when_asked(),
             self._watch_loop(),
         )
         self._tasks = [loop.create_task(each) for each in work]
@@ -100,8 +105,12 @@ class Housekeeping:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def take_up_keys(self, noted: str = "") -> None:
-        """Look at the key file now. A file that cannot be used is logged, and the keys in force stay.
+    def look_at_keys(self) -> None:
+        """Have the key file looked at as soon as may be, and not only when its time comes."""
+        self._asked.set()
+
+    def _take_up_keys(self, noted: str) -> None:
+        """Look at the key file. One that cannot be used is logged, and the keys in force stay.
 
         `noted` is what the store remembers.
         """
@@ -170,11 +179,19 @@ class Housekeeping:
             self._metrics.clock_offset = await self._look_at_clock()
 
     async def _watch_keys(self) -> None:
-        noted = ""
-        with suppress(StoreUnavailable):  # others say that it is away
-            noted = await self._store.noted_keys()
-        self.take_up_keys(noted)
-        await self._agree_on_keys()
+        async with self._looking:
+            noted = ""
+            with suppress(StoreUnavailable):  # others say that it is away
+                noted = await self._store.noted_keys()
+            self._take_up_keys(noted)
+            await self._agree_on_keys()
+
+    async def _watch_keys_when_asked(self) -> None:
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            with self._guarded("keys"):
+                await self._watch_keys()
 
     async def _agree_on_keys(self) -> None:
         """Have the store remember what was taken up here, or else see whether its other servers have newer keys.

@@ -146,9 +146,8 @@ def test_new_keys_are_taken_up_and_a_bad_file_is_told(tmp_path: Path) -> None:
 
     async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, metrics: Metrics) -> None:
         with capture_logs() as logs:
-            for _ in range(3):
+            for _ in range(4):
                 await pauses.end(KEYS_S)
-            house.take_up_keys()
         events = [line["event"] for line in logs]
         assert events == [
             "keys taken up",
@@ -163,7 +162,7 @@ def test_new_keys_are_taken_up_and_a_bad_file_is_told(tmp_path: Path) -> None:
 def test_a_file_that_is_not_taken_up_is_told_every_minute_and_another_trouble_at_once(tmp_path: Path) -> None:
     """Who overlooks one line would have the next restart lose the keys."""
     looks = iter([*["gone"] * 31, "lacks kek-1", ""])
-    at = iter(range(0, 1_000_000, 2_000))
+    at = iter(range(0, 1_000_000, 1_000))  # read twice a look
 
     def refresh(noted: str) -> bool:
         if cause := next(looks):
@@ -173,7 +172,7 @@ def test_a_file_that_is_not_taken_up_is_told_every_minute_and_another_trouble_at
     async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, metrics: Metrics) -> None:
         with capture_logs() as logs:
             for _ in range(33):
-                house.take_up_keys()
+                await pauses.end(KEYS_S)
         assert [(line["event"], line.get("cause")) for line in logs] == [
             ("keys not taken up, the old ones stay", "gone"),
             ("keys not taken up, the old ones stay", "gone"),
@@ -199,6 +198,30 @@ def test_a_changed_file_is_judged_by_what_the_store_remembers_unless_that_is_awa
         assert told == ["[]", ""]
 
     keep_house(tmp_path, body, refresh)
+
+
+def test_who_asks_for_a_look_at_the_keys_gets_one_that_knows_what_the_store_remembers(tmp_path: Path) -> None:
+    """As at SIGHUP: a file without a key that the servers have left is a good one."""
+    told: list[str] = []
+    compared = asyncio.Event()
+
+    def refresh(noted: str) -> bool:
+        told.append(noted)
+        return False
+
+    async def compare() -> None:
+        compared.set()
+
+    async def body(store: SqliteStore, house: Housekeeping, pauses: Pauses, metrics: Metrics) -> None:
+        assert await store.note_keys("", "[]")
+        for _ in range(2):
+            compared.clear()
+            house.look_at_keys()
+            async with asyncio.timeout(20):
+                await compared.wait()
+        assert told == ["[]", "[]"]
+
+    keep_house(tmp_path, body, refresh, compare=compare)
 
 
 def test_what_was_taken_up_is_noted_at_the_store_when_that_can_be(tmp_path: Path) -> None:
