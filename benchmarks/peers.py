@@ -188,13 +188,13 @@ def _goals(both: Both) -> tuple[Goal, Goal]:
     peer = both.kannel.who
     return (
         Goal(
-            f"SMS exchanges/s beside {peer}",
+            f"SMS/s beside {peer}",
             f"at least {TARGET_TIMES:g} times",
             f"{both.times:.2f} times: {both.ours.rate:,.0f} and {both.kannel.rate:,.0f}",
             both.times >= TARGET_TIMES,
         ),
         Goal(
-            f"CPU an exchange beside {peer}",
+            f"CPU beside {peer}",
             f"at most 1/{TARGET_TIMES:g}",
             f"{both.share:.2f}: {both.ours.own_us:.0f} and {both.kannel.own_us:.0f} µs",
             both.share <= 1 / TARGET_TIMES,
