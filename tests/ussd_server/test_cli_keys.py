@@ -898,3 +898,18 @@ def test_a_store_with_servers_keeps_their_keys(said: Said, monkeypatch: pytest.M
     monkeypatch.setattr(SqliteStore, "in_use", in_use)
     assert said("adopt") == 1
     assert "is in use by process 7, which has its keys in memory: find a copy of their keys.json before" in said.err
+
+
+def test_keys_are_adopted_with_a_warning_where_nobody_knows_who_uses_the_store(
+    said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unseen(store: SqliteStore) -> None:
+        return None
+
+    lost_keys()
+    said("init", "--force")
+    monkeypatch.setattr(SqliteStore, "in_use", unseen)
+    assert said("adopt", "--yes") == 0
+    assert said.err.startswith("warning: it cannot be told who uses sqlite:///var/ussd-server.db: ")
+    assert said.err.count("\n") == 1
+    assert noted() == note(load(PATH))

@@ -15,6 +15,7 @@ import pytest
 
 from tests import redis_servers
 from tests.ussd_server.command_line import Said, log_octets, without_settings
+from ussd_server.cli import store_copy
 from ussd_server.stores.base import Change, JournalEntry, OutboxEntry
 from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.record import Subscriber
@@ -277,6 +278,38 @@ def test_half_a_store_is_served_from_only_where_that_is_said(said: Said) -> None
     assert said.out == f"{NEW} was not being copied into: servers may run on it.\n"
     assert said("store", "copy", OLD, NEW) == 1
     assert " holds other data" in said.err
+
+
+def test_where_nobody_knows_who_uses_a_store_that_is_told_and_a_part_is_served_from_when_a_person_says_so(
+    said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unseen(store: SqliteStore) -> None:
+        return None
+
+    answers = iter([False, True])
+    asked: list[str] = []
+    monkeypatch.setattr(SqliteStore, "in_use", unseen)
+    monkeypatch.setattr(store_copy, "confirmed", lambda question: (asked.append(question), next(answers))[1])
+    fill("old.db", 3)
+    assert said("store", "copy", OLD, NEW) == 0
+    assert said("store", "reopen", OLD) == 0
+    assert said.err.startswith(f"warning: it cannot be told who uses {OLD}: ")
+    assert said.err.count("\n") == 1
+    assert said("store", "copy", OLD, "sqlite:///part.db", "--while-running") == 0
+    part = ("store", "reopen", "sqlite:///part.db", "--unfinished")
+    assert said(*part) == 1
+    assert said.lines == []
+    assert said.err.startswith("warning: it cannot be told who uses sqlite:///part.db: ")
+    assert said.err.endswith("\nerror: nothing was changed\n")
+    assert said("subscriber", "show", "79100000000", "--store", "sqlite:///part.db") == 1
+    assert said(*part) == 0
+    assert said.err.count("\n") == 1
+    assert asked == 2 * ["Is it sure that nothing runs on sqlite:///part.db?"]
+    assert said("subscriber", "show", "79100000000", "--store", "sqlite:///part.db") == 0
+    assert said("store", "copy", OLD, "sqlite:///other.db", "--while-running") == 0
+    assert said("store", "reopen", "sqlite:///other.db", "--unfinished", "--yes") == 0
+    assert said.err.startswith("warning: it cannot be told who uses ")
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])

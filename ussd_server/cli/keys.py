@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Annotated, Final, Literal, get_args
 
 import typer
@@ -12,7 +13,7 @@ from ussd_server.cli.epilogs import examples
 from ussd_server.cli.lost_keys import no_keys, refuse_to_make, strange
 from ussd_server.cli.progress import progress
 from ussd_server.cli.sealed_counts import beyond, codes, count, needs, unread_told
-from ussd_server.cli.stores import there, with_store
+from ussd_server.cli.stores import there, warn_unseen, with_store
 from ussd_server.housekeeping import KEYS_S
 from ussd_server.secrecy import agreement, keys
 from ussd_server.secrecy.agreement import WHENCE
@@ -265,11 +266,14 @@ def adopt(
     keys open stays lost: subscribers order new codes, terminals get new files. It is counted, told and asked for first.
     """
     where = load_settings({"store": store, "data": data, "settings": settings})
-    ring, file = _ring(where), where.data / FILE_NAME
+    ring, file, unseen = _ring(where), where.data / FILE_NAME, cache(warn_unseen)
 
     async def work(store: StorePort, before: str | None = None) -> str:
         """Return what was noted; with `before`, note these keys in its place."""
-        if users := await store.in_use():
+        users = await store.in_use()
+        if users is None:
+            unseen(str(where.store))
+        elif users:
             raise Failure(
                 f"{where.store} is in use by {users}, which has its keys in memory: find a copy of their {FILE_NAME} "
                 "before you stop it; only where none is left, stop all servers and give this command again"

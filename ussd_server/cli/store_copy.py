@@ -10,10 +10,11 @@ from typing import Annotated, TypeAlias, TypeVar
 import typer
 
 from ussd_server import store_url
-from ussd_server.cli.common import EXIT_FAILED, Failure, columns, console, now, warn
+from ussd_server.cli.common import EXIT_FAILED, Failure, columns, confirmed, console, now, warn
 from ussd_server.cli.epilogs import examples, store_options
 from ussd_server.cli.process import run_unless_interrupted
 from ussd_server.cli.progress import progress
+from ussd_server.cli.stores import warn_unseen
 from ussd_server.settings import SettingsError
 from ussd_server.store_url import StoreUrl
 from ussd_server.stores.base import NoStore, Store
@@ -85,7 +86,7 @@ def copy(
     async def work(here: Store, there: Store, moved: Moved) -> Copied | Walk:
         for risk in await there.risks():
             warn(f"{to} may lose what it acknowledged: {risk}")
-        copier = Copier(here, there, whence.known_as, to.known_as, now(), moved, cache(_warn_unseen))
+        copier = Copier(here, there, whence.known_as, to.known_as, now(), moved, cache(warn_unseen))
         went_on = await copier.begin(into_nonempty)
         if copier.relisted:
             warn(f"{whence} had {copier.relisted} subscribers in no list; they are listed again, and copied")
@@ -141,25 +142,20 @@ def reopen(
         bool,
         typer.Option("--unfinished", help="Serve from TO of a copy that is not seen to its end, with what is there"),
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --unfinished: do it without asking")] = False,
 ) -> None:
     """Let servers run on FROM again, as it was when they were stopped: to give up a copy, or to go back after one.
 
     What servers that run on TO have written since is not in it. With --unfinished it is TO of a copy that has not ended
-    on which servers may run, with as much of FROM as it has by now.
+    on which servers may run, with as much of FROM as it has by now: it asks first where it cannot tell who uses TO.
     """
     url = _parsed("STORE", store)
-
-    async def work() -> str:
-        here = await open_store(url, False)
-        try:
-            return await (leave_unfinished if unfinished else reopen_store)(here, str(url))
-        finally:
-            await here.close()
-
-    try:
-        other = asyncio.run(work())
-    except NoStore as error:
-        raise SettingsError(str(error)) from None
+    unseen, work = cache(warn_unseen), leave_unfinished if unfinished else reopen_store
+    if unfinished and not yes and _at(url, _is_unseen):
+        unseen(str(url))
+        if not confirmed(f"Is it sure that nothing runs on {url}?"):
+            raise Failure("nothing was changed")
+    other = _at(url, lambda here: work(here, str(url), unseen))
     if not other:
         console().print(
             f"{url} was not being {'copied into' if unfinished else 'moved'}: servers may run on it.", markup=False
@@ -170,12 +166,25 @@ def reopen(
         console().print(f"Servers may run on {url} again. What was written in {other} is not in it.", markup=False)
 
 
-def _warn_unseen(name: str) -> None:
-    """Say that servers may run on a store and nobody sees them."""
-    warn(
-        f"it cannot be told who uses {name}: its Redis shows this user no clients (CLIENT LIST, CLIENT SETNAME). "
-        "See to it that nothing runs on it until this command has ended"
-    )
+async def _is_unseen(store: Store) -> bool:
+    """Return whether a store is marked, and nobody can tell who has it open."""
+    return bool(await store.mark()) and await store.in_use() is None
+
+
+def _at(url: StoreUrl, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Return what the work returns, on a store that is there, marked or not. Raises SettingsError where it is not."""
+
+    async def within() -> T:
+        here = await open_store(url, False)
+        try:
+            return await work(here)
+        finally:
+            await here.close()
+
+    try:
+        return asyncio.run(within())
+    except NoStore as error:
+        raise SettingsError(str(error)) from None
 
 
 def _options(target: str) -> str:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+from ussd_server.cli.common import warn
 from ussd_server.cli.process import run_unless_interrupted
 from ussd_server.settings import Settings, SettingsError
 from ussd_server.store_note import is_noted, refuse_default, written
@@ -48,6 +49,14 @@ def with_store(
         return asyncio.run(whole) if remark is None else run_unless_interrupted(whole, remark)
     except NoStore as error:
         raise SettingsError(f"{error}; say where the server keeps it with --data or --store") from None
+
+
+def warn_unseen(name: str) -> None:
+    """Say that servers may run on a store and nobody sees them."""
+    warn(
+        f"it cannot be told who uses {name}: its Redis shows this user no clients (CLIENT LIST, CLIENT SETNAME). "
+        "See to it that nothing runs on it until this command has ended"
+    )
 
 
 async def _on(settings: Settings, work: Callable[[Store], Awaitable[T]], make: bool) -> T:

@@ -137,7 +137,7 @@ class Move:
         return not (some or await self._target.nonces(None, 1))
 
 
-async def reopen(store: Store, name: str) -> str:
+async def reopen(store: Store, name: str, unseen: Unseen = lambda name: None) -> str:
     """Let servers run on a store again that is or was moved; return to which, "" where it was open.
 
     Raises CopyError where it is half of a copy, or in use.
@@ -148,11 +148,11 @@ async def reopen(store: Store, name: str) -> str:
             f"{name} is not whole, it is being {marked}; end that copy first; or, to serve from the part that is "
             "there, say --unfinished"
         )
-    await _take_mark_off(store, name, marked)
+    await _take_mark_off(store, name, marked, unseen)
     return marked.removeprefix(MOVED)
 
 
-async def leave_unfinished(store: Store, name: str) -> str:
+async def leave_unfinished(store: Store, name: str, unseen: Unseen = lambda name: None) -> str:
     """Let servers run on a store that is being copied into, with the part that is there; return from which.
 
     It is "" where it was whole. Raises CopyError where it is not whole for another reason, or in use.
@@ -160,13 +160,17 @@ async def leave_unfinished(store: Store, name: str) -> str:
     marked = await store.mark()
     if marked.startswith(MOVED):
         raise CopyError(f"{name} is {marked}, and whole; leave --unfinished out")
-    await _take_mark_off(store, name, marked)
+    await _take_mark_off(store, name, marked, unseen)
     return marked.removeprefix(COPIED).removeprefix(ADDED)
 
 
-async def _take_mark_off(store: Store, name: str, marked: str) -> None:
-    if marked and (users := await store.in_use()):
-        raise CopyError(f"{name} is in use by {users}: end that first")
+async def _take_mark_off(store: Store, name: str, marked: str, unseen: Unseen) -> None:
+    if marked:
+        users = await store.in_use()
+        if users is None:
+            unseen(name)
+        elif users:
+            raise CopyError(f"{name} is in use by {users}: end that first")
     await store.set_mark("")
 
 

@@ -394,7 +394,9 @@ def test_who_writes_what_was_compared_already_is_not_told_that_it_is_committed(
         assert done.changed == 0
         assert "the old store" in blind
         assert await differences(source, target) == []
-        assert await reopen(InUse(source, None), "the old store") == "the new one"
+        blind.clear()
+        assert await reopen(InUse(source, None), "the old store", blind.append) == "the new one"
+        assert blind == ["the old store"]
         assert await server.commit(Change(version, record, [JournalEntry(T0, "order placed", {})]))
         await server.close()
 
