@@ -134,7 +134,7 @@ class Binding:
             try:
                 await self._hold_once()
             except (OSError, UnicodeError) as error:  # TimeoutError and SSL errors, too; and what is no host's name
-                self._reason = str(error) or type(error).__name__
+                self._reason = _why(error)
             except Exception as error:  # else nobody would hear of it, and the bind be gone for good
                 loop.call_exception_handler({"message": "a bind was not kept, it is tried again", "exception": error})
                 self._reason = repr(error)
@@ -234,3 +234,9 @@ class Awaited(Binding):
     def _tell(self, reason: str, *, loud: bool = False) -> None:
         loud = loud or self._status in BIND_HOPELESS
         self._on_retry(Retrying(reason, self._status, 0, loud))
+
+
+def _why(error: OSError | UnicodeError) -> str:
+    """Return why there is no connection, in words: without the number that the system has for it."""
+    plain = error.strerror if isinstance(error, OSError) and not isinstance(error, tls.SSLError) else None
+    return plain or str(error) or type(error).__name__
