@@ -240,7 +240,7 @@ def test_a_key_of_this_server_alone_is_not_given_up_for_that_of_another(
         await noted(first, ours)
         mine = keys.change(files["second"], lambda ring: ring.rotate("kek", 3)).current("kek")
         await until(lambda: second.keys.current("kek") == mine and bool(second._housekeeping.other_keys))
-        assert f"put that file aside, for they never had its {mine.id}, " in second._housekeeping.other_keys
+        assert f"put {files['second']} aside, for they never had its {mine.id}, " in second._housekeeping.other_keys
         with capture_logs() as logs:
             keys.save(files["second"], keys.load(files["first"]))
             await until(lambda: any(line["event"].startswith("keys not taken up") for line in logs))

@@ -730,11 +730,18 @@ def test_the_list_shows_other_keys_than_the_servers_as_what_they_are(said: Said)
     assert said.lines[-3:] == [
         "codes are those in sqlite:///var/ussd-server.db",
         (
-            f"its servers have {ids_of(lost)}, which are not here: bring back the keys.json that has them, from a "
-            "backup or another server's data directory"
+            f"its servers have {ids_of(lost)}, which are not here: put var/keys.json aside, for they never had its "
+            f"{', '.join(key.id for key in load(PATH).keys)}, and codes may be under that; take the keys.json that has "
+            "the others, from a backup or another server's data directory, add what they never had with "
+            '"current": false, and put it into var and every other data directory'
         ),
         "no key here opens 3 codes",
     ]
+    save(PATH, Keyring(lost.of("kek")))
+    assert said("list") == 0
+    assert said.lines[-1].endswith(
+        ": bring back the keys.json that has them, from a backup or another server's data directory, to var"
+    )
 
 
 def test_a_store_goes_with_new_keys_where_the_old_are_lost_once_the_loss_is_told(

@@ -16,7 +16,6 @@ from ussd_server.cli.sealed_counts import beyond, codes, count, needs, unread_to
 from ussd_server.cli.stores import there, warn_unseen, with_store
 from ussd_server.housekeeping import KEYS_S
 from ussd_server.secrecy import agreement, keys
-from ussd_server.secrecy.agreement import WHENCE
 from ussd_server.secrecy.files import UnguardedFile
 from ussd_server.secrecy.keys import FILE_NAME, Key, KeyFile, Keyring, KeysError, load_or_create
 from ussd_server.secrecy.rewrap import Pass, rewrap
@@ -145,10 +144,8 @@ def _looked(where: Settings, ring: Keyring, numbers: bool) -> tuple[Holdings | N
     counts, unread = count(where)
     remarks = [f"codes are those in {written(where.store)}"]
     if strangers:
-        remarks.append(
-            f"its servers have {', '.join(strangers)}, which are not here: bring back the {FILE_NAME} that has them, "
-            f"{WHENCE}"
-        )
+        mend = agreement.mend(ring, _noted_keys(where), where.data / FILE_NAME)
+        remarks.append(f"its servers have {', '.join(strangers)}, which are not here: {mend}")
     if lost := beyond(counts, [key.id for key in ring.keys]):
         remarks.append(f"no key here opens {lost}" + ("" if strangers else "; owners of codes have to order new ones"))
     if unread:

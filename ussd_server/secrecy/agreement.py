@@ -123,26 +123,29 @@ async def agree(store: Remembers, name: str, ring: Keyring, file: Path, now: int
             return
 
 
-def _others(ring: Keyring, noted: str, absent: Sequence[str], file: Path) -> str:
-    """Return what is lacking, and the mend, be there other servers or a copy alone.
+def mend(ring: Keyring, noted: str, file: Path) -> str:
+    """Return how a ring, of that file, gets the keys in use that it lacks.
 
     A file may have keys that are nowhere else, as where two were rotated beside each other: it is not copied over.
     """
-    lacks = ", ".join(absent)
-    if not ring.keys:
-        return f"the keys {lacks}, and there is no {file}: bring back a copy of it, {WHENCE}"
     known = {each.fingerprint for each in _read(noted)}
     if own := [key.id for key in ring.keys if key.current and _fingerprint(key) not in known]:
-        mend = (
-            f"put that file aside, for they never had its {', '.join(own)}, and codes may be under that; take the "
+        return (
+            f"put {file} aside, for they never had its {', '.join(own)}, and codes may be under that; take the "
             f'keys.json that has the others, {WHENCE}, add what they never had with "current": false, and put it into '
             f"{file.parent} and every other data directory"
         )
-    else:
-        mend = f"bring back the keys.json that has them, {WHENCE}, to {file.parent}"
+    return f"bring back the keys.json that has them, {WHENCE}, to {file.parent}"
+
+
+def _others(ring: Keyring, noted: str, absent: Sequence[str], file: Path) -> str:
+    """Return what is lacking, and the mend, be there other servers or a copy alone."""
+    lacks = ", ".join(absent)
+    if not ring.keys:
+        return f"the keys {lacks}, and there is no {file}: bring back a copy of it, {WHENCE}"
     return (
-        f"other keys than {file}, which lacks {lacks}: {mend}; where none is left, ussd-server keys adopt tells what "
-        "is lost and asks"
+        f"other keys than {file}, which lacks {lacks}: {mend(ring, noted, file)}; where none is left, ussd-server keys "
+        "adopt tells what is lost and asks"
     )
 
 

@@ -128,11 +128,11 @@ def test_two_rotations_beside_each_other_are_joined_as_it_is_told() -> None:
     with pytest.raises(OtherKeys) as refused:
         agreed(ROTATED, memory)
     assert str(refused.value) == (
-        f"the store: its servers have other keys than var/keys.json, which lacks {theirs.current('kek').id}: put that "
-        f"file aside, for they never had its {mine.id}, and codes may be under that; take the keys.json that has the "
-        'others, from a backup or another server\'s data directory, add what they never had with "current": false, '
-        "and put it into var and every other data directory; where none is left, ussd-server keys adopt tells what is "
-        "lost and asks"
+        f"the store: its servers have other keys than var/keys.json, which lacks {theirs.current('kek').id}: put "
+        f"var/keys.json aside, for they never had its {mine.id}, and codes may be under that; take the keys.json "
+        "that has the others, from a backup or another server's data directory, add what they never had with "
+        '"current": false, and put it into var and every other data directory; where none is left, ussd-server '
+        "keys adopt tells what is lost and asks"
     )
     joined_ring = Keyring((*theirs.keys, msgspec.structs.replace(mine, current=False)))
     agreed(joined_ring, memory)
