@@ -162,12 +162,12 @@ class Outbox:
         for number, look in late.items():
             self._looking.add(number)
             look.add_done_callback(partial(self._looked_late, number))
-        if len(told) == len(self._layout.buckets):
-            self._outage.worked(round(asyncio.get_running_loop().time() * 1000))
         for number, seen in told.items():
             self._saw(number, seen)
         if broken := [number for number, (_, broken, _) in told.items() if broken]:
             await self._mend(broken)
+        elif len(told) == len(self._layout.buckets):
+            self._outage.worked(round(asyncio.get_running_loop().time() * 1000))
 
     def _ask_who_is_next(self, bucket: keys.Bucket) -> "asyncio.Future[Any]":
         """Send the question; a script of few words, as it is asked of each bucket once a second."""
