@@ -18,7 +18,8 @@ _BEGIN_THE_LOG: Final = (
 
 _LET_IT_BEGIN: Final = (
     "a crash of Redis may lose all, as its log begins with a rewrite that has not ended: wait until INFO persistence "
-    "says aof_rewrite_in_progress:0 and aof_last_bgrewrite_status:ok; where it never does, Redis's own log says why"
+    "says aof_rewrite_in_progress:0 and aof_last_bgrewrite_status:ok, as it does by itself when that "
+    "has; where it never does, Redis's own log says why"
 )
 
 

@@ -84,6 +84,7 @@ def test_a_rewrite_that_may_be_the_first_of_its_log_is_waited_for(info: dict[str
     assert [line.partition(":")[0] for line in found] == (
         [] if begins else ["a crash of Redis may lose all, as its log begins with a rewrite that has not ended"]
     )
+    assert all("by itself" in line for line in found)
 
 
 @pytest.mark.parametrize(("kind", "replicas", "lines"), [("alone", 0, 0), ("sentinel", 0, 1), ("cluster", 0, 1),
