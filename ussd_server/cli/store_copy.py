@@ -19,7 +19,7 @@ from ussd_server.settings import SettingsError
 from ussd_server.store_url import StoreUrl
 from ussd_server.stores.base import NoStore, Store
 from ussd_server.stores.copying import Copied, Copier, Moved, Sum, Walk
-from ussd_server.stores.moving import leave_unfinished
+from ussd_server.stores.moving import AlreadyMoved, leave_unfinished
 from ussd_server.stores.moving import reopen as reopen_store
 from ussd_server.stores.opening import open_store
 
@@ -96,7 +96,11 @@ def copy(
     remark = "interrupted; the same command goes on where it stopped"
     if not while_running:
         remark += f", and to give it up: {back}"
-    done = _with_both(whence, to, work, remark, make=at_rest, require_durable=require_durable)
+    try:
+        done = _with_both(whence, to, work, remark, make=at_rest, require_durable=require_durable)
+    except AlreadyMoved as ended:  # as where the command was killed at its very end
+        console().print(f"{ended}. Nothing was to be done.", markup=False)
+        return
     _tell(done, whence, to, _options(target), back)
 
 

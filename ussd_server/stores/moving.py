@@ -29,6 +29,10 @@ class CopyError(Exception):
     """The copy cannot begin, or cannot end well. The text is one line: what, and the mend."""
 
 
+class AlreadyMoved(CopyError):
+    """An earlier copy has ended, and nothing is to be done; the text says with which store to go on."""
+
+
 class Move:
     """Marks `source` and `target`; `name` and `into` are what they are called, and known by when a copy goes on."""
 
@@ -54,7 +58,7 @@ class Move:
         else:
             self.alone = await self._is_empty()
             if away and not self.alone:
-                raise CopyError(
+                raise AlreadyMoved(
                     f"{self._name} was moved to {self._into} already: start the servers with that; or, to go back, "
                     "give the command: ussd-server store reopen FROM"
                 )
