@@ -44,8 +44,11 @@ class Kannel:
     async def running(self) -> AsyncIterator[None]:
         """Run both, first the one that the other connects to."""
         async with self._box("bearerbox") as bearerbox:
-            await self._until_it_listens(bearerbox)
-            async with self._box("smsbox"):
+            # smsbox gives up where nobody is there to connect to.
+            await self._until_it_says(bearerbox, "MAIN: Start-up done")
+            async with self._box("smsbox") as smsbox:
+                # It takes SMS before, and ends with an assertion of its own when it has nobody to hand them to.
+                await self._until_it_says(smsbox, "Connected to bearerbox")
                 yield
 
     @asynccontextmanager
@@ -61,11 +64,10 @@ class Kannel:
         finally:
             await _end(process)
 
-    async def _until_it_listens(self, bearerbox: asyncio.subprocess.Process) -> None:
-        """Wait for the port that smsbox connects to: it gives up where nobody is there."""
+    async def _until_it_says(self, box: asyncio.subprocess.Process, words: str) -> None:
         async with asyncio.timeout(PATIENCE_S):
-            while "MAIN: Start-up done" not in self.log:
-                assert bearerbox.returncode is None, self.log
+            while words not in self.log:
+                assert box.returncode is None, self.log
                 await asyncio.sleep(0.02)
 
 
