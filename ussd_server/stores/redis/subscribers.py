@@ -94,7 +94,7 @@ class Subscribers(Records):
         for name in names:
             digits = name.rpartition(b":")[2]
             bucket = self._layout.bucket(digits)
-            if bucket.record(digits) == name:  # anything else is no record of this store
+            if digits.isdigit() and bucket.record(digits) == name:  # anything else is no record of this store
                 by_bucket.setdefault(bucket, []).append(digits)
         calls = [
             self._layout.call(bucket, "relist", (bucket.all, *map(bucket.record, numbers)), *numbers)
