@@ -23,6 +23,7 @@ let clockOffset = 0;
 let touchedAt = 0;
 let sentFor = -1;
 let busyTimer = null;
+let tappedOn = null; // the view that a tap, or the first one of a double tap, was meant for
 
 const transmit = connect(show, lineChanged);
 
@@ -123,6 +124,12 @@ document.addEventListener("keydown", (event) => {
   if (shown === null || event.altKey || event.ctrlKey || event.metaKey || event.repeat) return;
   if (shown.keys(event)) event.preventDefault();
 });
+
+// An answer may come between the two taps of a double one: what stands there now was not meant.
+main.addEventListener("click", (event) => {
+  if (event.detail <= 1) tappedOn = shown;
+  else if (tappedOn !== shown) event.stopPropagation();
+}, { capture: true });
 
 finish.addEventListener("click", () => transmit({ do: "leave" }));
 document.getElementById("stay").addEventListener("click", () => transmit({ do: "touch" }));
