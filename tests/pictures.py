@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, FrameLocator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FrameLocator, Page, expect
 
+from tests.chromium import chromium
 from tests.ports import free_port
-from tests.ussd_server.kiosk.conftest import CHROMIUM, FLAGS
 from tests.ussd_server.kiosk.house import DemoHouse
 from ussd_server.simulator import protocol
 
@@ -173,8 +173,7 @@ def simulator_and_service(place: Path) -> Iterator[str]:
 
 def main() -> None:
     os.environ["USSD_SERVER_QUIET_HOURS"] = ""  # pictures are taken at night, too
-    with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with tempfile.TemporaryDirectory() as place, chromium() as browser:
         data = Path(place) / "demo"
         house = DemoHouse(data)
         house.start()
@@ -186,7 +185,6 @@ def main() -> None:
             house.stop()
         with simulator_and_service(Path(place) / "run") as url:
             phones(browser, url)
-        browser.close()
 
 
 if __name__ == "__main__":

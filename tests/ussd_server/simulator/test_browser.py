@@ -8,9 +8,10 @@ from itertools import pairwise
 
 import pytest
 from aiohttp import web
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, WebSocket, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, WebSocket, expect
 
 from smpp import alphabets, ussd
+from tests.chromium import PATIENCE_MS, chromium
 from tests.ussd_server.simulator.esme import CODE, LONG_TEXT, MENU, TARIFFS, Esme
 from ussd_server.dialects.files import load
 from ussd_server.secrecy.secrets import Secret
@@ -23,17 +24,6 @@ from ussd_server.simulator.smsc import Smsc
 pytestmark = pytest.mark.browser
 
 ONE, TWO = "79100000001", "79100000002"
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 class Stage:
@@ -89,10 +79,8 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -127,7 +115,7 @@ def opened(browser: Browser, stage: Stage) -> Iterator[Opener]:
     def open_page(width: int = 1440, height: int = 900, locale: str = "ru-RU", **options: object) -> Page:
         context = browser.new_context(viewport={"width": width, "height": height}, locale=locale, **options)
         contexts.append(context)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
         page.on("console", heard)
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
@@ -395,13 +383,22 @@ def test_faults_begin_from_the_page_and_end_by_it(opened: Opener, stage: Stage) 
     expect(panel.get_by_role("button", name="Begin")).to_be_hidden()
 
 
+URGENT_SEEN = """(gauges) => {
+    const look = () => gauges.classList.contains("urgent") && document.documentElement.setAttribute("data-urgent", "");
+    new MutationObserver(look).observe(gauges, {attributes: true});
+}"""
+"""Writes down that time was shown to be running out, which it is for a moment only."""
+
+
 @pytest.mark.parametrize("stage", [Timers(1_500, 60_000)], indirect=True)
 def test_the_timer_runs_out_on_the_phone(opened: Opener) -> None:
-    handset = phone(opened(locale="en-US"), ONE)
+    page = opened(locale="en-US")
+    handset = phone(page, ONE)
+    handset.locator(".gauges").evaluate(URGENT_SEEN)
     field(handset).fill("*999#")
     field(handset).press("Enter")
-    expect(handset.locator(".gauges")).to_have_class(re.compile("urgent"))
     expect(screen(handset)).to_have_text("The waiting time is over. Try again later.")
+    expect(page.locator("html")).to_have_attribute("data-urgent", "")
     expect(handset.locator(".ring-seconds")).to_have_text("–")
 
 
