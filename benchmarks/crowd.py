@@ -24,22 +24,9 @@ from time import perf_counter_ns
 from typing import Any
 
 from benchmarks import loadgen
-from benchmarks.loadgen import ANSWER_TIMEOUT_S, FIRST_MSISDN, Failed, Generator, Known, Slot
-from benchmarks.paths import END, PATHS, POLITE, SHORT_CODE, Step
-from benchmarks.wire import (
-    ANSWER,
-    BEGIN,
-    DELIVER_SM,
-    ENQUIRE_LINK,
-    HEADER,
-    MSISDN_DIGITS,
-    RESPONSE,
-    SUBMIT_SM,
-    UNBIND,
-    deliver_template,
-    pdu,
-    read_message,
-)
+from benchmarks.loadgen import ANSWER_TIMEOUT_S, FIRST_MSISDN, Failed, Generator, Known, Slot, templates_of
+from benchmarks.paths import END, PATHS, POLITE, Step
+from benchmarks.wire import MSISDN_DIGITS, read_message
 
 BUCKET_SHIFT = 17
 BUCKETS = 1 << 17
@@ -169,9 +156,7 @@ class _Offering:
         self._crowd = crowd
         self._offer = offer
         self._path = path = PATHS[offer.path]
-        self._templates = [
-            deliver_template(ANSWER if at else BEGIN, step.said, SHORT_CODE) for at, step in enumerate(path)
-        ]
+        self._templates = templates_of(path)
         self._known: list[Known | None] = [None] * len(path)
         self._random = Random(offer.seed)
         self._free = deque(str(FIRST_MSISDN + offer.first + at).encode("ascii") for at in range(offer.numbers))
@@ -179,7 +164,7 @@ class _Offering:
         self._order = 0
         self._out = bytearray()
         self._minute = Minute(0)
-        self._came = perf_counter_ns()
+        self._came = self._read_at = perf_counter_ns()
         self._total = Minute(-1)
 
     def run(self) -> None:
@@ -270,36 +255,15 @@ class _Offering:
         readable, _, _ = select.select([connection], [connection] if out else [], [], WAIT_S)
         if readable:
             self._crowd._fill()
-            self._take(perf_counter_ns())
+            self._read_at = perf_counter_ns()
+            self._crowd._take(out, self._screen)
 
-    def _take(self, now: int) -> None:
-        crowd = self._crowd
-        buffer, response, out = crowd._buffer, crowd._submit_response, self._out
-        at, filled = 0, crowd._filled
-        while filled - at >= 16:
-            length, command, status, sequence = HEADER.unpack_from(buffer, at)
-            if filled - at < length:
-                break
-            if command == SUBMIT_SM:
-                pack_into(">I", response, 12, sequence)
-                out += response
-                slot = crowd._answered(at, length, self._path, self._known)
-                if slot is not None:
-                    self._screen(slot, now)
-            elif command == DELIVER_SM | RESPONSE:
-                if status:
-                    raise Failed(f"deliver_sm_resp with status 0x{status:08X}")
-                crowd._unacknowledged -= 1
-            elif command in (ENQUIRE_LINK, UNBIND):
-                out += pdu(command | RESPONSE, sequence)
-            else:
-                raise Failed(f"unexpected command 0x{command:08X}, status 0x{status:08X}")
-            at += length
-        crowd._keep_from(at)
-
-    def _screen(self, slot: Slot, now: int) -> None:
+    def _screen(self, at: int, length: int) -> None:
         """Note that a screen came, and go on."""
-        minute = self._minute
+        slot = self._crowd._answered(at, length, self._path, self._known)
+        if slot is None:
+            return
+        minute, now = self._minute, self._read_at
         if not slot.sent:
             raise Failed(f"a second answer to step {slot.step + 1} of {slot.msisdn.decode()}")
         bucket = min(BUCKETS - 1, (now - slot.sent) >> BUCKET_SHIFT)

@@ -216,124 +216,40 @@ class Generator:
 
     def run(self, run: Run) -> Measured:
         """Do one run; Failed says what went wrong."""
-        path = PATHS[run.path]
-        templates = [deliver_template(ANSWER if at else BEGIN, step.said, SHORT_CODE) for at, step in enumerate(path)]
-        numbers = [str(FIRST_MSISDN + run.first + at * run.spread).encode("ascii") for at in range(run.numbers)]
-        known: list[Known | None] = [None] * len(path)
-        latencies = array("Q")
-        cpu, octets = os.times(), self._octets
-        began = perf_counter_ns()
-        count_from = began + RAMP_NS if run.seconds else began
-        stop_at = count_from + int(run.seconds * 1e9) if run.seconds else 1 << 62
-        most = run.dialogues or 1 << 62
-        started = steps = counted = 0
-        last = began
+        return _Running(self, run).go()
 
-        slots, out, last_step = self._slots, self._out, len(path) - 1
+    def _take(
+        self,
+        out: bytearray,
+        answered: Callable[[int, int], None],
+        responded: Callable[[int], None] | None = None,
+    ) -> None:
+        """Take the whole PDUs that were read, and write into `out` what each of them is to be answered with.
+
+        `answered` hears where each submit_sm is, `responded` the sequence number of each deliver_sm_resp.
+        """
         buffer, response = self._buffer, self._submit_response
-
-        def send(slot: Slot, step: int) -> None:
-            template, msisdn_at = templates[step]
-            self._sequence = sequence = self._sequence % 0x7FFFFFFF + 1
-            pack_into(">I", template, 12, sequence)
-            template[msisdn_at : msisdn_at + MSISDN_DIGITS] = slot.msisdn
-            pack_into(">H", template, len(template) - 2, slot.session)
-            slot.step = step
-            slot.sent = 0
-            out.extend(template)
-            self._unacknowledged += 1
-
-        def start(slot: Slot) -> None:
-            nonlocal started
-            slot.msisdn = numbers[started % len(numbers)]
-            self._session = self._session % 127 + 1
-            slot.session = self._session << 8
-            slots[slot.msisdn] = slot
-            started += 1
-            send(slot, 0)
-
-        fresh: list[Slot] = []
-        waiting: deque[tuple[Slot, int]] = deque()  # with a pace: whose turn it is next, and with which step
-        for _ in range(min(run.width, most, len(numbers))):
-            slot = Slot()
-            if run.pace:
-                waiting.append((slot, 0))
-            else:
-                start(slot)
-                fresh.append(slot)
-        sent = 0
-        while True:
-            if waiting:
-                now = perf_counter_ns()
-                while waiting and (now >= stop_at or sent < (now - began) / 1e9 * run.pace):
-                    slot, step = waiting.popleft()
-                    if step:
-                        send(slot, step)
-                    elif now < stop_at:
-                        start(slot)
-                    else:
-                        continue
-                    fresh.append(slot)
-                    sent += 1
-            now = perf_counter_ns()
-            for slot in fresh:
-                slot.sent = now
-            self._socket.sendall(out)
-            self._octets += len(out)
-            out.clear()
-            if not slots and not self._unacknowledged and not waiting:
+        at, filled = 0, self._filled
+        while filled - at >= 16:
+            length, command, status, sequence = HEADER.unpack_from(buffer, at)
+            if filled - at < length:
                 break
-            fresh.clear()
-            if waiting and not self._readable(began, sent, run.pace):
-                continue
-            self._fill()
-            now = perf_counter_ns()
-            at, filled = 0, self._filled
-            while filled - at >= 16:
-                length, command, status, sequence = HEADER.unpack_from(buffer, at)
-                if filled - at < length:
-                    break
-                if command == SUBMIT_SM:
-                    pack_into(">I", response, 12, sequence)
-                    out += response
-                    found = self._answered(at, length, path, known)
-                    if found is not None:
-                        if count_from <= now < stop_at:
-                            latencies.append(now - found.sent)
-                            counted += 1
-                            last = now
-                        steps += 1
-                        if found.step < last_step:
-                            if run.pace:
-                                waiting.append((found, found.step + 1))
-                            else:
-                                send(found, found.step + 1)
-                                fresh.append(found)
-                        else:
-                            del slots[found.msisdn]
-                            if started < most and now < stop_at:
-                                if run.pace:
-                                    waiting.append((found, 0))
-                                else:
-                                    start(found)
-                                    fresh.append(found)
-                elif command == DELIVER_SM | RESPONSE:
-                    if status:
-                        raise Failed(f"deliver_sm_resp with status 0x{status:08X}")
-                    self._unacknowledged -= 1
-                elif command in (ENQUIRE_LINK, UNBIND):
-                    out += pdu(command | RESPONSE, sequence)
-                else:
-                    raise Failed(f"unexpected command 0x{command:08X}, status 0x{status:08X}")
-                at += length
-            self._keep_from(at)
-        seconds = run.seconds or (last - began) / 1e9
-        return _measured(run, steps, counted, seconds, latencies, cpu, self._octets - octets)
-
-    def _readable(self, began: int, sent: int, pace: float) -> bool:
-        """Wait until something comes or the next inputs are to be sent; False where nothing has come."""
-        due = began + sent / pace * 1e9 + TICK_NS
-        return bool(select.select([self._socket], [], [], max(0.0, (due - perf_counter_ns()) / 1e9))[0])
+            if command == SUBMIT_SM:
+                pack_into(">I", response, 12, sequence)
+                out += response
+                answered(at, length)
+            elif command == DELIVER_SM | RESPONSE:
+                if status:
+                    raise Failed(f"deliver_sm_resp with status 0x{status:08X}")
+                self._unacknowledged -= 1
+                if responded:
+                    responded(sequence)
+            elif command in (ENQUIRE_LINK, UNBIND):
+                out += pdu(command | RESPONSE, sequence)
+            else:
+                raise Failed(f"unexpected command 0x{command:08X}, status 0x{status:08X}")
+            at += length
+        self._keep_from(at)
 
     def _answered(self, at: int, length: int, path: Sequence[Step], known: list[Known | None]) -> Slot | None:
         """Return the dialogue that this submit_sm answers, None for an SMS; Failed where it is the wrong answer."""
@@ -378,25 +294,143 @@ class Generator:
         return slot
 
 
-def _measured(
-    run: Run, steps: int, counted: int, seconds: float, latencies: "array[int]", cpu: os.times_result, octets: int
-) -> Measured:
-    ordered = sorted(latencies)
-    if not ordered:
-        raise Failed("nothing was counted: the run was too short")
-    return Measured(
-        path=run.path,
-        width=run.width,
-        steps=steps,
-        counted=counted,
-        seconds=round(seconds, 3),
-        rate=round(counted / seconds, 1) if seconds else 0.0,
-        p50_ms=percentile_ms(ordered, 0.50),
-        p99_ms=percentile_ms(ordered, 0.99),
-        max_ms=percentile_ms(ordered, 1.0),
-        generator_us=cpu_us(cpu, steps),
-        octets=round(octets / steps, 1),
-    )
+class _Running:
+    """One run under way: its dialogues go round and round over the path, and what they took is noted."""
+
+    def __init__(self, generator: Generator, run: Run) -> None:
+        self._generator = generator
+        self._run = run
+        self._path = path = PATHS[run.path]
+        self._templates = templates_of(path)
+        self._numbers = [str(FIRST_MSISDN + run.first + at * run.spread).encode("ascii") for at in range(run.numbers)]
+        self._known: list[Known | None] = [None] * len(path)
+        self._slots, self._out = generator._slots, generator._out
+        self._fresh: list[Slot] = []  # in `out`, and not sent yet
+        self._paced = bool(run.pace)
+        self._waiting: deque[tuple[Slot, int]] = deque()  # with a pace: whose turn it is next, and with which step
+        self._most = run.dialogues or 1 << 62
+        self._started = self._steps = self._sent = 0
+        self._latencies = array("Q")
+        self._cpu, self._octets = os.times(), generator._octets
+        self._began = self._last = self._now = perf_counter_ns()
+        self._count_from = self._began + RAMP_NS if run.seconds else self._began
+        self._stop_at = self._count_from + int(run.seconds * 1e9) if run.seconds else 1 << 62
+
+    def go(self) -> Measured:
+        """Begin, and go on until nothing is under way; Failed says what went wrong."""
+        generator, out, waiting = self._generator, self._out, self._waiting
+        for _ in range(min(self._run.width, self._most, len(self._numbers))):
+            if self._paced:
+                waiting.append((Slot(), 0))
+            else:
+                self._send(Slot(), 0)
+        while True:
+            if waiting:
+                self._send_due()
+            self._write()
+            if not self._slots and not generator._unacknowledged and not waiting:
+                break
+            if waiting and not self._readable():
+                continue
+            generator._fill()
+            self._now = perf_counter_ns()
+            generator._take(out, self._screen)
+        return self._measured()
+
+    def _screen(self, at: int, length: int) -> None:
+        """Note how long the answer took that has come, and go on with its dialogue or with another one."""
+        slot = self._generator._answered(at, length, self._path, self._known)
+        if slot is None:
+            return
+        now = self._now
+        if self._count_from <= now < self._stop_at:
+            self._latencies.append(now - slot.sent)
+            self._last = now
+        self._steps += 1
+        step = slot.step + 1
+        if step == len(self._path):
+            del self._slots[slot.msisdn]
+            if self._started >= self._most or now >= self._stop_at:
+                return
+            step = 0
+        if self._paced:
+            self._waiting.append((slot, step))
+        else:
+            self._send(slot, step)
+
+    def _send(self, slot: Slot, step: int) -> None:
+        """Let this input go with the next write, which also says when it was sent."""
+        generator = self._generator
+        if not step:
+            self._start(slot)
+        template, msisdn_at = self._templates[step]
+        generator._sequence = sequence = generator._sequence % 0x7FFFFFFF + 1
+        pack_into(">I", template, 12, sequence)
+        template[msisdn_at : msisdn_at + MSISDN_DIGITS] = slot.msisdn
+        pack_into(">H", template, len(template) - 2, slot.session)
+        slot.step = step
+        slot.sent = 0
+        self._out += template
+        generator._unacknowledged += 1
+        self._fresh.append(slot)
+
+    def _start(self, slot: Slot) -> None:
+        """Let the next number begin a dialogue."""
+        generator = self._generator
+        slot.msisdn = self._numbers[self._started % len(self._numbers)]
+        generator._session = generator._session % 127 + 1
+        slot.session = generator._session << 8
+        self._slots[slot.msisdn] = slot
+        self._started += 1
+
+    def _send_due(self) -> None:
+        """With a pace: send those whose turn has come, and at the end all that are in a dialogue."""
+        now, waiting = perf_counter_ns(), self._waiting
+        while waiting and (now >= self._stop_at or self._sent < (now - self._began) / 1e9 * self._run.pace):
+            slot, step = waiting.popleft()
+            if step or now < self._stop_at:
+                self._send(slot, step)
+                self._sent += 1
+
+    def _write(self) -> None:
+        now, out = perf_counter_ns(), self._out
+        for slot in self._fresh:
+            slot.sent = now
+        self._fresh.clear()
+        self._generator._socket.sendall(out)
+        self._generator._octets += len(out)
+        out.clear()
+
+    def _readable(self) -> bool:
+        """Wait until something comes or the next inputs are to be sent; False where nothing has come."""
+        due = self._began + self._sent / self._run.pace * 1e9 + TICK_NS
+        wait_s = max(0.0, (due - perf_counter_ns()) / 1e9)
+        return bool(select.select([self._generator._socket], [], [], wait_s)[0])
+
+    def _measured(self) -> Measured:
+        run, steps, counted = self._run, self._steps, len(self._latencies)
+        seconds = run.seconds or (self._last - self._began) / 1e9
+        ordered = sorted(self._latencies)
+        if not ordered:
+            raise Failed("nothing was counted: the run was too short")
+        return Measured(
+            path=run.path,
+            width=run.width,
+            steps=steps,
+            counted=counted,
+            seconds=round(seconds, 3),
+            rate=round(counted / seconds, 1) if seconds else 0.0,
+            p50_ms=percentile_ms(ordered, 0.50),
+            p99_ms=percentile_ms(ordered, 0.99),
+            max_ms=percentile_ms(ordered, 1.0),
+            generator_us=cpu_us(self._cpu, steps),
+            octets=round((self._generator._octets - self._octets) / steps, 1),
+        )
+
+
+def templates_of(path: Sequence[Step]) -> list[tuple[bytearray, int]]:
+    """Return the deliver_sm of each step, and where its MSISDN goes."""
+    return [deliver_template(ANSWER if at else BEGIN, step.said, SHORT_CODE) for at, step in enumerate(path)]
 
 
 def percentile_ms(ordered: Sequence[int], part: float) -> float:

@@ -16,18 +16,7 @@ from typing import Any
 
 from benchmarks.loadgen import FIRST_MSISDN, MAX_WIDTH, RAMP_NS, Failed, Generator, cpu_us, main, percentile_ms
 from benchmarks.loadgen import obey as obey_loadgen
-from benchmarks.wire import (
-    DELIVER_SM,
-    ENQUIRE_LINK,
-    HEADER,
-    MSISDN_DIGITS,
-    RESPONSE,
-    SUBMIT_SM,
-    UNBIND,
-    pdu,
-    read_message,
-    sms_template,
-)
+from benchmarks.wire import MSISDN_DIGITS, read_message, sms_template
 
 
 @dataclass(frozen=True)
@@ -77,105 +66,111 @@ class SmsGenerator(Generator):
 
     def exchange(self, run: Exchanges) -> Measured:
         """Do one run; Failed says what went wrong."""
-        template, msisdn_at = sms_template(run.text, run.service)
-        numbers = [str(FIRST_MSISDN + run.first + at).encode("ascii") for at in range(run.numbers)]
-        by_number: dict[bytes, _Slot] = {}
-        by_sequence: dict[int, _Slot] = {}
-        known: set[bytes] = set()  # messages that were read and found right
-        latencies = array("Q")
-        cpu = os.times()
-        began = perf_counter_ns()
-        count_from = began + RAMP_NS
-        stop_at = count_from + int(run.seconds * 1e9)
-        started = ended = 0
-        buffer, out, response = self._buffer, self._out, self._submit_response
-        fresh: list[_Slot] = []
+        return _Exchanging(self, run).go()
 
-        def start(slot: _Slot) -> None:
-            nonlocal started
-            slot.msisdn = numbers[(run.skip + started) % len(numbers)]
-            self._sequence = slot.sequence = self._sequence % 0x7FFFFFFF + 1
-            slot.answered = False
-            by_number[slot.msisdn] = by_sequence[slot.sequence] = slot
-            pack_into(">I", template, 12, slot.sequence)
-            template[msisdn_at : msisdn_at + MSISDN_DIGITS] = slot.msisdn
-            out.extend(template)
-            started += 1
-            fresh.append(slot)
 
-        def over(slot: _Slot, now: int) -> None:
-            nonlocal ended
-            ended += 1
-            if now < stop_at:
-                start(slot)
+class _Exchanging:
+    """One run under way."""
 
-        for _ in range(run.width):
-            start(_Slot())
-        while by_number or by_sequence:
-            now = perf_counter_ns()
-            for slot in fresh:
-                slot.sent = now
-            fresh.clear()
-            self._socket.sendall(out)
-            out.clear()
-            self._fill()
-            now = perf_counter_ns()
-            at, filled = 0, self._filled
-            while filled - at >= 16:
-                length, command, status, sequence = HEADER.unpack_from(buffer, at)
-                if filled - at < length:
-                    break
-                if command == SUBMIT_SM:
-                    pack_into(">I", response, 12, sequence)
-                    out += response
-                    slot = self._answer_of(bytes(self._view[at : at + length]), by_number, known, run.shows)
-                    del by_number[slot.msisdn]
-                    slot.answered = True
-                    if count_from <= now < stop_at:
-                        latencies.append(now - slot.sent)
-                    if not slot.sequence:
-                        over(slot, now)
-                elif command == DELIVER_SM | RESPONSE:
-                    if status:
-                        raise Failed(f"deliver_sm_resp with status 0x{status:08X}")
-                    slot = by_sequence.pop(sequence)
-                    slot.sequence = 0
-                    if slot.answered:
-                        over(slot, now)
-                elif command in (ENQUIRE_LINK, UNBIND):
-                    out += pdu(command | RESPONSE, sequence)
-                else:
-                    raise Failed(f"unexpected command 0x{command:08X}, status 0x{status:08X}")
-                at += length
-            self._keep_from(at)
-        self._socket.sendall(out)
-        out.clear()
-        if not latencies:
-            raise Failed("nothing was counted: the run was too short")
-        ordered = sorted(latencies)
-        return Measured(
-            width=run.width,
-            exchanges=ended,
-            rate=round(len(ordered) / run.seconds, 1),
-            p50_ms=percentile_ms(ordered, 0.50),
-            p99_ms=percentile_ms(ordered, 0.99),
-            generator_us=cpu_us(cpu, ended),
-        )
+    def __init__(self, generator: SmsGenerator, run: Exchanges) -> None:
+        self._generator = generator
+        self._run = run
+        self._template, self._msisdn_at = sms_template(run.text, run.service)
+        self._numbers = [str(FIRST_MSISDN + run.first + at).encode("ascii") for at in range(run.numbers)]
+        self._by_number: dict[bytes, _Slot] = {}
+        self._by_sequence: dict[int, _Slot] = {}
+        self._known: set[bytes] = set()  # messages that were read and found right
+        self._out = generator._out
+        self._fresh: list[_Slot] = []  # in `out`, and not sent yet
+        self._started = self._ended = 0
+        self._latencies = array("Q")
+        self._cpu = os.times()
+        self._now = perf_counter_ns()
+        self._count_from = self._now + RAMP_NS
+        self._stop_at = self._count_from + int(run.seconds * 1e9)
 
-    def _answer_of(self, frame: bytes, by_number: dict[bytes, _Slot], known: set[bytes], shows: str) -> _Slot:
+    def go(self) -> Measured:
+        """Begin, and go on until nothing is under way; Failed says what went wrong."""
+        generator = self._generator
+        for _ in range(self._run.width):
+            self._start(_Slot())
+        while self._by_number or self._by_sequence:
+            self._write()
+            generator._fill()
+            self._now = perf_counter_ns()
+            generator._take(self._out, self._answer, self._responded)
+        self._write()
+        return self._measured()
+
+    def _start(self, slot: _Slot) -> None:
+        generator, template = self._generator, self._template
+        slot.msisdn = self._numbers[(self._run.skip + self._started) % len(self._numbers)]
+        generator._sequence = slot.sequence = generator._sequence % 0x7FFFFFFF + 1
+        generator._unacknowledged += 1
+        slot.answered = False
+        self._by_number[slot.msisdn] = self._by_sequence[slot.sequence] = slot
+        pack_into(">I", template, 12, slot.sequence)
+        template[self._msisdn_at : self._msisdn_at + MSISDN_DIGITS] = slot.msisdn
+        self._out += template
+        self._started += 1
+        self._fresh.append(slot)
+
+    def _write(self) -> None:
+        now = perf_counter_ns()
+        for slot in self._fresh:
+            slot.sent = now
+        self._fresh.clear()
+        self._generator._socket.sendall(self._out)
+        self._out.clear()
+
+    def _answer(self, at: int, length: int) -> None:
+        """Note how long an answer took."""
+        slot, now = self._answer_of(bytes(self._generator._view[at : at + length])), self._now
+        del self._by_number[slot.msisdn]
+        slot.answered = True
+        if self._count_from <= now < self._stop_at:
+            self._latencies.append(now - slot.sent)
+        if not slot.sequence:
+            self._over(slot)
+
+    def _responded(self, sequence: int) -> None:
+        slot = self._by_sequence.pop(sequence)
+        slot.sequence = 0
+        if slot.answered:
+            self._over(slot)
+
+    def _over(self, slot: _Slot) -> None:
+        self._ended += 1
+        if self._now < self._stop_at:
+            self._start(slot)
+
+    def _answer_of(self, frame: bytes) -> _Slot:
         """Return the exchange that this submit_sm answers; Failed where it is the wrong answer, or nobody's."""
         try:
             message = read_message(frame)
         except (IndexError, ValueError, StructError) as error:
             raise Failed(f"a submit_sm that cannot be read ({error}): {frame.hex(' ')}") from None
-        slot = by_number.get(message.destination)
+        slot = self._by_number.get(message.destination)
         if slot is None:
             raise Failed(f"an answer to {message.destination!r}, who has asked nothing: {message.text!r}")
-        if message.message not in known:
-            if shows not in message.text:
-                raise Failed(f"expected {shows!r}, got {message.text!r}")
-            known.add(message.message)
+        if message.message not in self._known:
+            if self._run.shows not in message.text:
+                raise Failed(f"expected {self._run.shows!r}, got {message.text!r}")
+            self._known.add(message.message)
         return slot
+
+    def _measured(self) -> Measured:
+        if not self._latencies:
+            raise Failed("nothing was counted: the run was too short")
+        ordered = sorted(self._latencies)
+        return Measured(
+            width=self._run.width,
+            exchanges=self._ended,
+            rate=round(len(ordered) / self._run.seconds, 1),
+            p50_ms=percentile_ms(ordered, 0.50),
+            p99_ms=percentile_ms(ordered, 0.99),
+            generator_us=cpu_us(self._cpu, self._ended),
+        )
 
 
 def obey(generator: SmsGenerator, command: dict[str, Any]) -> dict[str, Any]:
