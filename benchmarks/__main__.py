@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -16,7 +17,7 @@ from benchmarks.rates import measure_link, measure_server, measure_yardstick
 from benchmarks.report import show, write
 from benchmarks.targets import goals
 
-PARTS = ("yardstick", "link", "server", "million", "redis", "cluster", "terminals", "micro")
+Say = Callable[[str], None]
 
 
 def main() -> int:
@@ -34,52 +35,87 @@ def main() -> int:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     report = Report(machine(), QUICK if options.quick else FULL)
-    console = Console()
     status = Console(stderr=True)
 
-    def wanted(part: str) -> bool:
-        return not options.only or part in options.only
+    def say(how_it_goes: str) -> None:
+        status.print(how_it_goes, style="dim", highlight=False)
 
     try:
-        if wanted("micro"):
-            status.print("measuring single operations", style="dim")
-            report.micro.extend(measure_micro())
-        for part, measure in (("yardstick", measure_yardstick), ("link", measure_link)):
-            for rate in measure(report.scale, options.out) if wanted(part) else ():
-                status.print(f"{part}, W={rate.width}: {rate.rate:,.0f} steps/s", style="dim")
-                report.rates.append(rate)
-        if wanted("server"):
-            for result in measure_server(report.scale, options.out):
-                if isinstance(result, Memory):
-                    report.memory = result
-                else:
-                    status.print(f"server, W={result.width}: {result.rate:,.0f} steps/s", style="dim")
-                    report.rates.append(result)
-        if wanted("million"):
-            status.print("filling a store", style="dim")
-            report.full = measure_full(report.scale.records, report.scale.seconds, options.out)
-        if wanted("redis"):
-            scale = report.scale
-            for measured_there in measure_on_redis(WIDTHS, scale.seconds, scale.numbers, scale.records, options.out):
-                status.print(f"Redis: {measured_there}", style="dim", highlight=False)
-                if isinstance(measured_there, Footprint):
-                    report.footprint = measured_there
-                else:
-                    report.on_redis.append(measured_there)
-        if wanted("cluster"):
-            for on_cluster in measure_on_cluster(report.scale.seconds, report.scale.numbers, options.out):
-                status.print(f"Redis: {on_cluster}", style="dim", highlight=False)
-                report.on_redis.append(on_cluster)
-        if wanted("terminals"):
-            for measured in measure_access(report.scale.seconds, options.out):
-                status.print(f"terminals: {measured}", style="dim", highlight=False)
-                report.add(measured)
+        for part, measure in PARTS.items():
+            if not options.only or part in options.only:
+                measure(report, options.out, say)
     except BenchmarkFailed as failure:
         status.print(f"benchmark failed: {failure}", style="red", markup=False)
         return 2
-    show(report, console)
+    show(report, Console())
     write(report, options.out)
     return 0 if all(goal.reached for goal in goals(report)) else 1
+
+
+def _micro(report: Report, out: Path, say: Say) -> None:
+    say("measuring single operations")
+    report.micro.extend(measure_micro())
+
+
+def _yardstick(report: Report, out: Path, say: Say) -> None:
+    for rate in measure_yardstick(report.scale, out):
+        say(f"yardstick, W={rate.width}: {rate.rate:,.0f} steps/s")
+        report.rates.append(rate)
+
+
+def _link(report: Report, out: Path, say: Say) -> None:
+    for rate in measure_link(report.scale, out):
+        say(f"link, W={rate.width}: {rate.rate:,.0f} steps/s")
+        report.rates.append(rate)
+
+
+def _server(report: Report, out: Path, say: Say) -> None:
+    for result in measure_server(report.scale, out):
+        if isinstance(result, Memory):
+            report.memory = result
+        else:
+            say(f"server, W={result.width}: {result.rate:,.0f} steps/s")
+            report.rates.append(result)
+
+
+def _million(report: Report, out: Path, say: Say) -> None:
+    say("filling a store")
+    report.full = measure_full(report.scale.records, report.scale.seconds, out)
+
+
+def _redis(report: Report, out: Path, say: Say) -> None:
+    scale = report.scale
+    for measured in measure_on_redis(WIDTHS, scale.seconds, scale.numbers, scale.records, out):
+        say(f"Redis: {measured}")
+        if isinstance(measured, Footprint):
+            report.footprint = measured
+        else:
+            report.on_redis.append(measured)
+
+
+def _cluster(report: Report, out: Path, say: Say) -> None:
+    for measured in measure_on_cluster(report.scale.seconds, report.scale.numbers, out):
+        say(f"Redis: {measured}")
+        report.on_redis.append(measured)
+
+
+def _terminals(report: Report, out: Path, say: Say) -> None:
+    for measured in measure_access(report.scale.seconds, out):
+        say(f"terminals: {measured}")
+        report.add(measured)
+
+
+PARTS: dict[str, Callable[[Report, Path, Say], None]] = {
+    "micro": _micro,
+    "yardstick": _yardstick,
+    "link": _link,
+    "server": _server,
+    "million": _million,
+    "redis": _redis,
+    "cluster": _cluster,
+    "terminals": _terminals,
+}
+"""What can be measured, in this order. Each puts what it found into the report, and says meanwhile how it goes."""
 
 
 if __name__ == "__main__":
