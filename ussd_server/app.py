@@ -24,9 +24,10 @@ from ussd_server.operators.catalogue import Catalogue, read_catalogue
 from ussd_server.operators.embedded import EmbeddedOperator
 from ussd_server.operators.faulty import FaultyOperator
 from ussd_server.outbox.deliveries import Deliveries
+from ussd_server.outbox.lanes import UNDER_WAY
 from ussd_server.outbox.performers import Performers
 from ussd_server.outbox.pushes import Manners, Pusher
-from ussd_server.outbox.worker import UNDER_WAY, Outbox
+from ussd_server.outbox.worker import Outbox
 from ussd_server.overload import Overload
 from ussd_server.readiness import Readiness
 from ussd_server.secrecy import agreement, keys

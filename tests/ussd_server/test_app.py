@@ -22,7 +22,7 @@ from ussd_server.app import Server, wall_clock
 from ussd_server.channels.base import Answer, Input
 from ussd_server.channels.intake import TOGETHER
 from ussd_server.cli.process import STOP_S
-from ussd_server.outbox.worker import RELEASE_S
+from ussd_server.outbox.leaving import RELEASE_S
 from ussd_server.secrecy import keys
 from ussd_server.secrecy.agreement import OtherKeys, note
 from ussd_server.secrecy.keys import load_or_create

@@ -19,8 +19,7 @@ from ussd_server.channels.sms import SMS, Sender, SendOutcome, reference_of
 from ussd_server.log import mask
 from ussd_server.operators.base import Operator, OperatorUnavailable
 from ussd_server.outbox.deliveries import Deliveries
-from ussd_server.outbox.pushes import Pusher
-from ussd_server.outbox.worker import (
+from ussd_server.outbox.outcomes import (
     FINISHED,
     FIRST_WAIT_MS,
     Done,
@@ -30,6 +29,7 @@ from ussd_server.outbox.worker import (
     Performer,
     wait_ms,
 )
+from ussd_server.outbox.pushes import Pusher
 from ussd_server.secrecy import vault
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.stores.base import Claimed, JournalEntry, OutboxKind, Store, StoreUnavailable

@@ -20,7 +20,7 @@ from menus.session import Values
 from ussd_server.channels.pace import Pace
 from ussd_server.channels.ussd import Line, Lines
 from ussd_server.metrics import Metrics
-from ussd_server.outbox.worker import Done, Later, Performed
+from ussd_server.outbox.outcomes import Done, Later, Performed
 from ussd_server.stores.base import Change, Claimed, JournalEntry, Store, StoreUnavailable
 from ussd_server.subscribers.record import Pushed, PushKind, Subscriber
 from ussd_server.turns import pushes

@@ -11,7 +11,7 @@ from tests.ussd_server.channels.line import Line, play, receipt, send, sms
 from tests.ussd_server.turns.bench import MSISDN
 from ussd_server.channels.gateway import Gateway
 from ussd_server.channels.sms import SendOutcome
-from ussd_server.outbox.worker import Done, Finished, Performed
+from ussd_server.outbox.outcomes import Done, Finished, Performed
 from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.ussd_server.turns.bench import MSISDN, POOR, Bench, perform, play, sms_entry
 from ussd_server.channels.sms import SendOutcome
 from ussd_server.outbox import performers
-from ussd_server.outbox.worker import FIRST_WAIT_MS, LONGEST_WAIT_MS, Later
+from ussd_server.outbox.outcomes import FIRST_WAIT_MS, LONGEST_WAIT_MS, Later
 from ussd_server.secrecy.keys import Keyring
 from ussd_server.secrecy.secrets import Secret
 from ussd_server.stores.base import EVIDENCE, Claimed

@@ -9,8 +9,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.ussd_server.outbox.worker_bench import MSISDN, Bench, Network, bench
-from ussd_server.outbox import worker
-from ussd_server.outbox.worker import UNDER_WAY, Finished
+from ussd_server.outbox import claiming, lanes
+from ussd_server.outbox.lanes import UNDER_WAY
+from ussd_server.outbox.outcomes import (
+    Finished,
+)
 from ussd_server.stores.base import (
     EVERY_LANE,
     MESSAGES,
@@ -79,7 +82,7 @@ def test_what_is_committed_during_a_claim_and_what_it_brings_have_room_together(
     tmp_path: Path, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody counts twice on the same room, and all of it comes in the end."""
-    monkeypatch.setattr(worker, "UNDER_WAY", most)
+    monkeypatch.setattr(lanes, "UNDER_WAY", most)
 
     async def story(at: Bench) -> None:
         claim, asked, answered, came = at.store.claim, asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -105,7 +108,7 @@ def test_what_is_committed_during_a_claim_and_what_it_brings_have_room_together(
         for _ in range(4 * most):
             await at.until(lambda: bool(network.waiting))
             await asyncio.sleep(0)
-            assert at.outbox._lanes[MESSAGES].taken <= most
+            assert at.lanes[MESSAGES].taken <= most
             network.waiting.popitem()[1](Finished())
         await at.settled()
         kinds = ("waiting", "fresh")
@@ -120,7 +123,7 @@ def test_a_change_that_is_refused_leaves_nothing_to_do_and_no_room_taken(tmp_pat
         for number in range(2):
             stale = Change(0, Subscriber(MSISDN), outbox=[OutboxEntry(f"s{number}", "sms", at.now, {})])
             assert not await at.committed(stale)
-        assert all(lane.room(False) == UNDER_WAY for lane in at.outbox._lanes)
+        assert all(lane.room(False) == UNDER_WAY for lane in at.lanes)
         assert at.outbox.under_way == 0
         assert await at.store.next_due() is None
 
@@ -136,7 +139,7 @@ def test_what_can_never_be_committed_is_told_after_the_call(tmp_path: Path) -> N
 
 
 def test_what_was_perhaps_committed_is_looked_for_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "LOOK_S", 3600)
+    monkeypatch.setattr(claiming, "LOOK_S", 3600)
 
     async def story(at: Bench) -> None:
         def unsure(change: Change, now: int, lease: int, told: ToldHeld) -> None:
@@ -177,7 +180,7 @@ def test_room_is_given_back_once_whatever_raises(tmp_path: Path, defect: str) ->
         else:
             with pytest.raises(ValueError, match="a defect"):
                 at.outbox.commit_then(change, hear)
-        assert [lane.taken for lane in at.outbox._lanes] == [0 for _ in EVERY_LANE]
+        assert [lane.taken for lane in at.lanes] == [0 for _ in EVERY_LANE]
 
     bench(tmp_path, story)
 
@@ -185,7 +188,7 @@ def test_room_is_given_back_once_whatever_raises(tmp_path: Path, defect: str) ->
 def test_what_another_process_leaves_is_found_where_all_room_was_reserved_and_nothing_came_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "LOOK_S", 0.01)
+    monkeypatch.setattr(claiming, "LOOK_S", 0.01)
 
     async def story(at: Bench) -> None:
         commit_and_hold_then, asked = at.store.commit_and_hold_then, list[ToldHeld]()

@@ -6,7 +6,11 @@ from functools import partial
 from pathlib import Path
 
 from ussd_server.metrics import Metrics
-from ussd_server.outbox.worker import LEASE_MS, Done, Later, Outbox, Performed, Performer
+from ussd_server.outbox.claiming import Part
+from ussd_server.outbox.lanes import Lane
+from ussd_server.outbox.leases import LEASE_MS
+from ussd_server.outbox.outcomes import Done, Later, Performed, Performer
+from ussd_server.outbox.worker import Outbox
 from ussd_server.stores.base import Change, Claimed, OutboxEntry, OutboxKind, pass_on
 from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.record import Subscriber
@@ -27,21 +31,37 @@ class Bench:
         self.hold = asyncio.Event()
         self.hold.set()
         self.operator = asyncio.Event()
-        performers: dict[OutboxKind, Performer] = {
-            "sms": self._perform,
-            "push": self._perform,
+        self.performers: dict[OutboxKind, Performer] = {
+            "sms": self.perform,
+            "push": self.perform,
             "command": self._wait_for_the_operator,
         }
         self.pressed = False
         self.given_up = 0
         self.outbox = Outbox(
-            store, performers, Metrics(), lambda: self.now, lease_ms, lambda: self.pressed, self._give_up
+            store, self.performers, Metrics(), lambda: self.now, lease_ms, lambda: self.pressed, self._give_up
         )
+
+    @property
+    def lanes(self) -> list[Lane]:
+        return self.outbox._lanes.every
+
+    @property
+    def workers(self) -> list[asyncio.Task[None]]:
+        return self.outbox._claiming.workers
+
+    @property
+    def late(self) -> dict[Part, int]:
+        return self.outbox._claiming.late
+
+    @property
+    def held(self) -> dict[str, Claimed]:
+        return self.outbox._leases.held
 
     def _give_up(self) -> None:
         self.given_up += 1
 
-    async def _perform(self, claimed: Claimed) -> Performed:
+    async def perform(self, claimed: Claimed) -> Performed:
         self.performed.append((claimed.entry.id, claimed.attempt))
         await self.hold.wait()
         answers = self.answers.get(claimed.entry.id)
@@ -116,8 +136,7 @@ class Network:
         self.at = at
         self.waiting: dict[str, Callable[[Performed | Exception], None]] = {}
         """What ends each."""
-        performers: dict[OutboxKind, Performer] = {"sms": self._send}
-        at.outbox._performers = performers
+        at.performers["sms"] = self._send
 
     def _send(self, claimed: Claimed) -> None:
         self.at.performed.append((claimed.entry.id, claimed.attempt))

@@ -18,9 +18,11 @@ from ussd_server.metrics import Metrics
 from ussd_server.operators.embedded import EmbeddedOperator, read_catalogue
 from ussd_server.operators.faulty import FaultyOperator
 from ussd_server.outbox.deliveries import Deliveries
+from ussd_server.outbox.leases import LEASE_MS
+from ussd_server.outbox.outcomes import Performed, Performer
 from ussd_server.outbox.performers import Performers
 from ussd_server.outbox.pushes import Manners, Pusher
-from ussd_server.outbox.worker import LEASE_MS, Outbox, Performed, Performer
+from ussd_server.outbox.worker import Outbox
 from ussd_server.secrecy.keys import Keyring
 from ussd_server.secrecy.vault import CodeHasher, Vault
 from ussd_server.stores.base import Change, Claimed, OutboxEntry, OutboxKind, Told, ToldHeld, tell_of

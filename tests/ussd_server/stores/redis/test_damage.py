@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 from tests.redis_servers import RedisServer
 from tests.ussd_server.stores.redis.steps import ANNA, LEASE, T0, count, on
 from ussd_server.metrics import Metrics
-from ussd_server.outbox.worker import Outbox, Performed
+from ussd_server.outbox.outcomes import Performed
+from ussd_server.outbox.worker import Outbox
 from ussd_server.stores.base import LANES, Change, Claimed, OutboxEntry
 from ussd_server.stores.damaged import DAMAGED
 from ussd_server.stores.redis.store import RedisStore

@@ -8,8 +8,20 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.ussd_server.outbox.worker_bench import Bench, bench
-from ussd_server.outbox.worker import LEASE_MS, RENEWALS, UNDER_WAY, Done, Finished, Performed
-from ussd_server.stores.base import EVERY_LANE, MESSAGES, PUSHES, Claimed, Late
+from ussd_server.outbox.lanes import UNDER_WAY
+from ussd_server.outbox.leases import LEASE_MS, RENEWALS
+from ussd_server.outbox.outcomes import (
+    Done,
+    Finished,
+    Performed,
+)
+from ussd_server.stores.base import (
+    EVERY_LANE,
+    MESSAGES,
+    PUSHES,
+    Claimed,
+    Late,
+)
 
 OTHER = "79100000002"
 
@@ -52,14 +64,14 @@ def test_what_comes_late_is_begun_at_once_and_its_room_was_kept_and_is_given_bac
     async def story(at: Bench, slow: Slow) -> None:
         await at.put("push", kind="push", msisdn=OTHER)
         await slow.asked()
-        lane = at.outbox._lanes[PUSHES]
+        lane = at.lanes[PUSHES]
         assert (lane.room(False), at.performed) == (UNDER_WAY - 1, [])
         at.pressed = True  # what was claimed before is done all the same
         slow.answer()
         await at.until(lambda: at.performed == [("push", 1)])
         await at.settled()
         at.pressed = False
-        assert (lane.room(False), at.outbox._late) == (UNDER_WAY, {})
+        assert (lane.room(False), at.late) == (UNDER_WAY, {})
 
     late(tmp_path, story)
 
@@ -70,10 +82,10 @@ def test_after_what_came_late_the_next_is_looked_for_at_once(tmp_path: Path) -> 
     async def story(at: Bench, slow: Slow) -> None:
         await at.put("a", msisdn=OTHER)
         await slow.asked()
-        await at.until(lambda: not at.outbox._lanes[MESSAGES].news.is_set())
+        await at.until(lambda: not at.lanes[MESSAGES].news.is_set())
         slow.answer()
         await asyncio.sleep(0)
-        assert at.outbox._lanes[MESSAGES].news.is_set()
+        assert at.lanes[MESSAGES].news.is_set()
 
     late(tmp_path, story)
 
@@ -120,7 +132,7 @@ def test_what_was_removed_while_part_of_a_claim_went_on_is_not_begun(
         await at.settled()
         await at.outbox.drain(5)
         assert [id for id, _ in at.performed].count("a") == 1
-        assert not any(at.outbox._lanes[lane].claims for lane in EVERY_LANE)
+        assert not any(at.lanes[lane].claims for lane in EVERY_LANE)
 
     late(tmp_path, story)
 
@@ -130,7 +142,7 @@ def test_a_stop_waits_for_what_comes_late_and_does_it(tmp_path: Path) -> None:
         await at.put("a", msisdn=OTHER)
         await slow.asked()
         stopping = asyncio.ensure_future(at.outbox.stop(20))
-        await at.until(lambda: all(worker.done() for worker in at.outbox._workers))
+        await at.until(lambda: all(worker.done() for worker in at.workers))
         slow.answer()
         await stopping
         assert (at.performed, await at.store.next_due()) == ([("a", 1)], None)
@@ -143,7 +155,7 @@ def test_what_comes_after_a_stop_has_waited_is_released(tmp_path: Path) -> None:
         await at.put("a", msisdn=OTHER)
         await slow.asked()
         stopping = asyncio.ensure_future(at.outbox.stop(0, 20))
-        await at.until(lambda: not at.outbox._late)
+        await at.until(lambda: not at.late)
         slow.answer()
         with capture_logs() as logs:
             await stopping
