@@ -10,6 +10,9 @@ from ussd_server.secrecy import memory
 
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
 
+RELOADING: Final = {"demo", "run", "smsc", "kiosk"}
+"""Commands that run until they are stopped. SIGHUP never ends them: it asks them to read their files again."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit: 0, 1 where the work failed, 2 for wrong usage or a setting, 130 where it was interrupted.
@@ -17,6 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     The commands are loaded here, which takes most of a second: Ctrl-C meanwhile is no trace of imports.
     """
     memory.keep_to_itself()
+    words = sys.argv[1:] if arguments is None else arguments
+    if words and words[0] in RELOADING:
+        # Held back until it has started. One that came a moment too early ended the server.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if ours:
         signal.signal(signal.SIGINT, _leave)
@@ -25,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         if ours:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        code = outcome(sys.argv[1:] if arguments is None else arguments)
+        code = outcome(words)
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
     sys.exit(code)

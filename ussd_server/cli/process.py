@@ -51,9 +51,10 @@ def run_until_signal(
 ) -> int:
     """Start, wait for SIGTERM or SIGINT, stop; return the exit code.
 
-    `ready` is called once it has started, `reload` at every SIGHUP. `bound` says from then on whether it does what it
-    is for, which a supervisor is told. `broken` says why only a new start could help, "" while none is needed: then it
-    stops as well, and has failed. A second SIGTERM or SIGINT ends the process at once.
+    `ready` is called once it has started, `reload` at every SIGHUP from then on, and at once for one that `main` has
+    held back until then: what the start had read may be older than what it speaks of. `bound` says from then on whether
+    it does what it is for, which a supervisor is told. `broken` says why only a new start could help, "" while none is
+    needed: then it stops as well, and has failed. A second SIGTERM or SIGINT ends the process at once.
     """
     return uvloop.run(_life(part, ready, reload, broken, Supervision(supervisor(), bound)))
 
@@ -75,10 +76,11 @@ async def _life(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
-    loop.add_signal_handler(signal.SIGHUP, reload)
     await part.start()
     _settle()
     ready()
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     supervision.started()
     cause = await _ended(ending, broken)
     if cause:
