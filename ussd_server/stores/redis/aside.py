@@ -20,8 +20,10 @@ class Aside:
         self._store = store
         self._told: dict[int, Sequence[bytes]] = {}
 
-    def saw(self, bucket: int, keys: Sequence[bytes]) -> None:
-        """Take note of all keys that are set aside in a bucket."""
+    def saw(self, bucket: int, keys: Sequence[bytes] | None) -> None:
+        """Take note of the keys that are set aside in a bucket; None where that is not known now."""
+        if keys is None:
+            return
         if not keys:
             self._told.pop(bucket, None)
             return

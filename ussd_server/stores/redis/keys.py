@@ -9,7 +9,7 @@ PREFIX:{TAG}:pointers, pointing   whose commit answers a request; until when (ms
 PREFIX:{TAG}:nonces     when they are over (ms)           PREFIX:{TAG}:terminals version and record, by id
 PREFIX:{TAG}:id         what no other bucket has, nor this one emptied: on a Cluster
 PREFIX:{TAG}:brought    who came with a copy that is under way
-PREFIX:{TAG}:due:LANE:set-aside, work:set-aside   what another program wrote there
+PREFIX:{TAG}:LIST:set-aside:SHA1   what another program wrote where a list is; PREFIX:{TAG}:set-aside   all such keys
 PREFIX:{TAG}:fence      why nothing may be changed: also PREFIX:{PREFIX}:fence
 PREFIX:{PREFIX}:meta    layout, number of buckets, mark, noted keys; id: what no other store has, not even this emptied;
                         shares: that every bucket got its id; left: that fences and `brought` are not all the mark's
@@ -101,6 +101,7 @@ class Bucket:
         self.ping = start + b"ping"
         self.brought = start + b"brought"
         self.fence = start + b"fence"
+        self.aside = start + b"set-aside"
         self.common = (self.all, self.expiring, self.work, self.given_up, self.kinds, *self.due)
         """The keys that a commit with everything may change beside the subscriber's own."""
 

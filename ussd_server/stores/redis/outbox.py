@@ -27,6 +27,9 @@ from ussd_server.stores.redis.stragglers import STRAGGLERS_S, without_stragglers
 LOOK_MS: Final = 1_000
 """Between two looks at every bucket for work that other servers left; of its own a server knows at once."""
 
+TOLD_ASIDE: Final = 100
+"""Keys that are told of at once of what was set aside in a bucket; the rest when these are gone."""
+
 T = TypeVar("T")
 
 
@@ -171,7 +174,7 @@ class Outbox:
 
     def _ask_who_is_next(self, bucket: keys.Bucket) -> "asyncio.Future[Any]":
         """Send the question; a script of few words, as it is asked of each bucket once a second."""
-        return self._layout.call(bucket, "look", (*bucket.due, bucket.work)).answer
+        return self._layout.call(bucket, "look", bucket.due, bucket.aside, TOLD_ASIDE).answer
 
     async def _mend(self, broken: Sequence[int]) -> None:
         """Have the lists of buckets made anew of which some is none, and learn who is next there."""
@@ -182,7 +185,7 @@ class Outbox:
     async def _mended(self, number: int) -> Any:
         """Return who is next in a bucket of which some list was none, and was made anew."""
         bucket = self._layout.buckets[number]
-        await self._layout.call(bucket, "mend", bucket.due).answer
+        await self._layout.call(bucket, "mend", bucket.due, bucket.all, bucket.aside).answer
         return await self._ask_who_is_next(bucket)
 
     def _looked_late(self, number: int, look: "asyncio.Future[Any]") -> None:

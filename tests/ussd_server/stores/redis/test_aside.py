@@ -12,6 +12,7 @@ def test_each_key_is_told_once_until_it_is_gone() -> None:
         with capture_logs() as logs:
             aside.saw(3, keys)
             aside.saw(4, [])
+            aside.saw(3, None)
         assert all(line["log_level"] == "error" and "DEL" in line["mend"] for line in logs)
         told.append([line["key"] for line in logs])
     assert told == [[], ["a"], [], ["\N{REPLACEMENT CHARACTER}"], [], [], ["a"]]

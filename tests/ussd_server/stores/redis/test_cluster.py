@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from tests.redis_servers import RedisCluster, RedisServer, running, wait_until
 from tests.ussd_server.stores.redis.steps import (
+    ANNA,
     LEASE,
     LOOKS,
     NUMBERS,
@@ -23,9 +24,10 @@ from tests.ussd_server.stores.redis.steps import (
     refusal,
     through,
 )
+from tests.ussd_server.stores.redis.test_set_aside import set_aside
 from tests.ussd_server.stores.redis.test_together import NUMBERS as TOGETHER
 from tests.ussd_server.stores.redis.test_together import begun, each_to
-from ussd_server.stores.base import MESSAGES, Claimed, Unsettled
+from ussd_server.stores.base import EVERY_LANE, LANES, MESSAGES, Change, Claimed, OutboxEntry, Unsettled
 from ussd_server.stores.opening import open_store
 from ussd_server.stores.redis.store import RedisStore
 
@@ -162,6 +164,65 @@ def test_what_waits_for_a_slot_that_moves_keeps_no_other_work_and_comes_when_it_
     asyncio.run(body())
 
 
+async def held(store: RedisStore) -> Claimed:
+    """Let there be something in all lists of who is next in a bucket, and return the one message that is held."""
+    await count(store, 2, ANNA)
+    record, version = await store.load(ANNA)
+    kinds = {lane: kind for kind, lane in LANES.items() if lane != MESSAGES}
+    others = [OutboxEntry(f"of lane {lane}", kind, T0, {}) for lane, kind in kinds.items()]
+    assert await store.commit(Change(version, record, outbox=others))
+    (claimed,) = await store.claim(T0, 10, LEASE, [MESSAGES])
+    return claimed
+
+
+def test_who_is_next_is_told_also_while_a_slot_moves_that_has_all_lists(whole_cluster: RedisCluster) -> None:
+    async def body() -> None:
+        store = RedisStore(parsed(whole_cluster.url, "buckets=16&prefix=lists"), look_ms=0, patience_s=PATIENT_S)
+        await held(store)
+        bucket = store._home(ANNA).bucket
+        with being_moved(whole_cluster, bucket.slot):
+            heads, broken, aside = await store._ask_who_is_next(bucket)
+        held_until = [[ANNA.encode(), b"%d" % (T0 + LEASE)]]
+        assert heads == held_until + [[ANNA.encode(), b"%d" % T0]] * (len(EVERY_LANE) - 1)
+        assert (broken, aside) == (0, None)
+        await store.close()
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("which", ["messages", "work"])
+def test_what_is_no_list_is_set_aside_when_its_slot_has_moved_and_breaks_off_nothing(
+    whole_cluster: RedisCluster, which: str
+) -> None:
+    async def body() -> None:
+        url = parsed(whole_cluster.url, f"buckets=16&prefix=aside-{which}")
+        store = RedisStore(url, look_ms=0, patience_s=PATIENT_S)
+        claimed = await held(store)
+        bucket = store._home(ANNA).bucket
+        key = (bucket.due[0] if which == "messages" else bucket.work).decode()
+        (master,) = (each for each in whole_cluster.masters if keys_in(each, bucket.slot))
+        with being_moved(whole_cluster, bucket.slot):
+            with master.client() as client:
+                client.set(key, "another program's")
+                octets = client.dump(key)
+            await store.renew([claimed], T0 + 2 * LEASE)
+            await store.settle([claimed])
+            _, broken, aside = await store._mended(bucket.number)
+            assert (broken, aside) == (which == "messages", None)
+            assert set_aside(master, key) == []
+        done: list[str] = []
+        async with asyncio.timeout(PATIENT_S):
+            while len(done) < len(EVERY_LANE):
+                again = await store.claim(T0, 100, LEASE)
+                done += [each.entry.id for each in again]
+                await store.settle(again)
+        assert sorted(done) == ["e2", *(f"of lane {lane}" for lane in EVERY_LANE if lane != MESSAGES)]
+        assert set_aside(master, key) == [octets]
+        await store.close()
+
+    asyncio.run(body())
+
+
 def test_a_server_starts_also_while_a_slot_is_being_moved(whole_cluster: RedisCluster) -> None:
     async def body() -> None:
         url = parsed(whole_cluster.url, "buckets=16&prefix=starts")
@@ -187,9 +248,11 @@ def being_moved(cluster: RedisCluster, slot: int) -> Iterator[None]:
     with source.client() as here, target.client() as there:
         there.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", cluster.id_of(source))
         here.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", cluster.id_of(target))
-        yield
-        for client in (here, there):
-            client.execute_command("CLUSTER SETSLOT", slot, "STABLE")
+        try:
+            yield
+        finally:  # else each test behind one that failed would wait for this slot
+            for client in (here, there):
+                client.execute_command("CLUSTER SETSLOT", slot, "STABLE")
 
 
 def keys_in(server: RedisServer, slot: int) -> int:

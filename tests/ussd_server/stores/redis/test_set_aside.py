@@ -23,6 +23,13 @@ def key_of(store: RedisStore, which: str) -> str:
     return {"messages": bucket.due[0], "orders": bucket.due[1], "work": bucket.work}[which].decode()
 
 
+def set_aside(server: RedisServer, key: str) -> list[bytes]:
+    """Return what lies beside a list, as DUMP has it."""
+    with server.client() as client:
+        found = [client.dump(each) for each in client.scan_iter(f"{key}:set-aside*".encode())]
+    return [each for each in found if isinstance(each, bytes)]
+
+
 async def put(store: RedisStore, *entries: OutboxEntry, msisdn: str = ANNA) -> None:
     record, version = await store.load(msisdn)
     assert await store.commit(Change(version, record, outbox=entries))
@@ -137,8 +144,23 @@ def test_whoever_meets_it_first_sets_it_aside_and_does_all_it_was_to_do(
         assert done == {msisdn: ["o1", "o2", "s1", "s2"] for msisdn in NUMBERS} | {ANNA: left} or (
             left == [] and done == {msisdn: ["o1", "o2", "s1", "s2"] for msisdn in NUMBERS if msisdn != ANNA}
         )
-        with server.client() as client:
-            assert client.dump(f"{key}:set-aside") == octets
+        assert set_aside(server, key) == [octets]
+
+    on(server, test)
+
+
+@pytest.mark.parametrize("which", ["messages", "work"])
+def test_what_was_set_aside_stays_where_the_same_is_written_again_and_each_is_there_once(
+    server: RedisServer, which: str
+) -> None:
+    async def test(store: RedisStore) -> None:
+        await count(store)
+        key, octets = key_of(store, which), []
+        for n, by in enumerate([*OTHER_TYPES[:2], OTHER_TYPES[0], lambda client, key: client.set(key, "a third")]):
+            octets.append(replaced(server, key, by))
+            assert len(await store.claim(T0 + n * LEASE, 10, LEASE)) == 1
+        assert octets[2] == octets[0]
+        assert sorted(set_aside(server, key)) == sorted(set(octets))
 
     on(server, test)
 
@@ -155,19 +177,51 @@ def test_it_is_told_once_with_its_key_until_it_is_gone(
         assert len(await store.claim(T0, 10, LEASE)) == 1
         for _ in range(3):
             await store.next_due()
-        with server.client() as client:
-            client.delete(f"{key}:set-aside")
-            await store.next_due()
-            replaced(server, key, by)
-            await store.claim(T0 + LEASE, 10, LEASE)
+        mended(server, key)
         await store.next_due()
+        replaced(server, key, by)
+        for n in range(1, 4):
+            await store.claim(T0 + n * LEASE, 10, LEASE)
+        replaced(server, key, OTHER_TYPES[2] if which == "work" else lambda client, key: client.set(key, "other"))
+        for n in range(4, 7):
+            await store.claim(T0 + n * LEASE, 10, LEASE)
 
     with capture_logs() as logs:
         on(server, test)
     told = [(line["log_level"], line["key"]) for line in logs if line["event"] == ASIDE]
-    assert len(told) == 2
-    assert set(told) == {("error", told[0][1])}
-    assert told[0][1].endswith(":set-aside")
+    assert told[0] == told[1] != told[2]
+    assert len(told) == 3
+
+
+def mended(server: RedisServer, key: str) -> None:
+    """Do as the log says."""
+    with server.client() as client:
+        for each in client.scan_iter(f"{key}:set-aside*".encode()):
+            client.delete(each)
+
+
+def test_where_another_program_writes_over_the_list_of_what_was_set_aside_that_is_set_aside_too(
+    server: RedisServer,
+) -> None:
+    async def test(store: RedisStore) -> None:
+        await count(store)
+        bucket = store._home(ANNA).bucket
+        keys = [key_of(store, "messages"), bucket.aside.decode()]
+        for n in range(2):
+            octets = [replaced(server, key, OTHER_TYPES[n]) for key in reversed(keys)]
+            if n:
+                await store.next_due()
+            else:
+                await store.settle(await store.claim(T0, 10, LEASE))
+            assert octets[0] in set_aside(server, keys[1])
+            assert octets[1] in set_aside(server, keys[0])
+        await store.next_due()
+        with server.client() as client:
+            told = [line["key"].encode() for line in logs if line["event"] == ASIDE]
+            assert sorted(told) == sorted({*client.scan_iter(b"*:set-aside:*")})
+
+    with capture_logs() as logs:
+        on(server, test)
 
 
 @pytest.mark.parametrize("lost", ["key", "group"])

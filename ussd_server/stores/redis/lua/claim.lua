@@ -35,4 +35,4 @@ for i = 7, #ARGV - 1 do
     schedule(entries, MESSAGES, messages, msisdn) -- that is where it is claimed, whichever lane it was in
   end
 end
-return {claimed, redis.call('ZRANGE', due, 0, tonumber(ARGV[6]) - 1, 'WITHSCORES')}
+return {claimed, listed(2, 'ZRANGE', due, '0', ARGV[6] - 1, 'WITHSCORES')}

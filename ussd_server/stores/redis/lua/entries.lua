@@ -146,12 +146,12 @@ local function last_sequence(all)
   return last
 end
 
-local SET_ASIDE = ':set-aside' -- look.lua knows it, too
 local set_aside
 
 -- Do something to a bucket's list of who is next in a lane (`due`), or of what is held (`work`), by a command of which
 -- the key is the argument in place `at`. What another program wrote there is set aside, and the list begun anew; so is
--- that of what is held where it lost its group.
+-- that of what is held where it lost its group. Where it cannot be set aside yet, nothing is done and {} returned: the
+-- outboxes know all that is listed, and a look has the list made anew.
 local function listed(at, ...)
   local reply = redis.pcall(...)
   if type(reply) ~= 'table' or not reply.err then
@@ -159,7 +159,9 @@ local function listed(at, ...)
   end
   local key = select(at, ...)
   if find(reply.err, '^WRONGTYPE') then
-    set_aside(key)
+    if not set_aside(key) then
+      return {}
+    end
   elseif find(reply.err, '^NOGROUP') then
     redis.call('XGROUP', 'CREATE', key, 'servers', '$', 'MKSTREAM')
   else
@@ -184,22 +186,41 @@ local function schedule(entries, lane, due, msisdn, damaged)
   return entries[id][READY]
 end
 
--- Set aside what stands where a bucket has a list. The outboxes tell who is next, and what they know as held is listed
--- when it is claimed again. They are none of KEYS: of a slot of a Cluster that is just being moved, those at its other
--- server are not seen, and what is in them waits for a commit of their subscriber's.
-set_aside = function(key)
-  local bucket, lane = string.match(key, '^(.*:)due:(%d+)$')
-  if not bucket then
-    redis.call('RENAME', key, key .. SET_ASIDE)
-    redis.call('XGROUP', 'CREATE', key, 'servers', '$', 'MKSTREAM')
-    return
+-- Whether the slot of this key is not just being moved in a Cluster: there Redis refuses two keys of which one is missing.
+local function stays(key)
+  return type(redis.pcall('EXISTS', key, key .. ':never')) == 'number'
+end
+
+-- Let a key lie beside itself, under a name that tells what is in it: so nothing else that lies there is lost, and what is
+-- written again and again lies there once. The bucket lists all that does (`look.lua` tells of it).
+local function put_aside(bucket, key)
+  local aside, name = bucket .. 'set-aside', key .. ':set-aside:' .. redis.sha1hex(redis.call('DUMP', key))
+  redis.call('RENAME', key, name)
+  if type(redis.pcall('ZADD', aside, '0', name)) ~= 'number' then
+    put_aside(bucket, aside)
+    redis.call('ZADD', aside, '0', name)
   end
-  local whose = redis.call('ZRANGE', bucket .. 'all', '0', '-1') -- where this is none either, nothing is changed
-  redis.call('RENAME', key, key .. SET_ASIDE)
+end
+
+-- Set aside what stands where a bucket has a list; returns false, and does nothing, where that cannot be done yet. The
+-- outboxes tell who is next, and what they know as held is listed when it is claimed again. They are none of KEYS: in a
+-- slot that is just being moved some may be at its other server.
+set_aside = function(key)
+  local bucket, list = string.match(key, '^(.*}:)(.*)$')
+  local lane = string.match(list, '^due:(%d+)$')
+  local whose = lane and redis.pcall('ZRANGE', bucket .. 'all', '0', '-1') or {}
+  if whose.err or not stays(key) then
+    return false
+  end
+  put_aside(bucket, key)
+  if list == 'work' then
+    redis.call('XGROUP', 'CREATE', key, 'servers', '$', 'MKSTREAM')
+  end
   for _, msisdn in ipairs(whose) do
     local entries, damaged = outbox_of(bucket .. 'o:' .. msisdn)
     schedule(entries, tonumber(lane), key, msisdn, damaged)
   end
+  return true
 end
 
 -- Hold an entry until its lease is over, as its next attempt. The stream's pending list says who holds what since when:
@@ -211,12 +232,13 @@ local function hold(work, consumer, claim, lease, msisdn, id, entry)
     if #listed(2, 'XCLAIM', work, 'servers', consumer, '0', entry[STREAM], 'JUSTID') > 0 then
       return
     end
-    redis.call('XDEL', work, entry[STREAM])
+    listed(2, 'XDEL', work, entry[STREAM])
   end
   if redis.call('EXISTS', work) == 0 then
     redis.call('XGROUP', 'CREATE', work, 'servers', '$', 'MKSTREAM')
   end
-  entry[STREAM] = listed(2, 'XADD', work, '*', 'msisdn', msisdn, 'entry', id)
+  local item = listed(2, 'XADD', work, '*', 'msisdn', msisdn, 'entry', id)
+  entry[STREAM] = type(item) == 'string' and item or ''
   listed(6, 'XREADGROUP', 'GROUP', 'servers', consumer, 'STREAMS', work, '>')
 end
 
@@ -224,7 +246,7 @@ end
 local function let_go(work, entry)
   if entry[STREAM] ~= '' then
     listed(2, 'XACK', work, 'servers', entry[STREAM])
-    redis.call('XDEL', work, entry[STREAM])
+    listed(2, 'XDEL', work, entry[STREAM])
     entry[STREAM] = ''
     entry[CLAIM] = ''
   end

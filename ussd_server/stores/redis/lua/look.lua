@@ -1,9 +1,10 @@
 -- Read who is next in each lane of a bucket.
--- KEYS  due...(one a lane) work
+-- KEYS  due...(one a lane)   ARGV  key that lists what was set aside, how much of that is told
 -- Returns {{msisdn, ready} a lane, {} where there is nothing}, 1 where any of these is no list (`mend.lua` makes it one),
--- and the keys of all of it that was set aside. Safe to send again: it only reads, and takes out who is nobody.
-local heads, broken, aside = {}, 0, {}
-for i = 1, #KEYS - 1 do
+-- and the keys of what was set aside, false where that cannot be told now.
+-- Safe to send again: it only reads, and takes out who is nobody and what is gone.
+local heads, broken = {}, 0
+for i = 1, #KEYS do
   local due, msisdn = KEYS[i], nil
   repeat
     heads[i] = redis.pcall('ZRANGE', due, '0', '0', 'WITHSCORES')
@@ -16,16 +17,23 @@ for i = 1, #KEYS - 1 do
     msisdn = heads[i][1]
   until not msisdn or string.find(msisdn, '^%d+$') or redis.call('ZREM', due, msisdn) == 0
 end
-for i, key in ipairs(KEYS) do
-  aside[i] = key .. ':set-aside'
+-- It is none of KEYS, as Redis would have a look wait of which one key is there and another is not, while a slot of a
+-- Cluster is being moved.
+local index, there = ARGV[1], {}
+local aside = redis.pcall('ZRANGE', index, '0', ARGV[2] - 1)
+if aside.err then
+  broken = string.find(aside.err, '^WRONGTYPE') and 1 or broken
+  return {heads, broken, false}
 end
-if redis.call('EXISTS', unpack(aside)) == 0 then
-  return {heads, broken, {}}
-end
-local there = {}
 for _, key in ipairs(aside) do
-  if redis.call('EXISTS', key) == 1 then
+  -- Two keys, as of one alone Redis may say that it is gone where it is at the slot's other server.
+  local both = redis.pcall('EXISTS', index, key)
+  if type(both) ~= 'number' then
+    return {heads, broken, false}
+  elseif both == 2 then
     there[#there + 1] = key
+  else
+    redis.call('ZREM', index, key)
   end
 end
 return {heads, broken, there}
