@@ -51,7 +51,7 @@ def test_the_sealed_record_is_as_it_says() -> None:
 
 
 def test_it_names_every_field_of_a_screen() -> None:
-    screens = TEXT.partition("**A screen**")[2].partition("**A change without")[0]
+    screens = TEXT.partition("### A screen")[2].partition("\n### ")[0]
     assert [name for name in messages.Screen.__struct_fields__ if f"`{name}`" not in screens] == []
 
 
