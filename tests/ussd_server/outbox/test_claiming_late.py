@@ -10,18 +10,8 @@ from structlog.testing import capture_logs
 from tests.ussd_server.outbox.worker_bench import Bench, bench
 from ussd_server.outbox.lanes import UNDER_WAY
 from ussd_server.outbox.leases import LEASE_MS, RENEWALS
-from ussd_server.outbox.outcomes import (
-    Done,
-    Finished,
-    Performed,
-)
-from ussd_server.stores.base import (
-    EVERY_LANE,
-    MESSAGES,
-    PUSHES,
-    Claimed,
-    Late,
-)
+from ussd_server.outbox.outcomes import Done, Finished, Performed
+from ussd_server.stores.base import EVERY_LANE, MESSAGES, PUSHES, Claimed, Late
 
 OTHER = "79100000002"
 

@@ -9,16 +9,8 @@ import pytest
 from tests.ussd_server.outbox.worker_bench import SHORT_LEASE_MS, Bench, bench
 from ussd_server.outbox.lanes import UNDER_WAY
 from ussd_server.outbox.leases import LEASE_MS
-from ussd_server.outbox.outcomes import (
-    FIRST_WAIT_MS,
-    Done,
-    Finished,
-    Later,
-    Performed,
-)
-from ussd_server.stores.base import (
-    Claimed,
-)
+from ussd_server.outbox.outcomes import FIRST_WAIT_MS, Done, Finished, Later, Performed
+from ussd_server.stores.base import Claimed
 from ussd_server.stores.sqlite.store import SqliteStore
 
 

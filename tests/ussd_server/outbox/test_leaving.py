@@ -10,14 +10,8 @@ from structlog.testing import capture_logs
 
 from tests.ussd_server.outbox.worker_bench import MSISDN, Bench, Network, bench
 from ussd_server.outbox.leases import LEASE_MS
-from ussd_server.outbox.outcomes import (
-    Finished,
-    Later,
-)
-from ussd_server.stores.base import (
-    Claimed,
-    StoreUnavailable,
-)
+from ussd_server.outbox.outcomes import Finished, Later
+from ussd_server.stores.base import Claimed, StoreUnavailable
 
 
 def test_what_a_stop_cancels_can_be_done_at_once_by_whoever_starts_next(tmp_path: Path) -> None:

@@ -4,11 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ussd_server.outbox.outcomes import (
-    FIRST_WAIT_MS,
-    LONGEST_WAIT_MS,
-    wait_ms,
-)
+from ussd_server.outbox.outcomes import FIRST_WAIT_MS, LONGEST_WAIT_MS, wait_ms
 
 
 @pytest.mark.parametrize(("attempt", "wait"), [(1, 1_000), (2, 2_000), (6, 32_000), (7, 60_000)])

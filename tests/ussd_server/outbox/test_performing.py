@@ -9,21 +9,8 @@ from structlog.testing import capture_logs
 
 from tests.ussd_server.outbox.worker_bench import MSISDN, Bench, Network, bench
 from ussd_server.outbox import performing
-from ussd_server.outbox.outcomes import (
-    FIRST_WAIT_MS,
-    Done,
-    Finished,
-    Hopeless,
-    Later,
-    Performed,
-)
-from ussd_server.stores.base import (
-    MESSAGES,
-    Change,
-    Claimed,
-    OutboxEntry,
-    StoreUnavailable,
-)
+from ussd_server.outbox.outcomes import FIRST_WAIT_MS, Done, Finished, Hopeless, Later, Performed
+from ussd_server.stores.base import MESSAGES, Change, Claimed, OutboxEntry, StoreUnavailable
 from ussd_server.subscribers.record import Subscriber
 
 

@@ -10,14 +10,8 @@ from structlog.testing import capture_logs
 from tests.ussd_server.outbox.worker_bench import MSISDN, SHORT_LEASE_MS, Bench, Network, bench
 from ussd_server.outbox import leases, removals, store_calls
 from ussd_server.outbox.leases import LEASE_MS
-from ussd_server.outbox.outcomes import (
-    Finished,
-)
-from ussd_server.stores.base import (
-    Claimed,
-    StoreUnavailable,
-    Unsettled,
-)
+from ussd_server.outbox.outcomes import Finished
+from ussd_server.stores.base import Claimed, StoreUnavailable, Unsettled
 from ussd_server.stores.sqlite.store import SqliteStore
 
 AWAY = "79100000009"

@@ -8,15 +8,8 @@ import pytest
 
 from tests.ussd_server.outbox.worker_bench import SHORT_LEASE_MS, Bench, bench
 from ussd_server.outbox import claiming
-from ussd_server.outbox.outcomes import (
-    LONGEST_WAIT_MS,
-    Finished,
-    Hopeless,
-    Later,
-)
-from ussd_server.stores.base import (
-    MESSAGES,
-)
+from ussd_server.outbox.outcomes import LONGEST_WAIT_MS, Finished, Hopeless, Later
+from ussd_server.stores.base import MESSAGES
 
 
 @pytest.mark.parametrize("method", ["claim", "next_due", "renew", "postpone", "bury"])

@@ -11,9 +11,7 @@ from structlog.testing import capture_logs
 from tests.ussd_server.outbox.worker_bench import MSISDN, Bench, Network, bench
 from ussd_server.outbox import claiming, lanes
 from ussd_server.outbox.lanes import UNDER_WAY
-from ussd_server.outbox.outcomes import (
-    Finished,
-)
+from ussd_server.outbox.outcomes import Finished
 from ussd_server.stores.base import (
     EVERY_LANE,
     MESSAGES,

@@ -8,15 +8,8 @@ import pytest
 
 from tests.ussd_server.outbox.worker_bench import MSISDN, Bench, Network, bench
 from ussd_server.outbox.leases import LEASE_MS
-from ussd_server.outbox.outcomes import (
-    Done,
-    Finished,
-    Later,
-    Performed,
-)
-from ussd_server.stores.base import (
-    Claimed,
-)
+from ussd_server.outbox.outcomes import Done, Finished, Later, Performed
+from ussd_server.stores.base import Claimed
 from ussd_server.stores.sqlite.store import SqliteStore
 
 
