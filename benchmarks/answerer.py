@@ -13,8 +13,9 @@ from benchmarks.paths import FIXED_TEXT, MENU
 from benchmarks.wire import TAG_OP
 from smpp.constants import CommandId
 from smpp.events import Closed, Delivered, Event
-from smpp.link import Link, LinkSettings, Role
+from smpp.link import Link, LinkSettings
 from smpp.pdu import Bind, Message, Password
+from smpp.states import Role
 from smpp.transport import Connection
 
 WINDOW = 1_000

@@ -11,9 +11,11 @@ import msgspec
 
 from smpp.errors import BIND_HOPELESS, CloseReason
 from smpp.events import BindRefused, Bound, Closed, Event, Outbound
-from smpp.link import DEFAULTS, Link, LinkSettings, Request, Role
+from smpp.link import DEFAULTS, Link, LinkSettings
 from smpp.pdu import DECODERS, Bind, Decoders, Message, Outbind, Packed
+from smpp.states import Role
 from smpp.transport import Connection, Listener, OnEvent, OnEvents, connect, listen, tell_each, wait_or_abort
+from smpp.window import Request
 
 
 class Retrying(msgspec.Struct, frozen=True):

@@ -7,8 +7,9 @@ from time import monotonic
 from typing import Any, Final, TypeAlias, cast
 
 from smpp.events import Event
-from smpp.link import Answered, Link, Request
+from smpp.link import Link
 from smpp.pdu import Bind, Delivery, Message, Packed, Tlvs
+from smpp.window import Answered, Request
 
 LINGER_SECONDS: Final = 2
 """How long a closed link may take to get its last octets out, and its peer to take note."""
@@ -248,7 +249,7 @@ class Connection(asyncio.Protocol):
             self._shutting = True
             transport.close()
             self._wake_at(self._now() + LINGER_SECONDS * 1000)
-        elif link.due_sooner:
+        elif link.timers.sooner:
             self._schedule()
 
     def _schedule(self) -> None:

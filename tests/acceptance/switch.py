@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from random import Random
 
 from smpp.events import BindRequested, Bound, Closed, Delivered, Event, Lost, Responded
-from smpp.link import Link, Role
+from smpp.link import Link
 from smpp.pdu import Message
+from smpp.states import Role
 from smpp.transport import Connection, listen
 from tests.acceptance.gateway import make_message, submitted
 from tests.acceptance.harness import ANSWER, BEGIN, Submitted

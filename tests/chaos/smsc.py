@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from smpp.events import BindRequested, Bound, Closed, Delivered, Event, Expired, Lost, Responded
-from smpp.link import Link, LinkSettings, Role
+from smpp.link import Link, LinkSettings
 from smpp.pdu import Bind, Message, decode, encode
+from smpp.states import Role
 from smpp.transport import Connection, listen
 
 SETTINGS = LinkSettings(window=50, enquire_ms=3_000, response_ms=5_000, bind_ms=5_000)

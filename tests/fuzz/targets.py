@@ -16,9 +16,10 @@ from smpp.constants import CommandId, DataCoding, Status
 from smpp.dialect import Dialect
 from smpp.events import BindRequested, Closed, Delivered, Event, Expired, Lost, Responded
 from smpp.framing import Framer
-from smpp.link import Link, LinkSettings, Role, State
+from smpp.link import Link, LinkSettings
 from smpp.pdu import Bind, Malformed, Message, acknowledge, decode, encode
 from smpp.reassembly import Letter, Limits
+from smpp.states import Role, State
 from smpp.ussd import Answer, Begin, classify, is_ussd, read_reply, release, reply
 from ussd_server.dialects import files as dialects
 

@@ -10,8 +10,9 @@ import pytest
 
 from smpp.constants import CommandId, Status, Tag
 from smpp.events import Bound, Closed, Delivered, Event, Responded
-from smpp.link import Link, Role
+from smpp.link import Link
 from smpp.pdu import Bind, Message, Password
+from smpp.states import Role
 from smpp.transport import Connection, connect
 from tests.acceptance.harness import PATIENCE_S
 from tests.interop.node import PASSWORD, SYSTEM_ID, NodeSmsc

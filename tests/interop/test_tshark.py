@@ -11,9 +11,10 @@ from smpp.constants import CommandId, EsmClass, Status, Tag
 from smpp.dialect import Dialect
 from smpp.events import BindRequested, Delivered, Event
 from smpp.framing import Framer
-from smpp.link import Link, Role
+from smpp.link import Link
 from smpp.pdu import Alert, Bind, BindResp, Message, MessageResp, Outbind, Password, Pdu, decode, encode
 from smpp.segments import STYLES
+from smpp.states import Role
 from tests.interop.capture import Read, Segment, available, read, write
 from ussd_server.channels.sms import Spelling, parts
 from ussd_server.dialects.files import load, shipped

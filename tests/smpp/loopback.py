@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 from smpp.constants import CommandId
 from smpp.events import BindRequested, Bound, Delivered, Event
-from smpp.link import Link, LinkSettings, Role
+from smpp.link import Link, LinkSettings
 from smpp.pdu import Bind, Message, Password
+from smpp.states import Role
 from smpp.transport import Connection, Listener, connect, listen
 
 T = TypeVar("T")

@@ -10,8 +10,9 @@ from smpp.binding import Awaited, Backoff, Binding, Retrying
 from smpp.constants import Status
 from smpp.errors import CloseReason
 from smpp.events import BindRefused, BindRequested, Bound, Closed, Delivered, Event, Lost, Responded
-from smpp.link import Link, LinkSettings, Role
+from smpp.link import Link, LinkSettings
 from smpp.pdu import Outbind, Password, encode
+from smpp.states import Role
 from smpp.transport import Connection, connect
 from tests.smpp.loopback import BIND, SUBMIT, Owner, Run, smsc, welcoming
 

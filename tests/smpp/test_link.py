@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
-from smpp.constants import RESPONSE_BIT, CommandId, Status, Tag
+from smpp.constants import CommandId, Status, Tag
 from smpp.errors import CloseReason
 from smpp.events import (
     Alerted,
@@ -22,7 +22,6 @@ from smpp.events import (
     Bound,
     Closed,
     Delivered,
-    Event,
     Expired,
     Ignored,
     Lost,
@@ -30,14 +29,12 @@ from smpp.events import (
     Outbound,
     Responded,
 )
-from smpp.framing import Framer
-from smpp.link import LAST_SEQUENCE, Link, LinkSettings, Role, State
+from smpp.link import Link, LinkSettings
 from smpp.pdu import (
     Alert,
     Bare,
     Bind,
     BindResp,
-    Malformed,
     Message,
     MessageResp,
     Outbind,
@@ -45,41 +42,11 @@ from smpp.pdu import (
     Password,
     Pdu,
     Unknown,
-    decode,
     encode,
 )
+from smpp.states import Role, State
+from tests.smpp.links import BIND, DELIVER, SETTINGS, SUBMIT, bound, opened, written
 from tests.smpp.strategies import pdus
-
-SETTINGS = LinkSettings(window=2, queue=3, enquire_ms=100, response_ms=50, bind_ms=40)
-SUBMIT = Message(CommandId.SUBMIT_SM, destination_addr="79101234567", short_message=b"hello")
-DELIVER = Message(CommandId.DELIVER_SM, source_addr="79101234567", short_message=b"hello")
-BIND = Bind(system_id="us", password=Password("secret"))
-
-
-def written(link: Link) -> list[Pdu | Malformed]:
-    return [decode(frame) for frame in Framer(1 << 20).feed(link.take())]
-
-
-def opened(role: Role) -> Link:
-    link = Link(role, SETTINGS)
-    link.connected(0)
-    return link
-
-
-def bound(role: Role, command: int = CommandId.BIND_TRANSCEIVER, settings: LinkSettings = SETTINGS) -> Link:
-    """Return a link that has just bound, at time 0, with nothing left to write."""
-    link = Link(role, settings)
-    link.connected(0)
-    if role is Role.ESME:
-        link.bind(Bind(command), 0)
-        assert [type(event) for event in link.receive(encode(BindResp(command | RESPONSE_BIT, 1)), 0)] == [Bound]
-    else:
-        (event,) = link.receive(encode(Bind(command, 1)), 0)
-        assert isinstance(event, BindRequested)
-        assert [type(event) for event in link.accept(event.pdu, "SMSC", 0)] == [Bound]
-    link.take()
-    return link
-
 
 # Binding ----------------------------------------------------------------------------------------------------------
 
@@ -164,39 +131,6 @@ def test_an_outbind_is_answered_with_a_bind_and_one_that_crosses_ours_changes_no
         assert isinstance(bound_now, Bound)
 
 
-MAY_SEND = {
-    (Role.ESME, CommandId.BIND_TRANSCEIVER): {CommandId.SUBMIT_SM, CommandId.DATA_SM},
-    (Role.ESME, CommandId.BIND_TRANSMITTER): {CommandId.SUBMIT_SM, CommandId.DATA_SM},
-    (Role.ESME, CommandId.BIND_RECEIVER): set(),
-    (Role.SMSC, CommandId.BIND_TRANSCEIVER): {CommandId.DELIVER_SM, CommandId.DATA_SM},
-    (Role.SMSC, CommandId.BIND_TRANSMITTER): set(),
-    (Role.SMSC, CommandId.BIND_RECEIVER): {CommandId.DELIVER_SM, CommandId.DATA_SM},
-}
-
-
-@pytest.mark.parametrize("command", [CommandId.SUBMIT_SM, CommandId.DELIVER_SM, CommandId.DATA_SM])
-@pytest.mark.parametrize(("role", "bind"), MAY_SEND)
-def test_messages_go_only_where_the_bind_allows(role: Role, bind: CommandId, command: CommandId) -> None:
-    other = Role.SMSC if role is Role.ESME else Role.ESME
-    sender, receiver = bound(role, bind), bound(other, bind)
-    allowed = command in MAY_SEND[role, bind]
-    assert sender.send(Message(command), "tag", 0) is allowed
-    (event,) = receiver.receive(encode(Message(command, 5)), 0)
-    if allowed:
-        assert event == Delivered(Message(command, 5))
-    else:
-        assert isinstance(event, Nacked)
-        assert written(receiver) == [MessageResp(command | RESPONSE_BIT, 5, Status.RINVBNDSTS)]
-
-
-def test_a_message_before_the_bind_is_refused() -> None:
-    for link, message in ((opened(Role.ESME), DELIVER), (opened(Role.SMSC), SUBMIT)):
-        (event,) = link.receive(encode(message), 0)
-        assert isinstance(event, Nacked)
-        assert written(link) == [MessageResp(message.command | RESPONSE_BIT, 0, Status.RINVBNDSTS)]
-        assert not link.send(SUBMIT if link.role is Role.ESME else DELIVER, 1, 0)
-
-
 # Requests and responses -------------------------------------------------------------------------------------------
 
 
@@ -241,71 +175,6 @@ def test_of_an_urgent_request_that_was_taken_its_tag_is_told(at_once: bool, stat
     assert link.in_flight == 0
 
 
-@given(
-    st.sampled_from([CommandId.BIND_TRANSCEIVER, CommandId.BIND_RECEIVER]),
-    st.integers(0, 5),
-    st.lists(st.tuples(st.integers(0, LAST_SEQUENCE), st.binary(max_size=3)), max_size=6),
-    st.booleans(),
-    st.integers(0, 3),
-    st.booleans(),
-)
-def test_answers_are_responses_and_urgent_messages(
-    bind: CommandId, under_way: int, answers: list[tuple[int, bytes]], held: bool, before_the_last: int, leaving: bool
-) -> None:
-    outcomes: list[Any] = []
-    for together in (True, False):
-        link = bound(Role.ESME, bind, LinkSettings(window=4, queue=2))
-        link._sequence = LAST_SEQUENCE - before_the_last
-        for number in range(under_way):
-            link.send(SUBMIT, number, 1)
-        if held:
-            link.hold(100, 1)
-        if leaving:
-            link.unbind(1, 50)
-        link.timer()
-        events: list[Event] = []
-        if together:
-            events = link.answer([(delivered, body, tag) for tag, (delivered, body) in enumerate(answers)], 2)
-        else:
-            for tag, (delivered, body) in enumerate(answers):
-                assert link.respond(Message(CommandId.DELIVER_SM, delivered)) or link.closed
-                if not link.send(Packed(CommandId.SUBMIT_SM, body), tag, 2, urgent=True):
-                    events.append(Lost(tag, False))
-        told = (events, link.take(), link.in_flight, link.urgent, link.requested, link.due_sooner, link.timer())
-        outcomes.append((told, link.lost(3)))
-    assert outcomes[0] == outcomes[1]
-
-
-@given(
-    st.sampled_from([CommandId.BIND_TRANSCEIVER, CommandId.BIND_RECEIVER]),
-    st.integers(0, 5),
-    st.lists(st.binary(max_size=3), max_size=6),
-    st.booleans(),
-    st.integers(0, 3),
-    st.booleans(),
-    st.booleans(),
-)
-def test_what_is_submitted_together_goes_as_each_by_itself(
-    bind: CommandId, under_way: int, bodies: list[bytes], held: bool, before_the_last: int, leaving: bool, brief: bool
-) -> None:
-    outcomes: list[Any] = []
-    for together in (True, False):
-        link = bound(Role.ESME, bind, LinkSettings(window=4, queue=2))
-        link._sequence = LAST_SEQUENCE - before_the_last
-        for number in range(under_way):
-            link.send(SUBMIT, number, 1)
-        if held:
-            link.hold(100, 1)
-        if leaving:
-            link.unbind(1, 50)
-        link.timer()
-        every = [Packed(CommandId.SUBMIT_SM, body) for body in bodies]
-        left = link.submit(every, 2, brief) if together else [one for one in every if not link.send(one, one, 2)]
-        told = (left, link.take(), link.in_flight, link.queued, link.requested, link.due_sooner, link.timer())
-        outcomes.append((told, link.lost(3)))
-    assert outcomes[0] == outcomes[1]
-
-
 @pytest.mark.parametrize("status", [Status.ROK, Status.RTHROTTLED], ids=["taken", "refused"])
 @pytest.mark.parametrize("brief", [False, True])
 def test_of_a_brief_request_that_was_taken_its_tag_is_told(brief: bool, status: int) -> None:
@@ -339,125 +208,12 @@ def test_a_response_of_another_kind_completes_nothing() -> None:
     assert link.in_flight == 1
 
 
-def test_no_more_than_the_window_is_under_way_and_urgent_ones_overtake() -> None:
-    link = bound(Role.ESME)
-    for tag in ("a", "b", "c", "d"):
-        assert link.send(SUBMIT, tag, 0)
-    assert link.send(SUBMIT, "urgent", 0, urgent=True)
-    assert not link.send(SUBMIT, "one too many", 0)
-    assert (link.in_flight, link.queued) == (2, 3)
-    order: list[Any] = []
-    for sequence in range(2, 7):
-        order += link.receive(encode(MessageResp(CommandId.SUBMIT_SM_RESP, sequence)), 1)
-        assert link.in_flight <= 2
-    assert [event.tag if isinstance(event, Responded) else event for event in order] == ["a", "b", "urgent", "c", "d"]
-    assert [pdu.sequence for pdu in written(link)] == [2, 3, 4, 5, 6]
-
-
-def test_a_request_without_an_answer_expires_and_makes_room() -> None:
-    link = bound(Role.ESME)
-    for tag in ("a", "b", "c"):
-        link.send(SUBMIT, tag, 10)
-    link.take()
-    assert link.timer() == 60
-    assert link.tick(59) == []
-    assert link.tick(60) == [Expired("a"), Expired("b")]
-    assert [pdu.sequence for pdu in written(link)] == [4]
-    late = MessageResp(CommandId.SUBMIT_SM_RESP, 2)
-    assert link.receive(encode(late), 61) == [Ignored(late)]
-
-
-def test_a_held_queue_waits_in_order_while_urgent_ones_go() -> None:
-    link = bound(Role.ESME)
-    link.hold(30, 0)
-    link.send(SUBMIT, "a", 0)
-    link.send(SUBMIT, "b", 0)
-    link.send(SUBMIT, "urgent", 0, urgent=True)
-    assert len(written(link)) == 1
-    assert link.timer() == 30
-    assert link.tick(30) == []
-    assert [pdu.sequence for pdu in written(link)] == [3]
-
-
-def test_sequence_numbers_start_again_at_one() -> None:
-    link = bound(Role.ESME)
-    link._sequence = LAST_SEQUENCE - 1
-    link.send(SUBMIT, "a", 0)
-    link.send(SUBMIT, "b", 0)
-    assert [pdu.sequence for pdu in written(link)] == [LAST_SEQUENCE, 1]
-
-
-def test_what_does_not_fit_is_refused_when_it_is_sent_not_later() -> None:
-    link = bound(Role.ESME)
-    for _ in range(3):
-        link.send(SUBMIT, "x", 0)
-    with pytest.raises(ValueError):
-        link.send(Message(CommandId.SUBMIT_SM, source_addr="\0"), "wrong", 0)
-    assert link.queued == 1
-
-
-# Keeping alive ----------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("make", [opened, bound])
 def test_enquire_link_is_answered_in_any_state(role: Role, make: Callable[[Role], Link]) -> None:
     link = make(role)
     assert link.receive(encode(Bare(CommandId.ENQUIRE_LINK, 77)), 0) == []
     assert written(link) == [Bare(CommandId.ENQUIRE_LINK_RESP, 77)]
-
-
-def test_an_idle_link_asks_and_closes_when_nobody_answers() -> None:
-    link = bound(Role.ESME)
-    assert link.timer() == 100
-    assert link.tick(99) == []
-    assert link.take() == b""
-    assert link.tick(100) == []
-    assert written(link) == [Bare(CommandId.ENQUIRE_LINK, 2)]
-    assert link.timer() == 150
-    assert link.tick(150) == [Closed(CloseReason.NOT_ANSWERING)]
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        Bare(CommandId.ENQUIRE_LINK_RESP, 2),
-        Bare(CommandId.ENQUIRE_LINK_RESP, 99),
-        Bare(CommandId.GENERIC_NACK, 2, Status.RINVCMDID),
-    ],
-)
-def test_any_answer_to_an_enquiry_proves_that_somebody_is_there(answer: Bare) -> None:
-    link = bound(Role.ESME)
-    link.tick(100)
-    assert link.receive(encode(answer), 120) == []
-    assert link.timer() == 220
-
-
-def test_a_time_that_came_nearer_is_told() -> None:
-    link = bound(Role.ESME, settings=LinkSettings(enquire_ms=100, response_ms=500))
-    steps: list[tuple[Callable[[], object], int]] = [
-        (lambda: link.hold(80, 0), 100),  # for nobody yet
-        (lambda: link.send(SUBMIT, "held", 0), 80),
-        (lambda: link.tick(80), 100),
-        (lambda: link.tick(100), 580),  # asks
-        (lambda: link.receive(encode(Bare(CommandId.ENQUIRE_LINK_RESP, 3)), 120), 220),
-        (lambda: link.unbind(120, 60), 180),
-    ]
-    for act, due in steps:
-        link.timer()
-        act()
-        assert link.due_sooner
-        assert link.timer() == due
-        assert not link.due_sooner
-    link.receive(encode(Bare(CommandId.ENQUIRE_LINK, 1)), 150)
-    assert not link.due_sooner
-
-
-def test_a_link_that_hears_something_does_not_ask_and_an_unbound_one_never_does() -> None:
-    link = bound(Role.ESME)
-    link.receive(encode(DELIVER), 90)
-    assert link.timer() == 190
-    assert opened(Role.ESME).tick(39) == []
 
 
 # Ends -------------------------------------------------------------------------------------------------------------
@@ -497,26 +253,6 @@ def test_the_other_sides_unbind_is_not_outlived_for_long() -> None:
     assert link.tick(20) == [Lost("a", True), Lost("b", True), Closed(CloseReason.UNBOUND_BY_PEER)]
     link = unbound_by_peer_with_three_submits()
     assert link.lost(1)[-1] == Closed(CloseReason.UNBOUND_BY_PEER)
-
-
-def test_a_link_that_carries_no_message_for_long_is_unbound() -> None:
-    settings = replace(SETTINGS, inactivity_ms=80, response_ms=500)
-    link = bound(Role.ESME, settings=settings)
-    link.receive(encode(DELIVER), 10)
-    link.receive(encode(Bare(CommandId.ENQUIRE_LINK, 7)), 60)  # no message: it only says that somebody is there
-    assert link.tick(89) == []
-    link.send(SUBMIT, "a", 89)
-    assert link.timer() == 160  # the enquiry
-    assert link.tick(169) == []  # what is under way is activity
-    link.receive(encode(MessageResp(CommandId.SUBMIT_SM_RESP, 2)), 170)
-    link.take()
-    assert link.timer() == 249
-    assert link.tick(249) == []
-    (unbind,) = written(link)
-    assert isinstance(unbind, Bare)
-    assert unbind.command == CommandId.UNBIND
-    response = encode(Bare(CommandId.UNBIND_RESP, unbind.sequence))
-    assert link.receive(response, 250) == [Closed(CloseReason.INACTIVE)]
 
 
 def test_our_unbind_waits_for_what_is_under_way() -> None:
@@ -634,6 +370,13 @@ def test_no_octets_make_a_link_raise(role: Role, pieces: list[bytes]) -> None:
         link.tick(now)
 
 
+def due_of(link: Link) -> int | None:
+    """Return what its timer says, without its noting that it was asked."""
+    unnoted = copy(link)
+    unnoted.timers = copy(link.timers)
+    return unnoted.timer()
+
+
 # Two links, back to back ------------------------------------------------------------------------------------------
 
 
@@ -726,18 +469,18 @@ class BackToBack(RuleBasedStateMachine):
     def a_timer_runs_for_whatever_is_due(self) -> None:
         """Ask for the time only where it may be sooner, as a connection does; nothing is due before what it said."""
         for role, link in self.links.items():
-            if link.due_sooner:
+            if link.timers.sooner:
                 self.told[role] = link.timer()
-            due, told = copy(link).timer(), self.told[role]
+            due, told = due_of(link), self.told[role]
             assert due is None or (told is not None and due >= told)
 
     @invariant()
     def a_tick_that_is_done_is_not_due_again(self) -> None:
         for role, link in self.links.items():
-            due = copy(link).timer()
+            due = due_of(link)
             if due is not None and due <= self.now:
                 self.note(role, link.tick(self.now))
-                again = copy(link).timer()
+                again = due_of(link)
                 assert again is None or again > self.now
 
     def teardown(self) -> None:

@@ -9,8 +9,9 @@ import trustme
 from smpp.binding import Backoff, Binding, Retrying
 from smpp.errors import CloseReason
 from smpp.events import BindRequested, Bound, Closed, Responded
-from smpp.link import Link, Role
+from smpp.link import Link
 from smpp.pdu import encode
+from smpp.states import Role
 from smpp.transport import Listener, listen
 from tests.smpp.loopback import BIND, DELIVER, SUBMIT, Owner, Run, welcoming
 

@@ -14,8 +14,9 @@ from smpp.constants import CommandId
 from smpp.errors import CloseReason
 from smpp.events import Bound, Closed, Delivered, Event, Expired, Lost, Responded
 from smpp.framing import Framer
-from smpp.link import Link, LinkSettings, Role
+from smpp.link import Link, LinkSettings
 from smpp.pdu import Bare, BindResp, Message, MessageResp, acknowledge_and_submit, decode, encode
+from smpp.states import Role
 from smpp.transport import SLICE_OCTETS, Connection, connect
 from tests.smpp.loopback import BIND, DELIVER, LIMIT_SECONDS, SUBMIT, Owner, Run, bound, smsc, welcoming
 

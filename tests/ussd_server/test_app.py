@@ -11,8 +11,9 @@ from structlog.testing import capture_logs
 from smpp.alphabets import choose
 from smpp.constants import CommandId, Status, Ton
 from smpp.events import BindRequested, Bound, Delivered, Event
-from smpp.link import Link, Role
+from smpp.link import Link
 from smpp.pdu import Message
+from smpp.states import Role
 from smpp.transport import LINGER_SECONDS, Connection, Listener, listen
 from tests import redis_servers
 from tests.ussd_server.stores.redis.steps import elsewhere

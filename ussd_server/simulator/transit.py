@@ -8,8 +8,9 @@ from typing import Any, Final
 from smpp.constants import RESPONSE_BIT, CommandId
 from smpp.events import Event
 from smpp.framing import Framer
-from smpp.link import Link, LinkSettings, Role
+from smpp.link import Link, LinkSettings
 from smpp.pdu import Message, Packed
+from smpp.states import Role
 from ussd_server.simulator.faults import Fault
 from ussd_server.simulator.wire import Direction
 
@@ -106,7 +107,7 @@ class RecordedLink(Link):
         if self._swap and command & ~RESPONSE_BIT in _MESSAGES:
             self._held.append(frame)
             self._turn_at = self._now + HELD_MS
-            self.due_sooner = True
+            self.timers.sooner = True
             if len(self._held) >= self._swap:
                 self._turn_around()
         else:
@@ -137,7 +138,7 @@ class RecordedLink(Link):
         self._cut = not fault.for_ms
         self._rest_at = self._now + fault.for_ms
         self._behind = [frame[half:]]
-        self.due_sooner = True
+        self.timers.sooner = True
         if not self._cut:
             self._record(self, frame, "to_service")
 

@@ -9,8 +9,9 @@ from smpp import ussd
 from smpp.alphabets import choose, decode
 from smpp.constants import CommandId, Status, Tag, Ton
 from smpp.events import BindRequested, Bound, Closed, Delivered, Event, Responded
-from smpp.link import Link, LinkSettings, Role
+from smpp.link import Link, LinkSettings
 from smpp.pdu import Bind, Message
+from smpp.states import Role
 from smpp.transport import Connection, listen
 from tests.ussd_server.turns.bench import MSISDN, SCREEN, Bench
 from ussd_server.channels.account import Account

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from smpp.link import Link, Role
+from smpp.link import Link
+from smpp.states import Role
 from smpp.transport import listen
 from tests.ussd_server.channels.line import Line, Smsc, dialled, make_account, play, send
 from tests.ussd_server.turns.bench import MSISDN

@@ -16,8 +16,9 @@ from smpp.alphabets import Encoded, choose
 from smpp.constants import RESPONSE_BIT, CommandId
 from smpp.dialect import Ending
 from smpp.events import Bound, Delivered, Responded
-from smpp.link import Link, Role
+from smpp.link import Link
 from smpp.pdu import Bind, BindResp, Message, decode, encode
+from smpp.states import Role
 from smpp.ussd import classify
 from tests.ussd_server.dialects.recording import RECORDINGS, Block, Recording, difference, read, shown
 from ussd_server.dialects.files import load, shipped

@@ -8,8 +8,9 @@ from smpp.alphabets import decode
 from smpp.constants import CommandId, Status
 from smpp.dialect import STANDARD, Dialect
 from smpp.events import BindRefused, Bound, Closed, Delivered, Event, Responded
-from smpp.link import Link, Role
+from smpp.link import Link
 from smpp.pdu import Bind, Message, Password
+from smpp.states import Role
 from smpp.transport import Connection, connect
 
 PATIENCE_S = 60.0

@@ -6,8 +6,9 @@ from smpp.constants import CommandId
 from smpp.errors import CloseReason
 from smpp.events import Bound, Closed, Delivered, Event, Lost
 from smpp.framing import Framer
-from smpp.link import Link, Role
+from smpp.link import Link
 from smpp.pdu import Bind, Message, decode, encode
+from smpp.states import Role
 from ussd_server.simulator.faults import Fault, usual
 from ussd_server.simulator.transit import HELD_MS, RecordedLink
 
@@ -91,7 +92,7 @@ def test_what_is_held_is_not_held_for_ever_and_enquire_link_never(wire: Wire) ->
     wire.smsc.suffer(Fault("reorder", messages=9))
     wire.deliver(b"one", b"two")
     assert wire.carry() == b""
-    assert wire.smsc.due_sooner
+    assert wire.smsc.timers.sooner
     assert wire.smsc.timer() == START + HELD_MS
     wire.smsc.receive(bytes.fromhex("00000010000000150000000000000009"), wire.now)
     assert decode(wire.carry()).command == CommandId.ENQUIRE_LINK_RESP
