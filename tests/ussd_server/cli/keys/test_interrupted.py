@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.ussd_server.cli.keys.stored import CODE, MSISDN, NOW, PATH
-from tests.ussd_server.command_line import Said, log_octets
+from tests.ussd_server.command_line import Said
 from ussd_server.cli import keys as keys_command
 from ussd_server.secrecy.keys import Keyring, load
 from ussd_server.secrecy.sealed import holdings
@@ -22,8 +22,25 @@ from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.subscribers.codes import Access, SealedCode
 from ussd_server.subscribers.record import Subscriber
 
-MANY = 3000
-"""Subscribers with a code; moving them takes most of a second, in which an interruption finds its place."""
+MANY = 1000
+"""Subscribers with a code, of whom a command that is interrupted has moved less than half."""
+
+ENDS_ITSELF = """
+import itertools, os, runpy, sys
+from ussd_server.stores.sqlite.store import SqliteStore
+
+number, commit, commits = int(sys.argv.pop(1)), SqliteStore.commit, itertools.count(1)
+
+async def counted(store, change):
+    done = await commit(store, change)
+    if next(commits) == 300:
+        os.kill(os.getpid(), number)
+    return done
+
+SqliteStore.commit = counted
+runpy.run_module("ussd_server", run_name="__main__")
+"""
+"""Runs a command that gets a signal at its 300th commit. Whoever watched it from beside might come too late."""
 
 
 def fill(ring: Keyring) -> None:
@@ -59,15 +76,15 @@ def under() -> Counter[str]:
 
 
 def interrupted(number: signal.Signals, *words: str) -> tuple[int, str, str]:
-    """Give a command, and end it when it has written to the store; return its exit code, output and errors."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "ussd_server", "keys", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as child:
-        while child.poll() is None and log_octets("var/ussd-server.db") < 100_000:
-            pass
-        child.send_signal(number)
-        out, err = child.communicate(timeout=60)
-    return child.returncode, out, err
+    """Give a command, and end it in the middle of its work; return its exit code, output and errors."""
+    child = subprocess.run(
+        [sys.executable, "-c", ENDS_ITSELF, str(int(number)), "keys", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return child.returncode, child.stdout, child.stderr
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
