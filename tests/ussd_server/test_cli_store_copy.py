@@ -150,6 +150,9 @@ def test_a_copy_that_is_given_up_or_gone_back_on_leaves_a_store_to_serve_from(sa
     moved = f"error: {OLD}: it is moved to {whole(NEW)}: start the servers with that; or, to go on with this one: "
     assert said("subscriber", "show", "79100000000", "--store", OLD) == 1
     assert said.err == f"{moved}ussd-server store reopen {OLD}\n"
+    assert said("store", "copy", OLD, "sqlite:///third.db") == 1
+    assert said.err.startswith(f"error: {whole(OLD)} is moved to {whole(NEW)}; end that copy, or give it up with: ")
+    assert not Path("third.db").exists()
     assert said("store", "copy", OLD, NEW) == 0  # as where the command was killed behind its last write
     assert said.out.startswith(f"{whole(OLD)} was moved to {whole(NEW)} already: start the servers with that;")
     assert said.out.endswith(". Nothing was to be done.\n")

@@ -19,7 +19,7 @@ from ussd_server.settings import SettingsError
 from ussd_server.store_url import StoreUrl
 from ussd_server.stores.base import NoStore, Store
 from ussd_server.stores.copying import Copied, Copier, Moved, Sum, Walk
-from ussd_server.stores.moving import AlreadyMoved, leave_unfinished
+from ussd_server.stores.moving import AlreadyMoved, goes_away, leave_unfinished
 from ussd_server.stores.moving import reopen as reopen_store
 from ussd_server.stores.opening import open_store
 
@@ -75,7 +75,8 @@ def copy(
     """
     whence, to = _two(source, target)
 
-    async def at_rest(here: Store) -> None:
+    async def free_to_go(here: Store) -> None:
+        await goes_away(here, whence.known_as, to.known_as)
         users = await here.in_use()
         if users and not while_running:
             raise Failure(
@@ -97,7 +98,7 @@ def copy(
     if not while_running:
         remark += f", and to give it up: {back}"
     try:
-        done = _with_both(whence, to, work, remark, make=at_rest, require_durable=require_durable)
+        done = _with_both(whence, to, work, remark, make=free_to_go, require_durable=require_durable)
     except AlreadyMoved as ended:  # as where the command was killed at its very end
         console().print(f"{ended}. Nothing was to be done.", markup=False)
         return

@@ -47,7 +47,7 @@ class Move:
 
     async def goes_on(self, into_nonempty: bool) -> bool:
         """Return whether an earlier copy goes on. Raises CopyError where none may begin; nothing is written."""
-        away = await self._goes_away()
+        away = await goes_away(self._source, self._name, self._into)
         found = await self._target.mark()
         if found in (COPIED + self._name, ADDED + self._name):
             self.alone = found.startswith(COPIED)
@@ -66,19 +66,6 @@ class Move:
                 raise CopyError(f"{self._into} holds other data; take an empty store, or say --into-nonempty")
         await self._refuse_written_target()
         return bool(found)
-
-    async def _goes_away(self) -> bool:
-        """Return whether the source is being moved to the target, or was. Raises CopyError where it is marked else."""
-        marked = await self._source.mark()
-        if not marked:
-            return False
-        if marked == MOVED + self._into:
-            return True
-        if marked.startswith(MOVED):
-            raise CopyError(
-                f"{self._name} is {marked}; end that copy, or give it up with: ussd-server store reopen FROM"
-            )
-        raise CopyError(f"{self._name} is not whole, it is being {marked}; end that copy first")
 
     @property
     def _under_way(self) -> str:
@@ -139,6 +126,18 @@ class Move:
     async def _is_empty(self) -> bool:
         some: Sequence[Any] = await self._target.subscribers("", 1) or await self._target.terminals()
         return not (some or await self._target.nonces(None, 1))
+
+
+async def goes_away(source: Store, name: str, into: str) -> bool:
+    """Return whether a store is being moved to this other one, or was. Raises CopyError where it is marked else."""
+    marked = await source.mark()
+    if not marked:
+        return False
+    if marked == MOVED + into:
+        return True
+    if marked.startswith(MOVED):
+        raise CopyError(f"{name} is {marked}; end that copy, or give it up with: ussd-server store reopen FROM")
+    raise CopyError(f"{name} is not whole, it is being {marked}; end that copy first")
 
 
 async def reopen(store: Store, name: str, unseen: Unseen = lambda name: None) -> str:
