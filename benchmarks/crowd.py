@@ -164,7 +164,7 @@ class _Offering:
         self._order = 0
         self._out = bytearray()
         self._minute = Minute(0)
-        self._came = self._read_at = perf_counter_ns()
+        self._came = perf_counter_ns()
         self._total = Minute(-1)
 
     def run(self) -> None:
@@ -255,15 +255,15 @@ class _Offering:
         readable, _, _ = select.select([connection], [connection] if out else [], [], WAIT_S)
         if readable:
             self._crowd._fill()
-            self._read_at = perf_counter_ns()
-            self._crowd._take(out, self._screen)
+            read_at = perf_counter_ns()
+            for at, length in self._crowd._take(out):
+                answered = self._crowd._answered(at, length, self._path, self._known)
+                if answered is not None:
+                    self._screen(answered, read_at)
 
-    def _screen(self, at: int, length: int) -> None:
+    def _screen(self, slot: Slot, now: int) -> None:
         """Note that a screen came, and go on."""
-        slot = self._crowd._answered(at, length, self._path, self._known)
-        if slot is None:
-            return
-        minute, now = self._minute, self._read_at
+        minute = self._minute
         if not slot.sent:
             raise Failed(f"a second answer to step {slot.step + 1} of {slot.msisdn.decode()}")
         bucket = min(BUCKETS - 1, (now - slot.sent) >> BUCKET_SHIFT)

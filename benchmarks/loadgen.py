@@ -137,7 +137,7 @@ class Generator:
         self._socket = connection
         self._buffer = bytearray(BUFFER)
         self._view = memoryview(self._buffer)
-        self._filled = 0
+        self._filled = self._taken = 0
         self._octets = 0
         self._sequence = 0
         self._session = 0
@@ -189,10 +189,11 @@ class Generator:
                 break
             found.append((command, status, sequence, bytes(self._view[at : at + length])))
             at += length
-        self._keep_from(at)
+        self._taken = at
         return found
 
     def _fill(self) -> None:
+        self._forget_taken()
         try:
             count = self._socket.recv_into(self._view[self._filled :])
             # Who writes an answer in two pieces (Kannel does) must not wait for our acknowledgement of the first.
@@ -206,11 +207,11 @@ class Generator:
         self._filled += count
         self._octets += count
 
-    def _keep_from(self, at: int) -> None:
-        left = self._filled - at
-        if at and left:
-            self._buffer[:left] = self._buffer[at : self._filled]
-        self._filled = left
+    def _forget_taken(self) -> None:
+        taken, left = self._taken, self._filled - self._taken
+        if taken and left:
+            self._buffer[:left] = self._buffer[taken : self._filled]
+        self._filled, self._taken = left, 0
 
     # A run ------------------------------------------------------------------------------------------------------
 
@@ -218,16 +219,13 @@ class Generator:
         """Do one run; Failed says what went wrong."""
         return _Running(self, run).go()
 
-    def _take(
-        self,
-        out: bytearray,
-        answered: Callable[[int, int], None],
-        responded: Callable[[int], None] | None = None,
-    ) -> None:
-        """Take the whole PDUs that were read, and write into `out` what each of them is to be answered with.
+    def _take(self, out: bytearray, responded: Callable[[int], None] | None = None) -> list[tuple[int, int]]:
+        """Return where each submit_sm is that was read, and how long; good until more is read.
 
-        `answered` hears where each submit_sm is, `responded` the sequence number of each deliver_sm_resp.
+        What each whole PDU is to be answered with is written into `out`; `responded` hears the sequence number of each
+        deliver_sm_resp.
         """
+        found = []
         buffer, response = self._buffer, self._submit_response
         at, filled = 0, self._filled
         while filled - at >= 16:
@@ -237,7 +235,7 @@ class Generator:
             if command == SUBMIT_SM:
                 pack_into(">I", response, 12, sequence)
                 out += response
-                answered(at, length)
+                found.append((at, length))
             elif command == DELIVER_SM | RESPONSE:
                 if status:
                     raise Failed(f"deliver_sm_resp with status 0x{status:08X}")
@@ -249,7 +247,8 @@ class Generator:
             else:
                 raise Failed(f"unexpected command 0x{command:08X}, status 0x{status:08X}")
             at += length
-        self._keep_from(at)
+        self._taken = at
+        return found
 
     def _answered(self, at: int, length: int, path: Sequence[Step], known: list[Known | None]) -> Slot | None:
         """Return the dialogue that this submit_sm answers, None for an SMS; Failed where it is the wrong answer."""
@@ -312,7 +311,7 @@ class _Running:
         self._started = self._steps = self._sent = 0
         self._latencies = array("Q")
         self._cpu, self._octets = os.times(), generator._octets
-        self._began = self._last = self._now = perf_counter_ns()
+        self._began = self._last = perf_counter_ns()
         self._count_from = self._began + RAMP_NS if run.seconds else self._began
         self._stop_at = self._count_from + int(run.seconds * 1e9) if run.seconds else 1 << 62
 
@@ -333,30 +332,32 @@ class _Running:
             if waiting and not self._readable():
                 continue
             generator._fill()
-            self._now = perf_counter_ns()
-            generator._take(out, self._screen)
+            now = perf_counter_ns()
+            self._screens(generator._take(out), now)
         return self._measured()
 
-    def _screen(self, at: int, length: int) -> None:
-        """Note how long the answer took that has come, and go on with its dialogue or with another one."""
-        slot = self._generator._answered(at, length, self._path, self._known)
-        if slot is None:
-            return
-        now = self._now
-        if self._count_from <= now < self._stop_at:
-            self._latencies.append(now - slot.sent)
-            self._last = now
-        self._steps += 1
-        step = slot.step + 1
-        if step == len(self._path):
-            del self._slots[slot.msisdn]
-            if self._started >= self._most or now >= self._stop_at:
-                return
-            step = 0
-        if self._paced:
-            self._waiting.append((slot, step))
-        else:
-            self._send(slot, step)
+    def _screens(self, found: Sequence[tuple[int, int]], now: int) -> None:
+        """Note how long the answers took that have come, and go on with their dialogues or with others."""
+        answered, path, known, send = self._generator._answered, self._path, self._known, self._send
+        counts = self._count_from <= now < self._stop_at
+        for at, length in found:
+            slot = answered(at, length, path, known)
+            if slot is None:
+                continue
+            if counts:
+                self._latencies.append(now - slot.sent)
+                self._last = now
+            self._steps += 1
+            step = slot.step + 1
+            if step == len(path):
+                del self._slots[slot.msisdn]
+                if self._started >= self._most or now >= self._stop_at:
+                    continue
+                step = 0
+            if self._paced:
+                self._waiting.append((slot, step))
+            else:
+                send(slot, step)
 
     def _send(self, slot: Slot, step: int) -> None:
         """Let this input go with the next write, which also says when it was sent."""

@@ -98,7 +98,8 @@ class _Exchanging:
             self._write()
             generator._fill()
             self._now = perf_counter_ns()
-            generator._take(self._out, self._answer, self._responded)
+            for at, length in generator._take(self._out, self._responded):
+                self._answer(bytes(generator._view[at : at + length]))
         self._write()
         return self._measured()
 
@@ -123,9 +124,9 @@ class _Exchanging:
         self._generator._socket.sendall(self._out)
         self._out.clear()
 
-    def _answer(self, at: int, length: int) -> None:
+    def _answer(self, frame: bytes) -> None:
         """Note how long an answer took."""
-        slot, now = self._answer_of(bytes(self._generator._view[at : at + length])), self._now
+        slot, now = self._answer_of(frame), self._now
         del self._by_number[slot.msisdn]
         slot.answered = True
         if self._count_from <= now < self._stop_at:
