@@ -4,15 +4,14 @@ import asyncio
 import json
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from tests.ussd_server.command_line import Said, log_octets, without_settings
+from tests.ussd_server.command_line import Said, without_settings
+from tests.ussd_server.signalled import COMMITTED, RETURNED, signalled
 from ussd_server.cli.common import now
 from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
 from ussd_server.stores.sqlite.store import SqliteStore
@@ -263,7 +262,7 @@ def test_a_store_that_goes_away_meanwhile_is_told_in_one_line(said: Said, monkey
     assert said.err == "error: the disk is full\n"
 
 
-MANY = 2000
+MANY = 1000
 
 
 @pytest.mark.parametrize(
@@ -284,16 +283,12 @@ def test_who_interrupts_it_reads_how_many_are_done_and_that_it_goes_on(
         await asyncio.gather(*(store.bury(each, now(), "refused") for each in claimed))
 
     at_the_store(work)
-    command = [sys.executable, "-m", "ussd_server", "dead-letters", *words, "--all", "--reason", "test", *STORE]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        while child.poll() is None and log_octets("s.db") < 100_000:
-            pass
-        child.send_signal(signal.SIGINT)
-        out, err = child.communicate(timeout=60)
-    assert (child.returncode, out) == (130, "")
+    command = ("dead-letters", *words, "--all", "--reason", "test", *STORE)
+    code, out, err = signalled(command, signal.SIGINT, RETURNED, COMMITTED, 100)
+    assert (code, out) == (130, "")
     told = re.fullmatch(rf"interrupted: (\d+) {done}; the same command goes on with the others\n", err)
     assert told, err
-    assert 0 < int(told[1]) < MANY
+    assert 100 <= int(told[1]) < MANY
     assert said(*words, "--all", "--reason", "test") == 0
     rest = re.fullmatch(rf"(\d+) {done}\.\n", said.out)
     assert rest, said.out

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from aiohttp import ClientSession
 
+from tests.ussd_server.signalled import signalled, signalling
 from ussd_server.simulator import protocol
 
 ANY_PORTS = ("--http", "127.0.0.1:0", "--smpp", "127.0.0.1:0")
@@ -23,12 +24,10 @@ ANY_PORTS = ("--http", "127.0.0.1:0", "--smpp", "127.0.0.1:0")
 
 @contextmanager
 def started(
-    *arguments: str, until: str, program: tuple[str, str] = ("-m", "ussd_server")
+    *arguments: str, until: str, program: Sequence[str] = (sys.executable, "-m", "ussd_server")
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Start a command in the working directory and read what it says up to the line that holds `until`."""
-    process = subprocess.Popen(
-        [sys.executable, *program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([*program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     said = ""
     try:
@@ -298,36 +297,14 @@ def test_a_hang_up_reads_the_flows_again() -> None:
         assert ended(process, signal.SIGTERM) == 0
 
 
-def hung_up_at(event: str, name: str) -> tuple[str, str]:
-    """Return a program that is the command, and gets SIGHUP the first time it comes to this audit event."""
-    return (
-        "-c",
-        f"""
-import os, signal, sys
-
-came = []
-
-def hang_up(event, details):
-    if event == {event!r} and str(details[0]).endswith({name!r}) and not came:
-        came.append(event)
-        os.kill(os.getpid(), signal.SIGHUP)
-
-sys.addaudithook(hang_up)
-from ussd_server.cli import main
-main()
-""",
-    )
-
-
 @pytest.mark.parametrize(
     ("event", "name"),
     [("import", "ussd_server.cli.program"), ("import", "ussd_server.cli.parts"), ("open", "flows.yaml")],
 )
 def test_a_hang_up_at_any_time_of_a_start_reads_the_flows_again_after_it(event: str, name: str) -> None:
     """It comes as the commands are loaded, as the server is, and as the flows are just being read."""
-    with started(
-        "demo", *ANY_PORTS, "--log-format", "json", until="Stop with Ctrl-C.", program=hung_up_at(event, name)
-    ) as (process, _):
+    words = ("demo", *ANY_PORTS, "--log-format", "json")
+    with started(*words, until="Stop with Ctrl-C.", program=signalling(signal.SIGHUP, event, name)) as (process, _):
         assert process.stderr is not None
         assert any("flow reloaded" in line for line in process.stderr)
         assert ended(process, signal.SIGTERM) == 0
@@ -335,9 +312,7 @@ def test_a_hang_up_at_any_time_of_a_start_reads_the_flows_again_after_it(event: 
 
 def test_a_hang_up_ends_a_command_that_reads_nothing_again() -> None:
     """As when its terminal is closed."""
-    program = hung_up_at("import", "ussd_server.cli.program")
-    done = subprocess.run([sys.executable, *program, "keys", "list"], capture_output=True, check=False, timeout=60)
-    assert done.returncode == -signal.SIGHUP
+    assert signalled(("keys", "list"), signal.SIGHUP, "import", "ussd_server.cli.program").code == -signal.SIGHUP
 
 
 def test_a_reload_of_a_flow_with_mistakes_keeps_the_old_one() -> None:
@@ -359,17 +334,5 @@ def test_a_reload_of_a_flow_with_mistakes_keeps_the_old_one() -> None:
 @pytest.mark.parametrize("module", ["ussd_server.cli.program", "rich.progress", "ussd_server.stores.redis.store"])
 def test_ctrl_c_at_any_time_ends_a_command_quietly_with_130(module: str) -> None:
     """It comes as that module is loaded: the first of the command line, one of its libraries, and one of a command."""
-    program = f"""
-import os, signal, sys
-
-class Interrupting:
-    def find_spec(self, name, *_):
-        if name == {module!r}:
-            os.kill(os.getpid(), signal.SIGINT)
-
-sys.meta_path.insert(0, Interrupting())
-from ussd_server.cli import main
-main(["dead-letters", "list", "--store", "redis://127.0.0.1:1/0"])
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    words = ("dead-letters", "list", "--store", "redis://127.0.0.1:1/0")
+    assert signalled(words, signal.SIGINT, "import", module) == (130, "", "")

@@ -4,15 +4,14 @@ import asyncio
 import io
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import ussd_server
-from tests.ussd_server.command_line import Said, log_octets, without_settings
+from tests.ussd_server.command_line import Said, without_settings
+from tests.ussd_server.signalled import COMMITTED, RETURNED, signalled
 from tests.ussd_server.stores.sqlite.bench import HeldDisk
 from ussd_server.cli import push as push_command
 from ussd_server.cli.push import AT_ONCE
@@ -232,15 +231,9 @@ def test_who_interrupts_a_campaign_reads_whether_the_same_command_goes_on(
     campaign: tuple[str, ...], said: Said
 ) -> None:
     Path("n.txt").write_text("\n".join(str(79100000000 + number) for number in range(MANY)), encoding="ascii")
-    words = ["push", "notify", "--file", "n.txt", "--text", "Hello", "--category", "service", *campaign]
-    with subprocess.Popen(
-        [sys.executable, "-m", "ussd_server", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as child:
-        while child.poll() is None and log_octets("var/ussd-server.db") < 100_000:
-            pass
-        child.send_signal(signal.SIGTERM)
-        out, err = child.communicate(timeout=60)
-    assert (child.returncode, out) == (143, "")
+    words = ("push", "notify", "--file", "n.txt", "--text", "Hello", "--category", "service", *campaign)
+    code, out, err = signalled(words, signal.SIGTERM, RETURNED, COMMITTED, 100)
+    assert (code, out) == (143, "")
     told = re.match(rf"interrupted after (\d+) of {MANY} numbers", err)
     assert told, err
     before = at_the_store(lambda store: store.count_subscribers())

@@ -3,8 +3,6 @@
 import asyncio
 import re
 import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 
 from tests.ussd_server.cli.keys.stored import CODE, MSISDN, NOW, PATH
 from tests.ussd_server.command_line import Said
+from tests.ussd_server.signalled import COMMITTED, RETURNED, Ended, signalled
 from ussd_server.cli import keys as keys_command
 from ussd_server.secrecy.keys import Keyring, load
 from ussd_server.secrecy.sealed import holdings
@@ -24,23 +23,6 @@ from ussd_server.subscribers.record import Subscriber
 
 MANY = 1000
 """Subscribers with a code, of whom a command that is interrupted has moved less than half."""
-
-ENDS_ITSELF = """
-import itertools, os, runpy, sys
-from ussd_server.stores.sqlite.store import SqliteStore
-
-number, commit, commits = int(sys.argv.pop(1)), SqliteStore.commit, itertools.count(1)
-
-async def counted(store, change):
-    done = await commit(store, change)
-    if next(commits) == 300:
-        os.kill(os.getpid(), number)
-    return done
-
-SqliteStore.commit = counted
-runpy.run_module("ussd_server", run_name="__main__")
-"""
-"""Runs a command that gets a signal at its 300th commit. Whoever watched it from beside might come too late."""
 
 
 def fill(ring: Keyring) -> None:
@@ -75,16 +57,9 @@ def under() -> Counter[str]:
     return asyncio.run(within())
 
 
-def interrupted(number: signal.Signals, *words: str) -> tuple[int, str, str]:
-    """Give a command, and end it in the middle of its work; return its exit code, output and errors."""
-    child = subprocess.run(
-        [sys.executable, "-c", ENDS_ITSELF, str(int(number)), "keys", *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return child.returncode, child.stdout, child.stderr
+def interrupted(number: signal.Signals, *words: str) -> Ended:
+    """Give a command, and end it in the middle of its work."""
+    return signalled(("keys", *words), number, RETURNED, COMMITTED, 300)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -94,9 +69,9 @@ def test_who_interrupts_a_rotation_reads_how_far_it_came_and_what_goes_on(
     said("init")
     fill(load(PATH))
     old = load(PATH).current("kek").id
-    ended, out, err = interrupted(number, "rotate", "kek")
+    code, out, err = interrupted(number, "rotate", "kek")
     new = load(PATH).current("kek").id
-    assert (ended, out.splitlines()) == (
+    assert (code, out.splitlines()) == (
         status,
         [f"{new} is in use; servers with var take it up within 2 seconds, others need a copy."],
     )
@@ -118,12 +93,12 @@ def test_a_rotation_that_is_killed_goes_on_and_loses_no_code(said: Said) -> None
     said("init")
     fill(load(PATH))
     old = load(PATH).current("kek").id
-    assert interrupted(signal.SIGKILL, "rotate", "kek")[0] == -signal.SIGKILL
+    assert interrupted(signal.SIGKILL, "rotate", "kek").code == -signal.SIGKILL
     new = load(PATH).current("kek").id
     assert new != old
     first = under()
     assert 0 < first[new] < MANY
-    assert interrupted(signal.SIGKILL, "rewrap")[0] == -signal.SIGKILL
+    assert interrupted(signal.SIGKILL, "rewrap").code == -signal.SIGKILL
     second = under()
     assert first[new] < second[new] < MANY
     assert sum(second.values()) == MANY
