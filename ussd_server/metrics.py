@@ -6,7 +6,8 @@ The hot path touches dicts and lists of ints only; all of Prometheus' objects ar
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.metrics_core import (
@@ -50,6 +51,11 @@ class Histogram:
         return sums
 
 
+def _counts() -> "defaultdict[Any, int]":
+    return defaultdict(int)
+
+
+@dataclass(slots=True, eq=False, repr=False)
 class Metrics:
     """The server's numbers. Whoever does the work bumps them: `metrics.turns["ussd", "answered"] += 1`.
 
@@ -57,106 +63,72 @@ class Metrics:
     `outbox_under_way`, `turns_under_way` and the like, which are asked at scrape time.
     """
 
-    __slots__ = (
-        "binds",
-        "checks",
-        "checks_waiting",
-        "clock_offset",
-        "dead_letters",
-        "deliveries",
-        "housekeeping_failed",
-        "letters",
-        "links",
-        "loop_lag",
-        "outbox",
-        "outbox_under_way",
-        "pdu_errors",
-        "pdus",
-        "pushes",
-        "receipts",
-        "screens_waiting",
-        "shed",
-        "sms_limit",
-        "sms_waiting",
-        "standing_delay",
-        "store_reached",
-        "store_risks",
-        "suppressed",
-        "terminal_requests",
-        "throttled",
-        "turn_seconds",
-        "turned_away",
-        "turns",
-        "turns_limit",
-        "turns_under_way",
-        "turns_waiting",
+    turns: defaultdict[tuple[str, str], int] = field(default_factory=_counts)
+    """Turns by channel and result (`answered`, `repeated`, `late`, `failed` ...)."""
+    turn_seconds: defaultdict[str, Histogram] = field(
+        default_factory=lambda: defaultdict(lambda: Histogram(TURN_SECONDS))
     )
-
-    def __init__(self) -> None:
-        self.turns: defaultdict[tuple[str, str], int] = defaultdict(int)
-        """Turns by channel and result (`answered`, `repeated`, `late`, `failed` ...)."""
-        self.turn_seconds: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(TURN_SECONDS))
-        """How long a turn took from the read of its octets to the answer, by channel."""
-        self.pdus: defaultdict[tuple[str, str], int] = defaultdict(int)
-        """PDUs by direction (`in`, `out`) and command."""
-        self.pdu_errors: defaultdict[tuple[str, str], int] = defaultdict(int)
-        """PDUs that could not be read or were refused, by direction and reason."""
-        self.suppressed: defaultdict[str, int] = defaultdict(int)
-        """Inputs that were left without an answer on purpose, by reason."""
-        self.letters: defaultdict[str, int] = defaultdict(int)
-        """Long SMS that came in parts, by result: `whole`, or why what came of them was given up."""
-        self.receipts: defaultdict[str, int] = defaultdict(int)
-        """Receipts that came in, by the state that they tell, `unreadable` where they tell none."""
-        self.deliveries: defaultdict[str, int] = defaultdict(int)
-        """SMS of ours by how they ended; `unmatched` are final receipts of no SMS that is awaited."""
-        self.outbox: defaultdict[tuple[str, str], int] = defaultdict(int)
-        """Outbox entries that were performed, by kind and result."""
-        self.dead_letters: Mapping[str, int] = {}
-        """How many entries of each kind were given up and wait for a person, as last asked of the store."""
-        self.clock_offset = 0.0
-        """By how many seconds this server's clock was ahead of the store's when they were compared last."""
-        self.store_reached = 1
-        """Whether the store answered when it was asked last, every 15 s."""
-        self.store_risks = 0
-        """In how many ways the store could lose what it acknowledged, as it was set up when that was looked at last."""
-        self.pushes: defaultdict[tuple[str, str], int] = defaultdict(int)
-        """Pushes that ended, by kind (`notify`, `ask`, "" not known yet) and result (`turns/pushes.py` names them)."""
-        self.terminal_requests: defaultdict[tuple[str, str], int] = defaultdict(int)
-        """Terminals' requests by operation and result (`ok`, or the name of the problem)."""
-        self.checks: defaultdict[str, int] = defaultdict(int)
-        """Entries of access codes that were evaluated, by verdict (`accepted`, `wrong`, `locked`, `expired`)."""
-        self.checks_waiting: Callable[[], int] = int
-        """Returns how many entries wait for their evaluation."""
-        self.housekeeping_failed: defaultdict[str, int] = defaultdict(int)
-        """Defects in what is done from time to time, by what it was."""
-        self.loop_lag = Histogram(LOOP_LAG_SECONDS)
-        """How late the event loop was when it was to wake at a given time."""
-        self.links: dict[str, bool] = {}
-        """Whether messages flow both ways between us and each SMSC, by its name."""
-        self.binds: dict[str, int] = {}
-        """How many connections to each SMSC are bound."""
-        self.throttled: defaultdict[str, int] = defaultdict(int)
-        """Messages that an SMSC refused because we were too fast, by its name."""
-        self.sms_waiting: dict[str, Callable[[], int]] = {}
-        """Return how many parts of SMS wait for each SMSC, or for its response."""
-        self.screens_waiting: dict[str, Callable[[], int]] = {}
-        """Return how many screens wait for each SMSC's window."""
-        self.turned_away: defaultdict[str, int] = defaultdict(int)
-        """New dialogues that each SMSC was told to keep, for there was no room for a text either."""
-        self.sms_limit: dict[str, Callable[[], float]] = {}
-        """Return how many parts of SMS a second each SMSC gets at most, 0 for no limit."""
-        self.outbox_under_way: Callable[[], int] = int
-        """Returns how many outbox entries this server performs now."""
-        self.turns_under_way: Callable[[], int] = int
-        """Returns how many turns have begun and have no answer yet."""
-        self.turns_waiting: Callable[[], int] = int
-        """Returns how many of these wait for their commit."""
-        self.turns_limit: Callable[[], int] = int
-        """Returns how many may, before new dialogues are refused."""
-        self.standing_delay: Callable[[], float] = float
-        """Returns the least delay that turns of the last moment had, seconds."""
-        self.shed: Callable[[], Mapping[str, int]] = dict
-        """Returns what was refused for too much to do, by kind."""
+    """How long a turn took from the read of its octets to the answer, by channel."""
+    pdus: defaultdict[tuple[str, str], int] = field(default_factory=_counts)
+    """PDUs by direction (`in`, `out`) and command."""
+    pdu_errors: defaultdict[tuple[str, str], int] = field(default_factory=_counts)
+    """PDUs that could not be read or were refused, by direction and reason."""
+    suppressed: defaultdict[str, int] = field(default_factory=_counts)
+    """Inputs that were left without an answer on purpose, by reason."""
+    letters: defaultdict[str, int] = field(default_factory=_counts)
+    """Long SMS that came in parts, by result: `whole`, or why what came of them was given up."""
+    receipts: defaultdict[str, int] = field(default_factory=_counts)
+    """Receipts that came in, by the state that they tell, `unreadable` where they tell none."""
+    deliveries: defaultdict[str, int] = field(default_factory=_counts)
+    """SMS of ours by how they ended; `unmatched` are final receipts of no SMS that is awaited."""
+    outbox: defaultdict[tuple[str, str], int] = field(default_factory=_counts)
+    """Outbox entries that were performed, by kind and result."""
+    dead_letters: Mapping[str, int] = field(default_factory=dict)
+    """How many entries of each kind were given up and wait for a person, as last asked of the store."""
+    clock_offset: float = 0.0
+    """By how many seconds this server's clock was ahead of the store's when they were compared last."""
+    store_reached: int = 1
+    """Whether the store answered when it was asked last, every 15 s."""
+    store_risks: int = 0
+    """In how many ways the store could lose what it acknowledged, as it was set up when that was looked at last."""
+    pushes: defaultdict[tuple[str, str], int] = field(default_factory=_counts)
+    """Pushes that ended, by kind (`notify`, `ask`, "" not known yet) and result (`turns/pushes.py` names them)."""
+    terminal_requests: defaultdict[tuple[str, str], int] = field(default_factory=_counts)
+    """Terminals' requests by operation and result (`ok`, or the name of the problem)."""
+    checks: defaultdict[str, int] = field(default_factory=_counts)
+    """Entries of access codes that were evaluated, by verdict (`accepted`, `wrong`, `locked`, `expired`)."""
+    checks_waiting: Callable[[], int] = int
+    """Returns how many entries wait for their evaluation."""
+    housekeeping_failed: defaultdict[str, int] = field(default_factory=_counts)
+    """Defects in what is done from time to time, by what it was."""
+    loop_lag: Histogram = field(default_factory=lambda: Histogram(LOOP_LAG_SECONDS))
+    """How late the event loop was when it was to wake at a given time."""
+    links: dict[str, bool] = field(default_factory=dict)
+    """Whether messages flow both ways between us and each SMSC, by its name."""
+    binds: dict[str, int] = field(default_factory=dict)
+    """How many connections to each SMSC are bound."""
+    throttled: defaultdict[str, int] = field(default_factory=_counts)
+    """Messages that an SMSC refused because we were too fast, by its name."""
+    sms_waiting: dict[str, Callable[[], int]] = field(default_factory=dict)
+    """Return how many parts of SMS wait for each SMSC, or for its response."""
+    screens_waiting: dict[str, Callable[[], int]] = field(default_factory=dict)
+    """Return how many screens wait for each SMSC's window."""
+    turned_away: defaultdict[str, int] = field(default_factory=_counts)
+    """New dialogues that each SMSC was told to keep, for there was no room for a text either."""
+    sms_limit: dict[str, Callable[[], float]] = field(default_factory=dict)
+    """Return how many parts of SMS a second each SMSC gets at most, 0 for no limit."""
+    outbox_under_way: Callable[[], int] = int
+    """Returns how many outbox entries this server performs now."""
+    turns_under_way: Callable[[], int] = int
+    """Returns how many turns have begun and have no answer yet."""
+    turns_waiting: Callable[[], int] = int
+    """Returns how many of these wait for their commit."""
+    turns_limit: Callable[[], int] = int
+    """Returns how many may, before new dialogues are refused."""
+    standing_delay: Callable[[], float] = float
+    """Returns the least delay that turns of the last moment had, seconds."""
+    shed: Callable[[], Mapping[str, int]] = dict
+    """Returns what was refused for too much to do, by kind."""
 
     def registry(self) -> CollectorRegistry:
         """Return a registry of its own that reads these numbers, and the process's, whenever it is scraped."""
