@@ -3,7 +3,7 @@
 import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from struct import unpack_from
 from typing import Any
 
@@ -177,10 +177,16 @@ class Gateway:
 
     def send(self, fields: dict[str, Any]) -> int:
         """Send a deliver_sm and return its sequence number without waiting for the response."""
-        message = make_message(fields)
-        message.sequence = message.sequence or self.next_sequence()
-        self.write(encode(message))
-        return message.sequence
+        (sequence,) = self.send_together([fields])
+        return sequence
+
+    def send_together(self, several: Iterable[dict[str, Any]]) -> list[int]:
+        """Send these as `send` does, in one write, so that no time passes between them."""
+        messages = [make_message(fields) for fields in several]
+        for message in messages:
+            message.sequence = message.sequence or self.next_sequence()
+        self.write(b"".join(map(encode, messages)))
+        return [message.sequence for message in messages]
 
     def response(self, sequence: int) -> int:
         """Return the status of the response to this sequence number, a generic_nack's too."""

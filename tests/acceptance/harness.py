@@ -46,6 +46,7 @@ class ServerProcess:
         smsc: str | None = None,
         environment: dict[str, str] | None = None,
         http_port: int = 0,
+        command: Sequence[str] = (COMMAND,),
     ):
         self.http_port = http_port or free_port()
         arguments = ["run", "--data", str(data), "--log-format", "json"]
@@ -57,7 +58,7 @@ class ServerProcess:
         self.lines: list[str] = []
         self._heard: queue.Queue[str | None] = queue.Queue()
         self.process = subprocess.Popen(
-            [COMMAND, *arguments, *options],
+            [*command, *arguments, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -169,9 +170,15 @@ def own_environment(more: dict[str, str] | None = None) -> dict[str, str]:
 
 
 @contextmanager
-def running(data: Path, *options: str, smsc: str, environment: dict[str, str] | None = None) -> Iterator[ServerProcess]:
+def running(
+    data: Path,
+    *options: str,
+    smsc: str,
+    environment: dict[str, str] | None = None,
+    command: Sequence[str] = (COMMAND,),
+) -> Iterator[ServerProcess]:
     """Run a server against an SMSC; what it logged is shown where the test fails."""
-    server = ServerProcess(data, *options, smsc=smsc, environment=environment)
+    server = ServerProcess(data, *options, smsc=smsc, environment=environment, command=command)
     try:
         yield server
     finally:
