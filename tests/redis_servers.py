@@ -163,10 +163,13 @@ class RedisCluster:
 class RedisSentinels:
     """A master with two replicas, and three Sentinels that make one of these the master when it is gone.
 
-    `first` are further options of the first replica.
+    It may stand still for a while, and none takes its place, until `watch` is called with less. `first` are further
+    options of the first replica.
     """
 
     NAME = "main"
+    SOON_MS = 500
+    """How long a master is silent, for one whose place another is to take."""
     FAILOVER_MS = 3_000
     """How long a failover may take; after twice as long another one is tried."""
 
@@ -181,7 +184,7 @@ class RedisSentinels:
             place = Path(tempfile.mkdtemp(prefix="sentinel-"))
             (place / "sentinel.conf").write_text(
                 f"sentinel monitor {self.NAME} 127.0.0.1 {self.master.port} 2\n"
-                f"sentinel down-after-milliseconds {self.NAME} 500\n"
+                f"sentinel down-after-milliseconds {self.NAME} {STEADY_MS}\n"
                 f"sentinel failover-timeout {self.NAME} {self.FAILOVER_MS}\n"
             )
             self.sentinels.append(RedisServer(port=port, program=(str(place / "sentinel.conf"), "--sentinel")))
@@ -194,7 +197,7 @@ class RedisSentinels:
             return bool(state["num-other-sentinels"] == 2 and state["num-slaves"] == 2)
 
     def watch(self, silent_ms: int) -> None:
-        """Let the master count as gone where it is silent for so long; at first that is half a second."""
+        """Let the master count as gone where it is silent for so long."""
         for sentinel in self.sentinels:
             with sentinel.client() as client:
                 client.sentinel_set(self.NAME, "down-after-milliseconds", silent_ms)

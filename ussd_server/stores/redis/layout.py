@@ -8,7 +8,7 @@ import random
 import secrets
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import structlog
 
@@ -23,6 +23,9 @@ from ussd_server.stores.redis.nodes import Alone, Cluster, Nodes, Sentinels
 from ussd_server.stores.redis.scripts import EVERY_SCRIPT
 from ussd_server.stores.redis.together import unsure
 from ussd_server.stores.redis.wire import Asked, Greeting
+
+WAIT_MS: Final = 1_000
+"""How long what was written waits for replicas to have it, and who looks whether any follow, for these to say so."""
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +70,7 @@ class Layout:
         """What the name of every server's connections begins with."""
         client = f"{self.clients}{self.consumer}"
         self.greeting = Greeting(
-            url.user, url.password, url.database, url.context(), url.ca_file, url.replicas, name=client
+            url.user, url.password, url.database, url.context(), url.ca_file, url.replicas, WAIT_MS, name=client
         )
         self.nodes = _nodes(url, self.greeting)
         self.link = Link(self.nodes, self.greeting, self.name, patience_s)

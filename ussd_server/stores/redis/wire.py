@@ -55,7 +55,7 @@ class NoRedis(ConnectionError):
 
 @dataclass(frozen=True)
 class Greeting:
-    """How a connection introduces itself; `replicas` is how many must have a batch before it is answered.
+    """How a connection introduces itself; `replicas` is how many must have a batch, within `wait_ms`, to answer it.
 
     `name` is what CLIENT LIST shows of it.
     """
@@ -66,7 +66,7 @@ class Greeting:
     tls: ssl.SSLContext | None = None
     ca_file: Path | None = None
     replicas: int = 0
-    wait_ms: int = 1_000
+    wait_ms: int = 0
     scripts: bool = True
     name: str = "ussd-server"
 

@@ -13,7 +13,7 @@ import pytest
 from tests.redis_servers import RedisServer
 from ussd_server import store_url
 from ussd_server.store_url import RedisUrl
-from ussd_server.stores.base import JOURNAL_ENTRIES, Change, JournalEntry, OutboxEntry, StoreUnavailable
+from ussd_server.stores.base import JOURNAL_ENTRIES, Change, Claimed, JournalEntry, OutboxEntry, StoreUnavailable
 from ussd_server.stores.redis.store import RedisStore
 
 ANNA, BORIS = "79100000001", "79100000002"
@@ -118,6 +118,15 @@ async def count_surely(store: RedisStore, msisdn: str, goal: int) -> None:
             pass
 
 
+async def claim_surely(store: RedisStore, many: int) -> list[Claimed]:
+    """Claim so many entries and no more: servers of a Cluster that are slow are left out at first."""
+    claimed: list[Claimed] = []
+    while len(claimed) < many:
+        claimed += await store.claim(T0, 1000, LEASE)
+    assert len(claimed) == many
+    return claimed
+
+
 def through(url: str, disturb: Coroutine[Any, Any, None], options: str = "replicas=1&buckets=16") -> None:
     """Count in thirty records while something happens, and see that each count is there once."""
 
@@ -133,7 +142,7 @@ def through(url: str, disturb: Coroutine[Any, Any, None], options: str = "replic
         times += 1
         await asyncio.gather(*(count_surely(store, msisdn, times) for msisdn in NUMBERS))
         assert [await counted(store, msisdn) for msisdn in NUMBERS] == [times] * len(NUMBERS)
-        assert len(await store.claim(T0, 1000, 1000)) == len(NUMBERS)
+        await claim_surely(store, len(NUMBERS))
         await store.close()
 
     asyncio.run(body())

@@ -240,7 +240,6 @@ def test_a_server_does_not_start_on_a_store_that_forgets_where_it_must_not(tmp_p
 def sentinels() -> Iterator[RedisSentinels]:
     """Give servers whose master stays the one until a test says how soon it counts as gone."""
     servers = RedisSentinels()
-    servers.watch(STEADY_MS)
     yield servers
     servers.stop()
 
@@ -362,9 +361,10 @@ def test_who_took_over_is_looked_at_while_a_server_runs_and_each_risk_is_said_on
     url = f"{sentinels.url}?replicas=1"
 
     def take_over() -> None:
-        sentinels.watch(500)
         sentinels.master.kill()
+        sentinels.watch(RedisSentinels.SOON_MS)
         wait_until(lambda: "master" in map(role, sentinels.replicas), "a new master")
+        sentinels.watch(STEADY_MS)
 
     async def body() -> list[str]:
         store = await open_to_serve(store_url.parse(url))

@@ -18,6 +18,8 @@ from ussd_server.stores.redis.store import RedisStore
 from ussd_server.stores.redis.wire import Address, Wire
 from ussd_server.subscribers.record import Subscriber
 
+pytestmark = pytest.mark.usefixtures("_patient_with_replicas")
+
 OLD, NEW = "ru", "en"
 """What the record says at the old master, and at the new one."""
 

@@ -9,7 +9,18 @@ import pytest
 
 from tests.ports import free_port
 from tests.redis_servers import RedisServer, running
-from tests.ussd_server.stores.redis.steps import ANNA, BORIS, LEASE, T0, count, counted, impatient, on, parsed
+from tests.ussd_server.stores.redis.steps import (
+    ANNA,
+    BORIS,
+    LEASE,
+    PATIENT_S,
+    T0,
+    count,
+    counted,
+    impatient,
+    on,
+    parsed,
+)
 from ussd_server.stores.base import Change, OutboxEntry, PerhapsDone, StoreUnavailable
 from ussd_server.stores.redis import link as redis_link
 from ussd_server.stores.redis.store import RedisStore
@@ -126,16 +137,21 @@ def test_who_only_reads_changes_nothing_where_redis_is_silent() -> None:
         on(server, test)
 
 
-def test_one_whose_time_is_over_disturbs_nobody_on_the_same_connection(server: RedisServer) -> None:
+def test_one_whose_time_is_over_disturbs_nobody_on_the_same_connection(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_link, "STALLED_S", PATIENT_S)
+
     async def test(store: RedisStore) -> None:
         connection = await store.link.ask(0, (b"CLIENT", b"ID")).answer
+        late, other = store.link.ask(0, (b"BLPOP", b"list", 0)), store.link.ask(0, (b"CLIENT", b"ID"))
+        late.until = 0.0
+        with pytest.raises(StoreUnavailable, match="no answer"):
+            await late.answer
+        assert not other.answer.done()
         with server.client() as client:
-            client.client_pause(700)
-            late, other = (store.link.ask(0, (b"CLIENT", b"ID")) for _ in range(2))
-            late.until = 0.0
-            with pytest.raises(StoreUnavailable, match="no answer"):
-                await late.answer
-            assert await other.answer == connection
+            client.lpush("list", "what the late one waits for, and all behind it")
+        assert await other.answer == connection
         await count(store)
 
     on(server, test)
