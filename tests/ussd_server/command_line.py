@@ -1,8 +1,6 @@
 """The command line in this process: what tests of several commands share."""
 
 import os
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -15,13 +13,6 @@ def without_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.upper().startswith(PREFIX):
             monkeypatch.delenv(name)
-
-
-def log_octets(database: str) -> int:
-    """Return how much was written since a store's log was begun: to open the store would stop who writes it."""
-    with suppress(FileNotFoundError):
-        return Path(f"{database}-wal").stat().st_size
-    return 0
 
 
 class Said:

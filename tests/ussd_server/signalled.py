@@ -18,6 +18,10 @@ RETURNED = "returned"
 """The event of a coroutine method that has returned; it is named as `package.module:Class.method`."""
 
 COMMITTED = "ussd_server.stores.sqlite.store:SqliteStore.commit"
+RESTORED = "ussd_server.stores.sqlite.store:SqliteStore.restore"
+RESTORED_IN_REDIS = "ussd_server.stores.redis.store:RedisStore.restore"
+MARKED = "ussd_server.stores.sqlite.store:SqliteStore.set_mark"
+MARKED_IN_REDIS = "ussd_server.stores.redis.store:RedisStore.set_mark"
 
 
 class Ended(NamedTuple):

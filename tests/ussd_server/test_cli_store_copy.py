@@ -14,7 +14,8 @@ from urllib.request import urlopen
 import pytest
 
 from tests import redis_servers
-from tests.ussd_server.command_line import Said, log_octets, without_settings
+from tests.ussd_server.command_line import Said, without_settings
+from tests.ussd_server.signalled import MARKED, MARKED_IN_REDIS, RESTORED, RESTORED_IN_REDIS, RETURNED, signalled
 from ussd_server.cli import store_copy
 from ussd_server.stores.base import Change, JournalEntry, OutboxEntry
 from ussd_server.stores.sqlite.store import SqliteStore
@@ -23,6 +24,8 @@ from ussd_server.subscribers.record import Subscriber
 OLD, NEW = "sqlite:///old.db", "sqlite:///new.db"
 LOST = "a crash of Redis loses all since its last snapshot: "
 ANNA = "79101234567"
+MANY = 3000
+"""Subscribers in a store whose copy is interrupted; it takes them over 256 at a time."""
 RUN = [sys.executable, "-m", "ussd_server", "run", "--smsc", "smpp://a:b@127.0.0.1:1", "--http", "127.0.0.1:0"]
 
 
@@ -393,19 +396,14 @@ def test_compare_makes_nothing(said: Said) -> None:
 
 
 def test_a_copy_that_is_killed_again_and_again_ends_right(said: Said) -> None:
-    fill("old.db", 3000)
-    command = [sys.executable, "-m", "ussd_server", "store", "copy", OLD, NEW]
-    left = [3000]
-    for more in (1, 300_000, 300_000):
-        size = log_octets("new.db")
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
-            while child.poll() is None and log_octets("new.db") < size + more:
-                pass
-            child.send_signal(signal.SIGKILL)
-        left.append(3000 - at("new.db", lambda store: store.count_subscribers()))
-        assert at("new.db", lambda store: store.mark()) in ("", f"copied from {whole(OLD)}")
-    assert left == sorted(left, reverse=True)
-    assert 3000 > left[-1] > 0
+    fill("old.db", MANY)
+    left = [MANY]
+    for point, nth in ((MARKED, 1), (RESTORED, 1), (RESTORED, 600), (RESTORED, 600)):
+        assert signalled(("store", "copy", OLD, NEW), signal.SIGKILL, RETURNED, point, nth).code == -signal.SIGKILL
+        left.append(MANY - at("new.db", lambda store: store.count_subscribers()))
+        assert at("new.db", lambda store: store.mark()) == f"copied from {whole(OLD)}"
+    assert left[:2] == [MANY, MANY]
+    assert MANY > left[2] > left[3] > left[4] > 0
     assert said("store", "copy", OLD, NEW) == 0
     assert f"Went on with the copy: {left[-1]} records written, and nothing differs." in said.out
     assert said("store", "compare", OLD, NEW) == 0
@@ -413,17 +411,11 @@ def test_a_copy_that_is_killed_again_and_again_ends_right(said: Said) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_who_interrupts_a_copy_reads_that_it_goes_on(number: signal.Signals, code: int, said: Said) -> None:
-    fill("old.db", 3000)
-    command = [sys.executable, "-m", "ussd_server", "store", "copy", OLD, NEW]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        while child.poll() is None and not log_octets("new.db"):
-            pass
-        child.send_signal(number)
-        out, err = child.communicate(timeout=60)
+    fill("old.db", MANY)
     goes_on = (
         f"interrupted; the same command goes on where it stopped, and to give it up: ussd-server store reopen {OLD}"
     )
-    assert (child.returncode, out, err) == (code, "", f"{goes_on}\n")
+    assert signalled(("store", "copy", OLD, NEW), number, RETURNED, RESTORED, 1) == (code, "", f"{goes_on}\n")
     assert said("store", "copy", OLD, NEW) == 0
     assert "Went on with the copy: " in said.out
 
@@ -442,24 +434,17 @@ def test_whom_the_list_of_a_redis_lost_is_copied_all_the_same(said: Said) -> Non
 
 
 def test_from_sqlite_to_redis_and_back_again_nothing_differs_however_often_it_is_killed(said: Said) -> None:
-    fill("old.db", 3000)
+    fill("old.db", MANY)
     with redis_servers.running() as server:
-        for number, (whence, to) in enumerate(((OLD, server.url), (server.url, NEW))):
-            command = [sys.executable, "-m", "ussd_server", "store", "copy", whence, to]
-            for more in (1, 150_000, 150_000):
-                size = _written(server, number)
-                with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
-                    while child.poll() is None and _written(server, number) < size + more:
-                        pass
-                    child.send_signal(signal.SIGKILL)
-                assert child.returncode == -signal.SIGKILL
+        for whence, to, marked, restored in (
+            (OLD, server.url, MARKED_IN_REDIS, RESTORED_IN_REDIS),
+            (server.url, NEW, MARKED, RESTORED),
+        ):
+            for point, nth in ((marked, 1), (restored, 1), (restored, 600), (restored, 600)):
+                ended = signalled(("store", "copy", whence, to), signal.SIGKILL, RETURNED, point, nth)
+                assert ended.code == -signal.SIGKILL
             assert said("store", "copy", whence, to) == 0
             assert "Went on with the copy: " in said.out
-            assert "3000 records written" not in said.out
+            assert f"{MANY} records written" not in said.out
         assert said("store", "compare", OLD, NEW) == 0
         assert said("store", "compare", server.url, OLD) == 0
-
-
-def _written(server: redis_servers.RedisServer, into_sqlite: int) -> int:
-    """Return a measure of how much was written: the log of SQLite, or of Redis."""
-    return log_octets("new.db") if into_sqlite else sum(each.stat().st_size for each in server.place.rglob("*.aof"))
