@@ -2,11 +2,15 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from ussd_server.stores.base import KeptAnswer, StoreUnavailable
 from ussd_server.stores.redis import keys
+from ussd_server.stores.redis.keys import Bucket
 from ussd_server.stores.redis.layout import Layout
+from ussd_server.stores.redis.pieces import pieces
+from ussd_server.stores.redis.wire import Asked
 
 READ: Final = 500
 """Pointers that Redis looks at for one answer when all are looked through: a quarter of a millisecond of its time."""
@@ -51,14 +55,9 @@ class Answers:
 
         async def read() -> None:
             for bucket in left:
-                cursor = b"0"
-                while True:
-                    call = self._layout.call(bucket, "pointers_to", [bucket.pointers], cursor, READ, *numbers)
-                    cursor, flat = await call.answer
+                async for flat in pieces(partial(self._pointers_to, bucket, numbers)):
                     for name, digits in zip(flat[::2], flat[1::2], strict=True):
                         found[digits].add(name)
-                    if cursor == b"0":
-                        break
 
         missed: StoreUnavailable | None = None
         for outcome in await asyncio.gather(*(read() for _ in range(READ_AT_ONCE)), return_exceptions=True):
@@ -67,6 +66,9 @@ class Answers:
             elif outcome is not None:
                 raise outcome
         return found, missed
+
+    def _pointers_to(self, bucket: Bucket, numbers: Sequence[bytes], cursor: bytes) -> Asked:
+        return self._layout.call(bucket, "pointers_to", [bucket.pointers], cursor, READ, *numbers)
 
     async def _unpoint(self, names: Sequence[bytes], digits: bytes) -> None:
         """Let requests with these names be answered with any subscriber's commit."""

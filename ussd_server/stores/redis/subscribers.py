@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from ussd_server.stores.base import DeadLetter, Everything, JournalEntry, OutboxKind
@@ -9,7 +10,9 @@ from ussd_server.stores.redis import keys
 from ussd_server.stores.redis.buckets import bucket_of
 from ussd_server.stores.redis.keys import Bucket
 from ussd_server.stores.redis.layout import digits_of
+from ussd_server.stores.redis.pieces import pieces
 from ussd_server.stores.redis.records import Records
+from ussd_server.stores.redis.wire import Asked
 
 SCANNED: Final = 1000
 """Keys that Redis looks at for one answer when all are looked through: about half a millisecond of its time."""
@@ -80,14 +83,12 @@ class Subscribers(Records):
         await self._layout.open()
         pattern, found = keys.every_record(self._layout.url.prefix), 0
         for slot in await self._layout.one_of_each_server():
-            cursor = b"0"
-            while True:
-                command = (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", SCANNED)
-                cursor, names = await self._link.ask(slot, command).answer
+            async for names in pieces(partial(self._scan, slot, pattern)):
                 found += await self._relist(names)
-                if cursor == b"0":
-                    break
         return found
+
+    def _scan(self, slot: int, pattern: bytes, cursor: bytes) -> Asked:
+        return self._link.ask(slot, (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", SCANNED))
 
     async def _relist(self, names: Sequence[bytes]) -> int:
         by_bucket: dict[Bucket, list[bytes]] = {}

@@ -94,10 +94,11 @@ class Request(Generic[AnswerT]):
     """A command under way, and who waits for its reply.
 
     `unsure` says that it was sent by a connection that broke: it may have been carried out. `resent` says that it was
-    sent more than once, so that another server may have answered it than what was sent with it.
+    sent more than once, so that another server may have answered it than what was sent with it. `wire` is the
+    connection that the reply came by.
     """
 
-    __slots__ = ("answer", "packed", "resent", "script", "slot", "unsure", "until", "writes")
+    __slots__ = ("answer", "packed", "resent", "script", "slot", "unsure", "until", "wire", "writes")
 
     def __init__(
         self,
@@ -116,6 +117,7 @@ class Request(Generic[AnswerT]):
         self.writes = writes
         self.unsure = False
         self.resent = False
+        self.wire: Wire | None = None
 
 
 Asked: TypeAlias = Request[asyncio.Future[Any]]
@@ -245,8 +247,10 @@ class Wire(asyncio.Protocol):
                 elif isinstance(reply, hiredis.ReplyError):
                     self._owner.refused(self, request, Refused(str(reply)))
                 elif replicas and request.writes:
+                    request.wire = self
                     self._copying.append((request, reply))
                 else:
+                    request.wire = self
                     answered.append(request)
                     if not request.answer.done():
                         request.answer.set_result(reply)

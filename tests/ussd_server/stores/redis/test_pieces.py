@@ -1,0 +1,171 @@
+"""What is read in pieces is read to its end, also where another server goes on than began, or the same started anew.
+
+A cursor of Redis is a place in one server's own order: another one has another order, and so has each of its starts.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pytest
+
+from tests.redis_servers import STEADY_MS, RedisCluster, RedisSentinels, running, wait_until
+from tests.ussd_server.stores.redis.steps import ANNA, PATIENT_S, is_master, parsed
+from ussd_server.stores.base import Change, StoreUnavailable
+from ussd_server.stores.redis import answers, subscribers
+from ussd_server.stores.redis.store import RedisStore
+from ussd_server.subscribers.record import Subscriber
+
+PIECE: Final = 50
+"""What Redis looks at for a piece: each server has twenty of them or more, in each thing that is read."""
+
+EVERYBODY: Final = [f"7910000{n:04}" for n in range(3_000)]
+HERS: Final = [b"hers-%d" % n for n in range(3_000)]
+FAILS_OVER_MS: Final = 500
+
+
+@dataclass
+class Servers:
+    """Servers whose first master, at `port`, loses its place in `take_over`; each has so many replicas."""
+
+    url: str
+    port: int
+    replicas: int
+    take_over: Callable[[], None]
+
+    def store(self, replicas: int) -> RedisStore:
+        return RedisStore(parsed(self.url, f"buckets=16&replicas={replicas}"), look_ms=0, patience_s=PATIENT_S)
+
+
+@contextmanager
+def one_that_is_started_again() -> Iterator[Servers]:
+    with running() as server:
+
+        def take_over() -> None:
+            server.kill()
+            server.start()
+
+        yield Servers(server.url.removesuffix("/0"), server.port, 0, take_over)
+
+
+@contextmanager
+def sentinels() -> Iterator[Servers]:
+    servers = RedisSentinels()
+    servers.watch(STEADY_MS)
+
+    def take_over() -> None:
+        servers.master.kill()
+        servers.watch(FAILS_OVER_MS)
+        wait_until(lambda: any(map(is_master, servers.replicas)), "a new master")
+        servers.watch(STEADY_MS)
+
+    try:
+        yield Servers(servers.url, servers.master.port, 2, take_over)
+    finally:
+        servers.stop()
+
+
+@contextmanager
+def cluster() -> Iterator[Servers]:
+    """Give a Cluster of which a master is made a replica: it goes on, and no connection to it breaks."""
+    servers = RedisCluster()
+
+    def take_over() -> None:
+        replica = servers.servers[3]
+        with replica.client() as client:
+            client.execute_command("CLUSTER FAILOVER", "TAKEOVER")  # asks nobody, who may be slow: it has all there is
+        wait_until(lambda: is_master(replica) and not is_master(servers.masters[0]), "the replica to take over")
+
+    try:
+        yield Servers(servers.url, servers.masters[0].port, 1, take_over)
+    finally:
+        servers.stop()
+
+
+@pytest.fixture(params=[one_that_is_started_again, sentinels, cluster])
+def servers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Servers]:
+    monkeypatch.setattr(subscribers, "SCANNED", PIECE)
+    monkeypatch.setattr(answers, "READ", PIECE)
+    with request.param() as given:
+        yield given
+
+
+async def surely(work: Callable[[], Awaitable[Any]]) -> None:
+    """Do this until every replica has it."""
+    while True:
+        try:
+            await work()
+            return
+        except StoreUnavailable:
+            pass
+
+
+async def prepared(servers: Servers) -> None:
+    """Have everybody in no list, and pointers to who is none of them, at every master and all of its replicas."""
+    store = servers.store(servers.replicas)
+
+    async def commit(msisdn: str) -> None:
+        version = (await store.load(msisdn))[1]
+        assert version or await store.commit(Change(0, Subscriber(msisdn)))
+
+    await asyncio.gather(*(surely(lambda msisdn=each: commit(msisdn)) for each in EVERYBODY))  # type: ignore[misc]
+    for bucket in store._layout.buckets:
+        names = [name for name in HERS if store._layout.bucket(name) is bucket]
+        pairs = [each for name in names for each in (name, ANNA)]
+        pairs += [each for n in range(1_000) for each in (b"others-%d" % n, "79990000000")]
+        for command in ((b"DEL", bucket.all), (b"HSET", bucket.pointers, *pairs)):
+            await surely(lambda command=command: store.link.ask(bucket.slot, command, writes=True).answer)  # type: ignore[misc]  # noqa: B023
+    await store.close()
+
+
+def at_piece(number: int, store: RedisStore, servers: Servers, patch: pytest.MonkeyPatch) -> list[int]:
+    """Let another server take over right before so many pieces were asked for, and return what counts them."""
+    asked: list[int] = []
+    submit = store.link._submit
+
+    def counted(slot: int, packed: bytes, *more: Any) -> Any:
+        script = more[0]
+        reads = script.name == "pointers_to" if script else b"SCAN" in packed
+        if reads and store.link.homes.address(slot)[1] == servers.port:
+            asked.append(slot)
+            if len(asked) == number:
+                servers.take_over()
+        return submit(slot, packed, *more)
+
+    patch.setattr(store.link, "_submit", counted)
+    return asked
+
+
+def test_who_is_in_no_list_is_listed_again_also_where_another_server_takes_over_meanwhile(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        await prepared(servers)
+        store = servers.store(replicas=0)
+        assert await store.subscribers("", 10_000) == []
+        asked = at_piece(10, store, servers, monkeypatch)
+        await store.relist()
+        assert len(asked) >= 10
+        assert set(EVERYBODY).difference(await store.subscribers("", 10_000)) == set()
+        await store.close()
+
+    asyncio.run(body())
+
+
+def test_who_is_forgotten_has_no_pointer_also_where_another_server_takes_over_meanwhile(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        await prepared(servers)
+        store = servers.store(replicas=0)
+        await store.ping()
+        asked = at_piece(80, store, servers, monkeypatch)  # several buckets are read at once
+        await store.forget(ANNA)
+        assert len(asked) >= 80
+        pointers = await store._layout.of_each_bucket(lambda bucket: (b"HVALS", bucket.pointers))
+        assert [len(each) for each in pointers] == [1_000] * 16
+        await store.close()
+
+    asyncio.run(body())
