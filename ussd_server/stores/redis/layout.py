@@ -22,7 +22,7 @@ from ussd_server.stores.redis.link import Link
 from ussd_server.stores.redis.nodes import Alone, Cluster, Nodes, Sentinels
 from ussd_server.stores.redis.scripts import EVERY_SCRIPT
 from ussd_server.stores.redis.together import unsure
-from ussd_server.stores.redis.wire import Asked, Greeting
+from ussd_server.stores.redis.wire import Address, Asked, Greeting
 
 WAIT_MS: Final = 1_000
 """How long what was written waits for replicas to have it, and who looks whether any follow, for these to say so."""
@@ -169,6 +169,12 @@ class Layout:
         """Return a slot of each server that has any."""
         await self.link.ask(self.meta_slot, (b"PING",)).answer  # from now on it is known where the servers are
         return self.link.homes.one_of_each(range(SLOTS))
+
+    async def homes(self) -> dict[int, Address]:
+        """Return the server of each bucket's slot when none of these is being moved any more."""
+        # Of two keys, one of which is nowhere: so it waits as long as their slot is on its way.
+        await self.of_each_bucket(lambda bucket: (b"EXISTS", bucket.all, bucket.all + keys.NEVER))
+        return {bucket.slot: self.link.homes.address(bucket.slot) for bucket in self.buckets}
 
     def _find_home(self, msisdn: str) -> Home:
         digits = digits_of(msisdn)

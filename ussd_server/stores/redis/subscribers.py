@@ -1,7 +1,7 @@
 """All there is of a subscriber on Redis, beside its record: told, replaced, forgotten; and who there is."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -80,9 +80,18 @@ class Subscribers(Records):
 
     async def relist(self) -> int:
         """List again who has a record and is missing in `subscribers`; see the port."""
-        await self._layout.open()
+        homes, found = await self._layout.homes(), 0
+        while True:
+            found += await self._relist_at({home: slot for slot, home in homes.items()}.values())
+            before, homes = homes, await self._layout.homes()
+            if homes == before:
+                return found
+            # What moved may have come to where it was looked before.
+
+    async def _relist_at(self, slots: Iterable[int]) -> int:
+        """List again whoever has a record at the servers of these slots."""
         pattern, found = keys.every_record(self._layout.url.prefix), 0
-        for slot in await self._layout.one_of_each_server():
+        for slot in slots:
             async for names in pieces(partial(self._scan, slot, pattern)):
                 found += await self._relist(names)
         return found

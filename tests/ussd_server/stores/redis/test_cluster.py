@@ -30,6 +30,7 @@ from tests.ussd_server.stores.redis.test_together import NUMBERS as TOGETHER
 from tests.ussd_server.stores.redis.test_together import begun, each_to
 from ussd_server.stores.base import EVERY_LANE, LANES, MESSAGES, Change, Claimed, OutboxEntry, Unsettled
 from ussd_server.stores.opening import open_store
+from ussd_server.stores.redis.buckets import slot_of
 from ussd_server.stores.redis.store import RedisStore
 
 FAILS_OVER_MS = 2_000
@@ -235,6 +236,65 @@ def test_a_server_starts_also_while_a_slot_is_being_moved(whole_cluster: RedisCl
             assert started.link.identity.shares == store.link.identity.shares
         for each in (store, started):
             await each.close()
+
+    asyncio.run(body())
+
+
+async def in_no_list(store: RedisStore) -> None:
+    """Let there be everybody, each in no list."""
+    await asyncio.gather(*(count(store, 1, msisdn) for msisdn in NUMBERS))
+    await store._layout.of_each_bucket(lambda bucket: (b"DEL", bucket.all))
+    assert await store.subscribers("", 100) == []
+
+
+def test_who_is_in_no_list_is_listed_again_also_where_slots_move_to_a_server_that_was_looked_through(
+    cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        store = RedisStore(parsed(cluster.url, "buckets=16"), patience_s=PATIENT_S)
+        await in_no_list(store)
+        ask, scanned = store.link.ask, list[int]()
+
+        def moved_before(slot: int, command: tuple[bytes | str | int, ...], writes: bool = False) -> Any:
+            if command[0] == b"SCAN":
+                scanned.append(store.link.homes.address(slot)[1])
+                if len(scanned) == 2:
+                    move(cluster, cluster.masters[2], cluster.masters[0])
+            return ask(slot, command, writes)
+
+        monkeypatch.setattr(store.link, "ask", moved_before)
+        assert await store.relist() == len(NUMBERS)
+        assert scanned[:2] == [each.port for each in cluster.masters[:2]]
+        assert sorted(await store.subscribers("", 100)) == NUMBERS
+        await store.close()
+
+    asyncio.run(body())
+
+
+def move(cluster: RedisCluster, source: RedisServer, target: RedisServer) -> None:
+    """Give all slots of a master that hold something to another one."""
+    ids = cluster.id_of(source), cluster.id_of(target)
+    with source.client() as here, target.client() as there:
+        for slot in sorted({slot_of(key) for key in here.scan_iter()}):
+            there.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[0])
+            here.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[1])
+            while keys := here.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
+                here.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+            for client in (there, here):
+                client.execute_command("CLUSTER SETSLOT", slot, "NODE", ids[1])
+
+
+def test_nobody_is_said_to_be_in_his_list_while_a_slot_is_on_its_way(whole_cluster: RedisCluster) -> None:
+    """Records of it may have been nowhere where it was looked."""
+
+    async def body() -> None:
+        store = RedisStore(parsed(whole_cluster.url, "buckets=16&prefix=listed"), patience_s=PATIENT_S)
+        await in_no_list(store)
+        assert await store.relist() == len(NUMBERS)
+        with being_moved(whole_cluster, store._home(NUMBERS[0]).bucket.slot), impatient(store):
+            await refusal(store.relist, "TRYAGAIN")
+        assert await store.relist() == 0
+        await store.close()
 
     asyncio.run(body())
 
