@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,7 @@ from tests.acceptance.harness import COMMAND
 from tests.chaos import ledger
 from tests.chaos.ledger import Happened, Ledger
 from tests.chaos.processes import Child
+from tests.signalled import Point, signalling
 
 BROKEN_OFF: Final = 0.4
 """Of those who make a new key so many are killed at it."""
@@ -34,16 +36,27 @@ IS_FORGOTTEN: Final = (": forgotten.", ": nothing is known of this subscriber")
 
 
 class Desk:
-    """Gives commands on the store of a URL. `broken` are those that ended with a trace, or not at all."""
+    """Gives commands on the store of a URL. `broken` are those that ended with a trace, or not at all.
+
+    Who forgets or copies is killed at some moments by chance, or where there are `points`, at each of these in turn.
+    """
 
     def __init__(
-        self, directory: Path, data: Path, environment: dict[str, str], rng: random.Random, book: Ledger
+        self,
+        directory: Path,
+        data: Path,
+        environment: dict[str, str],
+        rng: random.Random,
+        book: Ledger,
+        points: Sequence[Point] = (),
     ) -> None:
         self._directory = directory
         self._data = data
         self._environment = environment
         self._rng = rng
         self._book = book
+        self._points = points
+        self._program: Sequence[str] = (COMMAND,)
         self.broken: list[str] = []
 
     async def rotate(self, url: str) -> None:
@@ -79,21 +92,26 @@ class Desk:
         return "" if "Nothing differs." in said else said
 
     def _command(self, name: str, *arguments: str) -> Child:
-        whole = [COMMAND, *name.split(), *arguments]
-        return Child(name, lambda: whole, self._directory, self._environment)
+        words = [*name.split(), *arguments]
+        return Child(name, lambda: [*self._program, *words], self._directory, self._environment)
 
-    def _kills(self, how_many: Sequence[int], after_s: tuple[float, float]) -> list[float]:
-        """Return after how long at their work those are killed that are."""
-        return [self._rng.uniform(*after_s) for _ in range(self._rng.choice(how_many))]
+    def _kills(self, how_many: Sequence[int], after_s: tuple[float, float]) -> Sequence[float | Point]:
+        """Return where, or after how long at their work, those are killed that are."""
+        return self._points or [self._rng.uniform(*after_s) for _ in range(self._rng.choice(how_many))]
 
-    async def _until(self, command: Child, kills: Sequence[float], done: Callable[[int | None, str], bool]) -> bool:
-        """Give a command, the first times killed so long after they began, until what it ends with is the end."""
-        for after in (*kills, *(None for _ in range(TRIES))):
+    async def _until(
+        self, command: Child, kills: Sequence[float | Point], done: Callable[[int | None, str], bool]
+    ) -> bool:
+        """Give a command, the first times with a kill each, until what it ends with is the end."""
+        left = list(kills)
+        for _ in range(TRIES):
             before = command.log.stat().st_size if command.log.exists() else 0
-            command.start()
-            if after is not None and await self._killed(command, after):
+            kill = left[0] if left else None
+            status = await self._ended(command, kill)
+            if kill is not None and status == -signal.SIGKILL:
+                left.pop(0)
+                self._book.note(Happened(ledger.now(), "killed command", command.name.partition(" ")[2], 1))
                 continue
-            status = await command.ends(ENDS_S)
             said = command.log.read_text(encoding="utf-8", errors="replace")[before:]
             if "Traceback" in said:
                 self.broken.append(f"{command.name}: {said}")
@@ -103,16 +121,18 @@ class Desk:
         self.broken.append(f"{command.name} never ended well; last: {_last(command.log)}")
         return False
 
-    async def _killed(self, command: Child, after: float) -> bool:
-        """Kill a command so long after it began its work; False where it was quicker."""
+    async def _ended(self, command: Child, kill: float | Point | None) -> int | None:
+        """Give a command, killed at a point or so long after it began its work; return its status.
+
+        It may end before: a time finds one that was quick at its end.
+        """
+        self._program = signalling(signal.SIGKILL, kill) if isinstance(kill, Point) else (COMMAND,)
+        command.start()
+        if not isinstance(kill, float):
+            return await command.ends(ENDS_S)
         await command.at_work()
-        await asyncio.sleep(after)
-        before = command.kills
-        if command.alive:
-            await command.kill()
-        if command.kills > before:
-            self._book.note(Happened(ledger.now(), "killed command", command.name.partition(" ")[2], 1))
-        return command.kills > before
+        await asyncio.sleep(kill)
+        return await command.end(signal.SIGKILL)
 
 
 def _is_forgotten(status: int | None, said: str) -> bool:

@@ -63,8 +63,7 @@ class Child:
     def send(self, number: int) -> None:
         """Send a signal, where it is there to get it."""
         if self.process is not None:
-            with suppress(ProcessLookupError):
-                os.kill(self.process.pid, number)
+            self.process.send_signal(number)
 
     async def ends(self, seconds: float) -> int | None:
         """Wait until it has ended by itself, or is ended when so long is over; returns its status."""
@@ -96,9 +95,8 @@ class Child:
         process, self.process = self.process, None
         if process is None:
             return None
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, number)
-            os.kill(process.pid, signal.SIGCONT)
+        process.send_signal(number)  # nobody, where it has ended
+        process.send_signal(signal.SIGCONT)
         status = await asyncio.to_thread(_wait, process)
         if process.stdin is not None:
             with suppress(OSError):

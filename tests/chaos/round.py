@@ -17,6 +17,7 @@ from tests.chaos.plan import Fault, Kind, Scene
 from tests.chaos.processes import is_ready
 from tests.chaos.stage import Stage
 from tests.chaos.storage import OTHER, PROCESSES, StoreKind
+from tests.signalled import Point
 from ussd_server.stores.base import Store, StoreUnavailable
 from ussd_server.terminal_client import Patience, TerminalClient
 
@@ -50,7 +51,8 @@ class Wanted:
 
     With Sentinels and in a Cluster, a commit waits for so many `replicas`, None for all of a master's. A `plan` by the
     time of its faults is done instead of the one of the seed. `moves`: now and then the store is moved to one of
-    another kind. Where there is an `only`, just these kinds of faults are done, each as often.
+    another kind. Where there is an `only`, just these kinds of faults are done, each as often. Who forgets a
+    subscriber or moves the store is killed at each of the `points` in turn, and where there are none by chance.
     """
 
     store: StoreKind
@@ -63,6 +65,7 @@ class Wanted:
     plan: tuple[Fault, ...] = ()
     moves: bool = False
     only: tuple[Kind, ...] = ()
+    points: tuple[Point, ...] = ()
 
 
 @dataclass
@@ -102,7 +105,7 @@ async def run(wanted: Wanted, directory: Path, missing: Mapping[plan.Kind, str],
     began = time.monotonic()
     scene = scene_of(wanted, missing)
     book = Ledger(directory / "ledger.jsonl")
-    stage = Stage(directory, book, scene, wanted.seed, wanted.store, wanted.replicas)
+    stage = Stage(directory, book, scene, wanted.seed, wanted.store, wanted.replicas, wanted.points)
     outcome = Outcome(wanted, missing=dict(missing))
     try:
         await _play(wanted, scene, stage, book, outcome, tell)

@@ -5,7 +5,7 @@ import itertools
 import os
 import random
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from tests.chaos.processes import Child, is_ready, server
 from tests.chaos.proxy import Proxy
 from tests.chaos.storage import OTHER, Storage, StoreKind, storage
 from tests.ports import free_port
+from tests.signalled import Point
 from ussd_server.store_url import parse
 from ussd_server.stores.base import Store, StoreUnavailable
 from ussd_server.stores.opening import open_store
@@ -71,7 +72,14 @@ class Stage:
     """All that runs: the SMSC, the servers behind a proxy each, the terminals' way to any of them."""
 
     def __init__(
-        self, directory: Path, book: Ledger, scene: Scene, seed: int, store: StoreKind, replicas: int | None = None
+        self,
+        directory: Path,
+        book: Ledger,
+        scene: Scene,
+        seed: int,
+        store: StoreKind,
+        replicas: int | None = None,
+        points: Sequence[Point] = (),
     ) -> None:
         self.directory = directory
         self.data = directory / "data"
@@ -91,7 +99,7 @@ class Stage:
         self.servers: list[Child] = []
         self.people: list[Person] = []
         """Everybody who uses the service or did, by when they came."""
-        self.desk = Desk(directory, self.data, self._environment(), self._rng, book)
+        self.desk = Desk(directory, self.data, self._environment(), self._rng, book, points)
         self._supervisor: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

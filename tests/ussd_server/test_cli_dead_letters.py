@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from tests.signalled import committed, signalled
 from tests.ussd_server.command_line import Said, without_settings
-from tests.ussd_server.signalled import COMMITTED, RETURNED, signalled
 from ussd_server.cli.common import now
 from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
 from ussd_server.stores.sqlite.store import SqliteStore
@@ -284,7 +284,7 @@ def test_who_interrupts_it_reads_how_many_are_done_and_that_it_goes_on(
 
     at_the_store(work)
     command = ("dead-letters", *words, "--all", "--reason", "test", *STORE)
-    code, out, err = signalled(command, signal.SIGINT, RETURNED, COMMITTED, 100)
+    code, out, err = signalled(command, signal.SIGINT, committed(100))
     assert (code, out) == (130, "")
     told = re.fullmatch(rf"interrupted: (\d+) {done}; the same command goes on with the others\n", err)
     assert told, err

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from aiohttp import ClientSession
 
-from tests.ussd_server.signalled import signalled, signalling
+from tests.signalled import Point, signalled, signalling
 from ussd_server.simulator import protocol
 
 ANY_PORTS = ("--http", "127.0.0.1:0", "--smpp", "127.0.0.1:0")
@@ -298,13 +298,18 @@ def test_a_hang_up_reads_the_flows_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "name"),
-    [("import", "ussd_server.cli.program"), ("import", "ussd_server.cli.parts"), ("open", "flows.yaml")],
+    "point",
+    [
+        Point("import", "ussd_server.cli.program"),
+        Point("import", "ussd_server.cli.parts"),
+        Point("open", "flows.yaml"),
+    ],
+    ids=lambda point: point.name,
 )
-def test_a_hang_up_at_any_time_of_a_start_reads_the_flows_again_after_it(event: str, name: str) -> None:
+def test_a_hang_up_at_any_time_of_a_start_reads_the_flows_again_after_it(point: Point) -> None:
     """It comes as the commands are loaded, as the server is, and as the flows are just being read."""
     words = ("demo", *ANY_PORTS, "--log-format", "json")
-    with started(*words, until="Stop with Ctrl-C.", program=signalling(signal.SIGHUP, event, name)) as (process, _):
+    with started(*words, until="Stop with Ctrl-C.", program=signalling(signal.SIGHUP, point)) as (process, _):
         assert process.stderr is not None
         assert any("flow reloaded" in line for line in process.stderr)
         assert ended(process, signal.SIGTERM) == 0
@@ -312,7 +317,7 @@ def test_a_hang_up_at_any_time_of_a_start_reads_the_flows_again_after_it(event: 
 
 def test_a_hang_up_ends_a_command_that_reads_nothing_again() -> None:
     """As when its terminal is closed."""
-    assert signalled(("keys", "list"), signal.SIGHUP, "import", "ussd_server.cli.program").code == -signal.SIGHUP
+    assert signalled(("keys", "list"), signal.SIGHUP, Point("import", "ussd_server.cli.program")).code == -signal.SIGHUP
 
 
 def test_a_reload_of_a_flow_with_mistakes_keeps_the_old_one() -> None:
@@ -335,4 +340,4 @@ def test_a_reload_of_a_flow_with_mistakes_keeps_the_old_one() -> None:
 def test_ctrl_c_at_any_time_ends_a_command_quietly_with_130(module: str) -> None:
     """It comes as that module is loaded: the first of the command line, one of its libraries, and one of a command."""
     words = ("dead-letters", "list", "--store", "redis://127.0.0.1:1/0")
-    assert signalled(words, signal.SIGINT, "import", module) == (130, "", "")
+    assert signalled(words, signal.SIGINT, Point("import", module)) == (130, "", "")

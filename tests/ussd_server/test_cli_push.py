@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import ussd_server
+from tests.signalled import committed, signalled
 from tests.ussd_server.command_line import Said, without_settings
-from tests.ussd_server.signalled import COMMITTED, RETURNED, signalled
 from tests.ussd_server.stores.sqlite.bench import HeldDisk
 from ussd_server.cli import push as push_command
 from ussd_server.cli.push import AT_ONCE
@@ -232,7 +232,7 @@ def test_who_interrupts_a_campaign_reads_whether_the_same_command_goes_on(
 ) -> None:
     Path("n.txt").write_text("\n".join(str(79100000000 + number) for number in range(MANY)), encoding="ascii")
     words = ("push", "notify", "--file", "n.txt", "--text", "Hello", "--category", "service", *campaign)
-    code, out, err = signalled(words, signal.SIGTERM, RETURNED, COMMITTED, 100)
+    code, out, err = signalled(words, signal.SIGTERM, committed(100))
     assert (code, out) == (143, "")
     told = re.match(rf"interrupted after (\d+) of {MANY} numbers", err)
     assert told, err

@@ -14,8 +14,8 @@ from urllib.request import urlopen
 import pytest
 
 from tests import redis_servers
+from tests.signalled import REDIS, RETURNED, SQLITE, Point, signalled
 from tests.ussd_server.command_line import Said, without_settings
-from tests.ussd_server.signalled import MARKED, MARKED_IN_REDIS, RESTORED, RESTORED_IN_REDIS, RETURNED, signalled
 from ussd_server.cli import store_copy
 from ussd_server.stores.base import Change, JournalEntry, OutboxEntry
 from ussd_server.stores.sqlite.store import SqliteStore
@@ -395,11 +395,16 @@ def test_compare_makes_nothing(said: Said) -> None:
     assert not Path("new.db").exists()
 
 
+def points_of_a_copy(into: str) -> list[Point]:
+    """Return when copies into this kind of store are killed: one that marks it, and three that write records."""
+    return [Point(RETURNED, f"{into}.set_mark"), *(Point(RETURNED, f"{into}.restore", nth) for nth in (1, 600, 600))]
+
+
 def test_a_copy_that_is_killed_again_and_again_ends_right(said: Said) -> None:
     fill("old.db", MANY)
     left = [MANY]
-    for point, nth in ((MARKED, 1), (RESTORED, 1), (RESTORED, 600), (RESTORED, 600)):
-        assert signalled(("store", "copy", OLD, NEW), signal.SIGKILL, RETURNED, point, nth).code == -signal.SIGKILL
+    for point in points_of_a_copy(SQLITE):
+        assert signalled(("store", "copy", OLD, NEW), signal.SIGKILL, point).code == -signal.SIGKILL
         left.append(MANY - at("new.db", lambda store: store.count_subscribers()))
         assert at("new.db", lambda store: store.mark()) == f"copied from {whole(OLD)}"
     assert left[:2] == [MANY, MANY]
@@ -415,7 +420,8 @@ def test_who_interrupts_a_copy_reads_that_it_goes_on(number: signal.Signals, cod
     goes_on = (
         f"interrupted; the same command goes on where it stopped, and to give it up: ussd-server store reopen {OLD}"
     )
-    assert signalled(("store", "copy", OLD, NEW), number, RETURNED, RESTORED, 1) == (code, "", f"{goes_on}\n")
+    point = Point(RETURNED, f"{SQLITE}.restore")
+    assert signalled(("store", "copy", OLD, NEW), number, point) == (code, "", f"{goes_on}\n")
     assert said("store", "copy", OLD, NEW) == 0
     assert "Went on with the copy: " in said.out
 
@@ -436,13 +442,9 @@ def test_whom_the_list_of_a_redis_lost_is_copied_all_the_same(said: Said) -> Non
 def test_from_sqlite_to_redis_and_back_again_nothing_differs_however_often_it_is_killed(said: Said) -> None:
     fill("old.db", MANY)
     with redis_servers.running() as server:
-        for whence, to, marked, restored in (
-            (OLD, server.url, MARKED_IN_REDIS, RESTORED_IN_REDIS),
-            (server.url, NEW, MARKED, RESTORED),
-        ):
-            for point, nth in ((marked, 1), (restored, 1), (restored, 600), (restored, 600)):
-                ended = signalled(("store", "copy", whence, to), signal.SIGKILL, RETURNED, point, nth)
-                assert ended.code == -signal.SIGKILL
+        for whence, to, kind in ((OLD, server.url, REDIS), (server.url, NEW, SQLITE)):
+            for point in points_of_a_copy(kind):
+                assert signalled(("store", "copy", whence, to), signal.SIGKILL, point).code == -signal.SIGKILL
             assert said("store", "copy", whence, to) == 0
             assert "Went on with the copy: " in said.out
             assert f"{MANY} records written" not in said.out

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.signalled import Ended, committed, signalled
 from tests.ussd_server.cli.keys.stored import CODE, MSISDN, NOW, PATH
 from tests.ussd_server.command_line import Said
-from tests.ussd_server.signalled import COMMITTED, RETURNED, Ended, signalled
 from ussd_server.cli import keys as keys_command
 from ussd_server.secrecy.keys import Keyring, load
 from ussd_server.secrecy.sealed import holdings
@@ -59,7 +59,7 @@ def under() -> Counter[str]:
 
 def interrupted(number: signal.Signals, *words: str) -> Ended:
     """Give a command, and end it in the middle of its work."""
-    return signalled(("keys", *words), number, RETURNED, COMMITTED, 300)
+    return signalled(("keys", *words), number, committed(300))
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
