@@ -192,6 +192,12 @@ def told(outcome: Outcome, kind: type[Any]) -> Any:
     return msgspec.json.decode(outcome.body, type=kind)
 
 
+def shown(outcome: Outcome) -> messages.Screen:
+    """Return the screen of an answer."""
+    screen: messages.Screen = told(outcome, messages.Shown).screen
+    return screen
+
+
 def refused(outcome: Outcome) -> str:
     """Return the name of the problem."""
     assert isinstance(outcome, Problem), outcome
