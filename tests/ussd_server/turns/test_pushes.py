@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import get_args
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -211,3 +212,13 @@ def test_the_flow_in_the_documentation_works() -> None:
         "balance": ("service", 0, 600_000),
         "welcome": ("service", 120_000, 600_000),
     }
+
+
+# As it is stored --------------------------------------------------------------------------------------------------
+
+
+def test_what_an_entry_says_comes_back_as_it_was() -> None:
+    order = PushOrder(until=5, kind="ask", screen="offers", urgent=True, campaign="spring")
+    stored = pushes.entry(order, "id", 1)
+    assert msgspec.json.decode(msgspec.json.encode(stored.data)) == stored.data
+    assert pushes.read(stored) == order
