@@ -195,7 +195,7 @@ class Settings(BaseSettings):
     data: DirectoryField = Field(
         Path("var"), description="Directory for the database and the keys; made where it is missing"
     )
-    smsc: SmscField = Field((), description="SMSCs to bind to, as smpp://SYSTEM_ID:PASSWORD@HOST:PORT?window=10")
+    smsc: SmscField = Field((), description="SMSCs to bind to, as smpp://SYSTEM_ID:PASSWORD@HOST:PORT")
     store: StoreField = Field(
         default_factory=lambda values: SqliteUrl(values["data"] / "ussd-server.db"),
         description="Where the records are kept: sqlite:///PATH, redis://HOST:PORT/DB, or a Cluster or Sentinels",

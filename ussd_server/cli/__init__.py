@@ -1,5 +1,7 @@
 """The command line. Each module is one group of commands; `main` is what `ussd-server` runs."""
 
+import codecs
+import io
 import os
 import signal
 import sys
@@ -20,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     The commands are loaded here, which takes most of a second: Ctrl-C meanwhile is no trace of imports.
     """
     memory.keep_to_itself()
+    _show_what_can_be_shown()
     words = sys.argv[1:] if arguments is None else arguments
     if words and words[0] in RELOADING:
         # Held back until it has started. One that came a moment too early ended the server.
@@ -36,6 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
     sys.exit(code)
+
+
+def _show_what_can_be_shown() -> None:
+    """Print "?" for what the locale has no character for, as Russian in one from before UTF-8, and not a trace."""
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and codecs.lookup(out.encoding).name != "utf-8":
+        out.reconfigure(errors="replace")
 
 
 def _leave(*_: Any) -> None:

@@ -126,9 +126,10 @@ SimulatorLong: TypeAlias = Annotated[
 Flows: TypeAlias = Annotated[Path | None, typer.Option("--flows", metavar="FILE", help=meaning("flows"))]
 Catalogue: TypeAlias = Annotated[Path | None, typer.Option("--catalogue", metavar="FILE", help=meaning("catalogue"))]
 LogFormat: TypeAlias = Annotated[
-    str | None, typer.Option("--log-format", metavar="auto|console|json", help=meaning("log_format"))
+    str | None, typer.Option("--log-format", metavar="FORMAT", help=meaning("log_format") + " [auto]")
 ]
 LogLevel: TypeAlias = Annotated[
-    str | None, typer.Option("--log-level", metavar="debug|info|warning|error", help=meaning("log_level"))
+    str | None,
+    typer.Option("--log-level", metavar="LEVEL", help=meaning("log_level") + ": debug, info, warning or error [info]"),
 ]
 Msisdn: TypeAlias = Annotated[str, typer.Argument(metavar="MSISDN", help="A subscriber's number, as 79101234567")]

@@ -175,9 +175,9 @@ def add_to(app: typer.Typer) -> None:
             "ussd-server run --smsc 'smpps://user@smsc.example:3550?password_file=/run/secrets/smsc'",
             "ussd-server run --settings /etc/ussd-server.toml",
             "ussd-server run --store redis://redis.example/0 --require-durable --smsc 'smpp://user:password@a.example'",
-            "ussd-server run --store 'redis://ussd@redis.example/0?password_file=/run/secrets/redis' --smsc ...",
-            "ussd-server run --store 'redis+sentinel://a.example,b.example/MASTER?replicas=1&prefix=kiosk' --smsc ...",
-            "ussd-server run --store 'rediss+cluster://a.example,b.example?ca_file=/etc/redis/ca.pem' --smsc ...",
+            "ussd-server run --store 'redis://ussd@redis.example/0?password_file=/run/redis.pass' --smsc ...",
+            "ussd-server run --store 'redis+sentinel://a.example,b.example/MASTER?replicas=1' --smsc ...",
+            "ussd-server run --store 'rediss+cluster://a.example,b.example?ca_file=/etc/ssl/ca.pem' --smsc ...",
         )
         + _smsc_options()
         + store_options()
