@@ -133,6 +133,7 @@ class RedisCluster:
                 *DURABLE,
                 *("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", str(bus)),
                 *("--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"),
+                *("--cluster-replica-no-failover", "yes"),
                 port=port,
             )
             for port, bus in zip(servers, buses, strict=True)
@@ -142,10 +143,11 @@ class RedisCluster:
         self.watch(STEADY_MS)
 
     def watch(self, silent_ms: int) -> None:
-        """Let a server count as gone that is silent for so long."""
+        """Let a server count as gone that is silent for so long, and its replica take its place."""
         for server in self.servers:
             with server.client() as client:
                 client.config_set("cluster-node-timeout", silent_ms)
+                client.config_set("cluster-replica-no-failover", "no")
 
     def id_of(self, server: RedisServer) -> str:
         with server.client() as client:
@@ -188,6 +190,9 @@ class RedisSentinels:
                 f"sentinel failover-timeout {self.NAME} {self.FAILOVER_MS}\n"
             )
             self.sentinels.append(RedisServer(port=port, program=(str(place / "sentinel.conf"), "--sentinel")))
+        for replica in self.replicas:
+            with replica.client() as client:
+                wait_until(lambda client=client: _logs(client), "a replica to begin its log")  # type: ignore[misc]
         for sentinel in self.sentinels:
             wait_until(lambda sentinel=sentinel: self._ready(sentinel), "the Sentinels to know each other")  # type: ignore[misc]
 
@@ -264,7 +269,13 @@ def _is_whole(client: "redis.Redis") -> bool:
     """Whether a server of a Cluster serves and, as a replica, follows."""
     told = client.info("replication")
     ok = "cluster_state:ok" in _text(client.execute_command("CLUSTER INFO", raw=True))
-    return ok and (told["role"] == "master" or told.get("master_link_status") == "up")
+    return ok and (told["role"] == "master" or told.get("master_link_status") == "up") and _logs(client)
+
+
+def _logs(client: "redis.Redis") -> bool:
+    """Whether what is written goes to a log that is whole; a replica begins it anew when it has got everything."""
+    told = client.info("persistence")
+    return not told["aof_rewrite_in_progress"] and not told["aof_rewrite_scheduled"]
 
 
 # Shared by all tests of a run (of an xdist worker), each with a prefix of its own ------------------------------------

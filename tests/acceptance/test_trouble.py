@@ -376,11 +376,11 @@ def test_a_slow_list_goes_on_by_sms(gateway: Gateway, tmp_path: Path) -> None:
 
 def test_others_do_not_wait_for_a_slow_operator(gateway: Gateway, tmp_path: Path) -> None:
     """While one subscriber waits for the operator, another's menu is answered: the screens come in the other order."""
-    with serving(gateway, tmp_path, operator_delay_s="2") as service:
+    with serving(gateway, tmp_path, operator_delay_s="4") as service:
         waiting, other = service.phone(), service.phone()
         waiting.session = other.session = 1
-        sequence = gateway.send(waiting.ussd_fields("*100#", BEGIN))
-        gateway.send(other.ussd_fields("*111#", BEGIN))
+        fields = [phone.ussd_fields(code, BEGIN) for phone, code in ((waiting, "*100#"), (other, "*111#"))]
+        sequence, _ = gateway.send_together(fields)
         first = gateway.expect("a screen", lambda message: message.op is not None)
         assert (first.destination, first.op) == (other.msisdn, MENU)
         assert gateway.response(sequence) == 0

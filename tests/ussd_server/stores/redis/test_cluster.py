@@ -136,7 +136,7 @@ def test_what_waits_for_a_slot_that_moves_keeps_no_other_work_and_comes_when_it_
         parts: list[asyncio.Future[list[Claimed]]] = []
 
         def late(most: int, part: "asyncio.Future[list[Claimed]]") -> None:
-            assert 0 < most <= len(behind)
+            assert 0 < most <= len(NUMBERS)
             parts.append(part)
             part.add_done_callback(lambda part: claimed.extend(part.result()))
 

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.redis_servers import RedisServer
-from tests.ussd_server.stores.redis.steps import ANNA, LEASE, T0, count, on
+from tests.ussd_server.stores.redis.steps import ANNA, LEASE, PATIENT_S, T0, count, on
 from ussd_server.metrics import Metrics
 from ussd_server.outbox.outcomes import Performed
 from ussd_server.outbox.worker import Outbox
@@ -130,7 +130,7 @@ def test_an_order_that_is_damaged_is_not_said_to_be_an_sms_that_failed(server: R
             async with asyncio.timeout(30):
                 while not await store.dead_letters(ANNA):
                     await asyncio.sleep(0)
-            await outbox.stop(1)
+            await outbox.stop(PATIENT_S)
         told = [(each.kind, each.data.get("kind")) for each in await store.journal(ANNA)]
         assert (told, dict(metrics.deliveries)) == ([("given_up", "damaged")], {})
         assert [(line["event"], line.get("kind")) for line in logs] == [("given up", "damaged")]
