@@ -4,14 +4,14 @@ A cursor of Redis is a place in one server's own order: another one has another 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
 
-from tests.redis_servers import STEADY_MS, RedisCluster, RedisSentinels, running, wait_until
+from tests.redis_servers import STEADY_MS, RedisCluster, RedisSentinels, RedisServer, running, wait_until
 from tests.ussd_server.stores.redis.steps import ANNA, PATIENT_S, is_master, parsed
 from ussd_server.stores.base import Change, StoreUnavailable
 from ussd_server.stores.redis import answers, subscribers
@@ -35,8 +35,13 @@ class Servers:
     replicas: int
     take_over: Callable[[], None]
 
-    def store(self, replicas: int) -> RedisStore:
-        return RedisStore(parsed(self.url, f"buckets=16&replicas={replicas}"), look_ms=0, patience_s=PATIENT_S)
+    @asynccontextmanager
+    async def store(self, replicas: int) -> AsyncIterator[RedisStore]:
+        store = RedisStore(parsed(self.url, f"buckets=16&replicas={replicas}"), look_ms=0, patience_s=PATIENT_S)
+        try:
+            yield store
+        finally:
+            await store.close()
 
 
 @contextmanager
@@ -58,8 +63,13 @@ def sentinels() -> Iterator[Servers]:
     def take_over() -> None:
         servers.master.kill()
         servers.watch(FAILS_OVER_MS)
-        wait_until(lambda: any(map(is_master, servers.replicas)), "a new master")
+        for each in servers.sentinels:  # one that has not heard of it would go by the old one
+            wait_until(lambda each=each: named(each) != servers.master.port, "a new master")  # type: ignore[misc]
         servers.watch(STEADY_MS)
+
+    def named(sentinel: RedisServer) -> int:
+        with sentinel.client() as client:
+            return int(client.sentinel_get_master_addr_by_name(servers.NAME)[1])
 
     try:
         yield Servers(servers.url, servers.master.port, 2, take_over)
@@ -104,8 +114,11 @@ async def surely(work: Callable[[], Awaitable[Any]]) -> None:
 
 async def prepared(servers: Servers) -> None:
     """Have everybody in no list, and pointers to who is none of them, at every master and all of its replicas."""
-    store = servers.store(servers.replicas)
+    async with servers.store(servers.replicas) as store:
+        await prepare(store)
 
+
+async def prepare(store: RedisStore) -> None:
     async def commit(msisdn: str) -> None:
         version = (await store.load(msisdn))[1]
         assert version or await store.commit(Change(0, Subscriber(msisdn)))
@@ -117,7 +130,6 @@ async def prepared(servers: Servers) -> None:
         pairs += [each for n in range(1_000) for each in (b"others-%d" % n, "79990000000")]
         for command in ((b"DEL", bucket.all), (b"HSET", bucket.pointers, *pairs)):
             await surely(lambda command=command: store.link.ask(bucket.slot, command, writes=True).answer)  # type: ignore[misc]  # noqa: B023
-    await store.close()
 
 
 def at_piece(number: int, store: RedisStore, servers: Servers, patch: pytest.MonkeyPatch) -> list[int]:
@@ -143,13 +155,12 @@ def test_who_is_in_no_list_is_listed_again_also_where_another_server_takes_over_
 ) -> None:
     async def body() -> None:
         await prepared(servers)
-        store = servers.store(replicas=0)
-        assert await store.subscribers("", 10_000) == []
-        asked = at_piece(10, store, servers, monkeypatch)
-        await store.relist()
-        assert len(asked) >= 10
-        assert set(EVERYBODY).difference(await store.subscribers("", 10_000)) == set()
-        await store.close()
+        async with servers.store(replicas=0) as store:
+            assert await store.subscribers("", 10_000) == []
+            asked = at_piece(10, store, servers, monkeypatch)
+            await store.relist()
+            assert len(asked) >= 10
+            assert set(EVERYBODY).difference(await store.subscribers("", 10_000)) == set()
 
     asyncio.run(body())
 
@@ -159,13 +170,12 @@ def test_who_is_forgotten_has_no_pointer_also_where_another_server_takes_over_me
 ) -> None:
     async def body() -> None:
         await prepared(servers)
-        store = servers.store(replicas=0)
-        await store.ping()
-        asked = at_piece(80, store, servers, monkeypatch)  # several buckets are read at once
-        await store.forget(ANNA)
-        assert len(asked) >= 80
-        pointers = await store._layout.of_each_bucket(lambda bucket: (b"HVALS", bucket.pointers))
-        assert [len(each) for each in pointers] == [1_000] * 16
-        await store.close()
+        async with servers.store(replicas=0) as store:
+            await store.ping()
+            asked = at_piece(80, store, servers, monkeypatch)  # several buckets are read at once
+            await store.forget(ANNA)
+            assert len(asked) >= 80
+            pointers = await store._layout.of_each_bucket(lambda bucket: (b"HVALS", bucket.pointers))
+            assert [len(each) for each in pointers] == [1_000] * 16
 
     asyncio.run(body())
