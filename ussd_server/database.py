@@ -37,6 +37,9 @@ _HINTS = {
     sqlite3.SQLITE_IOERR: "the disk refused; it may be full, over a limit, or failing",
 }
 
+UNREADABLE = "the file may not be read by this user; do it as the one that owns it"
+"""What SQLITE_CANTOPEN means where the file is there, as for who gives a command as another user than the server's."""
+
 
 class SchemaError(Exception):
     """The file is a database, but not one that this version of the program may use. The text says why."""
@@ -134,6 +137,8 @@ def code_of(error: BaseException) -> int:
 
 def explain(path: str | Path, error: BaseException) -> str:
     """Return one line for the operator: which file, what happened, and what is probably wrong."""
-    if isinstance(error, sqlite3.Error) and (hint := _HINTS.get(code_of(error) & 0xFF)):
+    code = code_of(error) & 0xFF
+    shut = code == sqlite3.SQLITE_CANTOPEN and os.path.isfile(path) and not os.access(path, os.R_OK)
+    if isinstance(error, sqlite3.Error) and (hint := UNREADABLE if shut else _HINTS.get(code)):
         return f"{path}: {hint} ({error}, {error.sqlite_errorname})"
     return f"{path}: {error}"

@@ -75,10 +75,12 @@ class _Unfailing:
             self._stream.flush()
 
 
-def configure(level: Level = "info", style: Format = "auto", stream: TextIO | None = None) -> None:
+def configure(
+    level: Level = "info", style: Format = "auto", stream: TextIO | None = None, colours: bool = True
+) -> None:
     """Set up all logging of the process, to standard error by default.
 
-    `auto` is for a person on a terminal and JSON elsewhere; colours only on a terminal. May be called again.
+    `auto` is for a person on a terminal and JSON elsewhere; `colours` are for a terminal alone. May be called again.
     """
     stream = sys.stderr if stream is None else stream
     terminal = stream.isatty()
@@ -94,7 +96,7 @@ def configure(level: Level = "info", style: Format = "auto", stream: TextIO | No
     if style == "console" or (style == "auto" and terminal):
         shared.append(_one_line)
         renderer = structlog.dev.ConsoleRenderer(
-            colors=terminal,
+            colors=terminal and colours,
             timestamp_key="time",
             exception_formatter=structlog.dev.plain_traceback,
         )

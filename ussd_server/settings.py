@@ -181,6 +181,11 @@ def supervisor() -> Supervisor:
     return Supervisor(named, int(micros) / 1_000_000 if ours and micros.isdigit() else 0.0)
 
 
+def colours() -> bool:
+    """Return whether a terminal may be written to in colours; NO_COLOR says that it may not (https://no-color.org)."""
+    return not os.environ.get("NO_COLOR")
+
+
 # The settings -----------------------------------------------------------------------------------------------------
 
 

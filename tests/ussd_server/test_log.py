@@ -184,6 +184,14 @@ def test_colours_are_for_terminals_alone() -> None:
         assert ("\x1b[" in stream.getvalue()) == coloured
 
 
+def test_nothing_is_coloured_where_nobody_wants_colours() -> None:
+    terminal = Terminal()
+    configure(stream=terminal, colours=False)
+    structlog.get_logger().info("started")
+    assert "started" in terminal.getvalue()
+    assert "\x1b" not in terminal.getvalue()
+
+
 def test_auto_is_json_where_nobody_looks() -> None:
     stream = set_up("auto")
     structlog.get_logger().info("started")

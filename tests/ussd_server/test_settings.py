@@ -16,6 +16,7 @@ from ussd_server.settings import (
     Settings,
     SettingsError,
     Supervisor,
+    colours,
     describe,
     load,
     supervisor,
@@ -311,6 +312,15 @@ def test_what_systemd_wants_to_hear_is_taken_out_of_the_environment(
         monkeypatch.setenv(name, value)
     assert supervisor() == found
     assert supervisor() == Supervisor()
+
+
+@pytest.mark.parametrize(("value", "wanted"), [(None, True), ("", True), ("1", False), ("0", False)])
+def test_no_color_is_heeded(value: str | None, wanted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it holds, as https://no-color.org has it."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if value is not None:
+        monkeypatch.setenv("NO_COLOR", value)
+    assert colours() is wanted
 
 
 def test_in_a_directory_that_one_may_not_look_into_the_shipped_flows_are_meant(tmp_path: Path) -> None:

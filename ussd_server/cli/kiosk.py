@@ -9,7 +9,7 @@ from ussd_server import log
 from ussd_server.cli.common import LogFormat, LogLevel, SettingsFile, console
 from ussd_server.cli.epilogs import examples
 from ussd_server.cli.process import run_until_signal
-from ussd_server.settings import SettingsError, load, meaning
+from ussd_server.settings import SettingsError, colours, load, meaning
 from ussd_server.terminals import credentials
 from ussd_server.terminals.credentials import CredentialsError
 
@@ -44,7 +44,7 @@ def kiosk(
     except SettingsError as error:
         here = (str(mistake).replace("--kiosk-http", "--http") for mistake in error.args)  # what it is called here
         raise SettingsError(*here) from None
-    log.configure(where.log_level, where.log_format)
+    log.configure(where.log_level, where.log_format, colours=colours())
     try:
         own = credentials.load(terminal)
     except CredentialsError as error:

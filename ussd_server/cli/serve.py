@@ -33,7 +33,7 @@ from ussd_server.cli.common import (
 )
 from ussd_server.cli.epilogs import examples, options, store_options
 from ussd_server.cli.process import run_until_signal
-from ussd_server.settings import Settings, SettingsError, load, meaning
+from ussd_server.settings import Settings, SettingsError, colours, load, meaning
 from ussd_server.smsc_url import OPTIONS
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def demo(
     options = {"http": http, "smpp": smpp, "data": data, "flows": flows, "catalogue": catalogue, "settings": settings}
     phones = {"dialect": dialect, "simulator_receipts": receipts, "simulator_long": long}
     where = load({**options, **phones, "log_format": log_format, "log_level": log_level})
-    log.configure(where.log_level, where.log_format)
+    log.configure(where.log_level, where.log_format, colours=colours())
     whole = Demo(where)
     return run_until_signal(whole, lambda: _welcome(whole, where), lambda: _reload(whole.service))
 
@@ -97,7 +97,7 @@ def run(
     )
     if not where.smsc:
         raise SettingsError("--smsc: no SMSC to bind to; give one, or try everything with: ussd-server demo")
-    log.configure(where.log_level, where.log_format)
+    log.configure(where.log_level, where.log_format, colours=colours())
     service = Service(where)
     return run_until_signal(
         service,
@@ -126,7 +126,7 @@ def smsc(
 
     options = {"smpp": smpp, "http": http, "settings": settings, "log_format": log_format, "log_level": log_level}
     where = load({**options, "dialect": dialect, "simulator_receipts": receipts, "simulator_long": long})
-    log.configure(where.log_level, where.log_format)
+    log.configure(where.log_level, where.log_format, colours=colours())
     simulator = Simulator(where, _script(faults))
 
     def ready() -> None:

@@ -20,7 +20,7 @@ from ussd_server.cli.stores import with_store
 from ussd_server.secrecy.keys import FILE_NAME, Public
 from ussd_server.secrecy.keys import load as load_keys
 from ussd_server.secrecy.secrets import Secret
-from ussd_server.settings import Settings, SettingsError, load
+from ussd_server.settings import Settings, SettingsError, colours, load
 from ussd_server.stores.base import Store as StorePort
 from ussd_server.terminals import budgets, credentials, registry
 from ussd_server.terminals.credentials import Credentials, CredentialsError
@@ -237,7 +237,7 @@ def quarantine(
 def _settings(store: str | None, data: str | None, settings: Path | None, url: str | None = None) -> Settings:
     """Return the settings; what is changed is logged as the server logs it, on standard error."""
     where = load({"store": store, "data": data, "settings": settings, "terminal_url": url})
-    logs.configure(where.log_level, where.log_format)
+    logs.configure(where.log_level, where.log_format, colours=colours())
     return where
 
 

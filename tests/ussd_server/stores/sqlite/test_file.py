@@ -62,24 +62,31 @@ for path in sys.argv[1:]:
 
 def test_a_place_that_may_not_be_written_is_refused_at_the_start(tmp_path_factory: pytest.TempPathFactory) -> None:
     place = tmp_path_factory.mktemp("shut")
-    existing, new = place / "store.db", place / "new.db"
-    on(existing, lambda store: store.ping())
+    existing, new, another = place / "store.db", place / "new.db", place / "another.db"
+    for path in (existing, another):
+        on(path, lambda store: store.ping())
     existing.chmod(0o444)
+    another.chmod(0)
     place.chmod(0o555)
-    for parent in (place.parent, place.parent.parent):
+    closed = [parent for parent in place.parents if not parent.stat().st_mode & stat.S_IXOTH]
+    for parent in closed:
         parent.chmod(0o711)
     try:
         child = subprocess.run(
-            [sys.executable, "-c", AS_NOBODY, str(existing), str(new)], capture_output=True, text=True, check=True
+            [sys.executable, "-c", AS_NOBODY, str(existing), str(new), str(another)],
+            capture_output=True,
+            text=True,
+            check=True,
         )
     finally:
         place.chmod(0o755)
-        for parent in (place.parent, place.parent.parent):
+        for parent in closed:
             parent.chmod(0o700)
-    first, second = child.stdout.splitlines()
+    first, second, third = child.stdout.splitlines()
     assert first.startswith(f"cannot open the store: {existing}: ")
     assert "written" in first
     assert second.startswith(f"cannot open the store: {new}: the directory is missing or may not be written")
+    assert third.startswith(f"cannot open the store: {another}: the file may not be read by this user; do it as")
 
 
 def test_a_log_that_was_taken_away_is_noticed(path: Path) -> None:
