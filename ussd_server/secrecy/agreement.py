@@ -51,14 +51,15 @@ _decoder = msgspec.json.Decoder(list[_Noted])
 def note(ring: Keyring, before: str = "", now: int = 0) -> str:
     """Return what a store is to remember of these keys; the order in the file does not matter.
 
-    `before` is what it remembers: a key that was in use by that, and is not any more, was replaced `now` (ms).
+    `before` is what it remembers: a key that was in use by that, and is not any more, was replaced `now` (ms). So was
+    an older one that it does not have: it came from another file, where it may have been in use until now.
     """
     known = {each.fingerprint: each for each in _read(before)}
 
     def noted(key: Key) -> _Noted:
         fingerprint = _fingerprint(key)
-        earlier = known.get(fingerprint)
-        since = 0 if key.current or earlier is None else now if earlier.current else earlier.since
+        earlier = known.get(fingerprint, _Noted(key.id, bool(known), fingerprint))
+        since = 0 if key.current else now if earlier.current else earlier.since
         return _Noted(key.id, key.current, fingerprint, since)
 
     return msgspec.json.encode(sorted(map(noted, ring.keys), key=lambda one: one.id)).decode()

@@ -60,6 +60,16 @@ def test_a_key_is_replaced_when_the_servers_of_the_store_have_another_and_not_wh
     assert lacking(RING, earlier) == []
 
 
+def test_an_older_key_that_the_servers_never_had_was_replaced_when_they_got_it() -> None:
+    """It came from another file, where it may have been in use until then, whenever it was made."""
+    stray = Keyring().rotate("kek", NOW - 7).keys[0]
+    memory = Memory(agreed(RING, Memory()))
+    both = Keyring((msgspec.structs.replace(stray, current=False), *RING.keys))
+    for at in (NOW + 50, NOW + 60):
+        asyncio.run(agree(memory, "the store", both, FILE, at))
+        assert replaced_at(memory.noted, stray) == NOW + 50
+
+
 def test_a_ring_that_lacks_a_key_in_use_is_refused_with_the_mend(capsys: pytest.CaptureFixture[str]) -> None:
     for ring, noted, absent in (
         (RING, ROTATED, [ROTATED.current("kek").id]),
