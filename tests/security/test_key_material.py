@@ -34,6 +34,7 @@ COMMANDS = [
     "keys rewrap",
     "keys list",
     "keys list --numbers",
+    "keys join var/keys.json",
     "keys adopt --yes",
     "keys retire KEY",
     "terminal set hall-1 --orders-per-hour 200",

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -24,7 +23,7 @@ from ussd_server.channels.base import Answer, Input
 from ussd_server.channels.intake import TOGETHER
 from ussd_server.cli.process import STOP_S
 from ussd_server.outbox.leaving import RELEASE_S
-from ussd_server.secrecy import keys
+from ussd_server.secrecy import agreement, joining, keys
 from ussd_server.secrecy.agreement import OtherKeys, note
 from ussd_server.secrecy.keys import load_or_create
 from ussd_server.settings import SettingsError, load
@@ -241,13 +240,15 @@ def test_a_key_of_this_server_alone_is_not_given_up_for_that_of_another(
         await noted(first, ours)
         mine = keys.change(files["second"], lambda ring: ring.rotate("kek", 3)).current("kek")
         await until(lambda: second.keys.current("kek") == mine and bool(second._housekeeping.other_keys))
-        assert f"put {files['second']} aside, for they never had its {mine.id}, " in second._housekeeping.other_keys
+        told = f"copy nothing over {files['second']}, for they never had its {mine.id}, "
+        assert told in second._housekeeping.other_keys
         with capture_logs() as logs:
             keys.save(files["second"], keys.load(files["first"]))
             await until(lambda: any(line["event"].startswith("keys not taken up") for line in logs))
         assert second.keys.current("kek") == mine
         # What the error says: both in one file, at both.
-        both = keys.Keyring((*first.keys.ring.keys, msgspec.structs.replace(mine, current=False)))
+        in_use = agreement.remembered(first.keys.ring, await first.store.noted_keys())
+        both = joining.joined(second.keys.ring, first.keys.ring, in_use)
         for file in files.values():
             keys.save(file, both)
         await until(lambda: not second._housekeeping.other_keys)

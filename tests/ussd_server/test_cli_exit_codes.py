@@ -36,6 +36,7 @@ RIGHT: dict[str, tuple[str, ...]] = {
     "keys rotate": (),
     "keys rewrap": (),
     "keys retire": ("kek-1",),
+    "keys join": ("none.json",),
     "keys adopt": (),
     "push notify": (MSISDN, "--text", "a"),
     "push ask": (MSISDN, "--screen", "tariffs"),
@@ -120,7 +121,9 @@ def test_a_store_that_is_not_there_is_2(command: str, said: Said) -> None:
     refused(said, (*command.split(), *RIGHT[command], "--store", "sqlite:///nope.db"), "nope.db: there is no such file")
 
 
-@pytest.mark.parametrize("command", ["keys list", "keys rotate", "keys rewrap", "keys retire", "keys adopt"])
+@pytest.mark.parametrize(
+    "command", ["keys list", "keys rotate", "keys rewrap", "keys retire", "keys join", "keys adopt"]
+)
 def test_keys_that_are_not_there_are_2_as_a_store_is(command: str, said: Said) -> None:
     refused(said, (*command.split(), *RIGHT[command], "--data", "nope"), "there are no keys in nope; make them with")
 

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Final, Literal, get_args
 
 import typer
 
 from ussd_server.cli.common import Data, Failure, SettingsFile, Store, columns, confirmed, console, moment, now
 from ussd_server.cli.epilogs import examples
+from ussd_server.cli.joined_keys import Join
 from ussd_server.cli.lost_keys import no_keys, refuse_to_make, strange
 from ussd_server.cli.progress import progress
 from ussd_server.cli.sealed_counts import beyond, codes, count, needs, unread_told
@@ -64,6 +66,7 @@ app = typer.Typer(
         "ussd-server keys list",
         "ussd-server keys rotate kek",
         "ussd-server keys retire kek-5f0c9a1e",
+        "ussd-server keys join other/keys.json",
         "ussd-server keys adopt",
     ),
 )
@@ -248,6 +251,55 @@ def _rotated(kind: str) -> Rotated:
             return each
     why = NEVER_ROTATED if kind == "digest" else f"there is no kind of key {kind!r}"
     raise SettingsError(f"{why}. Keys that are rotated: {', '.join(rotated)}")
+
+
+@app.command(
+    epilog=examples(
+        "ussd-server keys join other/keys.json",
+        "ussd-server keys join backup/keys.json --no-signing --data /var/lib/ussd-server",
+    )
+)
+def join(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The other key file; it is only read")],
+    signing: Annotated[
+        bool | None,
+        typer.Option(
+            "--signing/--no-signing",
+            help="Signing keys that terminals may have to distrust: bring them all the same, or leave all of FILE out",
+            show_default=False,
+        ),
+    ] = None,
+    store: Store = None,
+    data: Data = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Add the keys of another keys.json to this one, where two hold different keys: what either sealed opens then.
+
+    The keys that the store's servers use stay in use, and the others are older ones. Of two that the store does not
+    know, the newer is used. A key that FILE has as an older one was replaced there, and gives way.
+
+    Terminals believe every signing key that is there. So it is refused where one comes that may be another service's,
+    or one that was retired here: made before all others, and not known to the store.
+    """
+    where = load_settings({"store": store, "data": data, "settings": settings})
+    _ring(where)
+    noted = _noted_keys(where) if there(where) else ""
+    work = Join(file, where.data / FILE_NAME, noted, signing)
+    after = keys.change(work.into, work)
+    if not (told := work.told(after)):
+        console().print(f"{work.into} has every key of {file} already. Nothing was changed.")
+        return
+    for line in columns([("KIND", "IN USE", "", "CAME"), *told]):
+        print(line)
+    console().print(
+        f"Servers with {where.data} take it up within {KEYS_S:g} seconds. Put a copy of {work.into} into every other "
+        "data directory now, then: ussd-server keys rewrap"
+    )
+    if lacking := agreement.lacking(after, noted):
+        console().print(
+            f"The servers of {written(where.store)} have {', '.join(lacking)}, which {work.into} still lacks: join the "
+            "file that has them, too."
+        )
 
 
 @app.command(epilog=examples("ussd-server keys adopt", "ussd-server keys adopt --store redis://redis.example/0"))

@@ -80,6 +80,12 @@ def lacking(ring: Keyring, noted: str) -> list[str]:
     return [each.id for each in _read(noted) if each.current and each.fingerprint not in here]
 
 
+def remembered(ring: Keyring, noted: str) -> dict[str, bool]:
+    """Return the keys of this ring that were noted, by id, and whether the store's servers have them in use."""
+    here = {_fingerprint(key) for key in ring.keys}
+    return {each.id: each.current for each in _read(noted) if each.fingerprint in here}
+
+
 def ids(noted: str) -> list[str]:
     """Return the ids of all keys that were noted, older ones included."""
     return [each.id for each in _read(noted)]
@@ -132,9 +138,9 @@ def mend(ring: Keyring, noted: str, file: Path) -> str:
     known = {each.fingerprint for each in _read(noted)}
     if own := [key.id for key in ring.keys if key.current and _fingerprint(key) not in known]:
         return (
-            f"put {file} aside, for they never had its {', '.join(own)}, and codes may be under that; take the "
-            f'keys.json that has the others, {WHENCE}, add what they never had with "current": false, and put it into '
-            f"{file.parent} and every other data directory"
+            f"copy nothing over {file}, for they never had its {', '.join(own)}, and codes may be under that; take the "
+            f"keys.json that has the others, {WHENCE}, give ussd-server keys join with it and --data {file.parent}, "
+            f"and put {file} into every other data directory"
         )
     return f"bring back the keys.json that has them, {WHENCE}, to {file.parent}"
 

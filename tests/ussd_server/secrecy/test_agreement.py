@@ -6,7 +6,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ussd_server.secrecy.agreement import OtherKeys, agree, check, ids, joined, lacking, left_for, note, replaced_at
+from ussd_server.secrecy import joining
+from ussd_server.secrecy.agreement import (
+    OtherKeys,
+    agree,
+    check,
+    ids,
+    joined,
+    lacking,
+    left_for,
+    note,
+    remembered,
+    replaced_at,
+)
 from ussd_server.secrecy.keys import Keyring, KeysError
 
 NOW = 1_763_881_200_000
@@ -138,15 +150,21 @@ def test_two_rotations_beside_each_other_are_joined_as_it_is_told() -> None:
     with pytest.raises(OtherKeys) as refused:
         agreed(ROTATED, memory)
     assert str(refused.value) == (
-        f"the store: its servers have other keys than var/keys.json, which lacks {theirs.current('kek').id}: put "
-        f"var/keys.json aside, for they never had its {mine.id}, and codes may be under that; take the keys.json "
-        "that has the others, from a backup or another server's data directory, add what they never had with "
-        '"current": false, and put it into var and every other data directory; where none is left, ussd-server '
-        "keys adopt tells what is lost and asks"
+        f"the store: its servers have other keys than var/keys.json, which lacks {theirs.current('kek').id}: copy "
+        f"nothing over var/keys.json, for they never had its {mine.id}, and codes may be under that; take the "
+        "keys.json that has the others, from a backup or another server's data directory, give ussd-server keys join "
+        "with it and --data var, and put var/keys.json into every other data directory; where none is left, "
+        "ussd-server keys adopt tells what is lost and asks"
     )
-    joined_ring = Keyring((*theirs.keys, msgspec.structs.replace(mine, current=False)))
-    agreed(joined_ring, memory)
-    assert joined_ring.lacks(ROTATED) == joined_ring.lacks(theirs) == lacking(theirs, memory.noted) == []
+    both = joining.joined(ROTATED, theirs, remembered(theirs, memory.noted))
+    asyncio.run(agree(memory, "the store", both, FILE, NOW + 9))
+    assert both.lacks(ROTATED) == both.lacks(theirs) == lacking(theirs, memory.noted) == []
+
+
+def test_what_is_remembered_of_a_ring_is_told_by_id_and_use() -> None:
+    assert remembered(ROTATED, note(ROTATED)) == {key.id: key.current for key in ROTATED.keys}
+    assert remembered(ROTATED, note(RING)) == {key.id: True for key in RING.keys}
+    assert remembered(STRANGERS, note(RING)) == remembered(RING, "") == {}
 
 
 def test_all_keys_that_were_noted_are_named() -> None:

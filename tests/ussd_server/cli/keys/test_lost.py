@@ -67,10 +67,10 @@ def test_the_list_shows_other_keys_than_the_servers_as_what_they_are(said: Said)
     assert said.lines[-3:] == [
         "codes are those in sqlite:///var/ussd-server.db",
         (
-            f"its servers have {ids_of(lost)}, which are not here: put var/keys.json aside, for they never had its "
-            f"{', '.join(key.id for key in load(PATH).keys)}, and codes may be under that; take the keys.json that has "
-            "the others, from a backup or another server's data directory, add what they never had with "
-            '"current": false, and put it into var and every other data directory'
+            f"its servers have {ids_of(lost)}, which are not here: copy nothing over var/keys.json, for they never had "
+            f"its {', '.join(key.id for key in load(PATH).keys)}, and codes may be under that; take the keys.json "
+            "that has the others, from a backup or another server's data directory, give ussd-server keys join with it "
+            "and --data var, and put var/keys.json into every other data directory"
         ),
         "no key here opens 3 codes",
     ]

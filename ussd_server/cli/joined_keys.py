@@ -1,0 +1,69 @@
+"""The keys of another file that come into a data directory's own, or why they do not."""
+
+from pathlib import Path
+
+from ussd_server.cli.common import Failure
+from ussd_server.secrecy import agreement, joining, keys
+from ussd_server.secrecy.keys import KINDS, Keyring, KeysError
+from ussd_server.settings import SettingsError
+
+
+class Join:
+    """What is to be done to the ring of `into`, as `keys.change` calls it: all keys of `file` come, or none."""
+
+    def __init__(self, file: Path, into: Path, noted: str, signing: bool | None) -> None:
+        """Read the file. `noted` is what the store remembers of its servers' keys, "" where there is no store.
+
+        `signing` is whether its signing keys come; None for only where none of them is doubtful. Raises SettingsError.
+        """
+        self.into = into
+        self._file = file
+        self._noted = noted
+        self._signing = signing
+        self._theirs = _read(file)
+        self._before = Keyring()
+        if signing is False:
+            self._theirs = Keyring(tuple(key for key in self._theirs.keys if key.kind != "signing"))
+
+    def __call__(self, ours: Keyring) -> Keyring:
+        """Return the joined ring. Raises Failure where two keys clash, or terminals might believe a stranger's."""
+        if clashing := joining.clashing(ours, self._theirs):
+            raise Failure(
+                f"nothing was joined: {', '.join(clashing)} is one key in {self.into} and another in {self._file}, so "
+                "one of the files was altered: bring back an older copy of that one, then join again"
+            )
+        remembered = agreement.remembered(self._theirs, self._noted) | agreement.remembered(ours, self._noted)
+        doubtful = joining.doubtful(ours, self._theirs, remembered)
+        if doubtful and not self._signing:
+            raise Failure(
+                f"nothing was joined: {', '.join(doubtful)} of {self._file} may be another service's, or was retired "
+                "here because somebody has it, and terminals would believe it; --signing joins it all the same, "
+                f"--no-signing leaves the signing keys of {self._file} out"
+            )
+        self._before = ours
+        return joining.joined(ours, self._theirs, remembered)
+
+    def told(self, after: Keyring) -> list[tuple[str, str, str, str]]:
+        """Return of each kind the key in use, what was in use before that, and what came; nothing where nothing did."""
+        if after == self._before:
+            return []
+        rows: list[tuple[str, str, str, str]] = []
+        for kind in KINDS:
+            came = [key.id for key in after.of(kind) if self._before.get(key.id) is None]
+            used, earlier = _used(after, kind), _used(self._before, kind)
+            was = f"before: {earlier}" if used != earlier else ""
+            rows.append((kind, used, was, f"{len(came)}: {', '.join(came)}" if came else "0"))
+        return rows
+
+
+def _read(file: Path) -> Keyring:
+    try:
+        return keys.load(file)
+    except FileNotFoundError:
+        raise SettingsError(f"there is no file {file}") from None
+    except KeysError as error:
+        raise SettingsError(str(error)) from None
+
+
+def _used(ring: Keyring, kind: keys.Kind) -> str:
+    return next((key.id for key in ring.of(kind) if key.current), "none")
