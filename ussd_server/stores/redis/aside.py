@@ -1,6 +1,6 @@
-"""What another program wrote where a bucket lists who is next or what is held: scripts set it aside, this tells of it.
+"""What another program wrote where a bucket has lists: scripts set it aside, this tells of it.
 
-The store's own lists are made anew from the outboxes, so nothing waits for whoever mends it.
+The store's own lists are made anew from what each subscriber has, so nothing waits for whoever mends it.
 """
 
 from collections.abc import Sequence

@@ -136,6 +136,9 @@ class Bucket:
         )
 
 
+MADE_ANEW: Final = frozenset({"given_up", "kinds", "expiring"})
+"""Lists of a bucket beside those of the outbox of which each subscriber's own keys tell what is in them."""
+
 _PERSONAL: Final = (b"s:", b"j:", b"o:", b"d:", b"a:")
 
 

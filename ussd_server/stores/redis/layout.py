@@ -18,7 +18,7 @@ from ussd_server.stores.redis import keys
 from ussd_server.stores.redis.buckets import BUCKETS, SLOTS, bucket_of, slot
 from ussd_server.stores.redis.identity import IF_LOST, Share
 from ussd_server.stores.redis.keys import Bucket
-from ussd_server.stores.redis.link import Link
+from ussd_server.stores.redis.link import Link, NoList
 from ussd_server.stores.redis.nodes import Alone, Cluster, Nodes, Sentinels
 from ussd_server.stores.redis.scripts import EVERY_SCRIPT
 from ussd_server.stores.redis.together import unsure
@@ -192,6 +192,21 @@ class Layout:
     async def each(self, requests: Sequence[Asked]) -> list[Any]:
         """Return the replies to all of these."""
         return await asyncio.gather(*(request.answer for request in requests))
+
+    async def of_lists(self, name: str, buckets: Sequence[Bucket], ask: Callable[[Bucket], Asked]) -> list[Any]:
+        """Return what these buckets say of their lists of this name; one that is none is made anew, where it can be."""
+        told = await asyncio.gather(*(each.answer for each in map(ask, buckets)), return_exceptions=True)
+        for place, (bucket, reply) in enumerate(zip(buckets, told, strict=True)):
+            if isinstance(reply, NoList) and name in keys.MADE_ANEW:
+                await self.mend(bucket, getattr(bucket, name))
+                told[place] = await ask(bucket).answer
+            elif isinstance(reply, BaseException):
+                raise reply
+        return told
+
+    async def mend(self, bucket: Bucket, *lists: bytes) -> None:
+        """Have what another program wrote over these lists set aside, and the lists made anew."""
+        await self.call(bucket, "mend", lists, bucket.all, bucket.aside).answer
 
     async def of_each_bucket(self, command: Callable[[Bucket], tuple[bytes | str | int, ...]]) -> list[Any]:
         """Return the reply of each bucket to the command that is made for it."""

@@ -61,6 +61,10 @@ class SeveralSlots(StoreUnavailable):
     """Redis refused a call for keys of several slots, and did nothing of it."""
 
 
+class NoList(StoreUnavailable):
+    """Another program's data is where this store's should be, and nothing was done."""
+
+
 class Link(Owner):
     """Requests to whichever server has their slot. It belongs to the event loop that asks first.
 
@@ -266,7 +270,11 @@ class Link(Owner):
             self._later.add(request)
             self._loop.call_later(AGAIN_S, self._now, request)
             return
-        kind = SeveralSlots if error.code == "CROSSSLOT" else StoreUnavailable
+        kind = StoreUnavailable
+        if error.code == "CROSSSLOT":
+            kind = SeveralSlots
+        elif error.code == "WRONGTYPE" and not request.unsure:
+            kind = NoList
         self.fail(request, f"{self.name}: {plain(error)}", kind)
 
     def _now(self, request: Sent) -> None:

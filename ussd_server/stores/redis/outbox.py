@@ -185,7 +185,7 @@ class Outbox:
     async def _mended(self, number: int) -> Any:
         """Return who is next in a bucket of which some list was none, and was made anew."""
         bucket = self._layout.buckets[number]
-        await self._layout.call(bucket, "mend", bucket.due, bucket.all, bucket.aside).answer
+        await self._layout.mend(bucket, *bucket.due)
         return await self._ask_who_is_next(bucket)
 
     def _looked_late(self, number: int, look: "asyncio.Future[Any]") -> None:

@@ -64,15 +64,18 @@ class Subscribers(Records):
         found: list[str] = []
         width = 1
         while start < len(self._layout.buckets) and len(found) < limit:
-            asked = []
-            for bucket in self._layout.buckets[start : start + width]:
-                behind = f"({after}" if after and bucket is self._layout.buckets[start] else "-"
-                command = (b"ZRANGEBYLEX", getattr(bucket, index), behind, "+", "LIMIT", 0, limit - len(found))
-                asked.append(self._link.ask(bucket.slot, command))
-            for numbers in await self._layout.each(asked):
+            buckets = self._layout.buckets[start : start + width]
+            ask = partial(self._ask_who, index, limit - len(found), {buckets[0].number: after})
+            for numbers in await self._layout.of_lists(index, buckets, ask):
                 found += [each.decode() for each in numbers]
             start, width, after = start + width, 2 * width, ""
         return found[:limit]
+
+    def _ask_who(self, index: str, limit: int, behind: Mapping[int, str], bucket: Bucket) -> Asked:
+        after = behind.get(bucket.number)
+        begin = f"({after}" if after else "-"
+        command = (b"ZRANGEBYLEX", getattr(bucket, index), begin, "+", "LIMIT", 0, limit)
+        return self._link.ask(bucket.slot, command)
 
     async def count_subscribers(self) -> int:
         """Return how many numbers have a record."""
@@ -115,7 +118,11 @@ class Subscribers(Records):
     async def count_dead_letters(self) -> Mapping[OutboxKind, int]:
         """Return how many dead letters there are of each kind that there are any of."""
         found: dict[Any, int] = {}
-        for flat in await self._layout.of_each_bucket(lambda bucket: (b"HGETALL", bucket.kinds)):
+        await self._layout.open()
+        told = await self._layout.of_lists(
+            "kinds", self._layout.buckets, lambda bucket: self._link.ask(bucket.slot, (b"HGETALL", bucket.kinds))
+        )
+        for flat in told:
             for kind, number in zip(flat[::2], flat[1::2], strict=True):
                 found[kind.decode()] = found.get(kind.decode(), 0) + int(number)
         return found

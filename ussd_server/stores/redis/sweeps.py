@@ -26,13 +26,14 @@ class Sweeps:
         """Delete up to `limit` nonces and answers whose time is over; commits go on in between."""
         await self._layout.open()
         await self._tidy()
-        looks = [self._layout.call(bucket, "over", (bucket.nonces, bucket.expiring, bucket.pointing), now)
-                 for bucket in self._layout.buckets]  # fmt: skip
+
+        def look(bucket: Bucket) -> Asked:
+            return self._layout.call(bucket, "over", (bucket.nonces, bucket.expiring, bucket.pointing), now)
+
+        looks = await self._layout.of_lists("expiring", self._layout.buckets, look)
         sweeps: list[Asked] = []
         left = limit
-        for bucket, (nonces, answers, pointers) in zip(
-            self._layout.buckets, await self._layout.each(looks), strict=True
-        ):
+        for bucket, (nonces, answers, pointers) in zip(self._layout.buckets, looks, strict=True):
             some = min(nonces, left)
             if some:
                 sweeps.append(self._layout.call(bucket, "sweep_nonces", [bucket.nonces], now, some))

@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
 from tests.redis_servers import RedisServer
-from tests.ussd_server.stores.redis.steps import ANNA, LEASE, T0, count, on
+from tests.ussd_server.stores.redis.steps import ANNA, BORIS, LEASE, T0, count, on
 from tests.ussd_server.stores.redis.test_damaged_keys import OTHER_TYPES, replaced
-from ussd_server.stores.base import Change, Claimed, OutboxEntry
+from ussd_server.stores.base import Change, Claimed, KeptAnswer, OutboxEntry, StoreUnavailable
 from ussd_server.stores.redis.store import RedisStore
+from ussd_server.subscribers.record import Subscriber
 
 NUMBERS = [ANNA, *(f"7910000{n:04}" for n in range(1000, 1012))]
 ASIDE = "what another program wrote where this store keeps its lists was set aside"
@@ -259,5 +261,167 @@ def test_others_on_the_same_bucket_wait_for_nothing_while_a_key_is_written_again
             seen += [f"{each.msisdn} {each.entry.id}" for each in claimed]
             await store.settle(claimed)
         assert sorted(seen) == sorted(f"{msisdn} {id}" for msisdn in NUMBERS for id in ("s1", "o1"))
+
+    on(server, test)
+
+
+# Lists of what was given up and what will be over, and of who there is ------------------------------------------------
+
+
+def letters(id: str) -> OutboxEntry:
+    return OutboxEntry(id, "letters", T0, {})
+
+
+async def furnish(store: RedisStore) -> Claimed:
+    """Let everybody have two dead letters of each of two kinds, an answer and a message; return `ANNA`'s, held."""
+    for msisdn in NUMBERS:
+        await put(store, *(make(f"{make.__name__}-{n}") for make in (sms, letters) for n in (1, 2)), msisdn=msisdn)
+    while claimed := await store.claim(T0, 1000, LEASE):
+        for each in claimed:
+            await store.bury(each, T0, "refused")
+    for msisdn in NUMBERS:
+        await commit_answer(store, msisdn, "1")
+        await put(store, sms("left"), msisdn=msisdn)
+    return next(each for each in await store.claim(T0, 1000, LEASE) if each.msisdn == ANNA)
+
+
+async def commit_answer(store: RedisStore, msisdn: str, name: str) -> None:
+    record, version = await store.load(msisdn)
+    answer = KeptAnswer("kiosk-1", f"{msisdn}-{name}", b"fingerprint", b"body" * 100, T0 + len(name))
+    assert await store.commit(Change(version, record, answer=answer))
+
+
+async def answered(store: RedisStore, held: Claimed) -> None:
+    await commit_answer(store, ANNA, "20")
+
+
+async def exhume_one(store: RedisStore, held: Claimed) -> None:
+    record, version = await store.load(ANNA)
+    assert await store.commit(Change(version, record, exhumed=["sms-2"]))
+
+
+async def exhume_all(store: RedisStore, held: Claimed) -> None:
+    record, version = await store.load(ANNA)
+    ids = [each.id for each in await store.dead_letters(ANNA)]
+    assert await store.commit(Change(version, record, exhumed=ids))
+
+
+async def bury_another_of_its_id(store: RedisStore, held: Claimed) -> None:
+    await put(store, letters("sms-1"))
+    (claimed,) = await store.claim(T0, 10, LEASE)
+    await store.bury(claimed, T0, "refused")
+
+
+async def restore_less(store: RedisStore, held: Claimed) -> None:
+    whole = await store.dump(ANNA)
+    assert whole
+    del whole.dead_letters[0], whole.answers[0]
+    await store.restore(whole)
+
+
+async def count_given_up(store: RedisStore, held: Claimed) -> None:
+    await store.count_dead_letters()
+
+
+async def walk_given_up(store: RedisStore, held: Claimed) -> None:
+    await store.given_up("", 10)
+
+
+TOLD: list[Callable[[RedisStore, Claimed], Awaitable[None]]] = [
+    answered,
+    exhume_one,
+    exhume_all,
+    bury,
+    bury_another_of_its_id,
+    restore,
+    restore_less,
+    forget,
+    sweep,
+    count_given_up,
+    walk_given_up,
+]
+
+
+@pytest.mark.parametrize("first", TOLD, ids=lambda first: first.__name__)
+@pytest.mark.parametrize("which", ["given_up", "kinds", "expiring"])
+def test_what_was_given_up_and_what_will_be_over_is_listed_again(
+    server: RedisServer, which: str, first: Callable[[RedisStore, Claimed], Awaitable[None]]
+) -> None:
+    async def test(store: RedisStore) -> None:
+        held = await furnish(store)
+        bucket = store._home(ANNA).bucket
+        key = getattr(bucket, which).decode()
+        octets = replaced(server, key, OTHER_TYPES[0])
+        await first(store, held)
+        counts, given_up = await store.count_dead_letters(), await store.given_up("", 1000)
+        assert await store.sweep(T0, 1000) == 0
+        wholes = [whole for each in NUMBERS if (whole := await store.dump(each))]
+        dead = [each.kind for whole in wholes for each in whole.dead_letters]
+        assert counts == {kind: dead.count(kind) for kind in ("sms", "letters")}
+        assert sorted(given_up) == sorted(whole.record.msisdn for whole in wholes if whole.dead_letters)
+        assert set_aside(server, key) == [octets]
+        kept = [each for whole in wholes for each in whole.answers]
+        assert await store.sweep(T0 + 2, 1000) == len(kept)
+        with server.client() as client:
+            assert not client.exists(*(bucket.expiring for bucket in store._layout.buckets))
+
+    on(server, test)
+
+
+async def first_commit(store: RedisStore) -> None:
+    assert await store.commit(Change(0, Subscriber(BORIS), outbox=[sms("s1")]))
+
+
+async def first_restore(store: RedisStore) -> None:
+    whole = await store.dump(ANNA)
+    assert whole
+    await store.restore(msgspec.structs.replace(whole, record=Subscriber(BORIS), answers=[]))
+
+
+async def forgotten(store: RedisStore) -> None:
+    await store.forget(ANNA)
+
+
+@pytest.mark.parametrize("change", [first_commit, first_restore, forgotten], ids=lambda change: change.__name__)
+def test_where_nobody_knows_any_more_who_has_a_record_what_changes_that_is_refused_as_a_whole(
+    server: RedisServer, change: Callable[[RedisStore], Awaitable[None]]
+) -> None:
+    async def test(store: RedisStore) -> None:
+        await furnish(store)
+        bucket = store._home(ANNA).bucket
+        assert store._home(BORIS).bucket is bucket
+        replaced(server, bucket.all.decode(), OTHER_TYPES[0])
+        before = await store.dump(ANNA), await store.count_dead_letters(), everything_in(server)
+        with pytest.raises(StoreUnavailable, match="another program's data"):
+            await change(store)
+        assert (await store.dump(ANNA), await store.count_dead_letters(), everything_in(server)) == before
+
+    on(server, test, options="buckets=1")
+
+
+def everything_in(server: RedisServer) -> dict[bytes, bytes | None]:
+    """Return each key but those that lead to answers, as DUMP has it."""
+    with server.client() as client:
+        return {key: client.dump(key) for key in client.scan_iter() if not key.endswith((b":pointers", b":pointing"))}
+
+
+def test_a_commit_goes_through_also_where_nothing_can_be_listed_anew(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        held = await furnish(store)
+        bucket = store._home(ANNA).bucket
+        with server.client() as client:
+            listed = client.dump(bucket.all)
+            for key in (bucket.all, *bucket.due, bucket.work, bucket.given_up, bucket.kinds, bucket.expiring):
+                replaced(server, key.decode(), OTHER_TYPES[0])
+            await put(store, sms("s1"), order("o1"))
+            await exhume_one(store, held)
+            await answered(store, held)
+            await store.bury(held, T0, "refused")
+            with pytest.raises(StoreUnavailable, match="another program's data"):
+                await store.count_dead_letters()
+            client.restore(bucket.all, 0, listed, replace=True)
+        assert (await performed(store, T0 + LEASE + 1))[ANNA] == ["o1", "s1"]
+        assert (await store.count_dead_letters())["sms"] == 2 * len(NUMBERS)
+        assert await store.sweep(T0 + 2, 1000) == len(NUMBERS) + 1
 
     on(server, test)

@@ -18,8 +18,8 @@ entries[id] = nil
 if letters[id] then
   uncount_letter(kinds, letters[id])
 end
-put(dead, id, {last_sequence(letters) + 1, ARGV[4], entry[ATTEMPT], ARGV[5], entry[KIND], entry[EXPIRES], entry[DATA]})
 count_letter(kinds, entry[KIND])
-redis.call('ZADD', given_up, 0, msisdn)
+put(dead, id, {last_sequence(letters) + 1, ARGV[4], entry[ATTEMPT], ARGV[5], entry[KIND], entry[EXPIRES], entry[DATA]})
+listed(2, 'ZADD', given_up, 0, msisdn)
 add_notes(journal, 6, #ARGV - 1)
 return schedule(entries, entry[LANE], due, msisdn, damaged)

@@ -76,10 +76,10 @@ for i = first_added, first_note - 1, 7 do
   new[ARGV[i]] = entry
 end
 
-redis.call('SET', record, ARGV[2])
 if ARGV[1] == '' then
-  redis.call('ZADD', all, 0, msisdn)
+  redis.call('ZADD', all, 0, msisdn) -- the first that is written: where this is no list, nothing is
 end
+redis.call('SET', record, ARGV[2])
 if noted > 0 then
   add_notes(journal, first_note, first_answer - 1)
 end
@@ -105,15 +105,15 @@ for id, entry in pairs(new) do
   put(outbox, id, entry)
 end
 for id, letter in pairs(back) do
-  redis.call('HDEL', dead, id)
   uncount_letter(kinds, letter)
+  redis.call('HDEL', dead, id)
 end
 if exhumed > 0 and not next(letters) then
   no_letters(given_up, kinds, msisdn)
 end
 if answered > 0 then
   redis.call('HSET', answers, ARGV[first_answer], ARGV[first_answer + 1])
-  redis.call('ZADD', expiring, ARGV[first_answer + 2], msisdn .. ' ' .. ARGV[first_answer])
+  listed(2, 'ZADD', expiring, ARGV[first_answer + 2], msisdn .. ' ' .. ARGV[first_answer])
 end
 local heads = {}
 for lane in pairs(lanes) do

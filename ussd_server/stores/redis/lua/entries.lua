@@ -148,10 +148,10 @@ end
 
 local set_aside
 
--- Do something to a bucket's list of who is next in a lane (`due`), or of what is held (`work`), by a command of which
--- the key is the argument in place `at`. What another program wrote there is set aside, and the list begun anew; so is
--- that of what is held where it lost its group. Where it cannot be set aside yet, nothing is done and {} returned: the
--- outboxes know all that is listed, and a look has the list made anew.
+-- Do something to a list of a bucket's, all but that of who has a record, by a command of which the key is the argument
+-- in place `at`. What another program wrote there is set aside, and the list made anew; so is that of what is held where
+-- it lost its group. Where it cannot be set aside yet, nothing is done and {} returned: each subscriber's own keys know
+-- what is listed, and whoever reads the list has it made anew.
 local function listed(at, ...)
   local reply = redis.pcall(...)
   if type(reply) ~= 'table' or not reply.err then
@@ -202,13 +202,47 @@ local function put_aside(bucket, key)
   end
 end
 
--- Set aside what stands where a bucket has a list; returns false, and does nothing, where that cannot be done yet. The
--- outboxes tell who is next, and what they know as held is listed when it is claimed again. They are none of KEYS: in a
--- slot that is just being moved some may be at its other server.
+-- When a kept answer is over. It is {fingerprint, body, when}, packed, and Redis unpacks no octets.
+local function end_of(octets)
+  local at = 2
+  for _ = 1, 2 do
+    local size = 2 ^ (byte(octets, at) - 196)
+    at = at + 1 + size + struct.unpack('>I' .. size, octets, at + 1)
+  end
+  return whole(unpacked(string.sub(octets, at)))
+end
+
+-- Let a list that was begun anew have of this subscriber what their own keys tell.
+local function list_again(bucket, list, lane, msisdn)
+  local key = bucket .. list
+  if lane then
+    local entries, damaged = outbox_of(bucket .. 'o:' .. msisdn)
+    schedule(entries, tonumber(lane), key, msisdn, damaged)
+  elseif list == 'given-up' and redis.call('EXISTS', bucket .. 'd:' .. msisdn) == 1 then
+    redis.call('ZADD', key, '0', msisdn)
+  elseif list == 'dead-kinds' then
+    for _, letter in pairs(letters_of(bucket .. 'd:' .. msisdn)) do
+      if not letter.uncounted then
+        redis.call('HINCRBY', key, letter[D_KIND], '1')
+      end
+    end
+  elseif list == 'expiring' then
+    local answers = redis.pcall('HGETALL', bucket .. 'a:' .. msisdn)
+    for i = 1, #answers, 2 do
+      local known, expires = pcall(end_of, answers[i + 1])
+      if known then
+        redis.call('ZADD', key, expires, msisdn .. ' ' .. answers[i])
+      end
+    end
+  end
+end
+
+-- Set aside what stands where a bucket has a list, and list that anew; returns false, and does nothing, where it cannot be
+-- done yet. What is in the lists each subscriber's own keys tell, and what they know as held is listed when it is claimed
+-- again. They are none of KEYS: in a slot that is just being moved some may be at its other server.
 set_aside = function(key)
   local bucket, list = string.match(key, '^(.*}:)(.*)$')
-  local lane = string.match(list, '^due:(%d+)$')
-  local whose = lane and redis.pcall('ZRANGE', bucket .. 'all', '0', '-1') or {}
+  local whose = list == 'work' and {} or redis.pcall('ZRANGE', bucket .. 'all', '0', '-1')
   if whose.err or not stays(key) then
     return false
   end
@@ -216,9 +250,9 @@ set_aside = function(key)
   if list == 'work' then
     redis.call('XGROUP', 'CREATE', key, 'servers', '$', 'MKSTREAM')
   end
+  local lane = string.match(list, '^due:(%d+)$')
   for _, msisdn in ipairs(whose) do
-    local entries, damaged = outbox_of(bucket .. 'o:' .. msisdn)
-    schedule(entries, tonumber(lane), key, msisdn, damaged)
+    list_again(bucket, list, lane, msisdn)
   end
   return true
 end
@@ -274,22 +308,22 @@ local function let_go_of_all(work, msisdn, entries, damaged)
   end
 end
 
--- One dead letter more of a kind.
+-- One dead letter more of a kind; before it is written, as all that are written are counted where this is no list.
 local function count_letter(kinds, kind)
-  redis.call('HINCRBY', kinds, kind, 1)
+  listed(2, 'HINCRBY', kinds, kind, '1')
 end
 
--- One dead letter less.
+-- One dead letter less; before it is deleted, likewise.
 local function uncount_letter(kinds, letter)
-  if not letter.uncounted and redis.call('HINCRBY', kinds, letter[D_KIND], -1) == 0 then
+  if not letter.uncounted and listed(2, 'HINCRBY', kinds, letter[D_KIND], '-1') == 0 then
     redis.call('HDEL', kinds, letter[D_KIND])
   end
 end
 
 -- A subscriber has no dead letters any more. When nobody has, none is counted: also none that was damaged since.
 local function no_letters(given_up, kinds, msisdn)
-  redis.call('ZREM', given_up, msisdn)
-  if redis.call('EXISTS', given_up) == 0 then
+  listed(2, 'ZREM', given_up, msisdn)
+  if redis.call('EXISTS', given_up) == 0 and type(listed(2, 'HLEN', kinds)) == 'number' then
     redis.call('DEL', kinds)
   end
 end

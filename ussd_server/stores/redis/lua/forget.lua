@@ -3,13 +3,15 @@
 -- KEYS  as of commit   ARGV  msisdn
 -- Returns {whether there was anything, names of the answers that are gone...}. Safe to send again: then nothing is left.
 local work = KEYS[8]
+redis.call('ZCARD', KEYS[6]) -- where this is no list, nothing is deleted
+local names = redis.call('HKEYS', KEYS[5])
 let_go_of_all(work, ARGV[1], outbox_of(KEYS[3]))
 for _, letter in pairs(letters_of(KEYS[4])) do
   uncount_letter(KEYS[10], letter)
 end
 local gone = {0}
-for _, name in ipairs(redis.call('HKEYS', KEYS[5])) do
-  redis.call('ZREM', KEYS[7], ARGV[1] .. ' ' .. name)
+for _, name in ipairs(names) do
+  listed(2, 'ZREM', KEYS[7], ARGV[1] .. ' ' .. name)
   gone[#gone + 1] = name
 end
 gone[1] = redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]) > 0 and 1 or 0

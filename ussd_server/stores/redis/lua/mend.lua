@@ -1,21 +1,20 @@
 -- with entries
--- Set aside what another program wrote where a bucket lists who is next, and what was set aside, and list that anew.
--- KEYS  due...(one a lane)   ARGV  keys that list who has a record, what was set aside
+-- Set aside what another program wrote where a bucket has lists, and list anew what is in them.
+-- KEYS  the lists   ARGV  keys that list who has a record, what was set aside
 -- Safe to send again: then they are lists.
-local function is_none(key)
-  local reply = redis.pcall('ZCARD', key)
-  return type(reply) ~= 'number' and find(reply.err, '^WRONGTYPE') and reply
-end
-
-if is_none(ARGV[1]) then
-  return is_none(ARGV[1]) -- nobody knows who may be next: a person has to mend it
-end
-for _, due in ipairs(KEYS) do
-  if is_none(due) then
-    set_aside(due)
+local function mend(key)
+  local reply = redis.pcall(find(key, ':dead%-kinds$') and 'HLEN' or 'ZCARD', key)
+  if type(reply) ~= 'number' and find(reply.err, '^WRONGTYPE') then
+    set_aside(key)
   end
 end
-if is_none(ARGV[2]) then
-  set_aside(ARGV[2])
+
+local all = redis.pcall('ZCARD', ARGV[1])
+if type(all) ~= 'number' and find(all.err, '^WRONGTYPE') then
+  return all -- nobody knows whose keys tell what is in the lists
 end
+for _, key in ipairs(KEYS) do
+  mend(key)
+end
+mend(ARGV[2])
 return 1

@@ -11,17 +11,17 @@ local msisdn = ARGV[2]
 if redis.call('GETRANGE', record, 0, 7) == string.sub(ARGV[1], 1, 8) then
   return {}
 end
+local before = redis.call('HKEYS', answers)
+redis.call('ZADD', all, 0, msisdn) -- the first that is written: where this is no list, nothing is
 let_go_of_all(work, msisdn, outbox_of(outbox))
 for _, letter in pairs(letters_of(dead)) do
   uncount_letter(kinds, letter)
 end
-local before = redis.call('HKEYS', answers)
 for _, name in ipairs(before) do
-  redis.call('ZREM', expiring, msisdn .. ' ' .. name)
+  listed(2, 'ZREM', expiring, msisdn .. ' ' .. name)
 end
 redis.call('DEL', journal, outbox, dead, answers)
 redis.call('SET', record, ARGV[1])
-redis.call('ZADD', all, 0, msisdn)
 
 local at = 7
 for _ = 1, tonumber(ARGV[3]) do
@@ -41,19 +41,19 @@ for lane = 0, #KEYS - 1 - LANE_KEYS do
   schedule(entries, lane, KEYS[LANE_KEYS + lane], msisdn)
 end
 for sequence = 1, tonumber(ARGV[5]) do
+  count_letter(kinds, ARGV[at + 4])
   put(dead, ARGV[at], {sequence, ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3], ARGV[at + 4], ARGV[at + 5],
                        ARGV[at + 6]})
-  count_letter(kinds, ARGV[at + 4])
   at = at + 7
 end
 if ARGV[5] == '0' then
   no_letters(given_up, kinds, msisdn)
 else
-  redis.call('ZADD', given_up, 0, msisdn)
+  listed(2, 'ZADD', given_up, '0', msisdn)
 end
 for _ = 1, tonumber(ARGV[6]) do
   redis.call('HSET', answers, ARGV[at], ARGV[at + 1])
-  redis.call('ZADD', expiring, ARGV[at + 2], msisdn .. ' ' .. ARGV[at])
+  listed(2, 'ZADD', expiring, ARGV[at + 2], msisdn .. ' ' .. ARGV[at])
   at = at + 3
 end
 if ARGV[at] == '1' then
