@@ -22,6 +22,7 @@ from ussd_server.stores.redis.buckets import bucket_of
 from ussd_server.stores.redis.claims import Claims
 from ussd_server.stores.redis.due import HINTS
 from ussd_server.stores.redis.layout import Layout
+from ussd_server.stores.redis.listing import Listing
 from ussd_server.stores.redis.stragglers import STRAGGLERS_S, without_stragglers
 
 LOOK_MS: Final = 1_000
@@ -30,14 +31,18 @@ LOOK_MS: Final = 1_000
 TOLD_ASIDE: Final = 100
 """Keys that are told of at once of what was set aside in a bucket; the rest when these are gone."""
 
+BROKEN, LOST = 1, 2
+"""What a look says of a bucket of which some list is none; where that is who has a record, the rest waits for it."""
+
 T = TypeVar("T")
 
 
 class Outbox:
     """The port's outbox. With `look_ms` 0 it asks every bucket for work each time."""
 
-    def __init__(self, layout: Layout, claims: Claims, look_ms: int, journal_entries: int) -> None:
+    def __init__(self, layout: Layout, claims: Claims, listing: Listing, look_ms: int, journal_entries: int) -> None:
         self._layout = layout
+        self._listing = listing
         self._link = layout.link
         self._claims = claims
         self._journal_entries = journal_entries
@@ -167,14 +172,17 @@ class Outbox:
             look.add_done_callback(partial(self._looked_late, number))
         for number, seen in told.items():
             self._saw(number, seen)
-        if broken := [number for number, (_, broken, _) in told.items() if broken]:
+        states = {number: state for number, (_, state, _) in told.items() if state}
+        if LOST in states.values():
+            self._listing.soon(self._missed)
+        if broken := [number for number, state in states.items() if state == BROKEN]:
             await self._mend(broken)
-        elif len(told) == len(self._layout.buckets):
+        elif not states and len(told) == len(self._layout.buckets):
             self._outage.worked(round(asyncio.get_running_loop().time() * 1000))
 
     def _ask_who_is_next(self, bucket: keys.Bucket) -> "asyncio.Future[Any]":
         """Send the question; a script of few words, as it is asked of each bucket once a second."""
-        return self._layout.call(bucket, "look", bucket.due, bucket.aside, TOLD_ASIDE).answer
+        return self._layout.call(bucket, "look", bucket.due, bucket.all, bucket.aside, TOLD_ASIDE).answer
 
     async def _mend(self, broken: Sequence[int]) -> None:
         """Have the lists of buckets made anew of which some is none, and learn who is next there."""

@@ -16,6 +16,7 @@ from ussd_server.stores.redis.claims import Claims
 from ussd_server.stores.redis.identity import LOST, RECOVER
 from ussd_server.stores.redis.layout import Layout
 from ussd_server.stores.redis.link import PATIENCE_S
+from ussd_server.stores.redis.listing import Listing
 from ussd_server.stores.redis.outbox import LOOK_MS, Outbox
 from ussd_server.stores.redis.scripts import EVERY_SCRIPT
 from ussd_server.stores.redis.subscribers import Subscribers
@@ -47,10 +48,15 @@ class RedisStore(Subscribers, Outbox, Terminals, Sweeps):
         layout = Layout(url, make, patience_s, cached_records, noted_id)
         claims = Claims(layout.consumer)
         Subscribers.__init__(self, layout, Cache(cached_records, cached_octets), claims, journal_entries)
-        Outbox.__init__(self, layout, claims, look_ms, journal_entries)
+        self._listing = Listing(layout)
+        Outbox.__init__(self, layout, claims, self._listing, look_ms, journal_entries)
         Terminals.__init__(self, layout)
         Sweeps.__init__(self, layout, claims)
         self.link = layout.link
+
+    async def relist(self) -> int:
+        """List again who has a record and is missing in `subscribers`; see the port."""
+        return await self._listing.relist()
 
     async def mark(self) -> str:
         """Return what the store is marked with, "" for nothing.

@@ -1,7 +1,7 @@
 """All there is of a subscriber on Redis, beside its record: told, replaced, forgotten; and who there is."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -10,12 +10,8 @@ from ussd_server.stores.redis import keys
 from ussd_server.stores.redis.buckets import bucket_of
 from ussd_server.stores.redis.keys import Bucket
 from ussd_server.stores.redis.layout import digits_of
-from ussd_server.stores.redis.pieces import pieces
 from ussd_server.stores.redis.records import Records
 from ussd_server.stores.redis.wire import Asked
-
-SCANNED: Final = 1000
-"""Keys that Redis looks at for one answer when all are looked through: about half a millisecond of its time."""
 
 JOURNAL_PIECE: Final = 200
 """Journal entries read at once where only those of a kind are wanted."""
@@ -80,40 +76,6 @@ class Subscribers(Records):
     async def count_subscribers(self) -> int:
         """Return how many numbers have a record."""
         return sum(await self._layout.of_each_bucket(lambda bucket: (b"ZCARD", bucket.all)))
-
-    async def relist(self) -> int:
-        """List again who has a record and is missing in `subscribers`; see the port."""
-        homes, found = await self._layout.homes(), 0
-        while True:
-            found += await self._relist_at({home: slot for slot, home in homes.items()}.values())
-            before, homes = homes, await self._layout.homes()
-            if homes == before:
-                return found
-            # What moved may have come to where it was looked before.
-
-    async def _relist_at(self, slots: Iterable[int]) -> int:
-        """List again whoever has a record at the servers of these slots."""
-        pattern, found = keys.every_record(self._layout.url.prefix), 0
-        for slot in slots:
-            async for names in pieces(partial(self._scan, slot, pattern)):
-                found += await self._relist(names)
-        return found
-
-    def _scan(self, slot: int, pattern: bytes, cursor: bytes) -> Asked:
-        return self._link.ask(slot, (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", SCANNED))
-
-    async def _relist(self, names: Sequence[bytes]) -> int:
-        by_bucket: dict[Bucket, list[bytes]] = {}
-        for name in names:
-            digits = name.rpartition(b":")[2]
-            bucket = self._layout.bucket(digits)
-            if digits.isdigit() and bucket.record(digits) == name:  # anything else is no record of this store
-                by_bucket.setdefault(bucket, []).append(digits)
-        calls = [
-            self._layout.call(bucket, "relist", (bucket.all, *map(bucket.record, numbers)), *numbers)
-            for bucket, numbers in by_bucket.items()
-        ]
-        return sum(await self._layout.each(calls))
 
     async def count_dead_letters(self) -> Mapping[OutboxKind, int]:
         """Return how many dead letters there are of each kind that there are any of."""

@@ -14,7 +14,7 @@ import pytest
 from tests.redis_servers import STEADY_MS, RedisCluster, RedisSentinels, RedisServer, running, wait_until
 from tests.ussd_server.stores.redis.steps import ANNA, PATIENT_S, is_master, parsed
 from ussd_server.stores.base import Change, StoreUnavailable
-from ussd_server.stores.redis import answers, subscribers
+from ussd_server.stores.redis import answers, listing
 from ussd_server.stores.redis.store import RedisStore
 from ussd_server.subscribers.record import Subscriber
 
@@ -96,7 +96,7 @@ def cluster() -> Iterator[Servers]:
 
 @pytest.fixture(params=[one_that_is_started_again, sentinels, cluster])
 def servers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Servers]:
-    monkeypatch.setattr(subscribers, "SCANNED", PIECE)
+    monkeypatch.setattr(listing, "SCANNED", PIECE)
     monkeypatch.setattr(answers, "READ", PIECE)
     with request.param() as given:
         yield given

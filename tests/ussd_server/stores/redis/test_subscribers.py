@@ -1,6 +1,5 @@
 """All there is of a subscriber on Redis: a journal is as long as it may be, and who is forgotten leaves nothing."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -133,31 +132,6 @@ def test_who_is_forgotten_while_some_pointers_cannot_be_read_is_gone_and_the_res
         assert not (await store.load(ANNA, latest=True))[1]
         assert not await store.forget(ANNA)
         assert traces(server, ANNA) == []
-
-    on(server, test)
-
-
-def test_who_has_a_record_is_listed_again_where_the_list_was_lost(server: RedisServer) -> None:
-    """By eviction, or another program; a walk that misses somebody would copy less, and free keys that are needed."""
-
-    async def test(store: RedisStore) -> None:
-        everybody = [f"7910000{n:04}" for n in range(1_000)]
-        await asyncio.gather(*(store.commit(Change(0, Subscriber(each))) for each in everybody))
-        buckets = [store._layout.bucket(each.encode()) for each in everybody]
-        with server.client() as client:
-            client.set(keys.every_bucket("other", 1)[0].record(ANNA.encode()).decode(), b"another store's")
-            client.set(store._layout.bucket(b"no number").record(b"no number").decode(), b"another program's")
-            client.delete(buckets[0].all.decode(), buckets[1].all.decode())
-        missing = set(everybody).difference(await store.subscribers("", 2_000))
-        assert everybody[0] in missing
-        assert await store.relist() == len(missing)
-        assert sorted(await store.subscribers("", 2_000)) == everybody
-        with server.client() as client:
-            client.config_set("maxmemory", "1")
-            try:
-                assert await store.relist() == 0  # a full Redis is looked through as well
-            finally:
-                client.config_set("maxmemory", "0")
 
     on(server, test)
 
