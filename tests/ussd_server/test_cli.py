@@ -15,7 +15,7 @@ import pytest
 import typer
 from msgspec.structs import replace
 
-from tests.ussd_server.command_line import Said, without_settings
+from tests.ussd_server.cli.command_line import Said, without_settings
 from ussd_server.cli.common import columns
 from ussd_server.cli.journal import readable
 from ussd_server.cli.program import app, outcome

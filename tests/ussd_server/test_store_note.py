@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ussd_server.command_line import without_settings
+from tests.ussd_server.cli.command_line import without_settings
 from ussd_server.secrecy.files import UnguardedFile
 from ussd_server.settings import Settings, SettingsError, load
 from ussd_server.store_note import FILE_NAME, is_noted, note, noted, noted_id, option, refuse_default, written

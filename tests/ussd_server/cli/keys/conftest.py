@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ussd_server.cli.command_line import Said, without_settings
 from tests.ussd_server.cli.keys.stored import Clock
-from tests.ussd_server.command_line import Said, without_settings
 from ussd_server.cli import keys as keys_command
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from tests.ussd_server.command_line import Said
+from tests.ussd_server.cli.command_line import Said
 from ussd_server.secrecy.agreement import note
 from ussd_server.secrecy.keys import Keyring
 from ussd_server.secrecy.secrets import Secret

@@ -4,8 +4,8 @@ import io
 
 import pytest
 
+from tests.ussd_server.cli.command_line import Said
 from tests.ussd_server.cli.keys.stored import CODE, DAY_MS, MSISDN, NOW, PATH, damage, ids_of, kept, lost_keys, noted
-from tests.ussd_server.command_line import Said
 from ussd_server.cli import keys as keys_command
 from ussd_server.secrecy.agreement import note
 from ussd_server.secrecy.keys import Keyring, load

@@ -1,7 +1,7 @@
 """The store notes which keys its servers have: others are neither used nor rotated nor retired."""
 
+from tests.ussd_server.cli.command_line import Said
 from tests.ussd_server.cli.keys.stored import NOW, PATH, Clock, noted
-from tests.ussd_server.command_line import Said
 from ussd_server.secrecy.agreement import lacking, note
 from ussd_server.secrecy.keys import Keyring, load, save
 

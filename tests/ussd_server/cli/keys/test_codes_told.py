@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from tests.ussd_server.cli.command_line import Said
 from tests.ussd_server.cli.keys.stored import MSISDN, NOW, PATH, kept, lost_keys, noted
-from tests.ussd_server.command_line import Said
 from ussd_server.cli import subscriber as subscriber_command
 from ussd_server.cli.program import outcome
 from ussd_server.secrecy.agreement import note

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.signalled import Ended, committed, signalled
+from tests.ussd_server.cli.command_line import Said
 from tests.ussd_server.cli.keys.stored import CODE, MSISDN, NOW, PATH
-from tests.ussd_server.command_line import Said
 from ussd_server.cli import keys as keys_command
 from ussd_server.secrecy.keys import Keyring, load
 from ussd_server.secrecy.sealed import holdings

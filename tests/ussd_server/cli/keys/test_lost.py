@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ussd_server.cli.command_line import Said
 from tests.ussd_server.cli.keys.stored import PATH, ids_of, listed, lost_keys
-from tests.ussd_server.command_line import Said
 from ussd_server import store_note, store_url
 from ussd_server.secrecy.keys import Keyring, load, save
 

@@ -2,8 +2,8 @@
 
 import json
 
+from tests.ussd_server.cli.command_line import Said
 from tests.ussd_server.cli.keys.stored import CODE, DAY_MS, MSISDN, NOW, PATH, Clock, damage, listed, put
-from tests.ussd_server.command_line import Said
 from ussd_server.secrecy.keys import Keyring, load, save
 from ussd_server.secrecy.vault import Vault
 from ussd_server.subscribers.codes import SealedCode

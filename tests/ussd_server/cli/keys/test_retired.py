@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.ussd_server.cli.command_line import Said
 from tests.ussd_server.cli.keys.stored import (
     CODE,
     DAY_MS,
@@ -16,7 +17,6 @@ from tests.ussd_server.cli.keys.stored import (
     noted,
     put,
 )
-from tests.ussd_server.command_line import Said
 from ussd_server.cli.keys import Rotated
 from ussd_server.cli.program import outcome
 from ussd_server.secrecy.agreement import note

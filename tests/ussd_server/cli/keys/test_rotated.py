@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.redis_servers import running
+from tests.ussd_server.cli.command_line import Said
 from tests.ussd_server.cli.keys.stored import CODE, DAY_MS, MSISDN, NOW, PATH, Clock, code, listed, put
-from tests.ussd_server.command_line import Said
 from ussd_server import store_note, store_url
 from ussd_server.cli import keys as keys_command
 from ussd_server.cli.program import outcome

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from tests.ussd_server.command_line import Said, without_settings
+from tests.ussd_server.cli.command_line import Said, without_settings
 from ussd_server.cli.program import app
 
 MSISDN = "79101234567"

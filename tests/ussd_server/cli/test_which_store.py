@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.redis_servers import RedisServer, running
-from tests.ussd_server.command_line import Said, without_settings
+from tests.ussd_server.cli.command_line import Said, without_settings
 from ussd_server import store_note, store_url
 
 

@@ -319,7 +319,7 @@ def test_a_hang_up_ends_a_command_that_reads_nothing_again() -> None:
 
 
 def test_a_reload_of_a_flow_with_mistakes_keeps_the_old_one() -> None:
-    shipped = Path(__file__).parents[2] / "flows.yaml"
+    shipped = Path(__file__).parents[3] / "flows.yaml"
     Path("flows.yaml").write_bytes(shipped.read_bytes())
     with started("demo", *ANY_PORTS, "--log-format", "json", until="Stop with Ctrl-C.") as (process, said):
         assert re.search(r"Flows +flows.yaml", said)

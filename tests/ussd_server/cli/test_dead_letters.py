@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.signalled import committed, signalled
-from tests.ussd_server.command_line import Said, without_settings
+from tests.ussd_server.cli.command_line import Said, without_settings
 from ussd_server.cli.common import now
 from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
 from ussd_server.stores.sqlite.store import SqliteStore

@@ -15,7 +15,7 @@ import pytest
 
 from tests import redis_servers
 from tests.signalled import REDIS, RETURNED, SQLITE, Point, signalled
-from tests.ussd_server.command_line import Said, without_settings
+from tests.ussd_server.cli.command_line import Said, without_settings
 from ussd_server.cli import store_copy
 from ussd_server.stores.base import Change, JournalEntry, OutboxEntry
 from ussd_server.stores.sqlite.store import SqliteStore

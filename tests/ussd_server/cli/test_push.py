@@ -11,7 +11,7 @@ import pytest
 
 import ussd_server
 from tests.signalled import committed, signalled
-from tests.ussd_server.command_line import Said, without_settings
+from tests.ussd_server.cli.command_line import Said, without_settings
 from tests.ussd_server.stores.sqlite.bench import HeldDisk
 from ussd_server.cli import push as push_command
 from ussd_server.cli.push import AT_ONCE
