@@ -12,8 +12,8 @@ from ussd_server.secrecy import memory
 
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
 
-RELOADING: Final = {"demo", "run", "smsc", "kiosk"}
-"""Commands that run until they are stopped. SIGHUP never ends them: it asks them to read their files again."""
+LASTING: Final = {"demo", "run", "smsc", "kiosk"}
+"""Commands that run until they are stopped. SIGHUP never ends them; a server reads its flows and keys again at it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     memory.keep_to_itself()
     _show_what_can_be_shown()
     words = sys.argv[1:] if arguments is None else arguments
-    if words and words[0] in RELOADING:
+    if words and words[0] in LASTING:
         # Held back until it has started. One that came a moment too early ended the server.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler

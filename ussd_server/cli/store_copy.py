@@ -253,7 +253,7 @@ def _with_both(
 
 def _show(source: Sum, target: Sum) -> None:
     rows = [("", "FROM", "TO")]
-    for kind in dict.fromkeys((*source.counts, *target.counts)):
+    for kind in dict.fromkeys(("subscribers", *source.counts, *target.counts)):
         rows.append((kind, str(source.counts[kind]), str(target.counts[kind])))
     rows.append(("digest", str(source), str(target)))
     for line in columns(rows):

@@ -184,6 +184,12 @@ def test_a_store_is_copied_compared_and_served(said: Said) -> None:
     assert said("subscriber", "journal", "79100000000", "--store", NEW) == 0
 
 
+def test_of_an_empty_store_it_is_said_that_it_is(said: Said) -> None:
+    fill("old.db", 0)
+    assert said("store", "copy", OLD, NEW) == 0
+    assert said.lines[1].split() == ["subscribers", "0", "0"]
+
+
 def test_differences_are_named_without_numbers(said: Said) -> None:
     fill("old.db", 3)
     assert said("store", "copy", OLD, NEW) == 0
