@@ -61,7 +61,7 @@ async def dial(msisdn: str, url: str, input: TextIO, output: TextIO, reply_s: fl
     Where `input` is no terminal, each of its lines is dialled or answered and what the phone shows is printed as plain
     lines, so that a conversation can be scripted; a dialogue that is open at the end is hung up. The code is 1
     where there is no simulator, where a line could not be carried out, where an SMS had no answer within `reply_s`, or
-    where the network failed the last dialogue.
+    where the network failed the last dialogue. Raises BrokenPipeError where nobody reads the output any more.
     """
     display = RichDisplay(msisdn, output) if input.isatty() else PlainDisplay(output)
     timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S)
@@ -71,6 +71,8 @@ async def dial(msisdn: str, url: str, input: TextIO, output: TextIO, reply_s: fl
             session.ws_connect(f"{url.rstrip('/')}/socket") as socket,
         ):
             return await _Handset(msisdn, socket, display, reply_s).use(_lines(input))
+    except BrokenPipeError:  # of the output, as in `| head`; the simulator is there
+        raise
     except (aiohttp.ClientError, OSError, TimeoutError):
         mend = "start one with: ussd-server demo, or give --http HOST:PORT"
         print(f"error: no simulator at {url.rstrip('/')}; {mend}", file=sys.stderr)

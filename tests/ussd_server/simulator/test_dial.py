@@ -145,6 +145,26 @@ def test_without_a_simulator_one_line_says_so(capsys: pytest.CaptureFixture[str]
     assert said.count("\n") == 1
 
 
+class Closed(StringIO):
+    """An output that nobody reads any more, as behind `| head`."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_an_output_that_nobody_reads_is_no_missing_simulator(capsys: pytest.CaptureFixture[str]) -> None:
+    async def play() -> None:
+        async with asyncio.timeout(PATIENCE_S), simulator() as watched:
+            server = TestServer(make_app(watched.smsc))
+            await server.start_server()
+            with pytest.raises(BrokenPipeError):
+                await dial(NUMBER, str(server.make_url("/")), StringIO("*111#\n"), Closed())
+            await server.close()
+
+    asyncio.run(play())
+    assert capsys.readouterr().err == ""
+
+
 def test_what_the_phone_went_through_before_is_not_news() -> None:
     async def play() -> tuple[int, str]:
         async with asyncio.timeout(PATIENCE_S), simulator() as watched:
