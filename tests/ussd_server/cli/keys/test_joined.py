@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.ussd_server.cli.command_line import Said
 from tests.ussd_server.cli.keys.stored import CODE, MSISDN, NOW, PATH, Clock, code, lost_keys, noted, put
-from tests.ussd_server.command_line import Said
 from ussd_server.secrecy import files
 from ussd_server.secrecy.agreement import note
 from ussd_server.secrecy.keys import KINDS, KeyFile, Keyring, load, save
