@@ -78,7 +78,7 @@ async def _life(
         loop.add_signal_handler(number, end)
     await part.start()
     _settle()
-    ready()
+    _tell(ready)
     loop.add_signal_handler(signal.SIGHUP, reload)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     supervision.started()
@@ -95,6 +95,14 @@ async def _life(
     finally:
         supervision.stopped()
     return EXIT_FAILED if cause else 0
+
+
+def _tell(ready: Callable[[], None]) -> None:
+    """Say that it has started. Where nobody can read that, for the disk is full or the reader gone, it serves still."""
+    try:
+        ready()
+    except OSError:
+        sys.stdout = None  # what is left to flush would only fail again
 
 
 async def _ended(ending: asyncio.Event, broken: Callable[[], str]) -> str:

@@ -1,5 +1,6 @@
 """`ussd-server`: the commands put together, and how every one of them ends."""
 
+import errno
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -69,6 +70,8 @@ def outcome(arguments: Sequence[str]) -> int:
     _tidy_help(command)
     try:
         result = _run(command, arguments)
+        if sys.stdout is not None:  # it is None where it was closed before we began
+            sys.stdout.flush()
     except SettingsError as error:
         for mistake in error.args:
             complain(mistake)
@@ -90,6 +93,12 @@ def outcome(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         # Whoever read our output has gone (`| head`); what is left to flush would only complain again.
         sys.stdout = None
+        return EXIT_FAILED
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        sys.stdout = None
+        complain(f"{error.filename or 'the output'}: {error.strerror}")
         return EXIT_FAILED
     return result if isinstance(result, int) else 0
 

@@ -287,6 +287,25 @@ def test_a_data_directory_that_cannot_be_made_is_one_line() -> None:
     assert (code, line) == (2, "error: --data: file is a file; name a directory\n")
 
 
+def test_a_server_whose_output_nobody_can_read_serves_all_the_same() -> None:
+    words = [sys.executable, "-m", "ussd_server", "demo", *ANY_PORTS, "--log-format", "json"]
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.Popen(words, stdout=full, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        assert any("kiosk reached the server" in line for line in process.stderr)
+        assert ended(process, signal.SIGTERM) == 0
+    finally:
+        process.kill()
+
+
+def test_an_output_on_a_full_disk_is_one_line() -> None:
+    words = [sys.executable, "-m", "ussd_server", "flows", "draw"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "error: the output: No space left on device\n")
+
+
 def test_a_hang_up_reads_the_flows_again() -> None:
     with started("demo", *ANY_PORTS, "--log-format", "json", until="Stop with Ctrl-C.") as (process, _):
         process.send_signal(signal.SIGHUP)
