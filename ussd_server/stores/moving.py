@@ -59,8 +59,8 @@ class Move:
             self.alone = await self._is_empty()
             if away and not self.alone:
                 raise AlreadyMoved(
-                    f"{self._name} was moved to {self._into} already: start the servers with that; or, to go back, "
-                    "give the command: ussd-server store reopen FROM"
+                    f"{self._name} was moved to {self._into} already: name that one with --store; or, to go back: "
+                    "ussd-server store reopen FROM"
                 )
             if not self.alone and not into_nonempty:
                 raise CopyError(f"{self._into} holds other data; take an empty store, or say --into-nonempty")
@@ -182,7 +182,7 @@ async def refuse_marked(store: Store, name: str) -> None:
     mark = await store.mark()
     if mark.startswith(MOVED):
         raise StoreUnavailable(
-            f"{name}: it is {mark}: start the servers with that; or, to go on with this one: "
+            f"{name}: it is {mark}: name that one with --store; or, to go on with this one: "
             f"ussd-server store reopen {shlex.quote(name)}"
         )
     if mark:

@@ -70,7 +70,7 @@ def test_who_else_has_it_open_is_told(name: str, tmp_path: Path) -> None:
             other.stdout.readline()
             assert await store.in_use() != ""
             other.kill()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await store.in_use():
                 await asyncio.sleep(0.01)  # it may take a moment until a link is known to be gone
 

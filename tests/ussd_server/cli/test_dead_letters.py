@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.signalled import committed, signalled
-from tests.ussd_server.cli.command_line import Said, without_settings
+from tests.ussd_server.cli.command_line import Said
 from ussd_server.cli.common import now
 from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
 from ussd_server.stores.sqlite.store import SqliteStore
@@ -24,10 +24,8 @@ STORE = ("--store", "sqlite:///s.db")
 
 
 @pytest.fixture(autouse=True)
-def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    without_settings(monkeypatch)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from tests.ussd_server.cli.command_line import Said, without_settings
+from tests.ussd_server.cli.command_line import Said
 from ussd_server.cli.program import app
 
 MSISDN = "79101234567"
@@ -69,17 +69,6 @@ def _leaves() -> Iterator[tuple[str, set[str]]]:
 LEAVES = dict(_leaves())
 MAY_MAKE = {"demo", "run", "terminal add"}
 """What makes a store, or keys, where there are none."""
-
-
-@pytest.fixture(autouse=True)
-def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    without_settings(monkeypatch)
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    return Said(capsys)
 
 
 def refused(said: Said, words: tuple[str, ...], text: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import ussd_server
 from tests.signalled import committed, signalled
-from tests.ussd_server.cli.command_line import Said, without_settings
+from tests.ussd_server.cli.command_line import Said
 from tests.ussd_server.stores.sqlite.bench import HeldDisk
 from ussd_server.cli import push as push_command
 from ussd_server.cli.push import AT_ONCE
@@ -26,18 +26,11 @@ HOUR_MS = 3_600_000
 
 
 @pytest.fixture(autouse=True)
-def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    without_settings(monkeypatch)
+def _at_any_hour(monkeypatch: pytest.MonkeyPatch, _bare_environment: None) -> None:
     monkeypatch.setenv(f"{PREFIX}QUIET_HOURS", "")
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
     Path("var").mkdir()
     at_the_store(lambda store: store.ping())
-
-
-@pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    return Said(capsys)
 
 
 def at_the_store(work: Any) -> Any:

@@ -15,7 +15,7 @@ import pytest
 
 from tests import redis_servers
 from tests.signalled import REDIS, RETURNED, SQLITE, Point, signalled
-from tests.ussd_server.cli.command_line import Said, without_settings
+from tests.ussd_server.cli.command_line import Said
 from ussd_server.cli import store_copy
 from ussd_server.stores.base import Change, JournalEntry, OutboxEntry
 from ussd_server.stores.sqlite.store import SqliteStore
@@ -30,15 +30,8 @@ RUN = [sys.executable, "-m", "ussd_server", "run", "--smsc", "smpp://a:b@127.0.0
 
 
 @pytest.fixture(autouse=True)
-def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    without_settings(monkeypatch)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    return Said(capsys)
 
 
 def at(name: str, work: Any) -> Any:
@@ -150,14 +143,14 @@ def test_a_copy_that_is_given_up_or_gone_back_on_leaves_a_store_to_serve_from(sa
     fill("old.db", 3)
     assert said("store", "copy", OLD, NEW) == 0
     assert f"{OLD} takes no changes any more; to go back to it: ussd-server store reopen {OLD}\n" in said.out
-    moved = f"error: {OLD}: it is moved to {whole(NEW)}: start the servers with that; or, to go on with this one: "
+    moved = f"error: {OLD}: it is moved to {whole(NEW)}: name that one with --store; or, to go on with this one: "
     assert said("subscriber", "show", "79100000000", "--store", OLD) == 1
     assert said.err == f"{moved}ussd-server store reopen {OLD}\n"
     assert said("store", "copy", OLD, "sqlite:///third.db") == 1
     assert said.err.startswith(f"error: {whole(OLD)} is moved to {whole(NEW)}; end that copy, or give it up with: ")
     assert not Path("third.db").exists()
     assert said("store", "copy", OLD, NEW) == 0  # as where the command was killed behind its last write
-    assert said.out.startswith(f"{whole(OLD)} was moved to {whole(NEW)} already: start the servers with that;")
+    assert said.out.startswith(f"{whole(OLD)} was moved to {whole(NEW)} already: name that one with --store;")
     assert said.out.endswith(". Nothing was to be done.\n")
     with held_by_another("old.db") as pid:
         assert said("store", "reopen", OLD) == 1

@@ -6,14 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.redis_servers import RedisServer, running
-from tests.ussd_server.cli.command_line import Said, without_settings
+from tests.ussd_server.cli.command_line import Said
 from ussd_server import store_note, store_url
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Said:
-    without_settings(monkeypatch)
-    monkeypatch.chdir(tmp_path)
+def said(capsys: pytest.CaptureFixture[str]) -> Said:
     Path("var").mkdir(mode=0o700)
     return Said(capsys)
 

@@ -57,7 +57,7 @@ def test_a_copy_that_was_cut_off_goes_on_with_what_has_changed_since(
         assert await differences(source, target) == []
         assert sorted(await target.subscribers("", 100)) == sorted([*NUMBERS[1:], "447700900123"])
         await refuse_marked(target, "the new store")
-        with pytest.raises(StoreUnavailable, match="it is moved to the new one: start the servers with that; or"):
+        with pytest.raises(StoreUnavailable, match="it is moved to the new one: name that one with --store; or"):
             await refuse_marked(source, "the old store")
 
     between(pair, tmp_path, body)

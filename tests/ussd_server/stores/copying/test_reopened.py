@@ -33,7 +33,7 @@ def test_where_a_store_went_is_known_until_it_is_reopened(pair: tuple[str, str],
         await furnish(source)
         await copy(source, target)
         for nonempty in (False, True):
-            with pytest.raises(CopyError, match="moved to the new one already: start the servers with that; or, to go"):
+            with pytest.raises(CopyError, match="moved to the new one already: name that one with --store; or, to go"):
                 await copy(source, target, into_nonempty=nonempty)
         elsewhere = Copier(source, target, "the old store", "a third", T0)
         with pytest.raises(CopyError, match="the old store is moved to the new one; end that copy, or give it up with"):
