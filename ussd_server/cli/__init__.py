@@ -1,6 +1,5 @@
 """The command line. Each module is one group of commands; `main` is what `ussd-server` runs."""
 
-import codecs
 import io
 import os
 import signal
@@ -22,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     The commands are loaded here, which takes most of a second: Ctrl-C meanwhile is no trace of imports.
     """
     memory.keep_to_itself()
-    _show_what_can_be_shown()
+    _show_every_character()
     words = sys.argv[1:] if arguments is None else arguments
     if words and words[0] in LASTING:
         # Held back until it has started. One that came a moment too early ended the server.
@@ -41,11 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _show_what_can_be_shown() -> None:
-    """Print "?" for what the locale has no character for, as Russian in one from before UTF-8, and not a trace."""
+def _show_every_character() -> None:
+    """Let no text fail for a locale from before UTF-8: a terminal of it shows "?", all else gets UTF-8."""
     out = sys.stdout
-    if isinstance(out, io.TextIOWrapper) and codecs.lookup(out.encoding).name != "utf-8":
+    if not isinstance(out, io.TextIOWrapper):
+        return
+    if out.isatty():
         out.reconfigure(errors="replace")
+    else:
+        out.reconfigure(encoding="utf-8", errors=out.errors)
 
 
 def _leave(*_: Any) -> None:

@@ -4,8 +4,11 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import typer
@@ -149,15 +152,30 @@ def test_it_runs_as_a_program_of_its_own() -> None:
     assert done.stderr == "error: No such command 'rum'. Did you mean 'run'? (see ussd-server --help)\n"
 
 
+OLD_LOCALE = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+DRAW = [sys.executable, "-m", "ussd_server", "flows", "draw"]
+
+
 def test_what_a_terminal_cannot_show_is_a_question_mark() -> None:
     """As where its locale is of a time before UTF-8."""
-    done = subprocess.run(
-        [sys.executable, "-m", "ussd_server", "flows", "draw"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
-        encoding="latin-1",
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "????" in done.stdout
+    ours, its = os.openpty()
+    with (
+        subprocess.Popen(DRAW, stdout=its, stderr=subprocess.PIPE, env=OLD_LOCALE) as drawing,
+        open(ours, "rb") as shown,
+    ):
+        os.close(its)
+        assert b"????" in b"".join(until_hung_up(shown))
+        assert drawing.stderr is not None
+        assert drawing.stderr.read() == b""
+    assert drawing.returncode == 0
+
+
+def until_hung_up(terminal: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines of a terminal until nobody has it open for writing any more, which it tells as an error."""
+    with suppress(OSError):
+        yield from terminal
+
+
+def test_a_file_has_every_character_whatever_the_locale() -> None:
+    done = subprocess.run(DRAW, capture_output=True, check=True, env=OLD_LOCALE)
+    assert "Тарифы" in done.stdout.decode()

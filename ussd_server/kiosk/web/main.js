@@ -8,6 +8,7 @@ import { language, speak, time, word } from "./words.js";
 const TICK_MS = 200;
 const TOUCH_MS = 1000; // not every touch is told; the process counts in seconds
 const BUSY_MS = 150; // an answer that comes sooner shows no waiting
+const UNSEEN_MS = 400; // nobody has read by then what has just come
 
 const main = document.getElementById("main");
 const finish = document.getElementById("finish");
@@ -23,7 +24,7 @@ let clockOffset = 0;
 let touchedAt = 0;
 let sentFor = -1;
 let busyTimer = null;
-let tappedOn = null; // the view that a tap, or the first one of a double tap, was meant for
+let drawnAt = -Infinity; // when the view of this step came, by performance.now()
 
 const transmit = connect(show, lineChanged);
 
@@ -61,6 +62,7 @@ function draw(typed) {
   main.replaceChildren(shown.element);
   main.dataset.view = state.view;
   if (anew) {
+    drawnAt = performance.now();
     scrollTo(0, 0);
     main.querySelector("h1")?.focus({ preventScroll: true });
   }
@@ -125,10 +127,10 @@ document.addEventListener("keydown", (event) => {
   if (shown.keys(event)) event.preventDefault();
 });
 
-// An answer may come between the two taps of a double one: what stands there now was not meant.
+// An answer may come between the two taps of a double one: what stands there now was not meant. A digit more is seen.
 main.addEventListener("click", (event) => {
-  if (event.detail <= 1) tappedOn = shown;
-  else if (tappedOn !== shown) event.stopPropagation();
+  const unseen = event.timeStamp < drawnAt + UNSEEN_MS;
+  if (event.detail > 1 && unseen && !event.target.closest(".pad")) event.stopPropagation();
 }, { capture: true });
 
 finish.addEventListener("click", () => transmit({ do: "leave" }));
