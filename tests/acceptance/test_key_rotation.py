@@ -56,7 +56,9 @@ def test_the_kek_is_rotated_while_the_server_runs(service: Service) -> None:
     assert status == 0, said
     after = load(path)
     new = after.current("kek").id
-    assert f"1 code moved to {new}, in " in said
+    moving = re.search(rf"^(\d+) codes? moved to {new}, in ", said, re.MULTILINE)  # other tests' too
+    assert moving is not None, said
+    kept = int(moving[1])
 
     without_old = after.retire(old)
     moved = access(service.data, phone.msisdn)
@@ -73,7 +75,8 @@ def test_the_kek_is_rotated_while_the_server_runs(service: Service) -> None:
     status, said = run_to_end("keys", "list", "--data", ".", cwd=service.data)
     assert status == 0, said
     counts = {line.split()[0]: line.split()[-2] for line in said.splitlines() if line.startswith("kek-")}
-    assert counts == {old: "0", new: "2"}
+    assert kept >= 1
+    assert counts == {old: "0", new: str(kept + 1)}
     status, said = run_to_end("keys", "retire", old, "--data", ".", cwd=service.data)
     assert (status, "less than 25 hours ago" in said) == (1, True)
     status, said = run_to_end("keys", "retire", old, "--force", "--data", ".", cwd=service.data)
