@@ -247,7 +247,7 @@ def test_a_key_of_this_server_alone_is_not_given_up_for_that_of_another(
             await until(lambda: any(line["event"].startswith("keys not taken up") for line in logs))
         assert second.keys.current("kek") == mine
         # What the error says: both in one file, at both.
-        in_use = agreement.remembered(first.keys.ring, await first.store.noted_keys())
+        in_use = agreement.in_use(first.keys.ring, await first.store.noted_keys())
         both = joining.joined(second.keys.ring, first.keys.ring, in_use)
         for file in files.values():
             keys.save(file, both)

@@ -11,19 +11,18 @@ from ussd_server.settings import SettingsError
 class Join:
     """What is to be done to the ring of `into`, as `keys.change` calls it: all keys of `file` come, or none."""
 
-    def __init__(self, file: Path, into: Path, noted: str, signing: bool | None) -> None:
-        """Read the file. `noted` is what the store remembers of its servers' keys, "" where there is no store.
+    def __init__(self, file: Path, into: Path, store: str, noted: str, signing: bool | None) -> None:
+        """Read the file. `noted` is what `store` remembers of its servers' keys, "" where there is none.
 
-        `signing` is whether its signing keys come; None for only where none of them is doubtful. Raises SettingsError.
+        `signing` is whether doubtful signing keys come, too; None where they are to be refused. Raises SettingsError.
         """
         self.into = into
         self._file = file
+        self._store = store
         self._noted = noted
         self._signing = signing
         self._theirs = _read(file)
         self._before = Keyring()
-        if signing is False:
-            self._theirs = Keyring(tuple(key for key in self._theirs.keys if key.kind != "signing"))
 
     def __call__(self, ours: Keyring) -> Keyring:
         """Return the joined ring. Raises Failure where two keys clash, or terminals might believe a stranger's."""
@@ -32,16 +31,17 @@ class Join:
                 f"nothing was joined: {', '.join(clashing)} is one key in {self.into} and another in {self._file}, so "
                 "one of the files was altered: bring back an older copy of that one, then join again"
             )
-        remembered = agreement.remembered(self._theirs, self._noted) | agreement.remembered(ours, self._noted)
-        doubtful = joining.doubtful(ours, self._theirs, remembered)
-        if doubtful and not self._signing:
+        servers_use = agreement.in_use(self._theirs, self._noted) | agreement.in_use(ours, self._noted)
+        doubtful = joining.doubtful(ours, self._theirs, servers_use)
+        if doubtful and self._signing is None:
             raise Failure(
-                f"nothing was joined: {', '.join(doubtful)} of {self._file} may be another service's, or was retired "
-                "here because somebody has it, and terminals would believe it; --signing joins it all the same, "
-                f"--no-signing leaves the signing keys of {self._file} out"
+                f"nothing was joined: the servers of {self._store} do not use {', '.join(doubtful)} of {self._file}: "
+                "such a key may be another service's, or one that was retired because somebody has it, and terminals "
+                "would believe it; --signing joins it all the same, --no-signing leaves it out"
             )
+        theirs = Keyring(tuple(key for key in self._theirs.keys if self._signing or key.id not in doubtful))
         self._before = ours
-        return joining.joined(ours, self._theirs, remembered)
+        return joining.joined(ours, theirs, servers_use)
 
     def told(self, after: Keyring) -> list[tuple[str, str, str, str]]:
         """Return of each kind the key in use, what was in use before that, and what came; nothing where nothing did."""

@@ -265,7 +265,7 @@ def join(
         bool | None,
         typer.Option(
             "--signing/--no-signing",
-            help="Signing keys that terminals may have to distrust: bring them all the same, or leave all of FILE out",
+            help="Signing keys that the store's servers do not use: bring them all the same, or leave them out",
             show_default=False,
         ),
     ] = None,
@@ -278,13 +278,13 @@ def join(
     The keys that the store's servers use stay in use, and the others are older ones. Of two that the store does not
     know, the newer is used. A key that FILE has as an older one was replaced there, and gives way.
 
-    Terminals believe every signing key that is there. So it is refused where one comes that may be another service's,
-    or one that was retired here: made before all others, and not known to the store.
+    Terminals believe every signing key that is there. So it is refused where one comes that the store's servers do not
+    use, until you say whether it may: it may be another service's, or one that was retired because somebody has it.
     """
     where = load_settings({"store": store, "data": data, "settings": settings})
     _ring(where)
     noted = _noted_keys(where) if there(where) else ""
-    work = Join(file, where.data / FILE_NAME, noted, signing)
+    work = Join(file, where.data / FILE_NAME, written(where.store), noted, signing)
     after = keys.change(work.into, work)
     if not (told := work.told(after)):
         console().print(f"{work.into} has every key of {file} already. Nothing was changed.")

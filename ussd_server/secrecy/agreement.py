@@ -80,10 +80,10 @@ def lacking(ring: Keyring, noted: str) -> list[str]:
     return [each.id for each in _read(noted) if each.current and each.fingerprint not in here]
 
 
-def remembered(ring: Keyring, noted: str) -> dict[str, bool]:
-    """Return the keys of this ring that were noted, by id, and whether the store's servers have them in use."""
+def in_use(ring: Keyring, noted: str) -> frozenset[str]:
+    """Return the ids of those keys of this ring that the store's servers have in use, as they were noted."""
     here = {_fingerprint(key) for key in ring.keys}
-    return {each.id: each.current for each in _read(noted) if each.fingerprint in here}
+    return frozenset(each.id for each in _read(noted) if each.current and each.fingerprint in here)
 
 
 def ids(noted: str) -> list[str]:

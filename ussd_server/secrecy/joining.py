@@ -2,12 +2,13 @@
 
 What a key has sealed opens as long as it is in the file, so no kek, transport or digest key does harm there. A signing
 key can: whatever is in the file is vouched for to terminals, which believe it from then on. So one that may be another
-service's, or may have been retired because somebody has it, is `doubtful`.
+service's, or may have been retired because somebody has it, is `doubtful`: no file tells what was retired from it, nor
+does the age of a key, for any that is not in use may be retired.
 
 A digest key is never rotated, so two files with the same one are of one service.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container
 
 import msgspec
 
@@ -28,36 +29,29 @@ def coming(ours: Keyring, theirs: Keyring) -> tuple[Key, ...]:
     return tuple(key for key in theirs.keys if ours.get(key.id) is None)
 
 
-def doubtful(ours: Keyring, theirs: Keyring, remembered: Mapping[str, bool]) -> list[str]:
+def doubtful(ours: Keyring, theirs: Keyring, servers_use: Container[str]) -> list[str]:
     """Return the ids of signing keys that would come and that terminals might better not believe.
 
-    Sure are those that the store's servers have, and in a file of the same service those that were made after the
-    oldest one here: keys are retired from the oldest on, so these were not retired here.
+    Sure are only those that the store's servers have in use: such a key is not retired, and terminals believe it.
     """
-    here = [key.created for key in ours.of("signing")]
-    since = min(here) if here and _one_service(ours, theirs) else None
-    return [
-        key.id
-        for key in coming(ours, theirs)
-        if key.kind == "signing" and key.id not in remembered and (since is None or key.created < since)
-    ]
+    return [key.id for key in coming(ours, theirs) if key.kind == "signing" and key.id not in servers_use]
 
 
-def joined(ours: Keyring, theirs: Keyring, remembered: Mapping[str, bool]) -> Keyring:
+def joined(ours: Keyring, theirs: Keyring, servers_use: Container[str]) -> Keyring:
     """Return a ring with all keys of both, which must not clash; `ours` where nothing comes.
 
-    `remembered` is what the store's servers have of these, by id, and whether it is in use there.
+    `servers_use` has the ids of those of these that the store's servers have in use.
     """
     more = coming(ours, theirs)
     if not more:
         return ours
-    used = {_used(kind, ours, theirs, remembered) for kind in KINDS}
+    used = {_used(kind, ours, theirs, servers_use) for kind in KINDS}
     keys = (msgspec.structs.replace(key, current=key.id in used) for key in (*ours.keys, *more))
     # The one in use is the last of its kind, so that each older one has one that came after it.
     return Keyring(tuple(sorted(keys, key=lambda key: (key.current, key.created))))
 
 
-def _used(kind: Kind, ours: Keyring, theirs: Keyring, remembered: Mapping[str, bool]) -> str | None:
+def _used(kind: Kind, ours: Keyring, theirs: Keyring, servers_use: Container[str]) -> str | None:
     """Return the id of the key that is in use afterwards; None where neither ring has one in use.
 
     A key that the other file has as an older one was replaced there. Otherwise the store's servers go on with theirs:
@@ -71,7 +65,7 @@ def _used(kind: Kind, ours: Keyring, theirs: Keyring, remembered: Mapping[str, b
     if left_here != left_there:
         return mine.id if left_here else other.id
     for each in (mine, other):
-        if remembered.get(each.id):
+        if each.id in servers_use:
             return each.id
     if kind == "digest" or not _one_service(ours, theirs):
         return mine.id

@@ -12,11 +12,11 @@ from ussd_server.secrecy.agreement import (
     agree,
     check,
     ids,
+    in_use,
     joined,
     lacking,
     left_for,
     note,
-    remembered,
     replaced_at,
 )
 from ussd_server.secrecy.keys import Keyring, KeysError
@@ -156,15 +156,15 @@ def test_two_rotations_beside_each_other_are_joined_as_it_is_told() -> None:
         "with it and --data var, and put var/keys.json into every other data directory; where none is left, "
         "ussd-server keys adopt tells what is lost and asks"
     )
-    both = joining.joined(ROTATED, theirs, remembered(theirs, memory.noted))
+    both = joining.joined(ROTATED, theirs, in_use(theirs, memory.noted))
     asyncio.run(agree(memory, "the store", both, FILE, NOW + 9))
     assert both.lacks(ROTATED) == both.lacks(theirs) == lacking(theirs, memory.noted) == []
 
 
-def test_what_is_remembered_of_a_ring_is_told_by_id_and_use() -> None:
-    assert remembered(ROTATED, note(ROTATED)) == {key.id: key.current for key in ROTATED.keys}
-    assert remembered(ROTATED, note(RING)) == {key.id: True for key in RING.keys}
-    assert remembered(STRANGERS, note(RING)) == remembered(RING, "") == {}
+def test_what_the_servers_have_in_use_of_a_ring_is_told_by_id() -> None:
+    assert in_use(ROTATED, note(ROTATED)) == {key.id for key in ROTATED.keys if key.current}
+    assert in_use(ROTATED, note(RING)) == {key.id for key in RING.keys}
+    assert in_use(STRANGERS, note(RING)) == in_use(RING, "") == set()
 
 
 def test_all_keys_that_were_noted_are_named() -> None:

@@ -160,9 +160,9 @@ def test_signing_keys_that_terminals_may_have_to_distrust_come_only_where_that_i
     signing = theirs.current("signing").id
     assert said("join", "other.json") == 1
     assert said.err == (
-        f"error: nothing was joined: {signing} of other.json may be another service's, or was retired here because "
-        "somebody has it, and terminals would believe it; --signing joins it all the same, --no-signing leaves the "
-        "signing keys of other.json out\n"
+        "error: nothing was joined: the servers of sqlite:///var/ussd-server.db do not use "
+        f"{signing} of other.json: such a key may be another service's, or one that was retired because somebody has "
+        "it, and terminals would believe it; --signing joins it all the same, --no-signing leaves it out\n"
     )
     assert load(PATH) == before
     assert said("join", "other.json", "--no-signing") == 0
@@ -173,6 +173,62 @@ def test_signing_keys_that_terminals_may_have_to_distrust_come_only_where_that_i
     assert said("join", "other.json", "--signing") == 0
     assert load(PATH).get(signing) is not None
     assert load(PATH).current("signing") == before.current("signing")
+
+
+def comes_back_only_where_that_is_said(said: Said, leaked: str) -> None:
+    """Retire a leaked key, then join the file as it was before that, in which it came to terminals once."""
+    save(OTHER, load(PATH))
+    assert said("retire", leaked, "--force") == 0
+    assert said("join", "other.json") == 1
+    assert f"do not use {leaked} of other.json: such a key may be another service's, or one that was " in said.err
+    assert load(PATH).get(leaked) is None
+    assert said("join", "other.json", "--no-signing") == 0
+    assert load(PATH).get(leaked) is None
+    assert said("join", "other.json", "--signing") == 0
+    assert load(PATH).get(leaked) is not None
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["the oldest", "a later one"])
+@pytest.mark.parametrize("known", [True, False], ids=["known to the store", "no store"])
+def test_a_retired_signing_key_comes_back_only_where_that_is_said(
+    place: int, known: bool, said: Said, clock: Clock
+) -> None:
+    """No server runs that would have the store forget the key, and an older one than the leaked one may have stayed."""
+    said("init")
+    if known:
+        noted(note(load(PATH)))
+    for _ in range(2):
+        clock.at += HOUR_MS
+        assert said("rotate", "signing") == 0
+    comes_back_only_where_that_is_said(said, load(PATH).of("signing")[place].id)
+
+
+def test_a_retired_signing_key_that_was_made_after_the_one_in_use_comes_back_only_where_that_is_said(
+    said: Said,
+) -> None:
+    """As one was that two directories made beside each other, where the servers went on with the other's."""
+    said("init")
+    first = load(PATH)
+    save(OTHER, first.rotate("signing", first.current("signing").created + 1))
+    save(PATH, first.rotate("signing", first.current("signing").created + 2))
+    leaked = load(PATH).current("signing").id
+    noted(note(load(OTHER)))
+    assert said("join", "other.json") == 0
+    assert load(PATH).current("signing") == load(OTHER).current("signing")
+    comes_back_only_where_that_is_said(said, leaked)
+
+
+def test_without_the_doubtful_signing_keys_the_one_that_the_servers_use_comes_all_the_same(said: Said) -> None:
+    lost = lost_keys().rotate("signing", NOW + 1)
+    noted(note(lost))
+    said("init", "--force")
+    save(OTHER, lost)
+    assert said("join", "other.json") == 1
+    assert f"do not use {lost.of('signing')[0].id} of other.json" in said.err
+    assert said("join", "other.json", "--no-signing") == 0
+    assert load(PATH).current("signing") == lost.current("signing")
+    assert load(PATH).lacks(lost) == []
+    assert load(PATH).get(lost.of("signing")[0].id) is None
 
 
 @pytest.mark.parametrize(
