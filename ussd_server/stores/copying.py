@@ -273,7 +273,11 @@ class Copier:
             ours, theirs = await self._source.noted_keys(), await self._target.noted_keys()
             joined = (ours or theirs) if self._move.alone else agreement.joined(theirs, ours)
             if joined is None:
-                raise CopyError(f"{self._into} has other keys than {self._name}; take a store with the same keys")
+                raise CopyError(
+                    f"{self._into} has other keys than {self._name}: bring both into one keys.json with ussd-server "
+                    "keys join, have TO remember them with ussd-server keys rewrap, and copy again; or take a store "
+                    "with the same keys"
+                )
             if joined == theirs or await self._target.note_keys(theirs, joined):
                 return
 

@@ -370,6 +370,22 @@ def test_what_holds_data_is_added_to_only_where_that_is_said(said: Said) -> None
     assert sorted(at("new.db", lambda store: store.subscribers("", 10))) == ["79100000000", "79100000001", ANNA]
 
 
+def test_what_has_other_keys_is_added_to_where_these_are_joined_as_it_is_told(said: Said) -> None:
+    fill("old.db", 1)
+    at("new.db", lambda store: store.commit(Change(0, Subscriber(ANNA))))
+    for data, store in (("old", OLD), ("new", NEW)):
+        assert said("keys", "init", "--data", data, "--store", store) == 0
+        assert said("keys", "rewrap", "--data", data, "--store", store) == 0
+    assert said("store", "copy", OLD, NEW, "--into-nonempty") == 1
+    assert said.err == (
+        f"error: {whole(NEW)} has other keys than {whole(OLD)}: bring both into one keys.json with ussd-server keys "
+        "join, have TO remember them with ussd-server keys rewrap, and copy again; or take a store with the same keys\n"
+    )
+    assert said("keys", "join", "old/keys.json", "--signing", "--data", "new", "--store", NEW) == 0
+    assert said("keys", "rewrap", "--data", "new", "--store", NEW) == 0
+    assert said("store", "copy", OLD, NEW, "--into-nonempty") == 0
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [

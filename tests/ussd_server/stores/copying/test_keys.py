@@ -38,7 +38,7 @@ def test_what_is_added_must_have_the_keys_of_what_is_there(tmp_path: Path) -> No
         await target.restore(Everything(Subscriber("447700900123")))
         assert await source.note_keys("", note(STRANGERS))
         assert await target.note_keys("", note(RING))
-        with pytest.raises(CopyError, match="the new one has other keys than the old store; take a store"):
+        with pytest.raises(CopyError, match="the new one has other keys than the old store: bring both into one"):
             await copy(source, target, into_nonempty=True)
         assert (await target.mark(), await target.noted_keys()) == ("", note(RING))
         assert await source.note_keys(note(STRANGERS), note(ROTATED))
