@@ -3,17 +3,16 @@
 import base64
 import itertools
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from nacl.signing import SigningKey
 
+from tests.ussd_server.cli.command_line import without_settings
 from ussd_server.cli import keys as keys_command
 from ussd_server.cli.program import outcome
 from ussd_server.secrecy.keys import load
-from ussd_server.settings import PREFIX
 from ussd_server.terminals import credentials
 
 PUBLIC = base64.b64encode(bytes(SigningKey(bytes(32)).verify_key)).decode()
@@ -48,9 +47,7 @@ COMMANDS = [
 
 @pytest.fixture(autouse=True)
 def _own_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in list(os.environ):
-        if name.upper().startswith(PREFIX):
-            monkeypatch.delenv(name)
+    without_settings(monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(keys_command, "TAKE_UP_S", 0.0)  # no server runs here
 

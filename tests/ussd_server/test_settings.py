@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.ussd_server.cli.command_line import without_settings
 from ussd_server.settings import (
-    PREFIX,
     Address,
     Setting,
     Settings,
@@ -27,9 +27,7 @@ from ussd_server.store_url import ESCAPES, FORMS, SqliteUrl
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Start every test without our variables and in an empty directory."""
-    for name in list(os.environ):
-        if name.upper().startswith(PREFIX):
-            monkeypatch.delenv(name)
+    without_settings(monkeypatch)
     monkeypatch.chdir(tmp_path)
 
 

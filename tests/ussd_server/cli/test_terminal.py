@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import os
 import stat
 from pathlib import Path
 
@@ -14,21 +13,12 @@ from nacl.signing import SigningKey
 from ussd_server.cli import terminal as terminal_command
 from ussd_server.cli.program import outcome
 from ussd_server.secrecy.keys import load as load_keys
-from ussd_server.settings import PREFIX
 from ussd_server.stores.sqlite.store import SqliteStore
 from ussd_server.terminals import credentials
 from ussd_server.terminals.record import Terminal
 
 PUBLIC = base64.b64encode(bytes(SigningKey(bytes(32)).verify_key)).decode()
 OTHER = base64.b64encode(bytes(SigningKey(b"o" * 32).verify_key)).decode()
-
-
-@pytest.fixture(autouse=True)
-def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in list(os.environ):
-        if name.upper().startswith(PREFIX):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
 
 
 class Said:
