@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from tests.redis_servers import RedisServer
+from tests.redis_servers import DURABLE, RedisServer, running
 from tests.ussd_server.stores.redis.steps import ANNA, BORIS, LEASE, T0, count, on
 from tests.ussd_server.stores.redis.test_damaged_keys import OTHER_TYPES, replaced
 from ussd_server.stores.base import Change, Claimed, KeptAnswer, OutboxEntry, StoreUnavailable
@@ -366,6 +366,87 @@ def test_what_was_given_up_and_what_will_be_over_is_listed_again(
             assert not client.exists(*(bucket.expiring for bucket in store._layout.buckets))
 
     on(server, test)
+
+
+def write_count(server: RedisServer, store: RedisStore, kind: str, number: str) -> None:
+    """Let this be how many dead letters of a kind there are in `ANNA`'s bucket."""
+    with server.client() as client:
+        client.hset(store._home(ANNA).bucket.kinds, kind, number)
+
+
+@pytest.mark.parametrize(
+    ("first", "number"),
+    [
+        *((each, "abc") for each in (exhume_one, exhume_all, bury, bury_another_of_its_id, restore, restore_less)),
+        (forget, "abc"),
+        (bury, ""),
+        (bury, str(2**63 - 1)),
+        (exhume_one, str(-(2**63))),
+    ],
+)
+def test_dead_letters_are_counted_anew_where_what_counts_them_is_no_number(
+    server: RedisServer, first: Callable[[RedisStore, Claimed], Awaitable[None]], number: str
+) -> None:
+    async def test(store: RedisStore) -> None:
+        held = await furnish(store)
+        write_count(server, store, "sms", number)
+        await first(store, held)
+        counts = await store.count_dead_letters()
+        wholes = [whole for each in NUMBERS if (whole := await store.dump(each))]
+        dead = [each.kind for whole in wholes for each in whole.dead_letters]
+        assert counts == {kind: dead.count(kind) for kind in ("sms", "letters")}
+        (_,) = set_aside(server, store._home(ANNA).bucket.kinds.decode())
+
+    on(server, test)
+
+
+def test_what_is_given_up_is_a_dead_letter_and_its_lane_goes_on_where_what_counts_it_is_no_number(
+    server: RedisServer,
+) -> None:
+    async def test(store: RedisStore) -> None:
+        await put(store, sms("s1"), sms("s2"))
+        (held,) = await store.claim(T0, 10, LEASE)
+        write_count(server, store, "sms", "abc")
+        await store.bury(held, T0, "refused")
+        assert [each.id for each in await store.dead_letters(ANNA)] == ["s1"]
+        assert await store.given_up("", 10) == [ANNA]
+        assert (await performed(store, T0))[ANNA] == ["s2"]
+
+    on(server, test)
+
+
+def test_a_dead_letter_is_taken_back_as_a_whole_where_what_counts_it_is_no_number(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        await put(store, sms("s1"))
+        (held,) = await store.claim(T0, 10, LEASE)
+        await store.bury(held, T0, "refused")
+        write_count(server, store, "sms", "abc")
+        record, version = await store.load(ANNA)
+        assert await store.commit(Change(version, record, outbox=[sms("again")], exhumed=["s1"]))
+        assert await store.dead_letters(ANNA) == []
+        assert await store.given_up("", 10) == []
+        assert (await performed(store, T0))[ANNA] == ["again"]
+
+    on(server, test)
+
+
+def test_what_cannot_be_counted_as_given_up_stays_in_the_outbox() -> None:
+    async def test(store: RedisStore) -> None:
+        await put(store, sms("s1"))
+        (held,) = await store.claim(T0, 10, LEASE)
+        with server.client() as client:
+            client.execute_command("ACL", "SETUSER", "default", "-hincrby")
+            with pytest.raises(StoreUnavailable):
+                await store.bury(held, T0, "refused")
+            client.execute_command("ACL", "SETUSER", "default", "+hincrby")
+        (again,) = await store.claim(T0 + LEASE, 10, LEASE)
+        assert (again.entry.id, await store.dead_letters(ANNA)) == ("s1", [])
+        await store.bury(again, T0, "refused")
+        assert [each.id for each in await store.dead_letters(ANNA)] == ["s1"]
+        assert await store.count_dead_letters() == {"sms": 1}
+
+    with running(*DURABLE) as server:
+        on(server, test)
 
 
 async def first_commit(store: RedisStore) -> None:

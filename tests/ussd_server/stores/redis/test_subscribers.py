@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tests.redis_servers import RedisServer
-from tests.ussd_server.stores.redis.steps import ANNA, BORIS, NUMBERS, T0, on
-from ussd_server.stores.base import JOURNAL_ENTRIES, Change, JournalEntry, KeptAnswer, StoreUnavailable
+from tests.ussd_server.stores.redis.steps import ANNA, BORIS, LEASE, NUMBERS, T0, on
+from ussd_server.stores.base import JOURNAL_ENTRIES, Change, JournalEntry, KeptAnswer, OutboxEntry, StoreUnavailable
 from ussd_server.stores.redis import keys
 from ussd_server.stores.redis.answers import READ
 from ussd_server.stores.redis.store import RedisStore
@@ -79,6 +79,21 @@ def test_who_is_forgotten_by_a_command_that_was_killed_at_it_leaves_nothing_when
             client.delete(other.pointers)
             client.set(other.pointers, "5")
         assert await store.forget(BORIS)
+
+    on(server, test)
+
+
+def test_of_whom_only_dead_letters_are_left_there_was_something_to_forget(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        assert await store.commit(Change(0, Subscriber(ANNA), outbox=[OutboxEntry("s1", "sms", T0, {})]))
+        (held,) = await store.claim(T0, 10, LEASE)
+        await store.bury(held, T0, "refused")
+        home = store._home(ANNA)
+        with server.client() as client:
+            client.delete(home.record, home.bucket.journal(home.digits))
+        assert await store.forget(ANNA)
+        assert not await store.forget(ANNA)
+        assert traces(server, ANNA) == []
 
     on(server, test)
 

@@ -13,13 +13,13 @@ if not entry or entry[ATTEMPT] ~= tonumber(ARGV[3]) then
 end
 local letters = letters_of(dead)
 let_go(work, entry)
-redis.call('HDEL', outbox, id)
-entries[id] = nil
 if letters[id] then
-  uncount_letter(kinds, letters[id])
+  delete_letter(kinds, dead, id, letters[id])
 end
 count_letter(kinds, entry[KIND])
 put(dead, id, {last_sequence(letters) + 1, ARGV[4], entry[ATTEMPT], ARGV[5], entry[KIND], entry[EXPIRES], entry[DATA]})
+redis.call('HDEL', outbox, id) -- behind all that may fail: what breaks off leaves the entry where it was
+entries[id] = nil
 listed(2, 'ZADD', given_up, 0, msisdn)
 add_notes(journal, 6, #ARGV - 1)
 return schedule(entries, entry[LANE], due, msisdn, damaged)

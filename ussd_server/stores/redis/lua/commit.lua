@@ -105,8 +105,7 @@ for id, entry in pairs(new) do
   put(outbox, id, entry)
 end
 for id, letter in pairs(back) do
-  uncount_letter(kinds, letter)
-  redis.call('HDEL', dead, id)
+  delete_letter(kinds, dead, id, letter)
 end
 if exhumed > 0 and not next(letters) then
   no_letters(given_up, kinds, msisdn)

@@ -148,6 +148,12 @@ end
 
 local set_aside
 
+-- Whether what a list is asked for fails by what another program wrote: over it, or a number of it that is none any more.
+local function is_anothers(err)
+  return find(err, '^WRONGTYPE') or find(err, '^ERR hash value is not an integer')
+    or find(err, '^ERR increment or decrement would overflow')
+end
+
 -- Do something to a list of a bucket's, all but that of who has a record, by a command of which the key is the argument
 -- in place `at`. What another program wrote there is set aside, and the list made anew; so is that of what is held where
 -- it lost its group. Where it cannot be set aside yet, nothing is done and {} returned: each subscriber's own keys know
@@ -158,7 +164,7 @@ local function listed(at, ...)
     return reply
   end
   local key = select(at, ...)
-  if find(reply.err, '^WRONGTYPE') then
+  if is_anothers(reply.err) then
     if not set_aside(key) then
       return {}
     end
@@ -308,16 +314,18 @@ local function let_go_of_all(work, msisdn, entries, damaged)
   end
 end
 
--- One dead letter more of a kind; before it is written, as all that are written are counted where this is no list.
+-- One dead letter more of a kind; before it is written, as all that are written are counted where this is no list, or has
+-- what is no number.
 local function count_letter(kinds, kind)
   listed(2, 'HINCRBY', kinds, kind, '1')
 end
 
--- One dead letter less; before it is deleted, likewise.
-local function uncount_letter(kinds, letter)
+-- One dead letter less: it is counted no more, and then deleted at once, likewise.
+local function delete_letter(kinds, dead, id, letter)
   if not letter.uncounted and listed(2, 'HINCRBY', kinds, letter[D_KIND], '-1') == 0 then
     redis.call('HDEL', kinds, letter[D_KIND])
   end
+  redis.call('HDEL', dead, id)
 end
 
 -- A subscriber has no dead letters any more. When nobody has, none is counted: also none that was damaged since.

@@ -5,16 +5,16 @@
 local work = KEYS[8]
 redis.call('ZCARD', KEYS[6]) -- where this is no list, nothing is deleted
 local names = redis.call('HKEYS', KEYS[5])
+local gone = {math.min(1, redis.call('EXISTS', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]))}
 let_go_of_all(work, ARGV[1], outbox_of(KEYS[3]))
-for _, letter in pairs(letters_of(KEYS[4])) do
-  uncount_letter(KEYS[10], letter)
+for id, letter in pairs(letters_of(KEYS[4])) do
+  delete_letter(KEYS[10], KEYS[4], id, letter)
 end
-local gone = {0}
 for _, name in ipairs(names) do
   listed(2, 'ZREM', KEYS[7], ARGV[1] .. ' ' .. name)
   gone[#gone + 1] = name
 end
-gone[1] = redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]) > 0 and 1 or 0
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
 redis.call('ZREM', KEYS[6], ARGV[1])
 no_letters(KEYS[9], KEYS[10], ARGV[1])
 for i = 11, #KEYS do

@@ -14,8 +14,8 @@ end
 local before = redis.call('HKEYS', answers)
 redis.call('ZADD', all, 0, msisdn) -- the first that is written: where this is no list, nothing is
 let_go_of_all(work, msisdn, outbox_of(outbox))
-for _, letter in pairs(letters_of(dead)) do
-  uncount_letter(kinds, letter)
+for id, letter in pairs(letters_of(dead)) do
+  delete_letter(kinds, dead, id, letter)
 end
 for _, name in ipairs(before) do
   listed(2, 'ZREM', expiring, msisdn .. ' ' .. name)
