@@ -70,7 +70,7 @@ class Layout:
         """What the name of every server's connections begins with."""
         client = f"{self.clients}{self.consumer}"
         self.greeting = Greeting(
-            url.user, url.password, url.database, url.context(), url.ca_file, url.replicas, WAIT_MS, name=client
+            url.user, url.password, url.database, url.context(), url.ca_file, url.replicas, wait_ms=WAIT_MS, name=client
         )
         self.nodes = _nodes(url, self.greeting)
         self.link = Link(self.nodes, self.greeting, self.name, patience_s)

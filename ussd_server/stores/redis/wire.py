@@ -9,7 +9,7 @@ import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar, cast
@@ -66,7 +66,7 @@ class Greeting:
     tls: ssl.SSLContext | None = None
     ca_file: Path | None = None
     replicas: int = 0
-    wait_ms: int = 0
+    wait_ms: int = field(kw_only=True)  # WAIT takes 0 for ever
     scripts: bool = True
     name: str = "ussd-server"
 

@@ -79,7 +79,7 @@ def run(body: Callable[[Homes, Asker, Servers], Awaitable[None]]) -> None:
     async def within() -> None:
         asker, servers = Asker(), Servers()
         identity = Identity(asker.name, servers.several)
-        await body(Homes(asker, asker, servers, Greeting(), Lease(servers), identity), asker, servers)
+        await body(Homes(asker, asker, servers, Greeting(wait_ms=1_000), Lease(servers), identity), asker, servers)
 
     asyncio.run(within())
 

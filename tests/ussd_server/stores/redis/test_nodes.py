@@ -41,7 +41,7 @@ async def saying(said: bytes) -> AsyncIterator[Address]:
 def test_a_sentinel_that_is_not_understood_has_not_answered(said: bytes) -> None:
     async def body() -> None:
         async with saying(said) as address:
-            nodes = Sentinels([address], "main", Greeting(), None)
+            nodes = Sentinels([address], "main", Greeting(wait_ms=1_000), None)
             where = f"127.0.0.1:{address[1]}: "
             with pytest.raises(NotFound, match=f"no Sentinel says where the master is: {where}"):
                 await nodes.find()
@@ -57,14 +57,14 @@ def test_who_is_not_understood_has_not_said_who_the_replicas_are_nor_how_it_is_s
     async def body() -> None:
         async with saying(said) as address:
             where = f"127.0.0.1:{address[1]}: "
-            sentinels = Sentinels([address], "main", Greeting(), None)
+            sentinels = Sentinels([address], "main", Greeting(wait_ms=1_000), None)
             with pytest.raises(NotFound, match=f"no Sentinel says who the replicas are: {where}"):
                 await sentinels.replicas()
             await sentinels.close()
             with pytest.raises(NotFound, match=rf"no server of the Cluster says it \(allow CLUSTER SHARDS\): {where}"):
-                await Cluster([address], Greeting()).replicas()
+                await Cluster([address], Greeting(wait_ms=1_000)).replicas()
             with pytest.raises(NotAnswered, match=where):
-                await ask_setup(address, Greeting(), [b"appendonly"])
+                await ask_setup(address, Greeting(wait_ms=1_000), [b"appendonly"])
 
     asyncio.run(body())
 
@@ -72,7 +72,7 @@ def test_who_is_not_understood_has_not_said_who_the_replicas_are_nor_how_it_is_s
 def test_whoever_stops_asking_at_any_moment_leaves_no_connection_open() -> None:
     async def stopped_after(steps: int, address: Address) -> bool:
         """Stop the question after so many rounds of the loop; whether it had come to its end by itself."""
-        asked = asyncio.ensure_future(Cluster([address], Greeting()).find())
+        asked = asyncio.ensure_future(Cluster([address], Greeting(wait_ms=1_000)).find())
         for _ in range(steps):
             await asyncio.sleep(0)
         over = asked.done()

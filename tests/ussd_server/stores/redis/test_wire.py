@@ -1,6 +1,7 @@
 """Who answers, and whether we may ask it: what is wrong there is said at once, with the mend."""
 
 import asyncio
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,8 @@ def test_a_replica_is_refused_and_named_so() -> None:
             await store.close()
 
         asyncio.run(body())
+
+
+def test_how_long_replicas_are_waited_for_is_always_said_as_redis_waits_for_ever_where_it_is_0() -> None:
+    (waits,) = [each for each in fields(redis_wire.Greeting) if each.name == "wait_ms"]
+    assert (waits.default, waits.default_factory) == (MISSING, MISSING)
