@@ -62,7 +62,7 @@ class SeveralSlots(StoreUnavailable):
 
 
 class NoList(StoreUnavailable):
-    """Another program's data is where this store's should be, and nothing was done."""
+    """Another program's data is where this store's should be; a script has done what stands before it came there."""
 
 
 class Link(Owner):

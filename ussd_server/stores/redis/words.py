@@ -43,7 +43,11 @@ def plain(error: Refused) -> str:
         case "ERR" if "DB index" in text:
             return f"Redis has no database of this number (`databases` in redis.conf): write a lower one ({text})"
         case "WRONGTYPE":
-            return "another program's data is where this store's should be; choose another ?prefix= or database"
+            return (
+                "another program's data is where this store's should be: where it is a list, it is being made anew, so "
+                "try again in a moment; if it lasts, another program writes there: give one of the two another "
+                "?prefix= or database"
+            )
     return text
 
 
