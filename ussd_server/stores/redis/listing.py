@@ -61,7 +61,11 @@ class Listing:
                     found += await self._list(by_bucket, 0)
             before, homes = homes, await self._layout.homes()
             if homes == before:
-                return found + await self._list(everybody, 1)
+                for bucket, known in everybody.items():
+                    # One at a time, as together they may be more than may be under way. Each in one call, also where
+                    # it is large: a list of which there is a part would be taken for all of it.
+                    found += await self._list({bucket: known}, 1)
+                return found
             # What moved may have come to where it was looked before.
 
     async def _lost(self) -> list[Bucket]:

@@ -1,6 +1,7 @@
 """Who has a record is listed again, and a list that is another program's is set aside."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
@@ -12,9 +13,10 @@ from tests.ussd_server.stores.redis.test_damaged_keys import OTHER_TYPES, replac
 from tests.ussd_server.stores.redis.test_set_aside import ASIDE, set_aside
 from ussd_server.stores.base import Change, OutboxEntry, StoreUnavailable
 from ussd_server.stores.redis import keys
+from ussd_server.stores.redis.keys import Bucket
 from ussd_server.stores.redis.link import NoList
 from ussd_server.stores.redis.store import RedisStore
-from ussd_server.stores.redis.wire import Address
+from ussd_server.stores.redis.wire import Address, Asked
 from ussd_server.subscribers.record import Subscriber
 
 EVERYBODY = [f"7910000{n:04}" for n in range(1_000)]
@@ -76,6 +78,35 @@ def test_where_nobody_has_to_be_in_it_it_is_set_aside_too(server: RedisServer) -
         assert await store.relist() == 0
         assert await store.subscribers("", 10) == []
         assert [set_aside(server, key) for key in keys] == [[each] for each in octets]
+
+    on(server, test)
+
+
+def test_lost_lists_are_made_anew_one_after_another_so_that_others_are_not_kept_waiting_nor_refused(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Together they are as much as all keys of the store, which is more than may be under way."""
+
+    async def test(store: RedisStore) -> None:
+        await commit_all(store)
+        for bucket in store._layout.buckets:
+            replaced(server, bucket.all.decode(), OTHER_TYPES[0])
+        call, made, under_way, most = store._layout.call, list[Bucket](), set[Asked](), 0
+
+        def counted(bucket: Bucket, script: str, keys: Sequence[bytes], *values: keys.Value) -> Asked:
+            nonlocal most
+            request = call(bucket, script, keys, *values)
+            if script == "relist":
+                made.append(bucket)
+                under_way.add(request)
+                most = max(most, len(under_way))
+                request.answer.add_done_callback(lambda _: under_way.discard(request))
+            return request
+
+        monkeypatch.setattr(store._layout, "call", counted)
+        assert await store.relist() == len(EVERYBODY)
+        assert (made, most) == (store._layout.buckets, 1)
+        assert sorted(await store.subscribers("", 2_000)) == EVERYBODY
 
     on(server, test)
 
