@@ -171,9 +171,22 @@ class Layout:
         return self.link.homes.one_of_each(range(SLOTS))
 
     async def homes(self) -> dict[int, Address]:
-        """Return the server of each bucket's slot when none of these is being moved any more."""
-        # Of two keys, one of which is nowhere: so it waits as long as their slot is on its way.
-        await self.of_each_bucket(lambda bucket: (b"EXISTS", bucket.all, bucket.all + keys.NEVER))
+        """Return the server of each bucket's slot when none of these is being moved any more.
+
+        Raises StoreUnavailable where that does not end.
+        """
+        await self.open()
+        # Two keys, one of which is nowhere, wait as long as their slot is on its way; one key does not.
+        pairs = [self.link.ask(each.slot, (b"EXISTS", each.all, each.all + keys.NEVER)) for each in self.buckets]
+        singles = [self.link.ask(each.slot, (b"EXISTS", each.all)) for each in self.buckets]
+        told = await asyncio.gather(*(pair.answer for pair in pairs), return_exceptions=True)
+        await self.each(singles)  # where it is no move, these say what is wrong
+        waited = zip(self.buckets, told, strict=True)
+        if moving := [str(bucket.slot) for bucket, each in waited if isinstance(each, StoreUnavailable)]:
+            raise StoreUnavailable(
+                f"{self.name}: who has a record cannot be told while a slot of the Cluster is being moved "
+                f"({', '.join(moving)}): end the move, then give it again"
+            )
         return {bucket.slot: self.link.homes.address(bucket.slot) for bucket in self.buckets}
 
     def _find_home(self, msisdn: str) -> Home:

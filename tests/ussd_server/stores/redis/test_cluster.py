@@ -292,7 +292,9 @@ def test_nobody_is_said_to_be_in_his_list_while_a_slot_is_on_its_way(whole_clust
         await in_no_list(store)
         assert await store.relist() == len(NUMBERS)
         with being_moved(whole_cluster, store._home(NUMBERS[0]).bucket.slot), impatient(store):
-            await refusal(store.relist, "TRYAGAIN")
+            refused = await refusal(store.relist, "being moved")
+            slot = store._home(NUMBERS[0]).bucket.slot
+            assert f"({slot}): end the move, then give it again" in str(refused)
         assert await store.relist() == 0
         await store.close()
 
