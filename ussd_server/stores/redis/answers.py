@@ -55,7 +55,7 @@ class Answers:
 
         async def read() -> None:
             for bucket in left:
-                async for flat in pieces(partial(self._pointers_to, bucket, numbers)):
+                async for flat in pieces(partial(self._pointers_to, bucket, numbers), self._layout.name):
                     for name, digits in zip(flat[::2], flat[1::2], strict=True):
                         found[digits].add(name)
 

@@ -54,7 +54,7 @@ class Listing:
         while True:
             everybody: dict[Bucket, list[bytes]] = {bucket: [] for bucket in await self._lost()}
             for slot in {home: slot for slot, home in homes.items()}.values():
-                async for names in pieces(partial(self._scan, slot)):
+                async for names in pieces(partial(self._scan, slot), self._layout.name):
                     by_bucket = self._by_bucket(names)
                     for bucket, known in everybody.items():
                         known += by_bucket.pop(bucket, ())

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.redis_servers import STEADY_MS, RedisCluster, RedisSentinels, RedisServer, running, wait_until
 from tests.ussd_server.stores.redis.steps import ANNA, PATIENT_S, is_master, parsed
 from ussd_server.stores.base import Change, StoreUnavailable
-from ussd_server.stores.redis import answers, listing
+from ussd_server.stores.redis import answers, listing, pieces
 from ussd_server.stores.redis.store import RedisStore
+from ussd_server.stores.redis.wire import Asked, Request
 from ussd_server.subscribers.record import Subscriber
 
 PIECE: Final = 50
@@ -179,3 +181,28 @@ def test_who_is_forgotten_has_no_pointer_also_where_another_server_takes_over_me
             assert [len(each) for each in pointers] == [1_000] * 16
 
     asyncio.run(body())
+
+
+async def read(losses: int) -> list[int]:
+    """Read two pieces, and lose the connection so often between them; return what came."""
+    wires = iter(range(2 * losses))
+
+    def ask(cursor: bytes) -> Asked:
+        request = Request(asyncio.get_running_loop().create_future(), b"")
+        request.wire = next(wires, None)  # type: ignore[assignment]
+        request.answer.set_result((b"7", 1) if cursor == pieces.BEGIN else (pieces.BEGIN, 2))
+        return request
+
+    return [piece async for piece in pieces.pieces(ask, "the store")]
+
+
+def test_each_new_beginning_is_said() -> None:
+    for losses in (0, 1, pieces.MOST_LOST - 1):
+        with capture_logs() as logs:
+            assert asyncio.run(read(losses)) == [1] * losses + [1, 2]
+        assert [line["times"] for line in logs] == list(range(1, losses + 1))
+
+
+def test_connections_that_live_shorter_than_all_takes_to_be_read_are_told_of() -> None:
+    with pytest.raises(StoreUnavailable, match=r"^the store: .* broke 10 times before all was read"):
+        asyncio.run(read(pieces.MOST_LOST))
