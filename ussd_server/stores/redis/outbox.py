@@ -167,11 +167,7 @@ class Outbox:
             self._blind = str(error)
             raise
         self._blind = ""
-        for number, look in late.items():
-            self._looking.add(number)
-            look.add_done_callback(partial(self._looked_late, number))
-        for number, seen in told.items():
-            self._saw(number, seen)
+        self._told_who_is_next(told, late)
         states = {number: state for number, (_, state, _) in told.items() if state}
         if LOST in states.values():
             self._listing.soon(self._missed)
@@ -185,9 +181,19 @@ class Outbox:
         return self._layout.call(bucket, "look", bucket.due, bucket.all, bucket.aside, TOLD_ASIDE).answer
 
     async def _mend(self, broken: Sequence[int]) -> None:
-        """Have the lists of buckets made anew of which some is none, and learn who is next there."""
-        mended, _ = await self._told_by_some({each: self._mended(each) for each in broken}, enough=True, wait=True)
-        for number, seen in mended.items():
+        """Have the lists of buckets made anew of which some is none, and learn who is next there.
+
+        That a slot may be on its way keeps no other work waiting.
+        """
+        mends = {number: self._link.begin(self._mended(number)) for number in broken}
+        self._told_who_is_next(*await self._told_by_some(mends, enough=True))
+
+    def _told_who_is_next(self, told: Mapping[int, Any], late: Mapping[int, "asyncio.Future[Any]"]) -> None:
+        """Take down who is next in these buckets, and in those that tell it later then."""
+        for number, look in late.items():
+            self._looking.add(number)
+            look.add_done_callback(partial(self._looked_late, number))
+        for number, seen in told.items():
             self._saw(number, seen)
 
     async def _mended(self, number: int) -> Any:

@@ -31,6 +31,7 @@ from tests.ussd_server.stores.redis.test_together import begun, each_to
 from ussd_server.stores.base import EVERY_LANE, LANES, MESSAGES, Change, Claimed, OutboxEntry, Unsettled
 from ussd_server.stores.opening import open_store
 from ussd_server.stores.redis.buckets import slot_of
+from ussd_server.stores.redis.keys import Bucket
 from ussd_server.stores.redis.store import RedisStore
 
 FAILS_OVER_MS = 2_000
@@ -220,6 +221,43 @@ def test_what_is_no_list_is_set_aside_when_its_slot_has_moved_and_breaks_off_not
                 await store.settle(again)
         assert sorted(done) == ["e2", *(f"of lane {lane}" for lane in EVERY_LANE if lane != MESSAGES)]
         assert set_aside(master, key) == [octets]
+        await store.close()
+
+    asyncio.run(body())
+
+
+def test_a_list_that_is_long_in_being_made_anew_keeps_no_other_work_and_what_is_in_it_comes_then(
+    whole_cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while its slot is being moved."""
+
+    async def body() -> None:
+        url = parsed(whole_cluster.url, "buckets=16&prefix=mends")
+        store = RedisStore(url, look_ms=0, patience_s=PATIENT_S)
+        await asyncio.gather(*(count(store, 1, msisdn) for msisdn in NUMBERS))
+        home = store._home(NUMBERS[0]).bucket
+        behind = {msisdn for msisdn in NUMBERS if store._home(msisdn).bucket is home}
+        (master,) = (each for each in whole_cluster.masters if keys_in(each, home.slot))
+        with master.client() as client:
+            client.set(home.due[MESSAGES].decode(), "another program's")
+        mend, goes_on = store._layout.mend, asyncio.Event()
+
+        async def slow(bucket: Bucket, *lists: bytes) -> None:
+            await goes_on.wait()
+            await mend(bucket, *lists)
+
+        async def claim(msisdns: set[str]) -> None:
+            claimed: list[str] = []
+            async with asyncio.timeout(PATIENT_S):
+                while len(claimed) < len(msisdns):
+                    claimed += [each.msisdn for each in await store.claim(T0, 100, LEASE)]
+            assert sorted(claimed) == sorted(msisdns)
+
+        monkeypatch.setattr(store._layout, "mend", slow)
+        await claim(set(NUMBERS) - behind)
+        assert await store.claim(T0, 100, LEASE) == []
+        goes_on.set()
+        await claim(behind)
         await store.close()
 
     asyncio.run(body())
