@@ -78,7 +78,10 @@ class Subscribers(Records):
         return sum(await self._layout.of_each_bucket(lambda bucket: (b"ZCARD", bucket.all)))
 
     async def count_dead_letters(self) -> Mapping[OutboxKind, int]:
-        """Return how many dead letters there are of each kind that there are any of."""
+        """Return how many dead letters there are of each kind that there are any of.
+
+        A bucket's count that another program made no number of is left out until the next letter of it is counted.
+        """
         found: dict[Any, int] = {}
         await self._layout.open()
         told = await self._layout.of_lists(
@@ -86,7 +89,8 @@ class Subscribers(Records):
         )
         for flat in told:
             for kind, number in zip(flat[::2], flat[1::2], strict=True):
-                found[kind.decode()] = found.get(kind.decode(), 0) + int(number)
+                if number.isdigit():
+                    found[kind.decode()] = found.get(kind.decode(), 0) + int(number)
         return found
 
     async def forget(self, msisdn: str) -> bool:

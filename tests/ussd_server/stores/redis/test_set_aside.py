@@ -400,6 +400,19 @@ def test_dead_letters_are_counted_anew_where_what_counts_them_is_no_number(
     on(server, test)
 
 
+def test_a_count_of_dead_letters_that_is_no_number_is_left_out_until_it_is_made_anew(server: RedisServer) -> None:
+    async def test(store: RedisStore) -> None:
+        await furnish(store)
+        before = await store.count_dead_letters()
+        assert set(before) == {"sms", "letters"}
+        write_count(server, store, "sms", "abc")
+        counts = await store.count_dead_letters()
+        assert counts["letters"] == before["letters"]
+        assert counts.get("sms", 0) < before["sms"]
+
+    on(server, test)
+
+
 def test_what_is_given_up_is_a_dead_letter_and_its_lane_goes_on_where_what_counts_it_is_no_number(
     server: RedisServer,
 ) -> None:
