@@ -50,7 +50,7 @@ class Join:
         rows: list[tuple[str, str, str, str]] = []
         for kind in KINDS:
             came = [key.id for key in after.of(kind) if self._before.get(key.id) is None]
-            used, earlier = _used(after, kind), _used(self._before, kind)
+            used, earlier = _named(kind, after), _named(kind, self._before)
             was = f"before: {earlier}" if used != earlier else ""
             rows.append((kind, used, was, f"{len(came)}: {', '.join(came)}" if came else "0"))
         return rows
@@ -65,5 +65,6 @@ def _read(file: Path) -> Keyring:
         raise SettingsError(str(error)) from None
 
 
-def _used(ring: Keyring, kind: keys.Kind) -> str:
-    return next((key.id for key in ring.of(kind) if key.current), "none")
+def _named(kind: keys.Kind, ring: Keyring) -> str:
+    used = joining.in_use(kind, ring)
+    return used.id if used else "none"

@@ -57,7 +57,7 @@ def _used(kind: Kind, ours: Keyring, theirs: Keyring, servers_use: Container[str
     A key that the other file has as an older one was replaced there. Otherwise the store's servers go on with theirs:
     who has not got the joined file yet opens nothing under another.
     """
-    mine, other = _current(kind, ours), _current(kind, theirs)
+    mine, other = in_use(kind, ours), in_use(kind, theirs)
     if mine is None or other is None:
         only = mine or other
         return only.id if only else None
@@ -76,5 +76,6 @@ def _one_service(ours: Keyring, theirs: Keyring) -> bool:
     return any(theirs.get(key.id) is not None for key in ours.of("digest"))
 
 
-def _current(kind: Kind, ring: Keyring) -> Key | None:
+def in_use(kind: Kind, ring: Keyring) -> Key | None:
+    """Return the key of this kind that this ring has in use, where it has one."""
     return next((key for key in ring.of(kind) if key.current), None)
